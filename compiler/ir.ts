@@ -1,0 +1,348 @@
+/**
+ * Every type that passes between two stages, and nothing else. Plain read-only data, discriminated on `kind`;
+ * this file imports nothing. Shapes are [rows, columns] = [out, d]; sizes are bytes; times are seconds.
+ */
+
+// ---------------------------------------------------------------------------------------------- weights
+
+/** An element type as a model file stores it. The GGUF block types are named as in that format. */
+export type DType =
+  | "f32"
+  | "f16"
+  | "bf16"
+  | "q8_0"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q4_k"
+  | "q6_k";
+
+/** Elements and bytes of the smallest unit that a type is stored in. */
+export interface BlockSize {
+  readonly elements: number;
+  readonly bytes: number;
+}
+
+export const blockSizes: Readonly<Record<DType, BlockSize>> = {
+  f32: { elements: 1, bytes: 4 },
+  f16: { elements: 1, bytes: 2 },
+  bf16: { elements: 1, bytes: 2 },
+  q8_0: { elements: 32, bytes: 34 },
+  q4_0: { elements: 32, bytes: 18 },
+  q4_1: { elements: 32, bytes: 20 },
+  q5_0: { elements: 32, bytes: 22 },
+  q5_1: { elements: 32, bytes: 24 },
+  q4_k: { elements: 256, bytes: 144 },
+  q6_k: { elements: 256, bytes: 210 },
+};
+
+/** A tensor on disk: what a reader knows without touching its data. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Outermost dimension first; the last one is contiguous. */
+  readonly shape: readonly number[];
+  /** Absolute path of the file that holds the data. */
+  readonly file: string;
+  /** Byte offset of the data in `file`. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A matrix [out, d] as a view of a stored tensor: rows `first` to `first + out` of the (transposed) tensor. */
+export interface MatrixRef {
+  readonly tensor: string;
+  readonly dtype: DType;
+  readonly out: number;
+  readonly d: number;
+  /** True where the file stores [d, out], as GPT-2's Conv1D does. */
+  readonly transposed: boolean;
+  /** First output row of the view; non-zero for a part of a fused tensor such as GPT-2's c_attn. */
+  readonly first: number;
+}
+
+/** A vector (bias, gain) as a view of a stored tensor; always widened to f32. */
+export interface VectorRef {
+  readonly tensor: string;
+  readonly length: number;
+  readonly first: number;
+}
+
+// ------------------------------------------------------------------------------------------------ graph
+
+/** Names one value of the graph: the `id` of the node that computes it. Every value is [tokens, width] f32. */
+export type ValueId = string;
+
+export type ActivationFunction = "gelu" | "gelu_tanh" | "silu" | "relu";
+
+/** How rotary frequencies are derived; the kinds are those of Hugging Face's `rope_parameters`. */
+export type RopeScaling =
+  | { readonly kind: "none" }
+  | { readonly kind: "linear"; readonly factor: number }
+  | {
+      readonly kind: "llama3";
+      readonly factor: number;
+      readonly lowFrequencyFactor: number;
+      readonly highFrequencyFactor: number;
+      readonly originalContext: number;
+    };
+
+export type EmbeddingNode = {
+  readonly kind: "embedding";
+  readonly id: ValueId;
+  /** Which number selects the row: the token id, or its position. */
+  readonly index: "token" | "position";
+  readonly table: MatrixRef;
+  /** Added to the index before the look-up (OPT's positions start at 2). */
+  readonly offset: number;
+};
+
+export type NormNode = {
+  readonly kind: "norm";
+  readonly id: ValueId;
+  readonly input: ValueId;
+  /** `layer`: (x - mean) / sqrt(var + epsilon) * gain + bias. `rms`: x / sqrt(mean(x^2) + epsilon) * gain. */
+  readonly method: "layer" | "rms";
+  readonly gain: VectorRef;
+  readonly bias: VectorRef | null;
+  readonly epsilon: number;
+};
+
+/** y = W x + b. */
+export type LinearNode = {
+  readonly kind: "linear";
+  readonly id: ValueId;
+  readonly input: ValueId;
+  readonly weight: MatrixRef;
+  readonly bias: VectorRef | null;
+};
+
+/** Rotary position embedding of `heads` vectors of `headDim`; the first `rotaryDim` channels turn. */
+export type RopeNode = {
+  readonly kind: "rope";
+  readonly id: ValueId;
+  readonly input: ValueId;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly rotaryDim: number;
+  /** `half` turns channels (i, i + rotaryDim / 2) together, `adjacent` turns (2i, 2i + 1). */
+  readonly pairing: "half" | "adjacent";
+  readonly theta: number;
+  readonly scaling: RopeScaling;
+};
+
+/** Causal attention with a KV cache; `heads / kvHeads` query heads read one key-value head. */
+export type AttentionNode = {
+  readonly kind: "attention";
+  readonly id: ValueId;
+  readonly query: ValueId;
+  readonly key: ValueId;
+  readonly value: ValueId;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+};
+
+export type ActivationNode = {
+  readonly kind: "activation";
+  readonly id: ValueId;
+  readonly input: ValueId;
+  readonly function: ActivationFunction;
+};
+
+/** Element-wise `left + right` or `left * right`. */
+export type BinaryNode = {
+  readonly kind: "add" | "multiply";
+  readonly id: ValueId;
+  readonly left: ValueId;
+  readonly right: ValueId;
+};
+
+export type Node =
+  | EmbeddingNode
+  | NormNode
+  | LinearNode
+  | RopeNode
+  | AttentionNode
+  | ActivationNode
+  | BinaryNode;
+
+/** A model as typed nodes in execution order; weights stay on disk. */
+export interface Graph {
+  readonly name: string;
+  /** The architecture's name in the Hugging Face config, such as `gpt2` or `llama`. */
+  readonly family: string;
+  readonly vocabulary: number;
+  /** Longest sequence, in tokens. */
+  readonly context: number;
+  readonly nodes: readonly Node[];
+  /** The value that holds the logits: [tokens, vocabulary]. */
+  readonly output: ValueId;
+}
+
+// ------------------------------------------------------------------------------------------- statistics
+
+/** Statistics of one distinct linear input over the calibration tokens. */
+export interface InputStats {
+  readonly d: number;
+  /** Tokens counted. */
+  readonly count: number;
+  /** Mean of x, [d]. */
+  readonly mean: Float32Array;
+  /** Mean of ||x||^2. */
+  readonly meanSquaredNorm: number;
+  /** E[x x^T], uncentred: the exact [d, d], or a Nystrom sketch C ~= Y (Omega^T Y)^-1 Y^T with Y, Omega in [d, l]. */
+  readonly secondMoment:
+    | { readonly kind: "exact"; readonly matrix: Float32Array }
+    | {
+        readonly kind: "sketch";
+        readonly width: number;
+        readonly omega: Float32Array;
+        readonly product: Float32Array;
+      };
+}
+
+/** Where calibration tokens came from. */
+export type CalibrationOrigin =
+  | { readonly kind: "text"; readonly files: readonly string[] }
+  | { readonly kind: "sampled"; readonly seed: number; readonly temperature: number }
+  | { readonly kind: "file"; readonly file: string };
+
+export interface Stats {
+  /** SHA-256 of what the statistics belong to: the model's graph and tensor directory. */
+  readonly model: string;
+  readonly origin: CalibrationOrigin;
+  readonly tokens: number;
+  /** Keyed by the value that the linears read. */
+  readonly inputs: ReadonlyMap<ValueId, InputStats>;
+}
+
+// ------------------------------------------------------------------------------------------------- plan
+
+/** How a linear is computed; DESIGN: "The forms of a linear layer". */
+export type Form =
+  | { readonly kind: "dense" }
+  /** rho < epsilon: y = M g with g = V^T x; else y = W x. V has `k` columns and is shared per input. */
+  | { readonly kind: "gated"; readonly k: number; readonly epsilon: number };
+
+/** Bytes of weights that one token makes a linear read. */
+export interface ByteAccount {
+  readonly dense: number;
+  /** With the gate closed; a shared basis is counted once, at the first linear that reads it. */
+  readonly fast: number;
+  /** With the gate open: the dense weights, and the basis that was read to decide. */
+  readonly slow: number;
+}
+
+/** What was decided for one linear, and why. */
+export interface LinearPlan {
+  readonly linear: ValueId;
+  readonly form: Form;
+  readonly bytes: ByteAccount;
+  /** One sentence for people: why this form. */
+  readonly verdict: string;
+}
+
+/** A matrix made by the compiler: kept as f16 in the bundle. */
+export interface Factor {
+  readonly out: number;
+  readonly d: number;
+  readonly data: Float32Array;
+}
+
+/** Linears that read the same value, and the basis they share if one of them is gated. */
+export interface InputGroup {
+  readonly input: ValueId;
+  readonly linears: readonly ValueId[];
+  readonly gate: { readonly k: number; readonly epsilon: number } | null;
+}
+
+/** A graph with every linear decided. */
+export interface Plan {
+  readonly graph: Graph;
+  readonly linears: ReadonlyMap<ValueId, LinearPlan>;
+  readonly groups: readonly InputGroup[];
+}
+
+// --------------------------------------------------------------------------------------------- lowering
+
+/** A matrix in the bundle: stored weights, or a factor that the compiler made. */
+export type WeightSource =
+  | { readonly kind: "stored"; readonly matrix: MatrixRef }
+  /** V^T, [k, d], of the linears that read `input`. */
+  | { readonly kind: "basis"; readonly input: ValueId; readonly k: number; readonly d: number }
+  /** M = W V, [out, k], of one linear. */
+  | { readonly kind: "image"; readonly linear: ValueId; readonly out: number; readonly k: number };
+
+/** A run of output rows of one projection: one linear, or gate and up of a gated MLP taken together. */
+export interface ProjectionPart {
+  readonly linear: ValueId;
+  readonly weight: WeightSource;
+  /** Fast tier, where the linear is gated. */
+  readonly image: WeightSource | null;
+  readonly bias: VectorRef | null;
+  /** First column of the output value that this part writes. */
+  readonly column: number;
+}
+
+/** One step of the token program before it becomes a launch. Values are buffers of [16, width] f32. */
+export type Step =
+  | {
+      readonly kind: "embed";
+      readonly output: ValueId;
+      readonly width: number;
+      readonly tables: readonly EmbeddingNode[];
+    }
+  | {
+      readonly kind: "norm";
+      readonly output: ValueId;
+      readonly width: number;
+      readonly node: NormNode;
+    }
+  /** g = V^T x. */
+  | {
+      readonly kind: "basis";
+      readonly output: ValueId;
+      readonly input: ValueId;
+      readonly k: number;
+      readonly d: number;
+    }
+  /** y = f(W x + b) + residual, for all linears that read `input`; gated where `gate` is set. */
+  | {
+      readonly kind: "project";
+      readonly output: ValueId;
+      readonly input: ValueId;
+      readonly d: number;
+      readonly width: number;
+      readonly parts: readonly ProjectionPart[];
+      readonly activation: ActivationFunction | null;
+      /** True: parts are [gate, up], and y = f(gate) * up. */
+      readonly gatedUnit: boolean;
+      readonly residual: ValueId | null;
+      readonly gate: { readonly coordinates: ValueId; readonly k: number; readonly epsilon: number } | null;
+      /** True for the output head, which only runs for columns whose logits are wanted. */
+      readonly head: boolean;
+    }
+  /** Turns query and key, and appends key and value to the cache of `layer`. */
+  | {
+      readonly kind: "cache";
+      readonly layer: number;
+      readonly source: ValueId;
+      readonly sourceWidth: number;
+      readonly queryColumn: number;
+      readonly keyColumn: number;
+      readonly valueColumn: number;
+      readonly attention: AttentionNode;
+      readonly rope: RopeNode | null;
+    }
+  | {
+      readonly kind: "attend";
+      readonly layer: number;
+      readonly output: ValueId;
+      readonly source: ValueId;
+      readonly sourceWidth: number;
+      readonly queryColumn: number;
+      readonly attention: AttentionNode;
+    };

@@ -1,0 +1,17 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder that holds package.json, whether gsic runs from `dist/` or from its sources. */
+export const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
+
+export const templatesFolder = join(packageRoot, "templates");
+export const targetsFolder = join(packageRoot, "targets");
+export const runtimeFolder = join(packageRoot, "runtime");
+
+function findPackageRoot(start: string): string {
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "package.json")) && existsSync(join(folder, "templates"))) return folder;
+    if (folder === dirname(folder)) throw new Error(`no package.json above ${start}`);
+  }
+}
