@@ -1,0 +1,113 @@
+// The C interface of gsic's runtime: load a bundle, feed it tokens, read logits or generated text.
+//
+// Handles are opaque. Every function that can fail returns a gsic_status and leaves a message for the calling
+// thread in gsic_last_error(). No function exits the process, throws, or writes to stdout or stderr.
+// A model may be used by several sessions; a session by one thread at a time (a second concurrent call returns
+// GSIC_BUSY). Sizes are in elements unless a name says bytes.
+#ifndef GSIC_H
+#define GSIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GSIC_ABI_VERSION 1
+
+#if defined(_WIN32)
+#define GSIC_API __declspec(dllexport)
+#else
+#define GSIC_API __attribute__((visibility("default")))
+#endif
+
+typedef enum gsic_status {
+  GSIC_OK = 0,
+  GSIC_INVALID_ARGUMENT = 1,  ///< a null pointer, a token id out of range, an unknown mode
+  GSIC_BAD_BUNDLE = 2,        ///< the file is damaged, of another version, or not a bundle
+  GSIC_NO_DEVICE = 3,         ///< no code object fits this machine
+  GSIC_OUT_OF_MEMORY = 4,
+  GSIC_CONTEXT_FULL = 5,      ///< the tokens do not fit into what is left of the context
+  GSIC_BUSY = 6,              ///< another call on this session is still running
+  GSIC_CANCELLED = 7,         ///< the callback asked to stop
+  GSIC_NO_TOKENIZER = 8,      ///< the bundle was built from a model without a tokenizer
+  GSIC_IO = 9,                ///< the file cannot be read
+  GSIC_INTERNAL = 10
+} gsic_status;
+
+typedef struct gsic_model gsic_model;
+typedef struct gsic_session gsic_session;
+
+/// Zero-initialise and set what you need; zero means the default.
+typedef struct gsic_open_options {
+  uint32_t threads;            ///< 0: the cores this process may use
+  const char *target;          ///< a target's name in the bundle; null: the best that this machine can run
+  int skip_verification;       ///< non-zero: do not check the hash of the weights section (others are checked)
+} gsic_open_options;
+
+typedef struct gsic_model_info {
+  const char *name;            ///< valid as long as the model
+  const char *family;
+  const char *target;
+  const char *modes;           ///< comma-separated, default first
+  uint32_t vocabulary;
+  uint32_t context;
+  uint32_t threads;
+  int has_tokenizer;
+  int32_t end_of_text;         ///< token id, or -1
+} gsic_model_info;
+
+typedef struct gsic_sampling {
+  float temperature;           ///< 0: greedy
+  uint32_t top_k;              ///< 0: no limit
+  float top_p;                 ///< 0 or 1: no limit
+  uint64_t seed;
+} gsic_sampling;
+
+/// Called once per generated token with its text (complete UTF-8 sequences; may be empty). Non-zero stops.
+typedef int (*gsic_token_callback)(int32_t id, const char *text, size_t text_bytes, void *user);
+
+/// The library's GSIC_ABI_VERSION.
+GSIC_API uint32_t gsic_abi_version(void);
+/// The calling thread's last error message; never null.
+GSIC_API const char *gsic_last_error(void);
+
+/// Maps the bundle at `path`, checks every section, and loads the code object that fits this machine.
+GSIC_API gsic_status gsic_open(const char *path, const gsic_open_options *options, gsic_model **model);
+/// Frees the model; its sessions must have been closed. Null is allowed.
+GSIC_API void gsic_close(gsic_model *model);
+GSIC_API gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info);
+
+/// Opens a session with an empty KV cache. `mode`: "exact", "bounded"; null: the bundle's default.
+GSIC_API gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic_session **session);
+GSIC_API void gsic_session_close(gsic_session *session);
+/// Keeps the first `length` tokens of the session (0: empties it). Later tokens are forgotten.
+GSIC_API gsic_status gsic_session_rewind(gsic_session *session, size_t length);
+GSIC_API size_t gsic_session_length(const gsic_session *session);
+
+/// Appends `count` tokens. `logits`, if not null, receives [wanted, vocabulary] f32 for the last `wanted` tokens.
+GSIC_API gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t count, float *logits,
+                                   size_t wanted);
+/// Appends the prompt and generates up to `limit` tokens, or until end of text, the context's end, or a non-zero
+/// callback. `produced` receives the number of tokens; `ids`, if not null, holds room for `limit` of them.
+GSIC_API gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t prompt_count, size_t limit,
+                                   const gsic_sampling *sampling, gsic_token_callback callback, void *user,
+                                   int32_t *ids, size_t *produced);
+
+/// Tokens of `text`; special tokens such as <|im_start|> are recognised if `parse_special` is non-zero.
+/// `*count` holds the room in `ids` on entry, and the number of tokens on return. Where the room is too small,
+/// nothing is written to `ids`, `*count` receives the room needed, and GSIC_INVALID_ARGUMENT is returned.
+GSIC_API gsic_status gsic_encode(const gsic_model *model, const char *text, size_t text_bytes, int parse_special,
+                                 int32_t *ids, size_t *count);
+/// The bytes of a token; valid as long as the model. Not always complete UTF-8.
+GSIC_API gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **bytes, size_t *length);
+
+/// Tokens per tier since the session was opened, summed over gated inputs: with the gate closed, and open.
+GSIC_API gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fast, uint64_t *slow);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

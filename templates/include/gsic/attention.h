@@ -1,0 +1,89 @@
+// Causal attention over the KV cache: f32, one head's keys contiguous, [kv heads, context, padded head] a layer.
+#ifndef GSIC_ATTENTION_H
+#define GSIC_ATTENTION_H
+
+#include "gsic/math.h"
+#include "gsic/work.h"
+
+namespace gsic {
+
+template <int Heads, int KvHeads, int HeadDim, int Context> struct Attention {
+  static constexpr int heads = Heads, kv_heads = KvHeads, head_dim = HeadDim, context = Context;
+  static constexpr int group = Heads / KvHeads;
+  /// A head's vector in the cache: rounded up to whole registers, the rest zero.
+  static constexpr int padded = (HeadDim + kLanes - 1) / kLanes * kLanes;
+  static constexpr int vectors = padded / kLanes;
+  static int64_t place(int head, int position) { return (int64_t(head) * Context + position) * padded; }
+};
+
+/// Which channels turn together.
+enum class Pairing { half, adjacent };
+
+/// Turns the first `Rotary` channels of a head by the angles of its position; `table` holds [cosines, sines].
+template <int Rotary, Pairing P> inline void rotate(float *head, const float *table) {
+  constexpr int pairs = Rotary / 2;
+  for (int i = 0; i < pairs; i++) {
+    float &a = head[P == Pairing::half ? i : 2 * i];
+    float &b = head[P == Pairing::half ? i + pairs : 2 * i + 1];
+    const float cosine = table[i], sine = table[pairs + i], first = a;
+    a = first * cosine - b * sine;
+    b = b * cosine + first * sine;
+  }
+}
+
+/// Copies the key or value heads of one column into the cache.
+template <class A> inline void append(const float *source, float *cache, int position) {
+  for (int head = 0; head < A::kv_heads; head++) {
+    float *out = cache + A::place(head, position);
+    for (int i = 0; i < A::head_dim; i++) out[i] = source[head * A::head_dim + i];
+    for (int i = A::head_dim; i < A::padded; i++) out[i] = 0.0f;
+  }
+}
+
+/// scores[t] = scale q . k_t for t < length; returns the largest.
+template <class A>
+inline float score(const float *query, const float *keys, float scale, int length, float *scores) {
+  f32x16 q[A::vectors];
+  for (int i = 0; i < A::vectors; i++) q[i] = multiply(load(query + kLanes * i), broadcast(scale));
+  float largest = -__builtin_inff();
+  for (int t = 0; t < length; t++, keys += A::padded) {
+    f32x16 sum = zero();
+    for (int i = 0; i < A::vectors; i++) sum = fma(q[i], load(keys + kLanes * i), sum);
+    scores[t] = reduce(sum);
+    largest = scores[t] > largest ? scores[t] : largest;
+  }
+  return largest;
+}
+
+/// scores = e^(scores - largest); returns their sum. Reads and writes up to the next whole register.
+inline float exponentiate(float *scores, int length, float largest) {
+  const int whole = (length + kLanes - 1) / kLanes * kLanes;
+  for (int t = length; t < whole; t++) scores[t] = -__builtin_inff();
+  f32x16 sum = zero();
+  for (int t = 0; t < whole; t += kLanes) {
+    const f32x16 e = exponential(add(load(scores + t), broadcast(-largest)));
+    store(scores + t, e);
+    sum = add(sum, e);
+  }
+  return reduce(sum);
+}
+
+/// One head of one column: y = softmax(scale q K^T) V over the first `length` positions.
+template <class A>
+inline void attend(const float *query, const float *keys, const float *values, float scale, int length,
+                   float *scores, float *y) {
+  float q[A::padded], out[A::padded];
+  for (int i = 0; i < A::padded; i++) q[i] = i < A::head_dim ? query[i] : 0.0f;
+  const float total = exponentiate(scores, length, score<A>(q, keys, scale, length, scores));
+  f32x16 sum[A::vectors];
+  for (int i = 0; i < A::vectors; i++) sum[i] = zero();
+  for (int t = 0; t < length; t++, values += A::padded)
+    for (int i = 0; i < A::vectors; i++)
+      sum[i] = fma(broadcast(scores[t]), load(values + kLanes * i), sum[i]);
+  for (int i = 0; i < A::vectors; i++) store(out + kLanes * i, multiply(sum[i], broadcast(1.0f / total)));
+  for (int i = 0; i < A::head_dim; i++) y[i] = out[i];
+}
+
+}  // namespace gsic
+
+#endif

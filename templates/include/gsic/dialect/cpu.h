@@ -1,0 +1,281 @@
+// The CPU dialect: sixteen lanes of f32 and of i32, as one, two or sixteen machine registers.
+//
+// Every target has the same sixteen lanes and reduces them in the same order, so kernels add in the same order on
+// all of them. AVX-512 and AVX2 give the same bits; the portable form rounds products once more where the machine
+// has no fused multiply-add.
+#ifndef GSIC_DIALECT_CPU_H
+#define GSIC_DIALECT_CPU_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace gsic {
+
+constexpr int kLanes = 16;
+
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+
+/// Columns that one tile multiplies at once: as many accumulators as the registers hold.
+constexpr int kColumnBlock = 4;
+
+struct f32x16 { __m512 v; };
+struct i32x16 { __m512i v; };
+
+inline f32x16 zero() { return {_mm512_setzero_ps()}; }
+inline f32x16 broadcast(float a) { return {_mm512_set1_ps(a)}; }
+inline f32x16 load(const float *p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float *p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
+inline f32x16 add(f32x16 a, f32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline f32x16 multiply(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline f32x16 maximum(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+/// a * b + c, rounded once.
+inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+
+inline f32x16 load_bf16(const uint8_t *p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
+}
+inline f32x16 load_f16(const uint8_t *p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
+}
+inline i32x16 load_u8(const uint8_t *p) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+inline i32x16 load_i8(const uint8_t *p) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+inline i32x16 broadcast_i32(int32_t a) { return {_mm512_set1_epi32(a)}; }
+inline i32x16 lane_index() {
+  return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+}
+inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
+template <int N> inline i32x16 shift_left(i32x16 a) { return {_mm512_slli_epi32(a.v, N)}; }
+template <int N> inline i32x16 shift_right(i32x16 a) { return {_mm512_srli_epi32(a.v, N)}; }
+inline i32x16 shift_right(i32x16 a, i32x16 by) { return {_mm512_srlv_epi32(a.v, by.v)}; }
+inline f32x16 to_f32(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline i32x16 round_to_i32(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
+inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline f32x16 as_f32(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+
+/// The lower and the upper eight lanes added: lane i + lane i + 8.
+inline __m256 fold(f32x16 a) {
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
+  return _mm256_add_ps(_mm512_castps512_ps256(a.v), high);
+}
+/// The lower and the upper eight lanes' maxima.
+inline __m256 fold_maximum(f32x16 a) {
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
+  return _mm256_max_ps(_mm512_castps512_ps256(a.v), high);
+}
+
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+
+constexpr int kColumnBlock = 2;
+
+struct f32x16 { __m256 lo, hi; };
+struct i32x16 { __m256i lo, hi; };
+
+inline f32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+inline f32x16 broadcast(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
+inline f32x16 load(const float *p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(float *p, f32x16 a) {
+  _mm256_storeu_ps(p, a.lo);
+  _mm256_storeu_ps(p + 8, a.hi);
+}
+inline f32x16 add(f32x16 a, f32x16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+inline f32x16 multiply(f32x16 a, f32x16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+inline f32x16 maximum(f32x16 a, f32x16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+
+inline f32x16 load_bf16(const uint8_t *p) {
+  const __m128i *half = reinterpret_cast<const __m128i *>(p);
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(half)), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(half + 1)), 16))};
+}
+inline f32x16 load_f16(const uint8_t *p) {
+  const __m128i *half = reinterpret_cast<const __m128i *>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(half)), _mm256_cvtph_ps(_mm_loadu_si128(half + 1))};
+}
+inline i32x16 load_u8(const uint8_t *p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+inline i32x16 load_i8(const uint8_t *p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+  return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+}
+inline i32x16 broadcast_i32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_set1_epi32(a)}; }
+inline i32x16 lane_index() {
+  return {_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)};
+}
+inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
+inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
+template <int N> inline i32x16 shift_left(i32x16 a) {
+  return {_mm256_slli_epi32(a.lo, N), _mm256_slli_epi32(a.hi, N)};
+}
+template <int N> inline i32x16 shift_right(i32x16 a) {
+  return {_mm256_srli_epi32(a.lo, N), _mm256_srli_epi32(a.hi, N)};
+}
+inline i32x16 shift_right(i32x16 a, i32x16 by) {
+  return {_mm256_srlv_epi32(a.lo, by.lo), _mm256_srlv_epi32(a.hi, by.hi)};
+}
+inline f32x16 to_f32(i32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+inline i32x16 round_to_i32(f32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+inline f32x16 as_f32(i32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
+
+inline __m256 fold(f32x16 a) { return _mm256_add_ps(a.lo, a.hi); }
+inline __m256 fold_maximum(f32x16 a) { return _mm256_max_ps(a.lo, a.hi); }
+
+#else
+
+#define GSIC_PORTABLE 1
+constexpr int kColumnBlock = 1;
+
+typedef float f32_vector __attribute__((vector_size(64)));
+typedef int32_t i32_vector __attribute__((vector_size(64)));
+typedef uint32_t u32_vector __attribute__((vector_size(64)));
+struct f32x16 { f32_vector v; };
+struct i32x16 { i32_vector v; };
+
+inline f32x16 zero() { return {f32_vector{}}; }
+inline f32x16 broadcast(float a) { return {f32_vector{} + a}; }
+inline f32x16 load(const float *p) {
+  f32x16 a;
+  memcpy(&a.v, p, sizeof a.v);
+  return a;
+}
+inline void store(float *p, f32x16 a) { memcpy(p, &a.v, sizeof a.v); }
+inline f32x16 add(f32x16 a, f32x16 b) { return {a.v + b.v}; }
+inline f32x16 multiply(f32x16 a, f32x16 b) { return {a.v * b.v}; }
+inline f32x16 maximum(f32x16 a, f32x16 b) {
+  f32x16 c;
+  for (int i = 0; i < kLanes; i++) c.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return c;
+}
+inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
+#if defined(__FP_FAST_FMAF)
+  f32x16 d;
+  for (int i = 0; i < kLanes; i++) d.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+  return d;
+#else
+  return {a.v * b.v + c.v};
+#endif
+}
+
+inline float f16_to_f32(uint16_t half) {
+  const uint32_t sign = uint32_t(half & 0x8000u) << 16;
+  const uint32_t magnitude = uint32_t(half & 0x7fffu) << 13;
+  uint32_t bits;
+  if (magnitude >= 0x0f800000u) {  // infinity, NaN
+    bits = magnitude | 0x7f800000u;
+  } else {  // scaling by 2^112 moves the exponent, and makes subnormals normal
+    float scaled;
+    memcpy(&scaled, &magnitude, 4);
+    scaled *= 0x1p112f;
+    memcpy(&bits, &scaled, 4);
+  }
+  bits |= sign;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+inline f32x16 load_bf16(const uint8_t *p) {
+  uint16_t half[kLanes];
+  memcpy(half, p, sizeof half);
+  u32_vector bits;
+  for (int i = 0; i < kLanes; i++) bits[i] = uint32_t(half[i]) << 16;
+  f32x16 a;
+  memcpy(&a.v, &bits, sizeof bits);
+  return a;
+}
+inline f32x16 load_f16(const uint8_t *p) {
+  uint16_t half[kLanes];
+  memcpy(half, p, sizeof half);
+  f32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = f16_to_f32(half[i]);
+  return a;
+}
+inline i32x16 load_u8(const uint8_t *p) {
+  i32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = p[i];
+  return a;
+}
+inline i32x16 load_i8(const uint8_t *p) {
+  i32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = int8_t(p[i]);
+  return a;
+}
+inline i32x16 broadcast_i32(int32_t a) { return {i32_vector{} + a}; }
+inline i32x16 lane_index() { return {i32_vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}; }
+inline i32x16 bit_and(i32x16 a, i32x16 b) { return {a.v & b.v}; }
+inline i32x16 bit_or(i32x16 a, i32x16 b) { return {a.v | b.v}; }
+template <int N> inline i32x16 shift_left(i32x16 a) { return {a.v << N}; }
+template <int N> inline i32x16 shift_right(i32x16 a) { return {i32_vector(u32_vector(a.v) >> N)}; }
+inline i32x16 shift_right(i32x16 a, i32x16 by) { return {i32_vector(u32_vector(a.v) >> u32_vector(by.v))}; }
+inline f32x16 to_f32(i32x16 a) { return {__builtin_convertvector(a.v, f32_vector)}; }
+inline i32x16 round_to_i32(f32x16 a) {
+  i32x16 b;
+  for (int i = 0; i < kLanes; i++) b.v[i] = int32_t(__builtin_rintf(a.v[i]));
+  return b;
+}
+inline i32x16 add_i32(i32x16 a, i32x16 b) { return {a.v + b.v}; }
+inline f32x16 as_f32(i32x16 a) {
+  f32x16 b;
+  memcpy(&b.v, &a.v, sizeof b.v);
+  return b;
+}
+
+#endif
+
+#if defined(GSIC_PORTABLE)
+
+/// The sum of the sixteen lanes: halves are added until one lane is left.
+inline float reduce(f32x16 a) {
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) a.v[i] += a.v[i + half];
+  return a.v[0];
+}
+inline float reduce_maximum(f32x16 a) {
+  float best = a.v[0];
+  for (int i = 1; i < kLanes; i++) best = a.v[i] > best ? a.v[i] : best;
+  return best;
+}
+inline float load_f16_scalar(const uint8_t *p) {
+  uint16_t half;
+  memcpy(&half, p, 2);
+  return f16_to_f32(half);
+}
+
+#else
+
+inline float reduce(f32x16 a) {
+  const __m256 eight = fold(a);
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float reduce_maximum(f32x16 a) {
+  const __m256 eight = fold_maximum(a);
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+inline float load_f16_scalar(const uint8_t *p) {
+  uint16_t half;
+  memcpy(&half, p, 2);
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+}
+
+#endif
+
+}  // namespace gsic
+
+#endif

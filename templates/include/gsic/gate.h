@@ -1,0 +1,64 @@
+// The gate of the subspace form: rho = ||x - V g|| / ||x|| < epsilon, with g = V^T x and V [D, K] orthonormal.
+#ifndef GSIC_GATE_H
+#define GSIC_GATE_H
+
+#include "gsic/multiply.h"
+
+namespace gsic {
+
+inline double squared_norm(const float *x, int width) {
+  double sum = 0;
+  for (int i = 0; i < width; i++) sum += double(x[i]) * x[i];
+  return sum;
+}
+
+/// ||x - V g||^2, from the residual itself. `basis` is V^T, packed as a matrix [K, D].
+template <class M> inline double squared_residual(M basis, const float *x, const float *g) {
+  double sum = 0;
+  for (int block = 0; block < M::blocks; block++) {
+    f32x16 r[2] = {load(x + 32 * block), load(x + 32 * block + 16)};
+    for (int row = 0; row < M::out; row++) {
+      f32x16 v[2];
+      const int64_t place = int64_t(block) * kTileRows + row % kTileRows;
+      M::type::decode(basis.tile(row / kTileRows) + place * M::type::bytes, 0, v);
+      for (int half = 0; half < 2; half++) r[half] = fma(broadcast(-g[row]), v[half], r[half]);
+    }
+    for (int half = 0; half < 2; half++) sum += double(reduce(multiply(r[half], r[half])));
+  }
+  return sum;
+}
+
+/// Whether the residual may be left out: ||r||^2 < epsilon^2 ||x||^2, where ||r||^2 = ||x||^2 - ||g||^2.
+/// That difference cancels, and V is rounded to f16: close to the threshold the residual itself decides.
+template <class M> inline bool gate_closed(M basis, const float *x, const float *g, double epsilon) {
+  const double norm = squared_norm(x, M::d);
+  if (!(norm > 0)) return norm == 0;
+  const double threshold = epsilon * epsilon;
+  double ratio = 1 - squared_norm(g, M::out) / norm;
+  if (ratio < threshold + 1e-3 && ratio > threshold - 1e-3) ratio = squared_residual(basis, x, g) / norm;
+  return ratio < threshold;
+}
+
+struct Tiers { Columns fast, slow; };
+
+/// Sorts columns by their gate. Every worker decides for itself, alike, so no barrier is needed; worker 0 counts.
+template <class M>
+inline Tiers decide(const gsic_worker &worker, const Columns &columns, M basis, const float *x, const float *g,
+                    double epsilon, uint64_t *counters) {
+  Tiers tiers;
+  for (int i = 0; i < columns.count; i++) {
+    const int column = columns.index[i];
+    const bool closed =
+        gate_closed(basis, x + column * stride_of(M::d), g + column * stride_of(M::out), epsilon);
+    (closed ? tiers.fast : tiers.slow).push(column);
+  }
+  if (worker.index == 0 && counters) {
+    counters[0] += uint64_t(tiers.fast.count);
+    counters[1] += uint64_t(tiers.slow.count);
+  }
+  return tiers;
+}
+
+}  // namespace gsic
+
+#endif

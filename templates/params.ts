@@ -1,0 +1,132 @@
+/**
+ * One interface per template: the only contract between the compiler and the templates. Templates select, C++
+ * computes: every number here ends up as a constant of the emitted source, every `Slot` as an index into the
+ * kernel's arguments.
+ */
+
+/** Index of an argument; 0 is always the step. */
+export type Slot = number;
+
+/** What every template begins with. */
+export interface Common {
+  readonly symbol: string;
+  /** The maths in one line. */
+  readonly summary: string;
+  readonly shape: string;
+  /** Bytes of weights that one token reads here. */
+  readonly account: string;
+}
+
+export interface EmbedParams extends Common {
+  readonly width: number;
+  readonly tables: readonly {
+    readonly type: string;
+    readonly out: number;
+    readonly d: number;
+    readonly argument: Slot;
+    /** C++ expression that gives the row for `column`. */
+    readonly index: string;
+  }[];
+}
+
+export interface NormParams extends Common {
+  readonly width: number;
+  readonly layer: boolean;
+  readonly bias: Slot | null;
+  /** A C++ float literal. */
+  readonly epsilon: string;
+}
+
+export interface GateParams {
+  readonly coordinates: Slot;
+  readonly basis: Slot;
+  readonly counters: Slot;
+  readonly k: number;
+  readonly d: number;
+  /** A C++ double literal. */
+  readonly epsilon: string;
+}
+
+export interface ProjectParams extends Common {
+  readonly width: number;
+  /** True where the width is not a multiple of the stride's step. */
+  readonly padded: boolean;
+  /** C++ expression: the first column that is computed. */
+  readonly firstColumn: string;
+  readonly activation: string;
+  readonly residual: Slot | null;
+  readonly gate: GateParams | null;
+  readonly products: readonly {
+    readonly tier: string | null;
+    readonly type: string;
+    readonly out: number;
+    readonly d: number;
+    readonly column: number;
+    readonly last: number;
+    readonly weight: Slot;
+    readonly bias: Slot | null;
+    /** C++ names of the columns and of the value multiplied. */
+    readonly columns: string;
+    readonly input: string;
+  }[];
+}
+
+export interface GatedUnitParams extends Common {
+  readonly width: number;
+  readonly padded: boolean;
+  readonly activation: string;
+  readonly gate: GateParams | null;
+  readonly products: readonly {
+    readonly tier: string | null;
+    readonly gateType: string;
+    readonly upType: string;
+    readonly out: number;
+    readonly d: number;
+    readonly gateWeight: Slot;
+    readonly upWeight: Slot;
+    readonly gateBias: Slot | null;
+    readonly upBias: Slot | null;
+    readonly columns: string;
+    readonly input: string;
+  }[];
+}
+
+interface HeadShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly context: number;
+}
+
+export interface CacheParams extends Common, HeadShape {
+  readonly sourceWidth: number;
+  readonly queryColumn: number;
+  readonly keyColumn: number;
+  readonly valueColumn: number;
+  readonly rope: {
+    readonly table: Slot;
+    readonly rotaryDim: number;
+    readonly pairing: "half" | "adjacent";
+  } | null;
+}
+
+export interface AttendParams extends Common, HeadShape {
+  readonly sourceWidth: number;
+  readonly queryColumn: number;
+  readonly width: number;
+  readonly padded: boolean;
+  /** A C++ float literal. */
+  readonly scale: string;
+}
+
+/** The templates by name; `templates/<target's dialect>/<name>.hbs`. */
+export interface TemplateParams {
+  readonly embed: EmbedParams;
+  readonly norm: NormParams;
+  readonly project: ProjectParams;
+  readonly gated_unit: GatedUnitParams;
+  readonly cache: CacheParams;
+  readonly attend: AttendParams;
+}
+
+export type TemplateName = keyof TemplateParams;
