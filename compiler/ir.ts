@@ -346,3 +346,99 @@ export type Step =
       readonly queryColumn: number;
       readonly attention: AttentionNode;
     };
+
+// -------------------------------------------------------------------------------------- kernels, program
+
+/** An emitted kernel: one function, specialised to one shape, shared by the launches that have that shape. */
+export interface Kernel {
+  /** The C symbol; unique in the bundle. */
+  readonly symbol: string;
+  /** The template that it came from, without extension. */
+  readonly template: string;
+  /** The maths in one line, as printed at the top of the source. */
+  readonly summary: string;
+  /** Arguments in order, by name. */
+  readonly arguments: readonly KernelArgument[];
+  readonly source: string;
+}
+
+export interface KernelArgument {
+  readonly name: string;
+  /** C type of what the pointer leads to. */
+  readonly type: string;
+}
+
+/** Memory that the runtime lays out before the first launch. */
+export type BufferKind =
+  /** Read-only: the bundle's weights section. */
+  | "weights"
+  /** Activations of a session. */
+  | "arena"
+  /** Key-value cache of a session. */
+  | "cache"
+  /** The `gsic_step` of a session: what changes from one pass to the next. */
+  | "step"
+  /** Tokens per tier, u64, of a session. */
+  | "counters";
+
+/** A place in a buffer, as a launch argument. */
+export interface Argument {
+  readonly buffer: BufferKind;
+  readonly offset: number;
+}
+
+export interface Launch {
+  /** Index into `Bundle.kernels`. */
+  readonly kernel: number;
+  readonly arguments: readonly Argument[];
+}
+
+/** Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena. */
+export interface Tap {
+  readonly value: ValueId;
+  readonly after: number;
+  readonly offset: number;
+  readonly width: number;
+  readonly stride: number;
+}
+
+/** One pass over 1 to 16 tokens. The head runs only where logits are wanted. */
+export interface Program {
+  readonly body: readonly Launch[];
+  readonly head: readonly Launch[];
+  /** Byte offset of the logits, [16, stride] f32, in the arena. */
+  readonly logits: { readonly offset: number; readonly stride: number };
+  readonly taps: readonly Tap[];
+  /** The tiers that `counters` counts: two u64 each (fast, slow), in this order, by input. */
+  readonly tiers: readonly ValueId[];
+}
+
+export type Mode = "exact" | "bounded";
+
+/** What the runtime needs to know; the JSON section `manifest` of a .gsi file. */
+export interface Manifest {
+  readonly format: 1;
+  /** Version of the kernel interface in `templates/include/gsic/abi.h`. */
+  readonly abi: 1;
+  readonly name: string;
+  readonly family: string;
+  readonly vocabulary: number;
+  readonly context: number;
+  /** Most tokens in one pass. */
+  readonly columns: 16;
+  /** Bytes of each session buffer, and of the weights. */
+  readonly buffers: Readonly<Record<BufferKind, number>>;
+  /** Code objects, best first: the runtime takes the first whose features the machine has. */
+  readonly targets: readonly {
+    readonly name: string;
+    readonly device: "cpu";
+    readonly features: readonly string[];
+    readonly section: string;
+  }[];
+  readonly kernels: readonly string[];
+  readonly modes: readonly Mode[];
+  readonly defaultMode: Mode;
+  readonly programs: Readonly<Partial<Record<Mode, Program>>>;
+  /** Bytes of weights that one token reads, by mode; `bounded` with every gate closed. */
+  readonly bytesPerToken: Readonly<Partial<Record<Mode, number>>>;
+}

@@ -1,0 +1,121 @@
+import { GsicError } from "../errors.js";
+import type { ActivationFunction, AttentionNode, MatrixRef, Node, RopeNode, ValueId, VectorRef } from "../ir.js";
+import type { Weights } from "../read/weights.js";
+
+/** A linear's place among the tensors: its name without `.weight`, and how the file stores it. */
+export interface LinearPlace {
+  readonly tensor: string;
+  readonly out: number;
+  readonly d: number;
+  readonly transposed?: boolean;
+  /** First row within a fused tensor, and all of that tensor's rows. */
+  readonly part?: { readonly first: number; readonly of: number };
+  readonly bias: boolean;
+}
+
+/**
+ * Collects a graph's nodes while it checks each tensor that they name. Problems are gathered, and `finish` reports
+ * all of them, so that a person sees the whole of what is wrong with a checkpoint at once.
+ */
+export class GraphBuilder {
+  readonly nodes: Node[] = [];
+  private readonly problems: string[] = [];
+  private readonly used = new Set<string>();
+
+  constructor(private readonly weights: Weights) {}
+
+  matrix(tensor: string, out: number, d: number, transposed = false, part?: LinearPlace["part"]): MatrixRef {
+    const rows = part?.of ?? out;
+    const dtype = this.expect(tensor, transposed ? [d, rows] : [rows, d]);
+    return { tensor, dtype, out, d, transposed, first: part?.first ?? 0 };
+  }
+
+  vector(tensor: string, length: number, part?: LinearPlace["part"]): VectorRef {
+    this.expect(tensor, [part?.of ?? length]);
+    return { tensor, length, first: part?.first ?? 0 };
+  }
+
+  embedding(id: ValueId, index: "token" | "position", table: MatrixRef, offset = 0): ValueId {
+    return this.push({ kind: "embedding", id, index, table, offset });
+  }
+
+  norm(id: ValueId, input: ValueId, tensor: string, width: number, epsilon: number, layer: boolean): ValueId {
+    const gain = this.vector(`${tensor}.weight`, width);
+    const bias = layer ? this.vector(`${tensor}.bias`, width) : null;
+    return this.push({ kind: "norm", id, input, method: layer ? "layer" : "rms", gain, bias, epsilon });
+  }
+
+  linear(id: ValueId, input: ValueId, place: LinearPlace): ValueId {
+    const weight = this.matrix(`${place.tensor}.weight`, place.out, place.d, place.transposed, place.part);
+    const bias = place.bias ? this.vector(`${place.tensor}.bias`, place.out, place.part) : null;
+    return this.push({ kind: "linear", id, input, weight, bias });
+  }
+
+  /** A linear without bias on a matrix that is used elsewhere too, such as a tied output head. */
+  tiedLinear(id: ValueId, input: ValueId, weight: MatrixRef): ValueId {
+    return this.push({ kind: "linear", id, input, weight, bias: null });
+  }
+
+  rope(id: ValueId, input: ValueId, shape: Omit<RopeNode, "kind" | "id" | "input">): ValueId {
+    return this.push({ kind: "rope", id, input, ...shape });
+  }
+
+  attention(
+    id: ValueId,
+    query: ValueId,
+    key: ValueId,
+    value: ValueId,
+    shape: Pick<AttentionNode, "heads" | "kvHeads" | "headDim" | "scale">,
+  ): ValueId {
+    return this.push({ kind: "attention", id, query, key, value, ...shape });
+  }
+
+  activation(id: ValueId, input: ValueId, activation: ActivationFunction): ValueId {
+    return this.push({ kind: "activation", id, input, function: activation });
+  }
+
+  add(id: ValueId, left: ValueId, right: ValueId): ValueId {
+    return this.push({ kind: "add", id, left, right });
+  }
+
+  multiply(id: ValueId, left: ValueId, right: ValueId): ValueId {
+    return this.push({ kind: "multiply", id, left, right });
+  }
+
+  /** Throws if a tensor was missing, of the wrong shape, or is left over; `ignorable` names tensors nobody needs. */
+  finish(ignorable: (tensor: string) => boolean): readonly Node[] {
+    for (const name of this.weights.names()) {
+      if (!this.used.has(name) && !ignorable(name)) this.problems.push(`${name}: not part of this architecture`);
+    }
+    if (this.problems.length > 0) {
+      const shown = this.problems.slice(0, 40);
+      if (shown.length < this.problems.length) shown.push(`and ${this.problems.length - shown.length} more`);
+      throw new GsicError({
+        category: "data",
+        code: "model-tensors",
+        message: `the weights do not fit the configuration:\n  ${shown.join("\n  ")}`,
+        where: this.weights.source,
+        hint: "check that the configuration belongs to these weights, and that every file is complete",
+      });
+    }
+    return this.nodes;
+  }
+
+  private push(node: Node): ValueId {
+    this.nodes.push(node);
+    return node.id;
+  }
+
+  private expect(tensor: string, shape: readonly number[]): MatrixRef["dtype"] {
+    this.used.add(tensor);
+    const info = this.weights.info(tensor);
+    if (info === undefined) {
+      this.problems.push(`${tensor}: missing, expected [${shape.join(", ")}]`);
+      return "f32";
+    }
+    if (info.shape.join() !== shape.join()) {
+      this.problems.push(`${tensor}: [${info.shape.join(", ")}], expected [${shape.join(", ")}]`);
+    }
+    return info.dtype;
+  }
+}

@@ -1,0 +1,28 @@
+import type { Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
+import { linearById } from "../graph.js";
+import type { PassContext } from "./index.js";
+
+/**
+ * Gives every linear the form that the configuration asks for: gated with the first k and epsilon where `gated` is
+ * among the forms and the basis is a proper subspace (k < d), else dense. The output head stays dense.
+ */
+export function chooseForms(plan: Plan, { options }: PassContext): Plan {
+  const linears = new Map<ValueId, LinearPlan>(plan.linears);
+  const groups = plan.groups.map((group): InputGroup => {
+    const { form, verdict } = formOf(plan, group, options);
+    for (const id of group.linears) linears.set(id, { ...linears.get(id)!, form, verdict });
+    return { ...group, gate: form.kind === "gated" ? { k: form.k, epsilon: form.epsilon } : null };
+  });
+  return { ...plan, linears, groups };
+}
+
+function formOf(plan: Plan, group: InputGroup, options: PassContext["options"]): { form: Form; verdict: string } {
+  const dense: Form = { kind: "dense" };
+  if (!options.forms.includes("gated")) return { form: dense, verdict: "stays dense: no other form is configured" };
+  if (group.linears.includes(plan.graph.output)) return { form: dense, verdict: "stays dense: the output head" };
+  const k = options.k[0]!;
+  const epsilon = options.epsilon[0]!;
+  const { d } = linearById(plan.graph, group.linears[0]!).weight;
+  if (k >= d) return { form: dense, verdict: `stays dense: k = ${k} is not below d = ${d}` };
+  return { form: { kind: "gated", k, epsilon }, verdict: "gated, as configured" };
+}

@@ -1,0 +1,23 @@
+import type { InputGroup, LinearNode, LinearPlan, Plan, ValueId } from "../ir.js";
+
+/** Groups linears that read the same value, so that they can share one basis. All linears begin dense. */
+export function shareInputs(plan: Plan): Plan {
+  const byInput = new Map<ValueId, LinearNode[]>();
+  const linears = new Map<ValueId, LinearPlan>();
+  for (const node of plan.graph.nodes) {
+    if (node.kind !== "linear") continue;
+    byInput.set(node.input, [...(byInput.get(node.input) ?? []), node]);
+    linears.set(node.id, {
+      linear: node.id,
+      form: { kind: "dense" },
+      bytes: { dense: 0, fast: 0, slow: 0 },
+      verdict: "dense",
+    });
+  }
+  const groups: InputGroup[] = [...byInput].map(([input, nodes]) => ({
+    input,
+    linears: nodes.map((node) => node.id),
+    gate: null,
+  }));
+  return { ...plan, linears, groups };
+}

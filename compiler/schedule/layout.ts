@@ -1,0 +1,133 @@
+import { innerOf, type Operand, outOf, typeOf } from "../emit/kernel.js";
+import { type DType, type RopeNode, type ValueId, type VectorRef, type WeightSource, blockSizes } from "../ir.js";
+
+/** Rows of a tile; `kTileRows` in templates/include/gsic/multiply.h. */
+export const tileRows = 4;
+/** Most columns of a pass; GSIC_MAX_COLUMNS in templates/include/gsic/abi.h. */
+export const maxColumns = 16;
+/** Floats that a value's width is rounded up to; GSIC_WIDTH_STEP. */
+export const widthStep = 32;
+const alignment = 64;
+
+/** Something in the weights section, and where it lies. */
+export interface WeightItem {
+  readonly content:
+    | { readonly kind: "matrix"; readonly source: WeightSource }
+    | { readonly kind: "vector"; readonly vector: VectorRef }
+    | { readonly kind: "rope"; readonly rope: RopeNode };
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Floats between two columns of a value of that width. */
+export function strideOf(width: number): number {
+  return roundUp(width, widthStep);
+}
+
+/** How a matrix is packed: tiles of four rows, block by block. A block is at least 32 elements. */
+export function packing(dtype: DType, out: number, d: number) {
+  const { elements, bytes } = blockSizes[dtype];
+  const blockElements = Math.max(elements, 32);
+  const blockBytes = (blockElements / elements) * bytes;
+  const blocks = Math.ceil(d / blockElements);
+  const tiles = Math.ceil(out / tileRows);
+  return { blockElements, blockBytes, blocks, tiles, bytes: tiles * tileRows * blocks * blockBytes };
+}
+
+/** Lays out the weights section: every distinct matrix, vector and table once. */
+export class WeightLayout {
+  readonly items: WeightItem[] = [];
+  private readonly offsets = new Map<string, number>();
+  private end = 0;
+
+  constructor(private readonly context: number) {}
+
+  get bytes(): number {
+    return this.end;
+  }
+
+  /** The offset of an operand's data; it is placed when first asked for. */
+  place(operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>): number {
+    const key = keyOf(operand);
+    const known = this.offsets.get(key);
+    if (known !== undefined) return known;
+    const offset = this.end;
+    const item = this.itemOf(operand, offset);
+    this.items.push(item);
+    this.offsets.set(key, offset);
+    this.end = roundUp(offset + item.bytes, alignment);
+    return offset;
+  }
+
+  private itemOf(operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>, offset: number): WeightItem {
+    switch (operand.kind) {
+      case "weight": {
+        const { source } = operand;
+        const { bytes } = packing(typeOf(source), outOf(source), innerOf(source));
+        return { content: { kind: "matrix", source }, offset, bytes };
+      }
+      case "vector":
+        return { content: operand, offset, bytes: 4 * strideOf(operand.vector.length) };
+      case "rope":
+        return { content: operand, offset, bytes: 4 * this.context * operand.rope.rotaryDim };
+      default:
+        return operand satisfies never;
+    }
+  }
+}
+
+/** One key for equal contents. */
+function keyOf(operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>): string {
+  switch (operand.kind) {
+    case "weight":
+      return JSON.stringify(operand.source);
+    case "vector":
+      return JSON.stringify(operand.vector);
+    case "rope": {
+      const { rotaryDim, theta, scaling } = operand.rope;
+      return JSON.stringify({ rotaryDim, theta, scaling });
+    }
+    default:
+      return operand satisfies never;
+  }
+}
+
+/** When a value is first written and last read, as launch numbers. */
+interface Lifetime {
+  readonly id: ValueId;
+  readonly width: number;
+  first: number;
+  last: number;
+}
+
+/** Places values in the arena so that two overlap only if their lifetimes do not. First fit, in order of birth. */
+export function placeValues(launches: readonly { readonly values: ReadonlyMap<ValueId, number> }[]) {
+  const lifetimes = new Map<ValueId, Lifetime>();
+  launches.forEach(({ values }, number) => {
+    for (const [id, width] of values) {
+      const known = lifetimes.get(id);
+      if (known === undefined) lifetimes.set(id, { id, width, first: number, last: number });
+      else known.last = number;
+    }
+  });
+  const placed: (Lifetime & { offset: number; bytes: number })[] = [];
+  for (const lifetime of [...lifetimes.values()].sort((a, b) => a.first - b.first)) {
+    const bytes = maxColumns * strideOf(lifetime.width) * 4;
+    const alive = placed
+      .filter((other) => other.last >= lifetime.first && other.first <= lifetime.last)
+      .sort((a, b) => a.offset - b.offset);
+    let offset = 0;
+    for (const other of alive) {
+      if (offset + bytes <= other.offset) break;
+      offset = Math.max(offset, other.offset + other.bytes);
+    }
+    placed.push({ ...lifetime, offset, bytes });
+  }
+  const offsets = new Map(placed.map(({ id, offset }) => [id, offset]));
+  const bytes = placed.reduce((most, { offset, bytes: size }) => Math.max(most, offset + size), alignment);
+  return { offsets, bytes };
+}
+
+export function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
+}

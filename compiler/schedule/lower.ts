@@ -1,0 +1,247 @@
+import { GsicError } from "../errors.js";
+import { inputsOf, linearById, nodeIndex, valueWidths } from "../graph.js";
+import type {
+  ActivationFunction,
+  AttentionNode,
+  EmbeddingNode,
+  LinearNode,
+  Mode,
+  Node,
+  Plan,
+  ProjectionPart,
+  RopeNode,
+  Step,
+  ValueId,
+} from "../ir.js";
+
+/**
+ * The steps of a pass over 1 to 16 tokens: nodes fused as far as the kernels allow. In `exact` mode every linear is
+ * dense, whatever the plan says. Fused are: embeddings with their sum; the linears that attention reads; a gated MLP's
+ * gate and up; a linear with the activation or the residual that follows it.
+ */
+export function lower(plan: Plan, mode: Mode): readonly Step[] {
+  const lowering = new Lowering(plan, mode);
+  for (const node of plan.graph.nodes) lowering.visit(node);
+  return lowering.steps;
+}
+
+class Lowering {
+  readonly steps: Step[] = [];
+  private readonly index: ReadonlyMap<ValueId, Node>;
+  private readonly widths: ReadonlyMap<ValueId, number>;
+  private readonly uses = new Map<ValueId, Node[]>();
+  private readonly bases = new Set<ValueId>();
+  private layer = 0;
+
+  constructor(
+    private readonly plan: Plan,
+    private readonly mode: Mode,
+  ) {
+    this.index = nodeIndex(plan.graph);
+    this.widths = valueWidths(plan.graph);
+    for (const node of plan.graph.nodes) {
+      for (const input of inputsOf(node)) this.uses.set(input, [...(this.uses.get(input) ?? []), node]);
+    }
+  }
+
+  /** Emits the steps of a node, unless the node that reads it computes it too. */
+  visit(node: Node): void {
+    if (this.isFused(node)) return;
+    switch (node.kind) {
+      case "embedding":
+        return this.embed(node.id, [node]);
+      case "norm":
+        this.steps.push({ kind: "norm", output: node.id, width: this.width(node.id), node });
+        return;
+      case "linear":
+        return this.project(node.id, [node], {});
+      case "attention":
+        return this.attention(node);
+      case "activation":
+        return this.activation(node.id, node.input, node.function);
+      case "add":
+        return this.add(node.id, node.left, node.right);
+      case "multiply":
+        return this.gatedUnit(node.id, node.left, node.right);
+      case "rope":
+        throw this.unsupported(node, "a rotary embedding that no attention reads");
+      default:
+        node satisfies never;
+    }
+  }
+
+  /** Whether the only reader of a node absorbs it. */
+  private isFused(node: Node): boolean {
+    const readers = this.uses.get(node.id) ?? [];
+    const reader = readers[0];
+    if (reader === undefined || readers.length !== 1 || node.id === this.plan.graph.output) return false;
+    switch (node.kind) {
+      case "embedding":
+        return reader.kind === "add" && this.embeddings(reader.left, reader.right) !== null;
+      case "rope":
+        return reader.kind === "attention";
+      case "linear":
+        if (reader.kind === "add") return this.residualOf(reader.left, reader.right)?.linear === node;
+        return reader.kind === "rope" || reader.kind === "attention" || reader.kind === "activation" ||
+          (reader.kind === "multiply" && this.unitOf(reader.left, reader.right)?.up === node);
+      case "activation":
+        return reader.kind === "multiply" && this.unitOf(reader.left, reader.right)?.activation === node;
+      default:
+        return false;
+    }
+  }
+
+  private embed(output: ValueId, tables: readonly EmbeddingNode[]): void {
+    this.steps.push({ kind: "embed", output, width: this.width(output), tables });
+  }
+
+  private embeddings(left: ValueId, right: ValueId): readonly EmbeddingNode[] | null {
+    const [a, b] = [this.index.get(left), this.index.get(right)];
+    return a?.kind === "embedding" && b?.kind === "embedding" ? [a, b] : null;
+  }
+
+  private add(output: ValueId, left: ValueId, right: ValueId): void {
+    const tables = this.embeddings(left, right);
+    if (tables !== null) return this.embed(output, tables);
+    const found = this.residualOf(left, right);
+    if (found === null) throw this.unsupported(this.index.get(output)!, "a sum without a linear to fuse it with");
+    this.project(output, [found.linear], { residual: found.residual });
+  }
+
+  /** The linear of a sum that nobody else reads, and the other side. The later one, if both are. */
+  private residualOf(left: ValueId, right: ValueId): { linear: LinearNode; residual: ValueId } | null {
+    for (const [candidate, residual] of [[right, left], [left, right]] as const) {
+      const node = this.index.get(candidate);
+      if (node?.kind === "linear" && this.uses.get(candidate)?.length === 1) return { linear: node, residual };
+    }
+    return null;
+  }
+
+  private activation(output: ValueId, input: ValueId, activation: ActivationFunction): void {
+    const node = this.index.get(input);
+    if (node?.kind !== "linear" || this.uses.get(input)?.length !== 1) {
+      throw this.unsupported(this.index.get(output)!, "an activation that does not follow a linear of its own");
+    }
+    this.project(output, [node], { activation });
+  }
+
+  /** gate and up of f(gate) * up, where both read one value. */
+  private unitOf(left: ValueId, right: ValueId) {
+    for (const [first, second] of [[left, right], [right, left]] as const) {
+      const activation = this.index.get(first);
+      const up = this.index.get(second);
+      if (activation?.kind !== "activation" || up?.kind !== "linear") continue;
+      const gate = this.index.get(activation.input);
+      const alone = [first, second, activation.input].every((id) => this.uses.get(id)?.length === 1);
+      if (alone && gate?.kind === "linear" && gate.input === up.input && gate.weight.out === up.weight.out) {
+        return { gate, up, activation };
+      }
+    }
+    return null;
+  }
+
+  private gatedUnit(output: ValueId, left: ValueId, right: ValueId): void {
+    const unit = this.unitOf(left, right);
+    if (unit === null) throw this.unsupported(this.index.get(output)!, "a product other than activation(gate) * up");
+    this.project(output, [unit.gate, unit.up], { activation: unit.activation.function, gatedUnit: true });
+  }
+
+  private attention(node: AttentionNode): void {
+    const query = this.attentionInput(node.query);
+    const key = this.attentionInput(node.key);
+    const value = this.attentionInput(node.value);
+    const source = `${node.id}_inputs`;
+    const linears = [query.linear, key.linear, value.linear];
+    const sameInput = linears.every((linear) => linear.input === query.linear.input);
+    if (!sameInput || value.rope !== null || (query.rope === null) !== (key.rope === null)) {
+      throw this.unsupported(node, "attention whose query, key and value do not read one value");
+    }
+    this.project(source, linears, {});
+    const keyColumn = query.linear.weight.out;
+    const valueColumn = keyColumn + key.linear.weight.out;
+    const sourceWidth = valueColumn + value.linear.weight.out;
+    const place = { layer: this.layer++, source, sourceWidth, queryColumn: 0 };
+    this.steps.push({ kind: "cache", ...place, keyColumn, valueColumn, attention: node, rope: query.rope });
+    this.steps.push({ kind: "attend", ...place, output: node.id, attention: node });
+  }
+
+  private attentionInput(id: ValueId): { linear: LinearNode; rope: RopeNode | null } {
+    const node = this.index.get(id);
+    const rope = node?.kind === "rope" ? node : null;
+    const linear = rope === null ? node : this.index.get(rope.input);
+    const alone = this.uses.get(id)?.length === 1 && (rope === null || this.uses.get(rope.input)?.length === 1);
+    if (linear?.kind !== "linear" || !alone) {
+      throw this.unsupported(node ?? this.plan.graph.nodes[0]!, "attention that does not read linears of its own");
+    }
+    return { linear, rope };
+  }
+
+  private project(
+    output: ValueId,
+    linears: readonly LinearNode[],
+    fused: { activation?: ActivationFunction; residual?: ValueId; gatedUnit?: boolean },
+  ): void {
+    const { input } = linears[0]!;
+    const d = linears[0]!.weight.d;
+    const gate = this.mode === "exact" ? null : this.gateOf(input);
+    const gatedUnit = fused.gatedUnit ?? false;
+    let width = 0;
+    const parts = linears.map((linear): ProjectionPart => {
+      const column = gatedUnit ? 0 : width;
+      width = column + linear.weight.out;
+      return {
+        linear: linear.id,
+        weight: { kind: "stored", matrix: linear.weight },
+        image: gate && { kind: "image", linear: linear.id, out: linear.weight.out, k: gate.k },
+        bias: linear.bias,
+        column,
+      };
+    });
+    this.steps.push({
+      kind: "project",
+      output,
+      input,
+      d,
+      width,
+      parts,
+      activation: fused.activation ?? null,
+      gatedUnit,
+      residual: fused.residual ?? null,
+      gate,
+      head: output === this.plan.graph.output,
+    });
+  }
+
+  /** The gate of a group of linears; emits the step that computes its coordinates when it is first needed. */
+  private gateOf(input: ValueId): { coordinates: ValueId; k: number; epsilon: number } | null {
+    const gate = this.plan.groups.find((group) => group.input === input)?.gate;
+    if (gate === null || gate === undefined) return null;
+    const coordinates = `${input}_coordinates`;
+    if (!this.bases.has(input)) {
+      this.bases.add(input);
+      this.steps.push({ kind: "basis", output: coordinates, input, k: gate.k, d: this.width(input) });
+    }
+    return { coordinates, ...gate };
+  }
+
+  private width(id: ValueId): number {
+    return this.widths.get(id)!;
+  }
+
+  private unsupported(node: Node, what: string): GsicError {
+    return new GsicError({
+      category: "data",
+      code: "graph-unsupported",
+      message: `no kernel computes ${what}`,
+      where: `${this.plan.graph.name}: ${node.id}`,
+      hint: "keep the wiring that the model's family has; forms, k and epsilon can be edited freely",
+    });
+  }
+}
+
+/** Linears of a plan by the group that they read from. */
+export function gatedInputs(plan: Plan): readonly { input: ValueId; d: number; k: number }[] {
+  return plan.groups.flatMap(({ input, gate, linears }) =>
+    gate === null ? [] : [{ input, k: gate.k, d: linearById(plan.graph, linears[0]!).weight.d }],
+  );
+}

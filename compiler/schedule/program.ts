@@ -1,0 +1,175 @@
+import type { TemplateName, TemplateParams } from "../../templates/params.js";
+import { type KernelCall, kernelOf, type Operand } from "../emit/kernel.js";
+import { loadTemplates } from "../emit/template.js";
+import type { Argument, Kernel, Launch, Mode, Plan, Program, Step, Tap, ValueId } from "../ir.js";
+import { placeValues, roundUp, strideOf, type WeightItem, WeightLayout } from "./layout.js";
+import { gatedInputs, lower } from "./lower.js";
+
+/** Everything that the bundle needs besides weights and machine code. */
+export interface Schedule {
+  readonly kernels: readonly Kernel[];
+  readonly programs: Readonly<Partial<Record<Mode, Program>>>;
+  readonly weights: { readonly items: readonly WeightItem[]; readonly bytes: number };
+  readonly arenaBytes: number;
+  readonly cacheBytes: number;
+  readonly counterBytes: number;
+}
+
+/** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
+export const stepBytes = 16 + 4 * 16;
+
+/** Turns a plan into launches, one program per mode; all share kernels, weights and arena. */
+export function schedule(plan: Plan, modes: readonly Mode[], dialect: string): Schedule {
+  const { context } = plan.graph;
+  const kernels = new KernelTable(dialect);
+  const weights = new WeightLayout(context);
+  const cache = cacheLayout(plan, context);
+  const counters = new Map(gatedInputs(plan).map(({ input }, index) => [input, 16 * index]));
+  const programs: Partial<Record<Mode, Program>> = {};
+  let arenaBytes = 0;
+  for (const mode of modes) {
+    const steps = lower(plan, mode);
+    const calls = steps.map((step) => kernelOf(step, context));
+    const widths = stepWidths(steps);
+    const arena = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
+    arenaBytes = Math.max(arenaBytes, arena.bytes);
+    const resolve = (operand: Operand): Argument => {
+      switch (operand.kind) {
+        case "step":
+          return { buffer: "step", offset: 0 };
+        case "value":
+          return { buffer: "arena", offset: arena.offsets.get(operand.id)! };
+        case "weight":
+        case "vector":
+        case "rope":
+          return { buffer: "weights", offset: weights.place(operand) };
+        case "cache":
+          return { buffer: "cache", offset: cache.place(operand.layer, operand.part) };
+        case "counter":
+          return { buffer: "counters", offset: counters.get(operand.input)! };
+        default:
+          return operand satisfies never;
+      }
+    };
+    const launches = calls.map(
+      (call): Launch => ({
+        kernel: kernels.index(call),
+        arguments: call.operands.map(({ operand }) => resolve(operand)),
+      }),
+    );
+    const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
+    programs[mode] = {
+      body: launches.slice(0, headAt),
+      head: launches.slice(headAt),
+      logits: {
+        offset: arena.offsets.get(plan.graph.output)!,
+        stride: strideOf(plan.graph.vocabulary),
+      },
+      taps: mode === "exact" ? taps(plan, steps, arena.offsets, widths) : [],
+      tiers: mode === "exact" ? [] : [...counters.keys()],
+    };
+  }
+  return {
+    kernels: kernels.kernels,
+    programs,
+    weights,
+    arenaBytes,
+    cacheBytes: Math.max(cache.bytes, 64),
+    counterBytes: Math.max(16 * counters.size, 64),
+  };
+}
+
+/** Renders kernels; calls with equal parameters share one. */
+class KernelTable {
+  readonly kernels: Kernel[] = [];
+  private readonly byContent = new Map<string, number>();
+  private readonly symbols = new Set<string>();
+  private readonly render: ReturnType<typeof loadTemplates>;
+
+  constructor(dialect: string) {
+    this.render = loadTemplates(dialect);
+  }
+
+  index(call: KernelCall): number {
+    const content = JSON.stringify([call.template, call.params]);
+    const known = this.byContent.get(content);
+    if (known !== undefined) return known;
+    const symbol = this.unique(`gsic_${call.symbol}`);
+    const params = { ...call.params, symbol } as TemplateParams[TemplateName];
+    this.kernels.push({
+      symbol,
+      template: call.template,
+      summary: call.params.summary,
+      arguments: call.operands.map(({ name, type }) => ({ name, type })),
+      source: this.render(call.template, params as never),
+    });
+    this.byContent.set(content, this.kernels.length - 1);
+    return this.kernels.length - 1;
+  }
+
+  private unique(symbol: string): string {
+    let candidate = symbol;
+    for (let number = 2; this.symbols.has(candidate); number++) candidate = `${symbol}_${number}`;
+    this.symbols.add(candidate);
+    return candidate;
+  }
+}
+
+/** Keys and values, layer by layer: [kv heads, context, padded head] f32 each; as in templates/include/gsic/attention.h. */
+function cacheLayout(plan: Plan, context: number) {
+  const sizes = plan.graph.nodes.flatMap((node) =>
+    node.kind === "attention" ? [node.kvHeads * context * roundUp(node.headDim, 16) * 4] : [],
+  );
+  const begins: number[] = [];
+  let bytes = 0;
+  for (const size of sizes) {
+    begins.push(bytes);
+    bytes += 2 * size;
+  }
+  const place = (layer: number, part: "keys" | "values") => begins[layer]! + (part === "keys" ? 0 : sizes[layer]!);
+  return { place, bytes };
+}
+
+function stepWidths(steps: readonly Step[]): ReadonlyMap<ValueId, number> {
+  const widths = new Map<ValueId, number>();
+  for (const step of steps) {
+    switch (step.kind) {
+      case "embed":
+      case "norm":
+      case "project":
+        widths.set(step.output, step.width);
+        break;
+      case "basis":
+        widths.set(step.output, step.k);
+        break;
+      case "attend":
+        widths.set(step.output, step.attention.heads * step.attention.headDim);
+        break;
+      case "cache":
+        break;
+      default:
+        step satisfies never;
+    }
+  }
+  return widths;
+}
+
+function valuesOf(call: KernelCall, widths: ReadonlyMap<ValueId, number>): ReadonlyMap<ValueId, number> {
+  return new Map(
+    call.operands.flatMap(({ operand }) => (operand.kind === "value" ? [[operand.id, widths.get(operand.id)!]] : [])),
+  );
+}
+
+/** Where calibration reads the inputs of linears: after the step that writes them. */
+function taps(
+  plan: Plan,
+  steps: readonly Step[],
+  offsets: ReadonlyMap<ValueId, number>,
+  widths: ReadonlyMap<ValueId, number>,
+): Tap[] {
+  return plan.groups.map(({ input }) => {
+    const width = widths.get(input)!;
+    const after = steps.findIndex((step) => "output" in step && step.output === input);
+    return { value: input, after, offset: offsets.get(input)!, width, stride: strideOf(width) };
+  });
+}

@@ -1,0 +1,104 @@
+import { inputsOf, nodeIndex, valueWidths } from "./graph.js";
+import type { Graph, Node, Plan, ValueId } from "./ir.js";
+
+/** A named property that must hold of every graph; returns what is wrong, or null. */
+interface Invariant {
+  readonly name: string;
+  readonly check: (node: Node, widths: ReadonlyMap<ValueId, number>, graph: Graph) => string | null;
+}
+
+const invariants: readonly Invariant[] = [
+  {
+    name: "inputs-have-the-node's-width",
+    check: (node, widths) => {
+      const width = (id: ValueId) => widths.get(id);
+      switch (node.kind) {
+        case "embedding":
+          return null;
+        case "norm":
+          return mismatch(width(node.input), node.gain.length);
+        case "linear":
+          return mismatch(width(node.input), node.weight.d);
+        case "rope":
+          return mismatch(width(node.input), node.heads * node.headDim);
+        case "activation":
+          return null;
+        case "attention":
+          return (
+            mismatch(width(node.query), node.heads * node.headDim) ??
+            mismatch(width(node.key), node.kvHeads * node.headDim) ??
+            mismatch(width(node.value), node.kvHeads * node.headDim)
+          );
+        case "add":
+        case "multiply":
+          return mismatch(width(node.left), width(node.right));
+        default:
+          return node satisfies never;
+      }
+    },
+  },
+  {
+    name: "heads-divide",
+    check: (node) => {
+      if (node.kind === "attention" && node.heads % node.kvHeads !== 0) {
+        return `${node.heads} heads, ${node.kvHeads} key-value heads`;
+      }
+      if (node.kind === "rope" && (node.rotaryDim % 2 !== 0 || node.rotaryDim > node.headDim)) {
+        return `rotaryDim ${node.rotaryDim} of headDim ${node.headDim}`;
+      }
+      return null;
+    },
+  },
+  {
+    name: "bias-matches-rows",
+    check: (node) =>
+      node.kind === "linear" && node.bias !== null ? mismatch(node.bias.length, node.weight.out) : null,
+  },
+];
+
+/** What is wrong with a graph: one line per violation, beginning with the invariant's name. */
+export function violations(graph: Graph): string[] {
+  const found: string[] = [];
+  const seen = new Set<ValueId>();
+  for (const node of graph.nodes) {
+    for (const input of inputsOf(node)) {
+      if (!seen.has(input)) found.push(`defined-before-use: ${node.id} reads ${input}`);
+    }
+    if (seen.has(node.id)) found.push(`one-definition: ${node.id}`);
+    seen.add(node.id);
+  }
+  if (found.length > 0) return found;
+  const widths = valueWidths(graph);
+  for (const node of graph.nodes) {
+    for (const { name, check } of invariants) {
+      const wrong = check(node, widths, graph);
+      if (wrong !== null) found.push(`${name}: ${node.id}: ${wrong}`);
+    }
+  }
+  const head = nodeIndex(graph).get(graph.output);
+  if (head?.kind !== "linear") found.push(`output-is-a-linear: ${graph.output}`);
+  else if (head.weight.out !== graph.vocabulary) found.push(`output-has-the-vocabulary: ${head.weight.out}`);
+  return found;
+}
+
+/** Throws (a defect of gsic) if a pass left a plan that violates an invariant. */
+export function verifyPlan(plan: Plan, pass: string): void {
+  const found = violations(plan.graph);
+  for (const node of plan.graph.nodes) {
+    if (node.kind === "linear" && !plan.linears.has(node.id)) found.push(`every-linear-is-decided: ${node.id}`);
+  }
+  for (const group of plan.groups) {
+    for (const id of group.linears) {
+      const form = plan.linears.get(id)?.form;
+      const gated = form?.kind === "gated";
+      if (gated !== (group.gate !== null) || (gated && form.k !== group.gate?.k)) {
+        found.push(`a-group-shares-one-gate: ${id}`);
+      }
+    }
+  }
+  if (found.length > 0) throw new Error(`after pass ${pass}:\n  ${found.join("\n  ")}`);
+}
+
+function mismatch(found: number | undefined, expected: number | undefined): string | null {
+  return found === expected ? null : `width ${found}, expected ${expected}`;
+}
