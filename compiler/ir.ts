@@ -80,6 +80,8 @@ export type ActivationFunction = "gelu" | "gelu_tanh" | "silu" | "relu";
 export type RopeScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }
+  /** One divisor per pair of channels, as the tensor `rope_freqs.weight` of GGUF files holds. */
+  | { readonly kind: "divisors"; readonly divisors: readonly number[] }
   | {
       readonly kind: "llama3";
       readonly factor: number;
@@ -209,15 +211,6 @@ export type CalibrationOrigin =
   | { readonly kind: "text"; readonly files: readonly string[] }
   | { readonly kind: "sampled"; readonly seed: number; readonly temperature: number }
   | { readonly kind: "file"; readonly file: string };
-
-export interface Stats {
-  /** SHA-256 of what the statistics belong to: the model's graph and tensor directory. */
-  readonly model: string;
-  readonly origin: CalibrationOrigin;
-  readonly tokens: number;
-  /** Keyed by the value that the linears read. */
-  readonly inputs: ReadonlyMap<ValueId, InputStats>;
-}
 
 // ------------------------------------------------------------------------------------------------- plan
 

@@ -6,15 +6,17 @@ import type { RopeNode } from "./ir.js";
  */
 export function ropeFrequencies(rope: RopeNode): Float64Array {
   const pairs = rope.rotaryDim / 2;
-  return Float64Array.from({ length: pairs }, (_, i) => scaled(rope.theta ** ((-2 * i) / rope.rotaryDim), rope));
+  return Float64Array.from({ length: pairs }, (_, i) => scaled(rope.theta ** ((-2 * i) / rope.rotaryDim), i, rope));
 }
 
-function scaled(frequency: number, { scaling }: RopeNode): number {
+function scaled(frequency: number, pair: number, { scaling }: RopeNode): number {
   switch (scaling.kind) {
     case "none":
       return frequency;
     case "linear":
       return frequency / scaling.factor;
+    case "divisors":
+      return frequency / scaling.divisors[pair]!;
     case "llama3": {
       // Long wavelengths are stretched by `factor`, short ones kept, those between interpolated.
       const wavelength = (2 * Math.PI) / frequency;

@@ -46,6 +46,9 @@ const invariants: readonly Invariant[] = [
       if (node.kind === "rope" && (node.rotaryDim % 2 !== 0 || node.rotaryDim > node.headDim)) {
         return `rotaryDim ${node.rotaryDim} of headDim ${node.headDim}`;
       }
+      if (node.kind === "rope" && node.scaling.kind === "divisors") {
+        return mismatch(node.scaling.divisors.length, node.rotaryDim / 2);
+      }
       return null;
     },
   },

@@ -59,6 +59,8 @@ const huggingFaceNames: TensorNames = {
   ignorable: (tensor) => tensor.endsWith(".rotary_emb.inv_freq"),
 };
 
+const ropeDivisors = "rope_freqs.weight";
+
 const ggufNames: TensorNames = {
   embedding: "token_embd",
   finalNorm: "output_norm",
@@ -73,7 +75,7 @@ const ggufNames: TensorNames = {
   gate: "ffn_gate",
   up: "ffn_up",
   down: "ffn_down",
-  ignorable: () => false,
+  ignorable: (tensor) => tensor === ropeDivisors,
 };
 
 /**
@@ -204,14 +206,19 @@ function ggufShape(weights: Weights): Shape {
     epsilon: settings.number("llama.attention.layer_norm_rms_epsilon"),
     activation: "silu",
     theta: settings.number("llama.rope.freq_base", 10000),
-    scaling: ggufRopeScaling(settings),
+    scaling: ggufRopeScaling(settings, weights),
     pairing: "adjacent",
     tied: weights.info("output.weight") === undefined,
     names: ggufNames,
   };
 }
 
-function ggufRopeScaling(settings: Settings): RopeScaling {
+function ggufRopeScaling(settings: Settings, weights: Weights): RopeScaling {
+  const divisors = weights.info(ropeDivisors);
+  if (divisors !== undefined) {
+    const vector = { tensor: ropeDivisors, length: divisors.shape[0] ?? 0, first: 0 };
+    return { kind: "divisors", divisors: Array.from(weights.readVector(vector)) };
+  }
   const key = "llama.rope.scaling.type";
   switch (settings.text(key, "none")) {
     case "none":

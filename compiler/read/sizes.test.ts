@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { unwritable } from "./file.js";
+import { codeOf } from "./file-testing.js";
+import { checkedBytes, checkedPadding, checkedProduct, checkedSize, checkedSum } from "./sizes.js";
+
+const subject = { file: "model.gguf", tensor: "w", offset: 12 };
+const size = fc.oneof(fc.nat(1000), fc.bigInt({ min: 0n, max: 2n ** 53n - 1n }).map(Number));
+
+/** Compares a checked computation with the same one in bigints. */
+async function agrees(action: () => number, exact: bigint) {
+  if (exact > Number.MAX_SAFE_INTEGER) {
+    expect(await codeOf(action)).toBe("size-overflow");
+  } else {
+    expect(BigInt(action())).toBe(exact);
+  }
+}
+
+test("products and sums are exact or refused", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(size, { maxLength: 5 }), async (values) => {
+      const sizes = values.map((value) => BigInt(value));
+      await agrees(
+        () => checkedSum(values, "sum", subject),
+        sizes.reduce((sum, value) => sum + value, 0n),
+      );
+      const product = sizes.filter((value) => value > 0n).reduce((result, value) => result * value, 1n);
+      const hasZero = sizes.includes(0n) && product <= Number.MAX_SAFE_INTEGER;
+      await agrees(() => checkedProduct(values, "product", subject), hasZero ? 0n : product);
+    }),
+  );
+});
+
+test("padding is the next multiple, or refused", async () => {
+  await fc.assert(
+    fc.asyncProperty(size, fc.nat(20), async (value, power) => {
+      const alignment = 2n ** BigInt(power);
+      const exact = ((BigInt(value) + alignment - 1n) / alignment) * alignment;
+      await agrees(() => checkedPadding(value, Number(alignment), "padding", subject), exact);
+    }),
+  );
+});
+
+test("sizes are whole and not negative, and errors name the place", async () => {
+  expect(checkedSize(5n, "count", subject)).toBe(5);
+  expect(await codeOf(() => checkedSize(2n ** 53n, "count", subject))).toBe("size-overflow");
+  for (const wrong of [-1, 0.5, Number.NaN, -5n]) {
+    expect(await codeOf(() => checkedSize(wrong, "count", subject)), `${wrong}`).toBe("size-invalid");
+  }
+  expect(() => checkedSize(-1, "count", subject)).toThrowError(
+    expect.objectContaining({ where: 'model.gguf: tensor "w": byte 12', category: "data" }),
+  );
+});
+
+test("bytes count whole blocks along the last dimension", async () => {
+  const block = { elements: 32, bytes: 34 };
+  expect(checkedBytes([3, 64], block, subject)).toBe(204);
+  expect(checkedBytes([], { elements: 1, bytes: 4 }, subject)).toBe(4);
+  expect(await codeOf(() => checkedBytes([64, 3], block, subject))).toBe("tensor-row-block");
+});
+
+test("a full disk is told from other failures to write", () => {
+  const failure = (code: string) => unwritable("out", Object.assign(new Error("failed"), { code })).code;
+  expect([failure("ENOSPC"), failure("EDQUOT"), failure("EACCES")]).toEqual([
+    "disk-full",
+    "disk-full",
+    "file-unwritable",
+  ]);
+});

@@ -1,0 +1,283 @@
+import { createHash } from "node:crypto";
+import { existsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { GsicError } from "../errors.js";
+import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir.js";
+import { dequantize } from "./dequantize.js";
+import { badInput, closeQuietly, type OpenFile, openFile, readAt, readText } from "./file.js";
+import { readGguf } from "./gguf.js";
+import type { GgufMetadata } from "./gguf-metadata.js";
+import type { RawTensorInfo } from "./safetensors-header.js";
+import { parseStrictJson } from "./safetensors-json.js";
+import { readShardedSafetensors } from "./safetensors-shards.js";
+
+const maximumConfig = 16 << 20;
+const sampleBytes = 4096;
+
+/** Everything that `Weights` is made from. */
+interface Content {
+  readonly source: string;
+  readonly kind: "safetensors" | "gguf";
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly ignored: ReadonlyMap<string, RawTensorInfo>;
+  readonly config: Readonly<Record<string, unknown>> | undefined;
+  readonly metadata: GgufMetadata | undefined;
+  /** What stands for the configuration in the fingerprint. */
+  readonly identity: Uint8Array;
+}
+
+/**
+ * Lazy access to all tensors of a model: a folder with config.json and safetensors, or a .gguf file. Opening reads
+ * headers only; data is read where and when it is asked for, through file descriptors that stay open until `close`.
+ */
+export class Weights {
+  /** Absolute path of the folder or file. */
+  readonly source: string;
+  readonly kind: "safetensors" | "gguf";
+  /** The parsed config.json of a folder. */
+  readonly config: Readonly<Record<string, unknown>> | undefined;
+  /** The metadata of a GGUF file. */
+  readonly metadata: GgufMetadata | undefined;
+  /** Tensors of types that cannot be weights, such as the masks in GPT-2 checkpoints. */
+  readonly ignored: ReadonlyMap<string, RawTensorInfo>;
+
+  private readonly files = new Map<string, OpenFile>();
+  private transposed: { readonly tensor: string; readonly bytes: Uint8Array } | undefined;
+  private closed = false;
+
+  private constructor(private readonly content: Content) {
+    this.source = content.source;
+    this.kind = content.kind;
+    this.config = content.config;
+    this.metadata = content.metadata;
+    this.ignored = content.ignored;
+  }
+
+  /** Opens a folder or a .gguf file and checks its headers. Throws the errors of the readers, and `source-kind`. */
+  static async open(source: string): Promise<Weights> {
+    const path = resolve(source);
+    if (!existsSync(path)) {
+      throw badInput("file-missing", "no such file or folder", path, "check `source` in model.toml");
+    }
+    if (statSync(path).isDirectory()) {
+      return new Weights(await folderContent(path));
+    }
+    if (path.endsWith(".safetensors")) {
+      const hint = "name the folder that holds it and its config.json";
+      throw badInput(
+        "source-kind",
+        "a model is a folder or a .gguf file, not one .safetensors file",
+        path,
+        hint,
+      );
+    }
+    return new Weights(await ggufContent(path));
+  }
+
+  /** Names of all tensors, sorted. */
+  names(): string[] {
+    return [...this.content.tensors.keys()].sort();
+  }
+
+  /** What is known of a tensor, or undefined where the model has none of that name. */
+  info(name: string): TensorInfo | undefined {
+    return this.content.tensors.get(name);
+  }
+
+  /** Like `info`, but throws `tensor-missing`. */
+  require(name: string): TensorInfo {
+    const info = this.info(name);
+    if (info === undefined) {
+      const other = this.ignored.get(name);
+      const message =
+        other === undefined
+          ? `the model has no tensor ${JSON.stringify(name)}`
+          : `the tensor ${JSON.stringify(name)} is of type ${other.dtype}, which cannot be a weight`;
+      throw badInput(
+        "tensor-missing",
+        message,
+        this.source,
+        "the model may be of another architecture than its config says",
+      );
+    }
+    return info;
+  }
+
+  /** Bytes `begin` to `end` of a tensor's data. */
+  readBytes(name: string, begin: number, end: number): Uint8Array {
+    const info = this.require(name);
+    if (!(begin >= 0 && begin <= end && end <= info.bytes)) {
+      throw misuse(`bytes ${begin} to ${end} of ${JSON.stringify(name)}, which has ${info.bytes}`);
+    }
+    return readAt(this.opened(info.file), info.offset + begin, end - begin);
+  }
+
+  /**
+   * Rows of a matrix view, as they are stored: `rows` rows of d elements of the view's type. A transposed tensor
+   * (f32, f16 or bf16) is transposed once and kept until another one is asked for.
+   */
+  readStoredRows(matrix: MatrixRef, firstRow: number, rows: number): Uint8Array {
+    const rowBytes = this.checkMatrix(matrix);
+    if (!(firstRow >= 0 && rows >= 0 && firstRow + rows <= matrix.out)) {
+      throw misuse(
+        `rows ${firstRow} to ${firstRow + rows} of ${JSON.stringify(matrix.tensor)}, which has ${matrix.out}`,
+      );
+    }
+    const begin = (matrix.first + firstRow) * rowBytes;
+    const end = begin + rows * rowBytes;
+    return matrix.transposed
+      ? this.transposedBytes(matrix.tensor).slice(begin, end)
+      : this.readBytes(matrix.tensor, begin, end);
+  }
+
+  /** Rows of a matrix view as f32, [rows, d]. */
+  readRows(matrix: MatrixRef, firstRow: number, rows: number): Float32Array {
+    return dequantize(matrix.dtype, this.readStoredRows(matrix, firstRow, rows), rows * matrix.d);
+  }
+
+  /** A vector view as f32. */
+  readVector(ref: VectorRef): Float32Array {
+    const info = this.require(ref.tensor);
+    const elements = info.shape.reduce((product, length) => product * length, 1);
+    if (!(ref.first >= 0 && ref.length >= 0 && ref.first + ref.length <= elements)) {
+      throw shapeError(info, `elements ${ref.first} to ${ref.first + ref.length} are needed`);
+    }
+    const block = blockSizes[info.dtype];
+    const firstBlock = Math.floor(ref.first / block.elements);
+    const endBlock = Math.ceil((ref.first + ref.length) / block.elements);
+    const bytes = this.readBytes(info.name, firstBlock * block.bytes, endBlock * block.bytes);
+    const values = dequantize(info.dtype, bytes, (endBlock - firstBlock) * block.elements);
+    const skip = ref.first - firstBlock * block.elements;
+    return values.length === ref.length ? values : values.slice(skip, skip + ref.length);
+  }
+
+  /**
+   * SHA-256 (hex) of what makes the model this one: the sorted tensor directory, the configuration's text, and the
+   * first and last 4 KB of every tensor. Independent of where the model lies and of how it is sharded.
+   */
+  fingerprint(): string {
+    const hash = createHash("sha256");
+    hash.update(this.content.identity);
+    for (const name of this.names()) {
+      const { dtype, shape, bytes } = this.require(name);
+      hash.update(`${JSON.stringify([name, dtype, shape])}\n`);
+      hash.update(this.readBytes(name, 0, Math.min(sampleBytes, bytes)));
+      hash.update(this.readBytes(name, Math.max(0, bytes - sampleBytes), bytes));
+    }
+    return hash.digest("hex");
+  }
+
+  /** Closes the files. Reading afterwards is a defect. */
+  close(): void {
+    for (const { descriptor } of this.files.values()) {
+      closeQuietly(descriptor);
+    }
+    this.files.clear();
+    this.transposed = undefined;
+    this.closed = true;
+  }
+
+  private opened(file: string): OpenFile {
+    if (this.closed) {
+      throw misuse(`${file} after close`);
+    }
+    let opened = this.files.get(file);
+    if (opened === undefined) {
+      opened = openFile(file);
+      this.files.set(file, opened);
+    }
+    return opened;
+  }
+
+  /** Checks a view against its tensor; returns the bytes of one row of the view. */
+  private checkMatrix(matrix: MatrixRef): number {
+    const info = this.require(matrix.tensor);
+    const [stored, inner] = info.shape;
+    const [rows, d] = matrix.transposed ? [inner, stored] : [stored, inner];
+    const block = blockSizes[info.dtype];
+    if (info.dtype !== matrix.dtype) {
+      throw shapeError(info, `a matrix of type ${matrix.dtype} is needed`);
+    }
+    if (info.shape.length !== 2 || d !== matrix.d || rows === undefined || matrix.first + matrix.out > rows) {
+      const wanted = `rows ${matrix.first} to ${matrix.first + matrix.out} of ${matrix.d} elements`;
+      throw shapeError(info, `${wanted}${matrix.transposed ? ", transposed," : ""} are needed`);
+    }
+    if (matrix.transposed && block.elements !== 1) {
+      throw shapeError(info, "a tensor in blocks cannot be transposed");
+    }
+    return (matrix.d / block.elements) * block.bytes;
+  }
+
+  private transposedBytes(tensor: string): Uint8Array {
+    if (this.transposed?.tensor !== tensor) {
+      const { shape, bytes } = this.require(tensor);
+      const [rows, columns] = shape as [number, number];
+      const width = bytes / (rows * columns);
+      this.transposed = { tensor, bytes: transpose(this.readBytes(tensor, 0, bytes), rows, columns, width) };
+    }
+    return this.transposed.bytes;
+  }
+}
+
+async function folderContent(folder: string): Promise<Content> {
+  const file = join(folder, "config.json");
+  if (!existsSync(file)) {
+    const hint = "a model is a folder with config.json and safetensors, or a .gguf file";
+    throw badInput("config-missing", "the folder holds no config.json", folder, hint);
+  }
+  const text = readText(file, maximumConfig);
+  parseStrictJson(text, file);
+  const config: unknown = JSON.parse(text);
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw badInput("config-type", "config.json is not an object", file);
+  }
+  const { tensors, ignored } = await readShardedSafetensors(folder);
+  const identity = new TextEncoder().encode(text);
+  const parsed = config as Readonly<Record<string, unknown>>;
+  return {
+    source: folder,
+    kind: "safetensors",
+    tensors,
+    ignored,
+    config: parsed,
+    metadata: undefined,
+    identity,
+  };
+}
+
+async function ggufContent(file: string): Promise<Content> {
+  const { tensors, metadata } = await readGguf(file);
+  const entries = [...metadata].sort(([left], [right]) => (left < right ? -1 : 1));
+  const text = JSON.stringify(entries, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
+  const identity = new TextEncoder().encode(text);
+  return { source: file, kind: "gguf", tensors, ignored: new Map(), config: undefined, metadata, identity };
+}
+
+/** Transposes [rows, columns] elements of `width` bytes, in tiles that stay in the cache. */
+function transpose(bytes: Uint8Array, rows: number, columns: number, width: number): Uint8Array {
+  const Words = width === 4 ? Uint32Array : Uint16Array;
+  const from = new Words(bytes.buffer as ArrayBuffer, bytes.byteOffset, rows * columns);
+  const to = new Words(rows * columns);
+  const tile = 32;
+  for (let row0 = 0; row0 < rows; row0 += tile) {
+    const rowEnd = Math.min(rows, row0 + tile);
+    for (let column0 = 0; column0 < columns; column0 += tile) {
+      const columnEnd = Math.min(columns, column0 + tile);
+      for (let column = column0; column < columnEnd; column++) {
+        for (let row = row0; row < rowEnd; row++) {
+          to[column * rows + row] = from[row * columns + column]!;
+        }
+      }
+    }
+  }
+  return new Uint8Array(to.buffer);
+}
+
+function shapeError(info: TensorInfo, needed: string): GsicError {
+  const message = `the tensor is ${info.dtype} [${info.shape.join(", ")}], but ${needed}`;
+  return badInput("tensor-shape", message, `${info.file}: tensor ${JSON.stringify(info.name)}`);
+}
+
+function misuse(what: string): GsicError {
+  return new GsicError({ category: "defect", code: "weights-misuse", message: `reading ${what}` });
+}
