@@ -16,6 +16,7 @@ export type DType =
   | "q5_0"
   | "q5_1"
   | "q4_k"
+  | "q5_k"
   | "q6_k";
 
 /** Elements and bytes of the smallest unit that a type is stored in. */
@@ -34,6 +35,7 @@ export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   q5_0: { elements: 32, bytes: 22 },
   q5_1: { elements: 32, bytes: 24 },
   q4_k: { elements: 256, bytes: 144 },
+  q5_k: { elements: 256, bytes: 176 },
   q6_k: { elements: 256, bytes: 210 },
 };
 

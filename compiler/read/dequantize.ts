@@ -50,7 +50,10 @@ export function dequantize(
       decodeQ5_1(bytes, elements, out);
       break;
     case "q4_k":
-      decodeQ4K(bytes, elements, out);
+      decodeQ45K(bytes, elements, out, false);
+      break;
+    case "q5_k":
+      decodeQ45K(bytes, elements, out, true);
       break;
     case "q6_k":
       decodeQ6K(bytes, elements, out);
@@ -167,9 +170,10 @@ function decodeQ5_1(bytes: Uint8Array, elements: number, out: Float32Array): voi
  * 256 elements: f16 d, f16 dmin, 8 six-bit scales s and 8 six-bit minima t in 12 bytes, 128 bytes of nibbles.
  * Sub-block j of 32: x = d s_j q - dmin t_j. Nibbles of 64 elements share 32 bytes, the low half first.
  */
-function decodeQ4K(bytes: Uint8Array, elements: number, out: Float32Array): void {
+function decodeQ45K(bytes: Uint8Array, elements: number, out: Float32Array, fifthBits: boolean): void {
   const half = halfTable();
-  for (let e = 0, b = 0; e < elements; e += 256, b += 144) {
+  const [stride, quants] = fifthBits ? [176, 48] : [144, 16];
+  for (let e = 0, b = 0; e < elements; e += 256, b += stride) {
     const d = half[bytes[b]! | (bytes[b + 1]! << 8)]!;
     const dmin = half[bytes[b + 2]! | (bytes[b + 3]! << 8)]!;
     for (let j = 0; j < 8; j++) {
@@ -178,10 +182,11 @@ function decodeQ4K(bytes: Uint8Array, elements: number, out: Float32Array): void
       const high = bytes[b + 12 + (j & 3)]!;
       const scale = d * (j < 4 ? low & 63 : (high & 15) | ((low >> 6) << 4));
       const minimum = dmin * (j < 4 ? middle & 63 : (high >> 4) | ((middle >> 6) << 4));
-      const from = b + 16 + (j >> 1) * 32;
+      const from = b + quants + (j >> 1) * 32;
       const shift = (j & 1) * 4;
       for (let i = 0, to = e + j * 32; i < 32; i++) {
-        out[to + i] = scale * ((bytes[from + i]! >> shift) & 15) - minimum;
+        const fifth = fifthBits ? ((bytes[b + 16 + i]! >> j) & 1) << 4 : 0;
+        out[to + i] = scale * (((bytes[from + i]! >> shift) & 15) | fifth) - minimum;
       }
     }
   }

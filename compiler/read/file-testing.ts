@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GsicError } from "../errors.js";
@@ -105,16 +105,4 @@ export async function codeOf(action: () => unknown): Promise<string> {
   } catch (error) {
     return error instanceof GsicError ? error.code : `(not a GsicError) ${String(error)}`;
   }
-}
-
-/**
- * fixtures/gguf-types.gguf with its Q5_K tensor, which gsic does not read, relabelled as an f32 tensor of as many
- * bytes (6 blocks of 176 = 264 floats).
- */
-export function ggufTypesWithoutQ5K(): Buffer {
-  const bytes = readFileSync(join(import.meta.dirname, "fixtures/gguf-types.gguf"));
-  const name = piece.string("q5_k");
-  const at = bytes.indexOf(Buffer.concat([name, piece.u32(2), piece.u64(512), piece.u64(3), piece.u32(13)]));
-  Buffer.concat([piece.u64(264), piece.u64(1), piece.u32(0)]).copy(bytes, at + name.length + 4);
-  return bytes;
 }

@@ -57,6 +57,7 @@ const supportedTypes: ReadonlyMap<number, DType> = new Map([
   [7, "q5_1"],
   [8, "q8_0"],
   [12, "q4_k"],
+  [13, "q5_k"],
   [14, "q6_k"],
   [30, "bf16"],
 ]);
@@ -68,7 +69,6 @@ const otherTypes: ReadonlyMap<number, string> = new Map([
   [9, "Q8_1"],
   [10, "Q2_K"],
   [11, "Q3_K"],
-  [13, "Q5_K"],
   [15, "Q8_K"],
   [16, "IQ2_XXS"],
   [17, "IQ2_XS"],

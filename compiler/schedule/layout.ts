@@ -51,11 +51,11 @@ export class WeightLayout {
     const key = keyOf(operand);
     const known = this.offsets.get(key);
     if (known !== undefined) return known;
-    const offset = this.end;
+    const offset = roundUp(this.end, alignment);
     const item = this.itemOf(operand, offset);
     this.items.push(item);
     this.offsets.set(key, offset);
-    this.end = roundUp(offset + item.bytes, alignment);
+    this.end = offset + item.bytes;
     return offset;
   }
 

@@ -1,0 +1,179 @@
+import { chmod, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { Algebra } from "./calibrate/algebra.js";
+import { type CalibrationTokens, collectStats } from "./calibrate/collect.js";
+import { Factors } from "./calibrate/factors.js";
+import { buildRuntime, compileKernels } from "./cc.js";
+import { type Config, readConfig } from "./config.js";
+import { GsicError } from "./errors.js";
+import type { Mode, Plan } from "./ir.js";
+import { type Model, openModel } from "./model.js";
+import { writeModelBundle } from "./pack/assemble.js";
+import { publish } from "./pack/publish.js";
+import type { FactorSource } from "./pack/weights.js";
+import { parsePlan } from "./parse.js";
+import { accountBytes } from "./passes/account-bytes.js";
+import { makePlan } from "./passes/index.js";
+import { runtimeFolder, templatesFolder } from "./paths.js";
+import { printPlan } from "./print.js";
+import type { Progress } from "./progress.js";
+import { type Report, reportOf } from "./report.js";
+import { type Schedule, schedule } from "./schedule/program.js";
+import { selfCheck } from "./selfcheck.js";
+import { machineTargets, readTarget, type Target } from "./target.js";
+
+export interface BuildOptions {
+  /** Path of a model.toml, or of the graph.ts of an earlier build. */
+  readonly input: string;
+  /** Output folder; default `build/<name>` in the working folder. */
+  readonly out?: string | undefined;
+  readonly targets?: readonly string[] | undefined;
+  readonly mode?: Mode | undefined;
+  /** Folder that receives the plan after every pass. */
+  readonly dump?: string | undefined;
+  readonly progress: Progress;
+}
+
+/** Builds a model, from model.toml or graph.ts to a folder that holds an executable; returns what the report says. */
+export async function build(options: BuildOptions): Promise<{ out: string; report: Report }> {
+  const { progress } = options;
+  const edited = options.input.endsWith(".ts") ? await parsePlan(resolve(options.input), await readFile(options.input, "utf8")) : null;
+  const config = readConfig(edited === null ? options.input : resolve(dirname(options.input), edited.header.config));
+  const mode = options.mode ?? config.quality.mode;
+  const targets = targetsOf(options.targets ?? config.target.names);
+  const model = await openModel(config, progress.stage("Reading the model"));
+  try {
+    const plan = edited === null ? await planOf(model, config, mode, options.dump) : adopt(edited.plan, model, options.input);
+    const out = resolve(options.out ?? join("build", config.model.name));
+    const gated = mode !== "exact" && plan.groups.some((group) => group.gate !== null);
+    const calibration = gated ? await collectStats(model, config, targets, progress) : null;
+    const algebra = new Algebra();
+    try {
+      const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
+      const report = await publish(out, (staging) =>
+        makeBuild({ staging, out, config, mode, targets, model, plan, factors, tokens: calibration?.tokens ?? null, progress }),
+      );
+      return { out, report };
+    } finally {
+      await algebra.close();
+    }
+  } finally {
+    model.weights.close();
+    progress.finish();
+  }
+}
+
+interface Job {
+  readonly staging: string;
+  readonly out: string;
+  readonly config: Config;
+  readonly mode: Mode;
+  readonly targets: readonly Target[];
+  readonly model: Model;
+  readonly plan: Plan;
+  readonly factors: FactorSource | null;
+  readonly tokens: CalibrationTokens | null;
+  readonly progress: Progress;
+}
+
+/** Fills the staging folder. */
+async function makeBuild(job: Job): Promise<Report> {
+  const { staging, model, plan, targets, progress, config } = job;
+  const modes: readonly Mode[] = job.mode === "exact" ? ["exact"] : [job.mode, "exact"];
+  const scheduled = schedule(plan, modes, targets[0]!.dialect);
+  const code = [];
+  for (const target of targets) {
+    const update = progress.stage(`Compiling ${scheduled.kernels.length} kernels for ${target.name}`);
+    const bytes = await compileKernels(scheduled.kernels, target, (done) => update(done, scheduled.kernels.length));
+    code.push({ target, bytes });
+  }
+  const name = config.model.name;
+  const bundle = join(staging, `${name}.gsi`);
+  const factors = job.factors ?? noFactors;
+  const content = { model, plan, schedule: scheduled, modes, code, factors };
+  await writeModelBundle(bundle, content, progress.stage("Packing the weights"));
+  await writeSources(staging, scheduled);
+  const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
+  await writeFile(join(staging, "graph.ts"), await printPlan(plan, header));
+  progress.stage("Building the runtime");
+  await copyProducts(staging, name);
+  progress.stage("Checking the build against the float64 oracle");
+  const check = await selfCheck(bundle, model, modes);
+  const report = reportOf({ config: header.config, plan, scheduled, model, modes, targets, check, tokens: job.tokens });
+  await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+  return report;
+}
+
+const noFactors: FactorSource = {
+  basis: () => Promise.reject(new Error("a dense plan has no basis")),
+  image: () => Promise.reject(new Error("a dense plan has no image")),
+};
+
+/** The targets of those names; this machine's CPU targets if none are named. All are of one kind. */
+export function targetsOf(names: readonly string[] | null): readonly Target[] {
+  const targets = names === null ? machineTargets() : names.map(readTarget);
+  const other = targets.find((target) => target.dialect !== targets[0]!.dialect);
+  if (other === undefined) return targets;
+  throw new GsicError({
+    category: "usage",
+    code: "targets-mixed",
+    message: `${targets[0]!.name} and ${other.name} are of different kinds`,
+    where: "target.name",
+    hint: "build for one kind of device at a time",
+  });
+}
+
+async function planOf(model: Model, config: Config, mode: Mode, dump: string | undefined): Promise<Plan> {
+  const options = mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : config.plan;
+  const stages: { name: string; plan: Plan }[] = [];
+  const plan = makePlan(model.graph, { options }, (number, name, after) =>
+    stages.push({ name: `${String(number).padStart(2, "0")}-${name}.ts`, plan: after }),
+  );
+  if (dump !== undefined) {
+    await mkdir(dump, { recursive: true });
+    const header = { config: relative(dump, config.file), fingerprint: model.fingerprint };
+    for (const stage of stages) await writeFile(join(dump, stage.name), await printPlan(stage.plan, header));
+  }
+  return plan;
+}
+
+/** Takes an edited plan for this model: its tensors must be there, and its bytes are counted anew. */
+function adopt(plan: Plan, model: Model, file: string): Plan {
+  for (const node of plan.graph.nodes) {
+    if (node.kind !== "linear" && node.kind !== "embedding") continue;
+    const matrix = node.kind === "linear" ? node.weight : node.table;
+    const info = model.weights.info(matrix.tensor);
+    const stored = matrix.transposed ? [matrix.d, matrix.out] : [matrix.out, matrix.d];
+    const fits = info?.dtype === matrix.dtype && info.shape.every((size, axis) => size >= stored[axis]!);
+    if (fits) continue;
+    throw new GsicError({
+      category: "usage",
+      code: "graph-other-model",
+      message: `the model has no ${matrix.dtype} tensor ${JSON.stringify(matrix.tensor)} of [${stored.join(", ")}]`,
+      where: `${file}: ${node.id}`,
+      hint: "edit the graph.ts that was built from this model",
+    });
+  }
+  return accountBytes(plan);
+}
+
+/** The emitted sources, and what they include, so that they compile by themselves. */
+async function writeSources(staging: string, { kernels }: Schedule): Promise<void> {
+  const folder = join(staging, "kernels");
+  await mkdir(folder);
+  for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
+  const include = join(templatesFolder, "include");
+  for (const file of ["abi.h", "weights.h", "work.h", "multiply.h", "gate.h", "math.h", "layers.h", "attention.h", "dialect/cpu.h"]) {
+    const target = join(folder, "include/gsic", file);
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(join(include, "gsic", file), target);
+  }
+}
+
+async function copyProducts(staging: string, name: string): Promise<void> {
+  const executable = join(staging, name);
+  await copyFile(await buildRuntime("executable"), executable);
+  await chmod(executable, 0o755);
+  await copyFile(await buildRuntime("library"), join(staging, `lib${name}.so`));
+  await copyFile(join(runtimeFolder, "include/gsic.h"), join(staging, "gsic.h"));
+}

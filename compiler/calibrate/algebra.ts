@@ -1,0 +1,135 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { buildRuntime } from "../cc.js";
+
+/**
+ * Numerical linear algebra by OpenBLAS and LAPACK, in a child process: `gsic-tool linalg`, whose protocol stands in
+ * runtime/tools/linalg.cpp. Requests are answered one after another. Matrices are f32, row by row.
+ */
+export class Algebra {
+  private child: ChildProcessWithoutNullStreams | undefined;
+  private readonly received: Buffer[] = [];
+  private available = 0;
+  private wake: () => void = () => {};
+  private ended: string | undefined;
+  private messages = "";
+  private last: Promise<unknown> = Promise.resolve();
+
+  /** The k leading eigenvectors of a symmetric [d, d] matrix, as rows: [k, d]. */
+  async eigenvectors(matrix: Float32Array, d: number, k: number): Promise<Float32Array> {
+    const [, vectors] = await this.request({ op: "eigh", d, k }, [matrix], [k, k * d]);
+    return vectors!;
+  }
+
+  /** The same from a Nystrom sketch: `omega` and `product` are [d, width]. */
+  async nystrom(
+    omega: Float32Array,
+    product: Float32Array,
+    d: number,
+    width: number,
+    k: number,
+  ): Promise<Float32Array> {
+    const [, vectors] = await this.request({ op: "nystrom", d, l: width, k }, [omega, product], [k, k * d]);
+    return vectors!;
+  }
+
+  /** A B^T for A [m, inner] and B [n, inner]: [m, n]. */
+  async multiplyTransposed(
+    a: Float32Array,
+    b: Float32Array,
+    m: number,
+    n: number,
+    inner: number,
+  ): Promise<Float32Array> {
+    const header = { op: "matmul", m, n, k: inner, transpose_a: false, transpose_b: true };
+    const [result] = await this.request(header, [a, b], [m * n]);
+    return result!;
+  }
+
+  /** Ends the child process. */
+  async close(): Promise<void> {
+    await this.last.catch(() => {});
+    this.child?.stdin.end();
+    this.child = undefined;
+  }
+
+  private request(
+    header: Readonly<Record<string, unknown>>,
+    inputs: readonly Float32Array[],
+    outputs: readonly number[],
+  ): Promise<Float32Array[]> {
+    const answer = this.last.then(
+      () => this.exchange(header, inputs, outputs),
+      () => this.exchange(header, inputs, outputs),
+    );
+    this.last = answer.catch(() => {});
+    return answer;
+  }
+
+  private async exchange(
+    header: Readonly<Record<string, unknown>>,
+    inputs: readonly Float32Array[],
+    outputs: readonly number[],
+  ): Promise<Float32Array[]> {
+    const child = (this.child ??= await this.start());
+    child.stdin.write(`${JSON.stringify(header)}\n`);
+    for (const input of inputs) {
+      child.stdin.write(new Uint8Array(input.buffer as ArrayBuffer, input.byteOffset, input.byteLength));
+    }
+    const answer = JSON.parse(await this.readLine()) as { ok: boolean; error?: string };
+    if (!answer.ok) throw new Error(`linear algebra failed: ${answer.error}`);
+    const results: Float32Array[] = [];
+    for (const count of outputs) {
+      const bytes = await this.read(4 * count);
+      results.push(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 4 * count)));
+    }
+    return results;
+  }
+
+  private async start(): Promise<ChildProcessWithoutNullStreams> {
+    const child = spawn(await buildRuntime("tool"), ["linalg"]);
+    child.stdout.on("data", (chunk: Buffer) => {
+      this.received.push(chunk);
+      this.available += chunk.length;
+      this.wake();
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.messages += text;
+    });
+    // A broken pipe is reported by `close`, with the child's own words.
+    child.stdin.on("error", () => {});
+    child.on("close", (code, signal) => {
+      this.ended = `gsic-tool linalg ended with ${signal ?? code}: ${this.messages.trim()}`;
+      this.wake();
+    });
+    return child;
+  }
+
+  private async read(bytes: number): Promise<Buffer> {
+    while (this.available < bytes) await this.more();
+    return this.take(bytes);
+  }
+
+  private async readLine(): Promise<string> {
+    for (;;) {
+      const all = Buffer.concat(this.received);
+      this.received.splice(0, this.received.length, all);
+      const end = all.indexOf(0x0a);
+      if (end >= 0) return this.take(end + 1).toString();
+      await this.more();
+    }
+  }
+
+  private take(bytes: number): Buffer {
+    const all = Buffer.concat(this.received);
+    this.received.splice(0, this.received.length, all.subarray(bytes));
+    this.available -= bytes;
+    return all.subarray(0, bytes);
+  }
+
+  private more(): Promise<void> {
+    if (this.ended !== undefined) throw new Error(this.ended);
+    return new Promise((resolve) => {
+      this.wake = resolve;
+    });
+  }
+}

@@ -1,0 +1,126 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { GsicError } from "./errors.js";
+import * as commands from "./commands.js";
+import { version } from "./report.js";
+
+/** Runs the command line; returns the exit code. Standard output is for results, everything else goes to stderr. */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync([...argv]);
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof GsicError) {
+      process.stderr.write(describe(error));
+      return error.exitCode;
+    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`gsic: a defect of gsic; please report it\n${text}\n`);
+    return 1;
+  }
+}
+
+/** An error for people: what, where, what next. */
+export function describe(error: GsicError): string {
+  const lines = [`gsic: ${error.message} [${error.code}]`];
+  if (error.where !== undefined && error.where !== "") lines.push(`  at    ${error.where}`);
+  if (error.hint !== undefined) lines.push(`  next  ${error.hint}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function program(): Command {
+  const gsic = new Command("gsic")
+    .description("An ahead-of-time compiler that makes transformer inference faster.")
+    .version(version)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true });
+  const json = () => new Option("--json", "print one JSON document on stdout and nothing else");
+  const mode = () => new Option("--mode <mode>", "how linears are computed").choices(["exact", "bounded"]);
+
+  gsic
+    .command("build <input>")
+    .description("build a model.toml, or the edited graph.ts of an earlier build")
+    .option("--out <dir>", "output folder (default: build/<name>)")
+    .option("--target <names>", "targets, separated by commas (default: this machine's CPU)", list)
+    .addOption(mode())
+    .option("--dump <dir>", "write the plan after every pass into this folder")
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic build examples/tiny-gpt2/model.toml")
+    .action(commands.build);
+  gsic
+    .command("calibrate <model.toml>")
+    .description("collect statistics of every linear's input")
+    .option("--out <file>", "where to write them", "stats.safetensors")
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic calibrate examples/tiny-gpt2/model.toml --out stats.safetensors")
+    .action(commands.calibrate);
+  gsic
+    .command("inspect <path>")
+    .description("show the rewritten graph of a build folder, or of a model.toml")
+    .addOption(json())
+    .option("--dot", "print the graph for Graphviz")
+    .addHelpText("after", "\nExample: gsic inspect build/tiny-gpt2")
+    .action(commands.inspect);
+  gsic
+    .command("run <build>")
+    .description("generate text")
+    .requiredOption("--prompt <text>", "the text to go on from")
+    .option("--tokens <n>", "most tokens to generate", count, 128)
+    .addOption(mode())
+    .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
+    .option("--top-k <k>", "sample among the k likeliest tokens", count)
+    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount)
+    .option("--seed <s>", "seed of the sampler", count)
+    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .addOption(json())
+    .addHelpText("after", '\nExample: gsic run build/tiny-gpt2 --prompt "Once upon a time" --tokens 64')
+    .action(commands.run);
+  gsic
+    .command("logits <build>")
+    .description('write the logits of token ids: tensor "logits" [tokens, vocabulary] f32')
+    .requiredOption("--ids <ids>", "token ids, separated by commas", ids)
+    .requiredOption("--out <file>", "safetensors file to write")
+    .addOption(mode())
+    .addHelpText("after", "\nExample: gsic logits build/tiny-gpt2 --ids 1,2,3 --out logits.safetensors")
+    .action(commands.logits);
+  gsic
+    .command("eval <build>")
+    .description("measure perplexity, KL and agreement, on held-out and on calibration text")
+    .option("--text <file>", "measure on this text instead of the configured held-out text")
+    .addOption(mode())
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic eval build/tiny-gpt2")
+    .action(commands.evaluate);
+  gsic
+    .command("bench <build>")
+    .description("measure speed, as a ratio to the dense path and to the machine's read ceiling")
+    .option("--tokens <n>", "tokens per measurement", count, 64)
+    .option("--repeat <n>", "measurements", count, 5)
+    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic bench build/tiny-gpt2")
+    .action(commands.bench);
+  for (const command of gsic.commands) command.exitOverride();
+  return gsic;
+}
+
+function list(text: string): string[] {
+  return text.split(",").filter((part) => part !== "");
+}
+
+function count(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("not a non-negative integer");
+  return Number(text);
+}
+
+function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError("not a non-negative number");
+  }
+  return value;
+}
+
+function ids(text: string): number[] {
+  return text.split(",").map((part) => count(part.trim()));
+}

@@ -1,0 +1,157 @@
+import { spawn } from "node:child_process";
+import { copyFile, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { build as buildModel, targetsOf } from "./build.js";
+import { modeOf, openBuild } from "./built.js";
+import { collectStats } from "./calibrate/collect.js";
+import { readConfig } from "./config.js";
+import { GsicError, messageOf } from "./errors.js";
+import { evaluate as evaluateBuild } from "./evaluate/command.js";
+import { evaluationText, reportText } from "./inspect/text.js";
+import { planDot, planJson, planTable } from "./inspect/table.js";
+import type { Mode, Plan } from "./ir.js";
+import { openModel } from "./model.js";
+import { runTool } from "./native.js";
+import { parsePlan } from "./parse.js";
+import { makePlan } from "./passes/index.js";
+import { terminalProgress } from "./progress.js";
+
+interface Json {
+  readonly json?: boolean;
+}
+
+/** `gsic build`. */
+export async function build(
+  input: string,
+  options: Json & { out?: string; target?: string[]; mode?: Mode; dump?: string },
+): Promise<void> {
+  const { out, report } = await buildModel({
+    input,
+    out: options.out,
+    targets: options.target,
+    mode: options.mode,
+    dump: options.dump,
+    progress: terminalProgress(),
+  });
+  print(options.json ? JSON.stringify({ out, ...report }) : reportText(report, out));
+}
+
+/** `gsic calibrate`. */
+export async function calibrate(input: string, options: Json & { out: string }): Promise<void> {
+  const progress = terminalProgress();
+  const config = readConfig(input);
+  const out = resolve(options.out);
+  const model = await openModel(config, progress.stage("Reading the model"));
+  try {
+    const { stats } = await collectStats(model, config, targetsOf(config.target.names), progress);
+    const beside = `${out}.${process.pid}.tmp`;
+    try {
+      await copyFile(stats.file, beside);
+      await rename(beside, out);
+    } catch (cause) {
+      await rm(beside, { force: true });
+      const hint = "choose a place that can be written with --out";
+      const message = messageOf(cause);
+      throw new GsicError({ category: "environment", code: "output-unwritable", message, where: out, hint, cause });
+    }
+    progress.finish();
+    const { tokens, origin } = stats;
+    print(options.json ? JSON.stringify({ out, tokens, origin, model: stats.model }) : `${out}: ${tokens} tokens`);
+  } finally {
+    model.weights.close();
+  }
+}
+
+/** `gsic inspect`. */
+export async function inspect(path: string, options: Json & { dot?: boolean }): Promise<void> {
+  const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(path);
+  print(options.json ? JSON.stringify(planJson(plan)) : options.dot ? planDot(plan) : planTable(plan));
+}
+
+async function planOfConfig(path: string): Promise<Plan> {
+  const config = readConfig(path);
+  const model = await openModel(config, () => {});
+  model.weights.close();
+  return makePlan(model.graph, { options: config.plan });
+}
+
+async function planOfBuild(path: string): Promise<Plan> {
+  const file = path.endsWith(".ts") ? resolve(path) : join(openBuild(path).folder, "graph.ts");
+  const { plan } = await parsePlan(file, await readFile(file, "utf8"));
+  return plan;
+}
+
+/** `gsic run`: the build's own executable, so that what is shown is what is shipped. */
+export async function run(
+  path: string,
+  options: Json & {
+    prompt: string;
+    tokens: number;
+    mode?: Mode;
+    temperature: number;
+    topK?: number;
+    topP?: number;
+    seed?: number;
+    threads?: number;
+  },
+): Promise<void> {
+  const built = openBuild(path);
+  const mode = modeOf(built, options.mode);
+  const optional = { "top-k": options.topK, "top-p": options.topP, seed: options.seed, threads: options.threads };
+  const settings = Object.entries({ tokens: options.tokens, temperature: options.temperature, mode, ...optional });
+  const args = settings.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+  if (options.json) args.push("--json");
+  const child = spawn(built.executable, [...args, "--", options.prompt], { stdio: ["ignore", "inherit", "inherit"] });
+  process.exitCode = await new Promise<number>((done, failed) => {
+    child.on("error", failed);
+    child.on("close", (code) => done(code ?? 1));
+  });
+}
+
+/** `gsic logits`. */
+export async function logits(path: string, options: { ids: number[]; mode?: Mode; out: string }): Promise<void> {
+  const built = openBuild(path);
+  const mode = modeOf(built, options.mode);
+  const folder = await mkdtemp(join(tmpdir(), "gsic-logits-"));
+  try {
+    const file = join(folder, "ids");
+    await writeFile(file, Int32Array.from(options.ids));
+    await runTool(["logits", built.bundle, "--mode", mode, "--ids-file", file, "--out", resolve(options.out)]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** `gsic eval`. */
+export async function evaluate(path: string, options: Json & { text?: string; mode?: Mode }): Promise<void> {
+  const progress = terminalProgress();
+  const built = openBuild(path);
+  const mode = modeOf(built, options.mode);
+  const config = readConfig(resolve(built.folder, built.report.config));
+  const model = await openModel(config, () => {});
+  try {
+    const { bundle, report } = built;
+    const evaluation = await evaluateBuild({ bundle, report, config, model, mode, text: options.text, progress });
+    progress.finish();
+    print(options.json ? JSON.stringify(evaluation) : evaluationText(evaluation));
+  } finally {
+    model.weights.close();
+  }
+}
+
+/** `gsic bench`. */
+export async function bench(
+  path: string,
+  options: Json & { tokens: number; repeat: number; threads?: number },
+): Promise<void> {
+  const built = openBuild(path);
+  const threads = options.threads === undefined ? [] : ["--threads", String(options.threads)];
+  const settings = ["--tokens", String(options.tokens), "--repeat", String(options.repeat), ...threads];
+  const measured = await runTool(["bench", built.bundle, ...settings]);
+  print(options.json ? measured.trim() : JSON.stringify(JSON.parse(measured), null, 2));
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import { asWindows, encodeFiles, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
+import { windowOf } from "../calibrate/collect.js";
+import { type Config } from "../config.js";
+import { GsicError } from "../errors.js";
+import type { Mode } from "../ir.js";
+import type { Model } from "../model.js";
+import type { Progress } from "../progress.js";
+import type { Report } from "../report.js";
+import { type Evaluation, measureText, type TextQuality } from "./evaluate.js";
+
+/** What to measure a build on. */
+export interface EvaluateOptions {
+  readonly bundle: string;
+  readonly report: Report;
+  readonly config: Config;
+  readonly model: Model;
+  readonly mode: Mode;
+  /** Measures this text instead of the configured held-out text. */
+  readonly text?: string | undefined;
+  /** Tokens that calibration ran over, if it ran over text. */
+  readonly progress: Progress;
+}
+
+/**
+ * Measures a build on held-out text and, beside it, on its calibration text. Of the configured held-out text the
+ * second half is measured: the first is the planner's to validate on. Throws `heldout-overlap` if the texts overlap.
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  const { config, model, mode, bundle, progress, report } = options;
+  const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "evaluation");
+  const window = windowOf(model, config);
+  const prefix = model.tokenizer!.prefix;
+  const files = options.text === undefined ? config.heldout.text : [options.text];
+  if (files.length === 0) {
+    throw new GsicError({
+      category: "usage",
+      code: "heldout-missing",
+      message: "there is no held-out text to measure on",
+      where: `${config.file}: heldout.text`,
+      hint: 'add [heldout] text = ["heldout.txt"], or give --text FILE',
+    });
+  }
+  const all = encodeFiles(files, tokenizer, config.heldout.tokens);
+  const quoted = options.text === undefined ? all.subarray(all.length >> 1) : all;
+  const { text, tokens } = config.calibration;
+  const seen = text.length === 0 ? null : encodeFiles(text, tokenizer, tokens);
+  if (seen !== null) refuseOverlap(seen, all, tokenizer, files.join(", "));
+  const measure = (ids: Int32Array, title: string) =>
+    measureText(bundle, mode, asWindows(ids, prefix, window), window, progress.stage(title));
+  const heldout = await measure(quoted, "Measuring on held-out text");
+  const calibration =
+    seen === null ? null : await measure(seen.subarray(0, quoted.length), "Measuring on calibration text");
+  return { mode, heldout, calibration, ...accountOf(report, heldout) };
+}
+
+/** Path of the bundle in a build folder. */
+export function bundleOf(folder: string, report: Report): string {
+  return join(folder, `${report.name}.gsi`);
+}
+
+function accountOf(report: Report, heldout: TextQuality): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
+  const { dense, fast } = report.bytes_per_token;
+  const mean = meanBytes(report, heldout);
+  const ratio = mean / dense;
+  const gated = report.linears.some(({ form }) => form.kind === "gated");
+  const pays = ratio < 0.98;
+  const percent = (heldout.tiers.fast * 100).toFixed(1);
+  return {
+    bytes_per_token: { dense, plan_fast: fast, plan_mean: mean },
+    pays,
+    verdict: !gated
+      ? "The build is dense: it computes what the model computes, and reads what the model reads."
+      : pays
+        ? `The plan reads ${(ratio * 100).toFixed(1)} % of the dense bytes: ${percent} % of gates are closed on held-out text.`
+        : `The plan does not pay: it reads ${(ratio * 100).toFixed(1)} % of the dense bytes, since only ${percent} % of gates are closed on held-out text.`,
+  };
+}
+
+/** Mean bytes of weights per token, from each input's own fraction of closed gates. */
+function meanBytes(report: Report, heldout: TextQuality): number {
+  return report.linears.reduce((sum, { bytes, form, input }) => {
+    const fast = form.kind === "gated" ? (heldout.tiers.by_input[input] ?? 0) : 0;
+    return sum + fast * bytes.fast + (1 - fast) * bytes.slow;
+  }, 0);
+}

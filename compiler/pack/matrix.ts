@@ -1,0 +1,36 @@
+import { type DType, blockSizes } from "../ir.js";
+import { packing, tileRows } from "../schedule/layout.js";
+
+/**
+ * Interleaves whole rows into tiles of four, block by block, as templates/include/gsic/multiply.h reads them.
+ * `rows` holds complete rows as they are stored; missing rows of the last tile and elements beyond d are zero.
+ */
+export function packRows(dtype: DType, d: number, rows: Uint8Array): Uint8Array {
+  const block = blockSizes[dtype];
+  const rowBytes = (d / block.elements) * block.bytes;
+  const count = rows.length / rowBytes;
+  const { blockBytes, blocks, tiles, bytes } = packing(dtype, count, d);
+  const packed = new Uint8Array(bytes);
+  // Copying by the widest word that divides everything is faster than a call per block.
+  const word = [4, 2, 1].find((size) => [blockBytes, rowBytes, rows.byteOffset].every((n) => n % size === 0))!;
+  const from = words(rows, word);
+  const to = words(packed, word);
+  const [rowWords, blockWords] = [rowBytes / word, blockBytes / word];
+  for (let tile = 0; tile < tiles; tile++) {
+    for (let row = 0; row < tileRows && tile * tileRows + row < count; row++) {
+      const source = (tile * tileRows + row) * rowWords;
+      for (let index = 0; index < blocks; index++) {
+        const begin = index * blockWords;
+        const length = Math.min(blockWords, rowWords - begin);
+        const target = ((tile * blocks + index) * tileRows + row) * blockWords;
+        for (let i = 0; i < length; i++) to[target + i] = from[source + begin + i]!;
+      }
+    }
+  }
+  return packed;
+}
+
+function words(bytes: Uint8Array, size: number): Uint8Array | Uint16Array | Uint32Array {
+  const Words = size === 4 ? Uint32Array : size === 2 ? Uint16Array : Uint8Array;
+  return new Words(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / size);
+}

@@ -1,0 +1,98 @@
+/** Helpers of the tests: bundles of small models, and what native programs compute with them. */
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { compileKernels } from "./cc.js";
+import type { PlanOptions } from "./config.js";
+import type { Mode } from "./ir.js";
+import type { Model } from "./model.js";
+import { readGraph } from "./models/index.js";
+import { runTool } from "./native.js";
+import { writeModelBundle } from "./pack/assemble.js";
+import type { FactorSource } from "./pack/weights.js";
+import { makePlan } from "./passes/index.js";
+import { packageRoot } from "./paths.js";
+import { readTensors } from "./read/safetensors-write.js";
+import { Weights } from "./read/weights.js";
+import { schedule } from "./schedule/program.js";
+import { machineTargets, type Target } from "./target.js";
+
+export const fixturesFolder = join(packageRoot, "compiler/models/fixtures");
+
+/** Names of the model fixtures that compiler/models/fixtures/make.py wrote. */
+export function fixtureNames(): string[] {
+  return readdirSync(fixturesFolder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && /^[a-z]/.test(entry.name))
+    .map((entry) => entry.name)
+    .filter((name) => readdirSync(join(fixturesFolder, name)).includes("expected.safetensors"))
+    .sort();
+}
+
+/** A fixture as a model without tokenizer, and the logits that Hugging Face transformers computes with it. */
+export async function openFixture(name: string): Promise<{ model: Model; ids: number[]; logits: Float32Array }> {
+  const folder = join(fixturesFolder, name);
+  const gguf = (await readdir(folder)).find((file) => file.endsWith(".gguf"));
+  const weights = await Weights.open(gguf === undefined ? folder : join(folder, gguf));
+  const model = { weights, graph: readGraph(weights, name), tokenizer: null, fingerprint: weights.fingerprint() };
+  const { tensors } = await readTensors(join(folder, "expected.safetensors"));
+  return {
+    model,
+    ids: Array.from(tensors.get("ids")!.data as Int32Array),
+    logits: tensors.get("logits")!.data as Float32Array,
+  };
+}
+
+/** A folder that the test removes. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "gsic-test-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** This machine's targets that its CPU can run: all, unless GSIC_TEST_TARGETS narrows them. */
+export function testTargets(): Target[] {
+  const names = process.env.GSIC_TEST_TARGETS?.split(",");
+  return machineTargets().filter(({ name }) => names === undefined || names.includes(name));
+}
+
+/** Writes a bundle of a model under a plan; returns its path. */
+export async function writeTestBundle(
+  model: Model,
+  options: PlanOptions,
+  modes: readonly Mode[],
+  factors: FactorSource,
+  targets: readonly Target[] = testTargets(),
+): Promise<string> {
+  const plan = makePlan(model.graph, { options });
+  const scheduled = schedule(plan, modes, "cpu");
+  const code = [];
+  for (const target of targets) code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
+  const path = join(await temporaryFolder(), "model.gsi");
+  await writeModelBundle(path, { model, plan, schedule: scheduled, modes, code, factors });
+  return path;
+}
+
+/** Logits of a bundle by gsic-tool: [tokens, vocabulary]. */
+export async function nativeLogits(
+  bundle: string,
+  ids: readonly number[],
+  mode: Mode,
+  extra: readonly string[] = [],
+): Promise<Float32Array> {
+  const folder = await temporaryFolder();
+  const file = join(folder, "ids");
+  const out = join(folder, "logits.safetensors");
+  await writeFile(file, Int32Array.from(ids));
+  await runTool(["logits", bundle, "--mode", mode, "--ids-file", file, "--out", out, ...extra]);
+  return (await readTensors(out)).tensors.get("logits")!.data as Float32Array;
+}
+
+/** For plans without gated linears. */
+export const noFactors: FactorSource = {
+  basis: () => Promise.reject(new Error("no basis")),
+  image: () => Promise.reject(new Error("no image")),
+};
+
+export const densePlan: PlanOptions = { forms: ["dense"], k: [1], epsilon: [1] };

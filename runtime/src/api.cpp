@@ -1,0 +1,235 @@
+// The C ABI over the classes. No exception leaves this file: `guard` turns each into a status and a message.
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <new>
+#include <system_error>
+
+#include "error.h"
+#include "generate.h"
+#include "gsic.h"
+#include "model.h"
+#include "sampler.h"
+#include "session.h"
+
+struct gsic_model {
+  std::shared_ptr<const gsic::Model> model;
+};
+
+namespace gsic {
+namespace {
+
+/// A session, and whether a call on it is running. Calls share it, so that closing a handle ends nothing early.
+struct SessionState {
+  SessionState(std::shared_ptr<const Model> model, const char *mode)
+      : session(std::move(model), mode != nullptr ? mode : "") {}
+  Session session;
+  std::atomic<bool> busy{false};
+};
+
+/// Holds a session for the length of a call. Throws GSIC_BUSY.
+class Claim {
+ public:
+  explicit Claim(std::shared_ptr<SessionState> state) : state_(std::move(state)) {
+    if (state_->busy.exchange(true, std::memory_order_acquire))
+      throw Error(GSIC_BUSY, "another call on this session is still running; use one session per thread");
+  }
+  ~Claim() { state_->busy.store(false, std::memory_order_release); }
+  Claim(const Claim &) = delete;
+  Claim &operator=(const Claim &) = delete;
+  Session *operator->() const { return &state_->session; }
+  Session &operator*() const { return state_->session; }
+
+ private:
+  std::shared_ptr<SessionState> state_;
+};
+
+/// The message of the calling thread's last failure.
+std::string &last_error() {
+  thread_local std::string message = "no error";
+  return message;
+}
+
+gsic_status report(gsic_status status, const char *message) noexcept {
+  try {
+    last_error() = message;
+  } catch (...) {
+    last_error().clear();
+  }
+  return status;
+}
+
+/// Runs `body`, which returns a status; exceptions become statuses.
+template <typename Body> gsic_status guard(Body body) noexcept {
+  try {
+    return body();
+  } catch (const Error &error) {
+    return report(error.status(), error.what());
+  } catch (const std::bad_alloc &) {
+    return report(GSIC_OUT_OF_MEMORY, "out of memory: close other programs, or use a smaller model");
+  } catch (const std::system_error &error) {
+    return report(GSIC_OUT_OF_MEMORY, (std::string("threads cannot be started: ") + error.what() +
+                                       "; ask for fewer threads")
+                                          .c_str());
+  } catch (const std::exception &error) {
+    return report(GSIC_INTERNAL, error.what());
+  } catch (...) {
+    return report(GSIC_INTERNAL, "an unknown exception");
+  }
+}
+
+void require(bool condition, const char *what) {
+  if (!condition) throw Error(GSIC_INVALID_ARGUMENT, what);
+}
+
+}  // namespace
+}  // namespace gsic
+
+struct gsic_session {
+  std::shared_ptr<gsic::SessionState> state;
+};
+
+using namespace gsic;
+
+uint32_t gsic_abi_version(void) { return GSIC_ABI_VERSION; }
+
+const char *gsic_last_error(void) { return last_error().c_str(); }
+
+gsic_status gsic_open(const char *path, const gsic_open_options *options, gsic_model **model) {
+  return guard([&] {
+    require(path != nullptr && model != nullptr, "gsic_open: path and model must not be null");
+    *model = nullptr;
+    OpenOptions chosen;
+    if (options != nullptr) {
+      chosen.threads = options->threads;
+      if (options->target != nullptr) chosen.target = options->target;
+      chosen.verify_weights = options->skip_verification == 0;
+    }
+    *model = new gsic_model{std::make_shared<const Model>(path, chosen)};
+    return GSIC_OK;
+  });
+}
+
+void gsic_close(gsic_model *model) { delete model; }
+
+gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info) {
+  return guard([&] {
+    require(model != nullptr && info != nullptr, "gsic_describe: model and info must not be null");
+    const Model &opened = *model->model;
+    const Manifest &manifest = opened.manifest();
+    *info = {};
+    info->name = manifest.name.c_str();
+    info->family = manifest.family.c_str();
+    info->target = opened.target().name.c_str();
+    info->modes = opened.mode_list().c_str();
+    info->vocabulary = manifest.vocabulary;
+    info->context = manifest.context;
+    info->threads = opened.device().threads();
+    info->has_tokenizer = opened.tokenizer() != nullptr;
+    info->end_of_text = opened.end_of_text();
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic_session **session) {
+  return guard([&] {
+    require(model != nullptr && session != nullptr, "gsic_session_open: model and session must not be null");
+    *session = nullptr;
+    *session = new gsic_session{std::make_shared<SessionState>(model->model, mode)};
+    return GSIC_OK;
+  });
+}
+
+void gsic_session_close(gsic_session *session) { delete session; }
+
+gsic_status gsic_session_rewind(gsic_session *session, size_t length) {
+  return guard([&] {
+    require(session != nullptr, "gsic_session_rewind: session must not be null");
+    Claim(session->state)->rewind(length);
+    return GSIC_OK;
+  });
+}
+
+size_t gsic_session_length(const gsic_session *session) {
+  return session != nullptr ? session->state->session.length() : 0;
+}
+
+gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t count, float *logits, size_t wanted) {
+  return guard([&] {
+    require(session != nullptr, "gsic_evaluate: session must not be null");
+    require(ids != nullptr || count == 0, "gsic_evaluate: ids must not be null");
+    require(logits == nullptr || wanted <= count, "gsic_evaluate: more logits are wanted than there are tokens");
+    const Claim claim(session->state);
+    const size_t vocabulary = claim->model().manifest().vocabulary;
+    claim->evaluate(ids, count, logits != nullptr ? wanted : 0, [&](size_t index, const float *row) {
+      std::copy_n(row, vocabulary, logits + index * vocabulary);
+    });
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t prompt_count, size_t limit,
+                          const gsic_sampling *sampling, gsic_token_callback callback, void *user, int32_t *ids,
+                          size_t *produced) {
+  if (produced != nullptr) *produced = 0;
+  return guard([&] {
+    require(session != nullptr, "gsic_generate: session must not be null");
+    require(prompt != nullptr || prompt_count == 0, "gsic_generate: prompt must not be null");
+    const Claim claim(session->state);
+    Sampler sampler(sampling != nullptr ? *sampling : gsic_sampling{});
+    size_t count = 0;
+    const auto show = [&](int32_t id, const std::string &text) {
+      if (ids != nullptr) ids[count] = id;
+      count++;
+      if (produced != nullptr) *produced = count;
+      return callback == nullptr || callback(id, text.c_str(), text.size(), user) == 0;
+    };
+    const std::vector<int32_t> tokens(prompt, prompt + prompt_count);
+    if (generate(*claim, tokens, limit, sampler, show) != End::stopped) return GSIC_OK;
+    return report(GSIC_CANCELLED, "the callback asked to stop");
+  });
+}
+
+gsic_status gsic_encode(const gsic_model *model, const char *text, size_t text_bytes, int parse_special, int32_t *ids,
+                        size_t *count) {
+  return guard([&] {
+    require(model != nullptr && count != nullptr, "gsic_encode: model and count must not be null");
+    require(text != nullptr || text_bytes == 0, "gsic_encode: text must not be null");
+    const Tokenizer &tokenizer = model->model->require_tokenizer();
+    std::vector<int32_t> all = tokenizer.prefix();
+    const std::vector<int32_t> found = tokenizer.encode({text, text_bytes}, parse_special != 0);
+    all.insert(all.end(), found.begin(), found.end());
+    const size_t room = *count;
+    *count = all.size();
+    require(all.size() <= room && (ids != nullptr || all.empty()), "gsic_encode: ids has too little room");
+    std::copy(all.begin(), all.end(), ids);
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **bytes, size_t *length) {
+  return guard([&] {
+    require(model != nullptr && bytes != nullptr && length != nullptr,
+            "gsic_token_bytes: model, bytes and length must not be null");
+    require(id >= 0 && uint32_t(id) < model->model->manifest().vocabulary, "gsic_token_bytes: no such token id");
+    const std::string_view found = model->model->require_tokenizer().bytes(id);
+    *bytes = found.data() != nullptr ? found.data() : "";
+    *length = found.size();
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fast, uint64_t *slow) {
+  return guard([&] {
+    require(session != nullptr && fast != nullptr && slow != nullptr,
+            "gsic_tier_counts: session, fast and slow must not be null");
+    const Claim claim(session->state);
+    *fast = *slow = 0;
+    for (size_t i = 0; i < claim->program().tiers.size(); i++) {
+      const auto [closed, open] = claim->tier(i);
+      *fast += closed;
+      *slow += open;
+    }
+    return GSIC_OK;
+  });
+}

@@ -1,0 +1,141 @@
+// The CPU as a device: memory is the host's, a code object is a shared library, a launch is a function call on
+// every worker of a thread pool.
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "device.h"
+#include "error.h"
+#include "gsic/abi.h"
+#include "thread_pool.h"
+
+namespace gsic {
+namespace {
+
+class HostMemory final : public DeviceMemory {
+ public:
+  HostMemory(size_t bytes, const std::string &what) : pages_(bytes, what), data_(pages_.data()) {}
+  explicit HostMemory(Bytes bytes) : data_(const_cast<uint8_t *>(bytes.data)) {}
+  uint8_t *address(uint64_t offset) const override { return data_ + offset; }
+
+ private:
+  Pages pages_;
+  uint8_t *data_;
+};
+
+/// A file that exists as long as this object, and that the dynamic loader can open.
+class CodeFile {
+ public:
+  CodeFile() {
+    number_ = memfd_create("gsic-kernels", MFD_CLOEXEC);
+    if (number_ >= 0) {
+      path_ = "/proc/self/fd/" + std::to_string(number_);
+      if (access(path_.c_str(), R_OK) == 0) return;
+      close(number_);
+    }
+    const char *folder = std::getenv("TMPDIR");
+    path_ = std::string(folder != nullptr ? folder : "/tmp") + "/gsic-XXXXXX";
+    number_ = mkstemp(path_.data());
+    if (number_ < 0) throw Error(GSIC_IO, path_ + ": cannot be made, to load kernels from: " + system_error_text());
+    temporary_ = true;
+  }
+  ~CodeFile() {
+    unlink_now();
+    close(number_);
+  }
+  CodeFile(const CodeFile &) = delete;
+  CodeFile &operator=(const CodeFile &) = delete;
+
+  const std::string &path() const { return path_; }
+
+  void write(Bytes code) {
+    while (code.size > 0) {
+      const ssize_t written = ::write(number_, code.data, code.size);
+      if (written <= 0)
+        throw Error(GSIC_IO, path_ + ": cannot be written, to load kernels from: " + system_error_text());
+      code.data += written;
+      code.size -= size_t(written);
+    }
+  }
+
+  /// Removes the name of a temporary file; a library that is loaded from it stays.
+  void unlink_now() {
+    if (temporary_) unlink(path_.c_str());
+    temporary_ = false;
+  }
+
+ private:
+  int number_ = -1;
+  std::string path_;
+  bool temporary_ = false;
+};
+
+/// A shared library. Its file stays open: the loader knows libraries by path, and a descriptor's number is only
+/// unique while it is open.
+class Library final : public Module {
+ public:
+  Library(Bytes code, const std::string &name) {
+    file_.write(code);
+    handle_ = dlopen(file_.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle_ == nullptr)
+      throw Error(GSIC_BAD_BUNDLE, "the code of section '" + name + "' cannot be loaded: " + dlerror());
+    file_.unlink_now();
+  }
+  ~Library() override { dlclose(handle_); }
+
+  void *kernel(const std::string &symbol) const override { return dlsym(handle_, symbol.c_str()); }
+
+ private:
+  CodeFile file_;
+  void *handle_;
+};
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(uint32_t threads, size_t scratch_floats)
+      : pool_(threads == 0 ? usable_cpus() : threads), stride_((scratch_floats + 15) / 16 * 16) {
+    scratch_ = Pages(stride_ * pool_.size() * sizeof(float), "the workers' scratch memory");
+    float *base = reinterpret_cast<float *>(scratch_.data());
+    for (uint32_t i = 0; i < pool_.size(); i++) workers_.push_back({i, pool_.size(), base + i * stride_, stride_});
+  }
+
+  uint32_t threads() const override { return pool_.size(); }
+  std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) override {
+    return std::make_unique<HostMemory>(bytes, what);
+  }
+  std::unique_ptr<DeviceMemory> share(Bytes bytes) override { return std::make_unique<HostMemory>(bytes); }
+  void write(uint8_t *target, const void *source, size_t bytes) override { std::memcpy(target, source, bytes); }
+  const void *read(const uint8_t *source, void *, size_t) override { return source; }
+  std::unique_ptr<Module> load(Bytes code, const std::string &name) override {
+    return std::make_unique<Library>(code, name);
+  }
+
+  void run(const ResolvedLaunch *launches, size_t count) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    pool_.run([&](uint32_t worker) {
+      for (size_t i = 0; i < count; i++) {
+        reinterpret_cast<gsic_cpu_kernel>(launches[i].kernel)(&workers_[worker], launches[i].arguments);
+        if (i + 1 < count) pool_.barrier();
+      }
+    });
+  }
+
+ private:
+  std::mutex mutex_;
+  ThreadPool pool_;
+  size_t stride_;
+  Pages scratch_;
+  std::vector<gsic_worker> workers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats) {
+  return std::make_unique<CpuDevice>(threads, scratch_floats);
+}
+
+}  // namespace gsic

@@ -1,0 +1,29 @@
+#include "generate.h"
+
+#include "error.h"
+
+namespace gsic {
+
+End generate(Session &session, const std::vector<int32_t> &prompt, size_t limit, Sampler &sampler,
+             const TokenVisitor &visit) {
+  if (prompt.empty())
+    throw Error(GSIC_INVALID_ARGUMENT, "the prompt is empty: give at least one token to continue from");
+  const Model &model = session.model();
+  const Manifest &manifest = model.manifest();
+  int32_t next = -1;
+  const LogitsVisitor choose = [&](size_t, const float *logits) { next = sampler.pick(logits, manifest.vocabulary); };
+  session.evaluate(prompt.data(), prompt.size(), limit > 0 ? 1 : 0, choose);
+  Utf8Stream stream;
+  for (size_t produced = 0; produced < limit; produced++) {
+    if (produced > 0) session.evaluate(nullptr, 0, 1, choose);
+    if (next == model.end_of_text()) return End::end_of_text;
+    if (session.length() == manifest.context) return End::context;
+    session.append_later(next);
+    const Tokenizer *tokenizer = model.tokenizer();
+    const bool shown = tokenizer != nullptr && !tokenizer->is_special(next);
+    if (!visit(next, shown ? stream.push(tokenizer->bytes(next)) : "")) return End::stopped;
+  }
+  return End::limit;
+}
+
+}  // namespace gsic

@@ -1,0 +1,75 @@
+// The manifest of a bundle: what to run. `Manifest` in compiler/ir.ts is the same thing as JSON.
+#ifndef GSIC_SRC_MANIFEST_H
+#define GSIC_SRC_MANIFEST_H
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bundle.h"
+
+namespace gsic {
+
+/// The memory blocks that launch arguments point into.
+enum class Buffer : uint8_t { weights, arena, cache, step, counters };
+constexpr size_t kBuffers = 5;
+extern const std::array<const char *, kBuffers> kBufferNames;
+
+/// A place in a buffer; `offset` is less than the buffer's size.
+struct Argument {
+  Buffer buffer;
+  uint64_t offset;
+};
+
+struct Launch {
+  uint32_t kernel;  ///< index into Manifest::kernels
+  std::vector<Argument> arguments;
+};
+
+/// Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena.
+struct Tap {
+  std::string value;
+  uint32_t after;
+  uint64_t offset;
+  uint32_t width;
+  uint32_t stride;
+};
+
+/// One pass over 1 to 16 tokens.
+struct Program {
+  std::vector<Launch> body;
+  std::vector<Launch> head;        ///< only where logits are wanted
+  uint64_t logits_offset;          ///< bytes in the arena; [16, logits_stride] f32
+  uint32_t logits_stride;
+  std::vector<Tap> taps;           ///< in order of `after`
+  std::vector<std::string> tiers;  ///< gated inputs: two u64 each (fast, slow) in `counters`
+};
+
+struct Target {
+  std::string name;
+  std::string device;
+  std::vector<std::string> features;
+  std::string section;
+};
+
+struct Manifest {
+  std::string name, family;
+  uint32_t vocabulary, context;
+  std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer
+  std::vector<Target> targets;             ///< best first
+  std::vector<std::string> kernels;        ///< C symbols
+  std::vector<std::string> modes;          ///< the default first
+  std::map<std::string, Program> programs;
+  std::map<std::string, double> bytes_per_token;
+
+  uint64_t buffer(Buffer which) const { return buffers[size_t(which)]; }
+};
+
+/// Reads and checks the section `manifest`. Throws GSIC_BAD_BUNDLE with the key in question.
+Manifest read_manifest(const Bundle &bundle);
+
+}  // namespace gsic
+
+#endif

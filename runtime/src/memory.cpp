@@ -1,0 +1,85 @@
+#include "memory.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "error.h"
+
+namespace gsic {
+namespace {
+
+constexpr size_t kHugePage = size_t(2) << 20;
+
+/// Closes a file descriptor at the end of a scope.
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0) close(number);
+  }
+};
+
+[[noreturn]] void cannot_read(const std::string &path, const std::string &why) {
+  throw Error(GSIC_IO, path + ": cannot be read: " + why);
+}
+
+}  // namespace
+
+std::string system_error_text() { return std::strerror(errno); }
+
+std::string hexadecimal(uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+MappedFile::MappedFile(const std::string &path) : path_(path) {
+  // Non-blocking, so that a FIFO is refused below instead of waited for.
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.number < 0) cannot_read(path, system_error_text());
+  struct stat status = {};
+  if (fstat(file.number, &status) != 0) cannot_read(path, system_error_text());
+  if (!S_ISREG(status.st_mode)) cannot_read(path, "it is not a regular file");
+  size_ = size_t(status.st_size);
+  if (size_ == 0) return;
+  void *mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number, 0);
+  if (mapped == MAP_FAILED) cannot_read(path, system_error_text());
+  data_ = static_cast<const uint8_t *>(mapped);
+  madvise(mapped, size_, MADV_WILLNEED);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<uint8_t *>(data_), size_);
+}
+
+Pages::Pages(size_t bytes, const std::string &what) : size_(std::max<size_t>(bytes, 64)) {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void *mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (mapped == MAP_FAILED)
+    throw Error(GSIC_OUT_OF_MEMORY, "the system has no " + std::to_string(size_) + " bytes for " + what +
+                                        ": close other programs, or build the model with a shorter context");
+  data_ = static_cast<uint8_t *>(mapped);
+  if (size_ >= 2 * kHugePage) madvise(mapped, size_, MADV_HUGEPAGE);
+}
+
+Pages::~Pages() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Pages::Pages(Pages &&other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+Pages &Pages::operator=(Pages &&other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+}  // namespace gsic

@@ -1,0 +1,54 @@
+// Memory that the runtime maps: a file to read, and zeroed pages to work in.
+#ifndef GSIC_SRC_MEMORY_H
+#define GSIC_SRC_MEMORY_H
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace gsic {
+
+/// A run of bytes that somebody else owns.
+struct Bytes {
+  const uint8_t *data = nullptr;
+  size_t size = 0;
+};
+
+/// A regular file, mapped read-only and private. Throws GSIC_IO.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string &path);
+  ~MappedFile();
+  MappedFile(const MappedFile &) = delete;
+  MappedFile &operator=(const MappedFile &) = delete;
+
+  Bytes bytes() const { return {data_, size_}; }
+  const std::string &path() const { return path_; }
+
+ private:
+  std::string path_;
+  const uint8_t *data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Zeroed pages, taken from the system when they are first touched; huge pages where the block is large.
+class Pages {
+ public:
+  Pages() = default;
+  /// `what` names the block in the error message. Throws GSIC_OUT_OF_MEMORY.
+  Pages(size_t bytes, const std::string &what);
+  ~Pages();
+  Pages(Pages &&other) noexcept;
+  Pages &operator=(Pages &&other) noexcept;
+
+  uint8_t *data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  uint8_t *data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace gsic
+
+#endif

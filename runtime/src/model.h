@@ -1,0 +1,67 @@
+// An opened bundle on a device: what sessions share.
+#ifndef GSIC_SRC_MODEL_H
+#define GSIC_SRC_MODEL_H
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bundle.h"
+#include "device.h"
+#include "manifest.h"
+#include "tokenizer.h"
+
+namespace gsic {
+
+struct OpenOptions {
+  uint32_t threads = 0;  ///< 0: the CPUs that this process may use
+  std::string target;    ///< empty: the first in the bundle that this machine can run
+  bool verify_weights = true;
+};
+
+/// Immutable once open; any number of threads may use it.
+class Model {
+ public:
+  /// Throws GSIC_IO, GSIC_BAD_BUNDLE, GSIC_NO_DEVICE, GSIC_INVALID_ARGUMENT, GSIC_OUT_OF_MEMORY.
+  Model(const std::string &path, const OpenOptions &options);
+
+  const Manifest &manifest() const { return manifest_; }
+  const Target &target() const { return *target_; }
+  Device &device() const { return *device_; }
+  uint8_t *weights(uint64_t offset) const { return weights_->address(offset); }
+  /// The loaded kernel of an index that the manifest has.
+  void *kernel(uint32_t index) const { return kernels_[index]; }
+
+  /// Null if the bundle has none.
+  const Tokenizer *tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+  /// Throws GSIC_NO_TOKENIZER.
+  const Tokenizer &require_tokenizer() const;
+  /// Token id, or -1.
+  int32_t end_of_text() const { return tokenizer_ ? tokenizer_->eos() : -1; }
+
+  /// The program of a mode, empty for the default. Throws GSIC_INVALID_ARGUMENT.
+  const Program &program(const std::string &mode) const;
+  /// The modes, separated by commas, the default first.
+  const std::string &mode_list() const { return mode_list_; }
+  const std::string &path() const { return bundle_.path(); }
+
+ private:
+  const Target &choose(const std::string &wanted) const;
+  void load_kernels();
+  void load_tokenizer();
+
+  Bundle bundle_;
+  Manifest manifest_;
+  std::string mode_list_;
+  const Target *target_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<DeviceMemory> weights_;
+  std::unique_ptr<Module> module_;
+  std::vector<void *> kernels_;
+  std::optional<Tokenizer> tokenizer_;
+};
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,163 @@
+#include "session.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+
+namespace gsic {
+namespace {
+
+/// Whether every value is a finite number: no exponent has all its bits set.
+bool all_finite(const float *values, size_t count) {
+  uint32_t bad = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= uint32_t((bits & 0x7f800000u) == 0x7f800000u);
+  }
+  return bad == 0;
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
+    : model_(std::move(model)), program_(model_->program(mode)) {
+  for (Buffer which : {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters}) {
+    const std::string what = std::string("the session's ") + kBufferNames[size_t(which)];
+    buffers_[size_t(which)] = model_->device().allocate(model_->manifest().buffer(which), what);
+  }
+  body_ = resolve(program_.body);
+  head_ = resolve(program_.head);
+  staging_.resize(program_.logits_stride);
+}
+
+uint8_t *Session::address(const Argument &argument) const {
+  if (argument.buffer == Buffer::weights) return model_->weights(argument.offset);
+  return buffers_[size_t(argument.buffer)]->address(argument.offset);
+}
+
+std::vector<ResolvedLaunch> Session::resolve(const std::vector<Launch> &launches) {
+  size_t total = 0;
+  for (const Launch &launch : launches) total += launch.arguments.size();
+  std::vector<void *> &flat = arguments_.emplace_back();
+  flat.reserve(total);
+  std::vector<ResolvedLaunch> resolved;
+  for (const Launch &launch : launches) {
+    resolved.push_back({model_->kernel(launch.kernel), flat.data() + flat.size()});
+    for (const Argument &argument : launch.arguments) flat.push_back(address(argument));
+  }
+  return resolved;
+}
+
+void Session::check(const int32_t *ids, size_t count) const {
+  const uint32_t context = model_->manifest().context, vocabulary = model_->manifest().vocabulary;
+  if (count > context - length())
+    throw Error(GSIC_CONTEXT_FULL, std::to_string(count) + " tokens do not fit: the session holds " +
+                                       std::to_string(length()) + " of " + std::to_string(context) +
+                                       " tokens; rewind it, or give fewer tokens");
+  for (size_t i = 0; i < count; i++)
+    if (ids[i] < 0 || uint32_t(ids[i]) >= vocabulary)
+      throw Error(GSIC_INVALID_ARGUMENT, "token " + std::to_string(i) + " is id " + std::to_string(ids[i]) +
+                                             "; ids of this model go from 0 to " + std::to_string(vocabulary - 1));
+}
+
+std::vector<int32_t> Session::with_later(const int32_t *ids, size_t count) const {
+  std::vector<int32_t> all = later_;
+  if (count > 0) all.insert(all.end(), ids, ids + count);
+  return all;
+}
+
+void Session::write_step(const int32_t *ids, uint32_t columns, uint32_t first_logit) {
+  gsic_step step = {};
+  step.columns = int32_t(columns);
+  step.position = int32_t(evaluated_);
+  step.first_logit = int32_t(first_logit);
+  std::copy_n(ids, columns, step.tokens);
+  model_->device().write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
+}
+
+void Session::visit_logits(uint32_t column, size_t index, const LogitsVisitor &visit) {
+  const uint64_t offset = program_.logits_offset + uint64_t(column) * program_.logits_stride * sizeof(float);
+  const uint32_t vocabulary = model_->manifest().vocabulary;
+  const float *logits = static_cast<const float *>(model_->device().read(
+      buffers_[size_t(Buffer::arena)]->address(offset), staging_.data(), vocabulary * sizeof(float)));
+  if (!all_finite(logits, vocabulary))
+    throw Error(GSIC_INTERNAL, "the logits at position " + std::to_string(evaluated_ + column) +
+                                   " are not all finite numbers: the model's weights overflow, or a kernel is "
+                                   "wrong; run `gsic build` again, which checks both");
+  visit(index, logits);
+}
+
+void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {
+  check(ids, count);
+  const std::vector<int32_t> all = with_later(ids, count);
+  const size_t start = evaluated_, first_wanted = all.size() - std::min(wanted, all.size());
+  try {
+    for (size_t done = 0; done < all.size();) {
+      const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
+      const uint32_t first_logit = uint32_t(std::clamp<size_t>(first_wanted, done, done + columns) - done);
+      write_step(all.data() + done, columns, first_logit);
+      model_->device().run(body_.data(), body_.size());
+      if (first_logit < columns) model_->device().run(head_.data(), head_.size());
+      for (uint32_t j = first_logit; j < columns; j++) visit_logits(j, done + j - first_wanted, visit);
+      evaluated_ += columns;
+      done += columns;
+    }
+  } catch (...) {
+    evaluated_ = start;
+    throw;
+  }
+  later_.clear();
+}
+
+void Session::append_later(int32_t id) {
+  if (!later_.empty()) evaluate(nullptr, 0, 0, {});
+  check(&id, 1);
+  later_.push_back(id);
+}
+
+void Session::observe(const int32_t *ids, size_t count, const TapVisitor &visit) {
+  check(ids, count);
+  const std::vector<int32_t> all = with_later(ids, count);
+  later_.clear();
+  std::vector<float> staging;
+  for (size_t done = 0; done < all.size();) {
+    const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
+    write_step(all.data() + done, columns, columns);
+    size_t launched = 0;
+    for (size_t i = 0; i < program_.taps.size(); i++) {
+      const Tap &tap = program_.taps[i];
+      if (tap.after >= launched) {
+        model_->device().run(body_.data() + launched, tap.after + 1 - launched);
+        launched = tap.after + 1;
+      }
+      staging.resize(size_t(columns) * tap.stride);
+      const void *rows = model_->device().read(buffers_[size_t(Buffer::arena)]->address(tap.offset), staging.data(),
+                                               staging.size() * sizeof(float));
+      visit(i, static_cast<const float *>(rows), columns);
+    }
+    if (launched < body_.size()) model_->device().run(body_.data() + launched, body_.size() - launched);
+    evaluated_ += columns;
+    done += columns;
+  }
+}
+
+void Session::rewind(size_t length) {
+  if (length > this->length())
+    throw Error(GSIC_INVALID_ARGUMENT, "the session cannot keep " + std::to_string(length) + " tokens: it has " +
+                                           std::to_string(this->length()));
+  if (length == this->length()) return;
+  later_.clear();
+  evaluated_ = length;
+}
+
+std::pair<uint64_t, uint64_t> Session::tier(size_t index) const {
+  uint64_t counts[2];
+  const uint8_t *source = buffers_[size_t(Buffer::counters)]->address(index * sizeof counts);
+  uint64_t staging[2];
+  std::memcpy(counts, model_->device().read(source, staging, sizeof staging), sizeof counts);
+  return {counts[0], counts[1]};
+}
+
+}  // namespace gsic

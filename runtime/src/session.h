@@ -1,0 +1,66 @@
+// One sequence of tokens: its memory, and the passes that append to it.
+#ifndef GSIC_SRC_SESSION_H
+#define GSIC_SRC_SESSION_H
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gsic/abi.h"
+#include "model.h"
+
+namespace gsic {
+
+/// Called with 0, 1, ... and the logits [vocabulary] of the wanted tokens in order.
+using LogitsVisitor = std::function<void(size_t index, const float *logits)>;
+/// Called with the index of a tap in Program::taps, and `columns` rows of its value, `stride` floats apart.
+using TapVisitor = std::function<void(size_t tap, const float *rows, uint32_t columns)>;
+
+/// Used by one thread at a time.
+class Session {
+ public:
+  /// `mode` empty: the default. Throws GSIC_INVALID_ARGUMENT, GSIC_OUT_OF_MEMORY.
+  Session(std::shared_ptr<const Model> model, const std::string &mode);
+
+  /// Appends tokens, and shows the logits of the last `wanted` of them; a token that append_later left counts as the
+  /// first. If it throws, the session is as it was. Throws GSIC_INVALID_ARGUMENT (a token id), GSIC_CONTEXT_FULL, GSIC_INTERNAL (logits that are no numbers).
+  void evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit);
+  /// Appends one token without work: it is evaluated together with what comes next.
+  void append_later(int32_t id);
+  /// Appends tokens, runs no head, and shows every tap of the program.
+  void observe(const int32_t *ids, size_t count, const TapVisitor &visit);
+  /// Keeps the first `length` tokens. Throws GSIC_INVALID_ARGUMENT if there are fewer.
+  void rewind(size_t length);
+
+  /// Tokens so far.
+  size_t length() const { return evaluated_ + later_.size(); }
+  const Model &model() const { return *model_; }
+  const Program &program() const { return program_; }
+  /// Tokens per tier of one gated input of Program::tiers: with the gate closed, and open.
+  std::pair<uint64_t, uint64_t> tier(size_t index) const;
+
+ private:
+  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
+  uint8_t *address(const Argument &argument) const;
+  void check(const int32_t *ids, size_t count) const;
+  /// `ids`, behind the token that append_later left.
+  std::vector<int32_t> with_later(const int32_t *ids, size_t count) const;
+  void write_step(const int32_t *ids, uint32_t columns, uint32_t first_logit);
+  void visit_logits(uint32_t column, size_t index, const LogitsVisitor &visit);
+
+  std::shared_ptr<const Model> model_;
+  const Program &program_;
+  std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
+  std::vector<std::vector<void *>> arguments_;
+  std::vector<ResolvedLaunch> body_, head_;
+  std::vector<float> staging_;
+  size_t evaluated_ = 0;
+  std::vector<int32_t> later_;  ///< at most one
+};
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,146 @@
+// gsic-tool bench BUNDLE [--tokens 64] [--repeat 5] [--prefill 512] [--mode M] [--ids-file F] [--threads N]
+// One JSON document on standard output. Every repetition measures the read ceiling, then each mode in turn: so that
+// a change of the machine's speed meets all of them. Decoding is greedy from a prompt of 16 tokens (of --ids-file,
+// else fixed ids); the cost of choosing a token is included. Times are seconds, rates per second.
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "arguments.h"
+#include "generate.h"
+#include "read_ceiling.h"
+#include "session.h"
+
+namespace gsic {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr size_t kPromptTokens = 16;
+constexpr size_t kCeilingBytes = size_t(512) << 20;
+
+struct Samples {
+  std::vector<double> values;
+
+  void add(double value) { values.push_back(value); }
+  double median() const {
+    std::vector<double> sorted = values;
+    std::sort(sorted.begin(), sorted.end());
+    const size_t middle = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  }
+  ordered_json json() const {
+    return {{"median", median()},
+            {"least", *std::min_element(values.begin(), values.end())},
+            {"most", *std::max_element(values.begin(), values.end())}};
+  }
+};
+
+/// One mode while it is measured.
+struct Subject {
+  Subject(const std::shared_ptr<const Model> &model, const std::string &name) : mode(name), session(model, name) {}
+  std::string mode;
+  Session session;
+  Samples decode, prefill;
+};
+
+/// Tokens for a prompt: those of --ids-file, else spread over the vocabulary.
+std::vector<int32_t> prompt_ids(const Arguments &arguments, const Model &model, size_t count) {
+  std::vector<int32_t> ids;
+  if (!arguments.text("ids-file", "").empty()) ids = arguments.ids();
+  const size_t given = ids.size();
+  for (size_t i = given; i < count; i++)
+    ids.push_back(given > 0 ? ids[i % given] : int32_t((i * 7919 + 11) % model.manifest().vocabulary));
+  ids.resize(count);
+  return ids;
+}
+
+int32_t evaluate(Session &session, const int32_t *ids, size_t count) {
+  int32_t best = 0;
+  const uint32_t vocabulary = session.model().manifest().vocabulary;
+  session.evaluate(ids, count, 1, [&](size_t, const float *logits) {
+    best = int32_t(std::max_element(logits, logits + vocabulary) - logits);
+  });
+  return best;
+}
+
+void measure_decode(Subject &subject, const std::vector<int32_t> &prompt, size_t tokens) {
+  subject.session.rewind(0);
+  int32_t id = evaluate(subject.session, prompt.data(), prompt.size());
+  const double start = now();
+  for (size_t i = 0; i < tokens; i++) id = evaluate(subject.session, &id, 1);
+  subject.decode.add(double(tokens) / (now() - start));
+}
+
+void measure_prefill(Subject &subject, const std::vector<int32_t> &prompt) {
+  subject.session.rewind(0);
+  const double start = now();
+  evaluate(subject.session, prompt.data(), prompt.size());
+  subject.prefill.add(double(prompt.size()) / (now() - start));
+}
+
+ordered_json describe(const Subject &subject, double bytes, double ceiling) {
+  uint64_t fast = 0, slow = 0;
+  for (size_t i = 0; i < subject.session.program().tiers.size(); i++) {
+    const auto [closed, open] = subject.session.tier(i);
+    fast += closed;
+    slow += open;
+  }
+  return {{"decode_tokens_per_second", subject.decode.json()},
+          {"prefill_tokens_per_second", subject.prefill.json()},
+          {"bytes_per_token", bytes},
+          {"bytes_per_second", bytes * subject.decode.median()},
+          {"share_of_ceiling", bytes * subject.decode.median() / ceiling},
+          {"launches", subject.session.program().body.size() + subject.session.program().head.size()},
+          {"tiers", {{"fast", fast}, {"slow", slow}}}};
+}
+
+}  // namespace
+
+void run_bench(const Arguments &arguments) {
+  const auto model = arguments.open_model();
+  const Manifest &manifest = model->manifest();
+  const size_t repeat = arguments.number("repeat", 1, 1000, 5);
+  const size_t prompt = std::min<size_t>(kPromptTokens, manifest.context);
+  const size_t tokens = std::min<size_t>(arguments.number("tokens", 1, 1u << 20, 64), manifest.context - prompt);
+  const size_t prefill = std::min<size_t>(arguments.number("prefill", 1, 1u << 20, 512), manifest.context);
+  const std::vector<int32_t> ids = prompt_ids(arguments, *model, std::max(prefill, prompt));
+  const std::vector<int32_t> short_prompt(ids.begin(), ids.begin() + prompt), long_prompt(ids.begin(), ids.begin() + prefill);
+  const std::string only = arguments.text("mode", "");
+
+  std::vector<std::unique_ptr<Subject>> subjects;
+  for (const std::string &mode : only.empty() ? manifest.modes : std::vector<std::string>{only})
+    subjects.push_back(std::make_unique<Subject>(model, mode));
+  const ReadCeiling buffer(std::max<size_t>(kCeilingBytes, manifest.buffer(Buffer::weights)));
+  Samples ceiling, launch;
+  for (auto &subject : subjects) measure_decode(*subject, short_prompt, std::min<size_t>(tokens, 4));  // warms up
+  for (auto &subject : subjects) subject->decode.values.clear();
+  Progress progress(repeat);
+  for (size_t i = 0; i < repeat; i++) {
+    ceiling.add(buffer.measure(model->device()));
+    launch.add(launch_seconds(model->device()));
+    for (size_t j = 0; j < subjects.size(); j++) {
+      Subject &subject = *subjects[(i + j) % subjects.size()];
+      measure_decode(subject, short_prompt, tokens);
+      measure_prefill(subject, long_prompt);
+    }
+    progress.report(i + 1);
+  }
+  ordered_json document = {{"model", manifest.name},
+                           {"target", model->target().name},
+                           {"threads", model->device().threads()},
+                           {"tokens", tokens},
+                           {"prefill", prefill},
+                           {"repeat", repeat},
+                           {"read_ceiling_bytes", buffer.bytes()},
+                           {"read_ceiling_bytes_per_second", ceiling.json()},
+                           {"seconds_per_empty_launch", launch.json()},
+                           {"modes", ordered_json::object()}};
+  for (const auto &subject : subjects)
+    document["modes"][subject->mode] = describe(*subject, manifest.bytes_per_token.at(subject->mode), ceiling.median());
+  std::cout << document.dump(2) << std::endl;
+}
+
+}  // namespace gsic

@@ -1,0 +1,141 @@
+// gsic-tool linalg [--threads N]
+// Answers requests until standard input ends. A request is one line of JSON, then its arrays, f32 little endian,
+// row-major, one behind the other. An answer is one line of JSON, {"ok":true} or {"ok":false,"error":...}, and
+// after {"ok":true} the result's arrays. After {"ok":false} the program goes on; the request's arrays were read.
+//
+//   {"op":"eigh","d":D,"k":K}            C [D,D] symmetric      -> values [K], vectors [K,D]
+//   {"op":"nystrom","d":D,"l":L,"k":K}   Omega [D,L], Y [D,L]   -> values [K], vectors [K,D]
+//   {"op":"matmul","m":M,"n":N,"k":K,"transpose_a":bool,"transpose_b":bool}
+//                                        A [M,K] (or [K,M] if transposed), B [K,N] (or [N,K])  -> C [M,N]
+//
+// Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
+// computed in double. A header that cannot be understood ends the program, since what follows cannot be found.
+#include <cblas.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "arguments.h"
+#include "error.h"
+#include "lapack.h"
+#include "thread_pool.h"
+
+namespace gsic {
+namespace {
+
+using nlohmann::json;
+using Matrix = std::vector<float>;
+
+constexpr uint64_t kMostRows = 1u << 18;
+constexpr uint64_t kMostElements = uint64_t(1) << 31;
+
+[[noreturn]] void refuse(const std::string &what) { throw Error(GSIC_INVALID_ARGUMENT, "linalg: " + what); }
+
+uint64_t dimension(const json &request, const char *key) {
+  const auto found = request.find(key);
+  if (found == request.end() || !found->is_number_unsigned() || *found == 0 || *found > kMostRows)
+    refuse(std::string("'") + key + "' is not an integer from 1 to " + std::to_string(kMostRows));
+  return found->get<uint64_t>();
+}
+
+Matrix read_matrix(uint64_t rows, uint64_t columns) {
+  if (rows * columns > kMostElements) refuse("a matrix has more than 2^31 elements");
+  Matrix matrix(rows * columns);
+  if (std::fread(matrix.data(), sizeof(float), matrix.size(), stdin) != matrix.size())
+    refuse("standard input ends inside a matrix of " + std::to_string(rows) + " x " + std::to_string(columns));
+  return matrix;
+}
+
+void write_bytes(const void *data, size_t bytes) {
+  if (std::fwrite(data, 1, bytes, stdout) != bytes) throw Error(GSIC_IO, "linalg: standard output is closed");
+}
+
+void write_line(const json &line) {
+  const std::string text = line.dump() + "\n";
+  write_bytes(text.data(), text.size());
+}
+
+void write_matrix(const Matrix &matrix) { write_bytes(matrix.data(), matrix.size() * sizeof(float)); }
+
+std::vector<double> widened(const Matrix &matrix) {
+  if (!std::all_of(matrix.begin(), matrix.end(), [](float value) { return std::isfinite(value); }))
+    throw Error(GSIC_INVALID_ARGUMENT, "linalg: the matrix holds values that are no finite numbers");
+  return {matrix.begin(), matrix.end()};
+}
+
+std::vector<Matrix> narrowed(const Eigen &eigen) {
+  return {Matrix(eigen.values.begin(), eigen.values.end()), Matrix(eigen.vectors.begin(), eigen.vectors.end())};
+}
+
+std::vector<Matrix> multiply(const json &request, const Matrix &a, const Matrix &b, bool transpose_a,
+                             bool transpose_b) {
+  const int m = int(dimension(request, "m")), n = int(dimension(request, "n")), k = int(dimension(request, "k"));
+  Matrix c(size_t(m) * size_t(n));
+  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, m, n, k,
+              1, a.data(), transpose_a ? m : k, b.data(), transpose_b ? k : n, 0, c.data(), n);
+  return {std::move(c)};
+}
+
+/// Reads a request's arrays, then returns what computes its answer.
+std::function<std::vector<Matrix>()> read_request(const json &request) {
+  const std::string op = request.value("op", "");
+  if (op == "matmul") {
+    const uint64_t m = dimension(request, "m"), n = dimension(request, "n"), k = dimension(request, "k");
+    const bool left = request.value("transpose_a", false), right = request.value("transpose_b", false);
+    Matrix a = read_matrix(m, k), b = read_matrix(k, n);
+    return [=, a = std::move(a), b = std::move(b)] { return multiply(request, a, b, left, right); };
+  }
+  if (op != "eigh" && op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, matmul");
+  const uint64_t d = dimension(request, "d"), k = dimension(request, "k");
+  const uint64_t l = op == "nystrom" ? dimension(request, "l") : d;
+  if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
+  Matrix first = read_matrix(d, l);
+  if (op == "eigh")
+    return [=, first = std::move(first)] {
+      std::vector<double> matrix = widened(first);
+      return narrowed(largest_eigen(matrix, d, k));
+    };
+  Matrix second = read_matrix(d, l);
+  return [=, first = std::move(first), second = std::move(second)] {
+    std::vector<double> y = widened(second);
+    return narrowed(nystrom_eigen(widened(first), y, d, l, k));
+  };
+}
+
+/// One line of standard input without its end; false where the input ends before it.
+bool read_line(std::string &line) {
+  line.clear();
+  for (int c = std::getchar(); c != EOF; c = std::getchar()) {
+    if (c == '\n') return true;
+    if (line.size() > 4096) refuse("a request's header is longer than 4096 bytes");
+    line.push_back(char(c));
+  }
+  if (!line.empty()) refuse("standard input ends inside a request's header");
+  return false;
+}
+
+}  // namespace
+
+void run_linalg(const Arguments &arguments) {
+  const uint64_t threads = arguments.number("threads", 0, 1024, 0);
+  openblas_set_num_threads(int(threads == 0 ? usable_cpus() : threads));
+  for (std::string line; read_line(line);) {
+    const json request = json::parse(line, nullptr, false);
+    if (!request.is_object()) refuse("a request's header is not a JSON object: " + line);
+    const auto compute = read_request(request);
+    try {
+      const std::vector<Matrix> answer = compute();
+      write_line({{"ok", true}});
+      for (const Matrix &matrix : answer) write_matrix(matrix);
+    } catch (const Error &error) {
+      if (error.status() == GSIC_IO) throw;
+      write_line({{"ok", false}, {"error", error.what()}});
+    }
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace gsic

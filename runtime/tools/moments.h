@@ -1,0 +1,70 @@
+// Statistics of one linear input over a stream of tokens, in memory that does not depend on their number.
+#ifndef GSIC_TOOLS_MOMENTS_H
+#define GSIC_TOOLS_MOMENTS_H
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "safetensors.h"
+
+namespace gsic {
+
+/// Tokens that are gathered before they are folded into the sums.
+constexpr uint32_t kBlockTokens = 256;
+/// Inputs at least this wide get a sketch instead of the whole second moment.
+constexpr uint32_t kSketchFrom = 8192;
+constexpr uint32_t kSketchWidth = 1024;
+
+/// A seeded Gaussian [d, kSketchWidth], row-major: the Omega of a Nystrom sketch.
+std::vector<float> gaussian(uint32_t d);
+
+/// Mean, mean squared norm and E[x x^T] (or its sketch Y = E[x x^T] Omega) of vectors x in R^d. Products of a block
+/// are made in f32, sums over blocks in double; results do not depend on the number of threads.
+class Moments {
+ public:
+  using Job = std::function<void()>;
+
+  /// `omega` is null, or outlives this object, [d, kSketchWidth].
+  Moments(std::string value, uint32_t d, const std::vector<float> *omega);
+
+  /// Adds `rows` vectors, `stride` floats apart; at most kBlockTokens in all since the last fold.
+  void gather(const float *vectors, uint32_t rows, uint32_t stride);
+  uint32_t gathered() const { return gathered_; }
+  /// The independent jobs that fold what was gathered: first those of stage 0, then those of stage 1, then `clear`.
+  std::vector<Job> jobs(int stage);
+  void clear();
+
+  /// What `write` writes: the counts first, so that every array is aligned to its elements.
+  std::vector<TensorHeader> count_headers() const;
+  std::vector<TensorHeader> headers() const;
+  void write_counts(SafetensorsWriter &file) const;
+  void write(SafetensorsWriter &file) const;
+
+ private:
+  /// Part of the lower triangle of sum x x^T, or of Y.
+  struct Tile {
+    uint32_t row, rows, column, columns;
+    std::vector<double> sum;  ///< [rows, columns]
+  };
+
+  void add_tile(Tile &tile) const;
+  void add_means();
+  void project();
+  void write_second_moment(SafetensorsWriter &file) const;
+  void write_sketch(SafetensorsWriter &file) const;
+
+  std::string value_;
+  uint32_t d_, gathered_ = 0;
+  uint64_t count_ = 0;
+  const std::vector<float> *omega_;
+  std::vector<float> block_, projected_;  ///< x [tokens, d]; x Omega [tokens, l]
+  std::vector<double> mean_;
+  double squared_norm_ = 0;
+  std::vector<Tile> tiles_;
+};
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,31 @@
+#include "parallel.h"
+
+#include <atomic>
+
+#include "gsic/abi.h"
+
+namespace gsic {
+namespace {
+
+struct Queue {
+  size_t count;
+  const std::function<void(size_t)> *work;
+  std::atomic<size_t> next{0};
+};
+
+/// A kernel as any other: (queue).
+void drain(const gsic_worker *, void *const *arguments) {
+  Queue &queue = *static_cast<Queue *>(arguments[0]);
+  for (size_t i = queue.next++; i < queue.count; i = queue.next++) (*queue.work)(i);
+}
+
+}  // namespace
+
+void parallel_for(Device &device, size_t count, const std::function<void(size_t)> &work) {
+  Queue queue{count, &work};
+  void *arguments[] = {&queue};
+  const ResolvedLaunch launch{reinterpret_cast<void *>(&drain), arguments};
+  device.run(&launch, 1);
+}
+
+}  // namespace gsic

@@ -1,0 +1,73 @@
+#include "read_ceiling.h"
+
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include "arguments.h"
+#include "gsic/abi.h"
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define GSIC_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define GSIC_CLONES
+#endif
+
+namespace gsic {
+namespace {
+
+typedef uint64_t Wide __attribute__((vector_size(64)));
+constexpr size_t kUnroll = 8;
+
+struct ReadTask {
+  const Wide *data;
+  size_t count;  ///< a multiple of kUnroll
+  std::atomic<uint64_t> sum{0};
+};
+
+/// The sum of `count` values, so that they are really read.
+GSIC_CLONES uint64_t read_all(const Wide *data, size_t count) {
+  Wide sums[kUnroll] = {};
+  for (size_t i = 0; i < count; i += kUnroll)
+    for (size_t j = 0; j < kUnroll; j++) sums[j] += data[i + j];
+  uint64_t total = 0;
+  for (const Wide &sum : sums)
+    for (size_t lane = 0; lane < 8; lane++) total += sum[lane];
+  return total;
+}
+
+/// A kernel as any other: (task).
+void read_kernel(const gsic_worker *worker, void *const *arguments) {
+  ReadTask &task = *static_cast<ReadTask *>(arguments[0]);
+  const size_t groups = task.count / kUnroll;
+  const size_t begin = groups * worker->index / worker->count, end = groups * (worker->index + 1) / worker->count;
+  task.sum += read_all(task.data + begin * kUnroll, (end - begin) * kUnroll);
+}
+
+void empty_kernel(const gsic_worker *, void *const *) {}
+
+}  // namespace
+
+ReadCeiling::ReadCeiling(size_t bytes) : pages_(bytes / 4096 * 4096, "the buffer of the read ceiling") {
+  std::memset(pages_.data(), 1, pages_.size());
+}
+
+double ReadCeiling::measure(Device &device) const {
+  ReadTask task{reinterpret_cast<const Wide *>(pages_.data()), pages_.size() / sizeof(Wide)};
+  void *arguments[] = {&task};
+  const ResolvedLaunch launch{reinterpret_cast<void *>(&read_kernel), arguments};
+  const double start = now();
+  device.run(&launch, 1);
+  return double(pages_.size()) / (now() - start);
+}
+
+double launch_seconds(Device &device) {
+  constexpr size_t kLaunches = 20000;
+  const std::vector<ResolvedLaunch> launches(kLaunches, {reinterpret_cast<void *>(&empty_kernel), nullptr});
+  device.run(launches.data(), 1000);
+  const double start = now();
+  device.run(launches.data(), launches.size());
+  return (now() - start) / kLaunches;
+}
+
+}  // namespace gsic

@@ -1,0 +1,56 @@
+// gsic-tool: what the compiler does with a bundle in native code. Results go to files or standard output, progress
+// and errors to standard error. Exit codes as the native executable's.
+#include <csignal>
+#include <cstdio>
+#include <map>
+
+#include "arguments.h"
+#include "blas.h"
+#include "error.h"
+
+namespace {
+
+struct Subcommand {
+  void (*run)(const gsic::Arguments &);
+  bool uses_blas;
+};
+
+const std::map<std::string, Subcommand> &subcommands() {
+  static const std::map<std::string, Subcommand> table = {
+      {"logits", {gsic::run_logits, false}},       {"evaluate", {gsic::run_evaluate, false}},
+      {"calibrate", {gsic::run_calibrate, true}},  {"sample", {gsic::run_sample, false}},
+      {"bench", {gsic::run_bench, false}},         {"linalg", {gsic::run_linalg, true}},
+  };
+  return table;
+}
+
+int exit_code(gsic_status status) {
+  if (status == GSIC_INTERNAL) return 1;
+  if (status == GSIC_BAD_BUNDLE || status == GSIC_IO) return 3;
+  return status == GSIC_NO_DEVICE || status == GSIC_OUT_OF_MEMORY ? 4 : 2;
+}
+
+int fail(int code, const std::string &what) {
+  std::fprintf(stderr, "gsic-tool: %s\n", what.c_str());
+  return code;
+}
+
+}  // namespace
+
+int main(int count, char **arguments) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const auto found = count > 1 ? subcommands().find(arguments[1]) : subcommands().end();
+  if (found == subcommands().end())
+    return fail(2, "give one of: logits, evaluate, calibrate, sample, bench, linalg");
+  try {
+    if (found->second.uses_blas) gsic::choose_blas_kernels(arguments);
+    found->second.run(gsic::Arguments({arguments + 2, arguments + count}));
+    return 0;
+  } catch (const gsic::Error &error) {
+    return fail(exit_code(error.status()), error.what());
+  } catch (const std::bad_alloc &) {
+    return fail(4, "out of memory");
+  } catch (const std::exception &error) {
+    return fail(1, std::string("a defect of gsic: ") + error.what());
+  }
+}
