@@ -73,6 +73,7 @@ const kernelFlags = [
   "-fno-exceptions",
   "-fno-rtti",
   "-fvisibility=default",
+  "-Wno-psabi",
 ];
 
 /**

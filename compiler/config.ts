@@ -27,7 +27,11 @@ export interface Config {
     readonly seed: number;
   };
   readonly heldout: { readonly text: readonly string[]; readonly tokens: number };
-  readonly quality: { readonly mode: Mode };
+  readonly quality: {
+    readonly mode: Mode;
+    /** Mean KL to the dense model on held-out text, nats per token, that a bounded build should not exceed. */
+    readonly maxKl: number | null;
+  };
   readonly plan: PlanOptions;
   readonly target: { readonly names: readonly string[] | null };
 }
@@ -46,7 +50,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   model: ["name", "source", "context"],
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
-  quality: ["mode"],
+  quality: ["mode", "max_kl"],
   plan: ["forms", "k", "epsilon"],
   target: ["name"],
 };
@@ -96,7 +100,7 @@ class Reader {
         seed: this.integer("calibration", "seed", 1, 0),
       },
       heldout: { text: this.paths("heldout", "text"), tokens: this.integer("heldout", "tokens", 4096) },
-      quality: { mode: this.choice("quality", "mode", modes, "exact") },
+      quality: { mode: this.choice("quality", "mode", modes, "exact"), maxKl: this.maxKl() },
       plan: this.plan(),
       target: { names: this.targets() },
     };
@@ -109,6 +113,14 @@ class Reader {
       throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
     }
     return name;
+  }
+
+  private maxKl(): number | null {
+    const value = this.value("quality", "max_kl");
+    if (value === undefined) return null;
+    if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
+    const message = `max_kl = ${String(value)} is not a positive number`;
+    throw this.error("quality.max_kl", message, "give nats per token, e.g. max_kl = 0.02");
   }
 
   private plan(): PlanOptions {

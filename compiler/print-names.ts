@@ -47,7 +47,10 @@ export function constantNames(ids: readonly ValueId[]): ReadonlyMap<ValueId, str
   const taken = new Set<string>(ids.filter(plain));
   const names = new Map<ValueId, string>();
   for (const id of ids) {
-    const stem = id.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?![A-Za-z_])/, "_").slice(0, 60);
+    const stem = id
+      .replace(/[^A-Za-z0-9_]/g, "_")
+      .replace(/^(?![A-Za-z_])/, "_")
+      .slice(0, 60);
     names.set(id, plain(id) ? id : freeName(stem, taken));
     taken.add(names.get(id)!);
   }
@@ -64,8 +67,16 @@ export function freeName(stem: string, taken: ReadonlySet<string>): string {
 /** What a constant of a module, or of a script, must not be called. */
 const reserved: ReadonlySet<string> = new Set([
   ...vocabulary,
-  ..."break case catch class const continue debugger default delete do else enum export extends false finally".split(" "),
-  ..."for function if import in instanceof new null return super switch this throw true try typeof var".split(" "),
-  ..."void while with implements interface let package private protected public static yield await".split(" "),
-  ..."arguments eval undefined globalThis require exports module Object Promise __esModule NaN Infinity".split(" "),
+  ..."break case catch class const continue debugger default delete do else enum export extends false finally".split(
+    " ",
+  ),
+  ..."for function if import in instanceof new null return super switch this throw true try typeof var".split(
+    " ",
+  ),
+  ..."void while with implements interface let package private protected public static yield await".split(
+    " ",
+  ),
+  ..."arguments eval undefined globalThis require exports module Object Promise __esModule NaN Infinity".split(
+    " ",
+  ),
 ]);

@@ -51,7 +51,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const heldout = await measure(quoted, "Measuring on held-out text");
   const calibration =
     seen === null ? null : await measure(seen.subarray(0, quoted.length), "Measuring on calibration text");
-  return { mode, heldout, calibration, ...accountOf(report, heldout) };
+  return { mode, heldout, calibration, max_kl: config.quality.maxKl, ...accountOf(report, heldout) };
 }
 
 /** Path of the bundle in a build folder. */

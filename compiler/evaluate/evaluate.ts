@@ -28,6 +28,8 @@ export interface Evaluation {
   readonly calibration: TextQuality | null;
   /** Bytes of weights per token in all linears: dense, all gates closed, and the mean over held-out text. */
   readonly bytes_per_token: { readonly dense: number; readonly plan_fast: number; readonly plan_mean: number };
+  /** The configured budget for held-out KL, nats per token. */
+  readonly max_kl: number | null;
   readonly pays: boolean;
   readonly verdict: string;
 }

@@ -14,14 +14,21 @@ namespace gsic {
 /// CPUs that this process may use: its affinity mask, and the quota of its cgroup.
 uint32_t usable_cpus();
 
-/// A counter to wait on: waiters spin for a while, then sleep in the kernel.
+/// How a waiter waits: it spins until `spin` is over, offers its CPU to others until `yield` is over, then sleeps.
+/// Both count from the beginning.
+struct Patience {
+  std::chrono::nanoseconds spin = std::chrono::microseconds(10);
+  std::chrono::nanoseconds yield = std::chrono::milliseconds(1);
+};
+
+/// A counter to wait on.
 class Signal {
  public:
   uint32_t value() const { return value_.load(std::memory_order_acquire); }
   /// Adds one, and wakes everybody who waits.
   void advance();
   /// Returns when the counter is no longer `seen`.
-  void wait(uint32_t seen, std::chrono::nanoseconds spin);
+  void wait(uint32_t seen, Patience patience);
 
  private:
   std::atomic<uint32_t> value_{0};
@@ -47,7 +54,7 @@ class ThreadPool {
   void stop();
 
   uint32_t workers_;
-  std::chrono::nanoseconds barrier_spin_, idle_spin_;
+  Patience patience_;
   alignas(64) std::atomic<uint32_t> arrived_{0};
   alignas(64) Signal phase_;
   alignas(64) Signal job_;

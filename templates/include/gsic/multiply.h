@@ -33,7 +33,7 @@ inline void multiply_tile(const uint8_t *tile, const float *const *x, float (*y)
     for (int row = 0; row < kTileRows; row++) sum[c][row] = zero();
   int offset = 0;
   for (int block = 0; block < M::blocks; block++, tile += kTileRows * W::bytes) {
-#pragma GCC unroll 8
+#pragma GCC unroll 2
     for (int step = 0; step < W::steps; step++, offset += 32) {
 #pragma GCC unroll 4
       for (int row = 0; row < kTileRows; row++) {

@@ -112,29 +112,39 @@ struct q5_1 {
   }
 };
 
-/// 256 elements in 8 groups of 32: w = d s q - dmin m, with s and m of 6 bits packed into 12 bytes, q of 4 bits.
-struct q4_k {
-  static constexpr int elements = 256, bytes = 144, steps = 8;
+/// Scale and minimum of one of the 8 groups of a K block: 6 bits each, packed into 12 bytes.
+inline void unpack_scale(const uint8_t *packed, int group, int &scale, int &minimum) {
+  if (group < 4) {
+    scale = packed[group] & 63;
+    minimum = packed[group + 4] & 63;
+  } else {
+    scale = (packed[group + 4] & 15) | ((packed[group - 4] >> 6) << 4);
+    minimum = (packed[group + 4] >> 4) | ((packed[group] >> 6) << 4);
+  }
+}
+
+/// 256 elements in 8 groups of 32: w = d s q - dmin m, q of 4 bits, or of 5 with the fifth ones in 32 bytes.
+template <bool FifthBits> struct q45_k {
+  static constexpr int elements = 256, bytes = FifthBits ? 176 : 144, steps = 8;
   static inline void decode(const uint8_t *block, int step, f32x16 (&w)[2]) {
-    const uint8_t *packed = block + 4;
     int scale, minimum;
-    if (step < 4) {
-      scale = packed[step] & 63;
-      minimum = packed[step + 4] & 63;
-    } else {
-      scale = (packed[step + 4] & 15) | ((packed[step - 4] >> 6) << 4);
-      minimum = (packed[step + 4] >> 4) | ((packed[step] >> 6) << 4);
-    }
+    unpack_scale(block + 4, step, scale, minimum);
     const f32x16 d = broadcast(load_f16_scalar(block) * float(scale));
     const f32x16 m = broadcast(-load_f16_scalar(block + 2) * float(minimum));
-    const uint8_t *quants = block + 16 + 32 * (step / 2);
+    const uint8_t *quants = block + (FifthBits ? 48 : 16) + 32 * (step / 2);
     for (int half = 0; half < 2; half++) {
       const i32x16 both = load_u8(quants + 16 * half);
-      const i32x16 q = step % 2 == 0 ? bit_and(both, broadcast_i32(15)) : shift_right<4>(both);
+      i32x16 q = step % 2 == 0 ? bit_and(both, broadcast_i32(15)) : shift_right<4>(both);
+      if constexpr (FifthBits) {
+        const i32x16 fifth = shift_right(load_u8(block + 16 + 16 * half), broadcast_i32(step));
+        q = bit_or(q, shift_left<4>(bit_and(fifth, broadcast_i32(1))));
+      }
       w[half] = fma(d, to_f32(q), m);
     }
   }
 };
+using q4_k = q45_k<false>;
+using q5_k = q45_k<true>;
 
 /// 256 elements in 16 groups of 16: w = d s (q - 32), with i8 s, q of 4 + 2 bits.
 struct q6_k {

@@ -1,0 +1,106 @@
+import type { Estimate } from "../evaluate/bootstrap.js";
+import type { Evaluation, TextQuality } from "../evaluate/evaluate.js";
+import type { CalibrationOrigin, Form } from "../ir.js";
+import type { Report } from "../report.js";
+
+/** The report of a build for a terminal of 100 columns. */
+export function reportText(report: Report, out: string): string {
+  const { dense, fast, slow } = report.bytes_per_token;
+  const lines = [
+    `${report.name}: ${report.family}, ${report.linears.length} linears, context ${report.context}`,
+    `  mode        ${report.mode} (the build has ${report.modes.join(", ")})`,
+    `  targets     ${report.targets.join(", ")}`,
+    `  forms       ${formCounts(report)}`,
+    `  bytes       ${megabytes(dense)} of weights a token, dense`,
+  ];
+  if (fast !== dense) {
+    lines.push(`              ${megabytes(fast)} with every gate closed, ${megabytes(slow)} with every gate open`);
+  }
+  if (report.calibration !== null) {
+    lines.push(`  calibration ${report.calibration.tokens} tokens, ${originText(report.calibration.origin)}`);
+  }
+  lines.push(`  launches    ${report.modes.map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`).join(", ")}`);
+  lines.push(`  kernels     ${report.kernels.length}, in ${out}/kernels`, `  checked     ${checkText(report)}`);
+  if (report.evaluation !== null) lines.push("", evaluationText(report.evaluation));
+  lines.push("", `Run it:  ${out}/${report.name} "Once upon a time"`);
+  return lines.join("\n");
+}
+
+/** What `gsic eval` prints. */
+export function evaluationText(evaluation: Evaluation): string {
+  const { heldout, calibration } = evaluation;
+  const columns: [string, TextQuality][] = [];
+  if (heldout !== null) columns.push(["held-out", heldout]);
+  if (calibration !== null) columns.push(["calibration (in-sample)", calibration]);
+  const rows: [string, (quality: TextQuality) => string][] = [
+    ["tokens", ({ tokens }) => String(tokens)],
+    ["perplexity", ({ perplexity }) => estimate(perplexity, 3)],
+    ["  of the dense model", ({ dense_perplexity }) => estimate(dense_perplexity, 3)],
+    ["  ratio", ({ perplexity_ratio }) => estimate(perplexity_ratio, 4)],
+    ["KL, nats per token", ({ kl }) => estimate(kl, 4)],
+    ["top-1 agreement", ({ top1 }) => estimate(top1, 4)],
+    ["gates closed", ({ tiers }) => `${(tiers.fast * 100).toFixed(1)} %`],
+  ];
+  const table = rows.map(([title, cell]) =>
+    `${title.padEnd(24)}${columns.map(([, quality]) => cell(quality).padEnd(36)).join("")}`.trimEnd(),
+  );
+  const head = `${`mode ${evaluation.mode}`.padEnd(24)}${columns.map(([title]) => title.padEnd(36)).join("")}`.trimEnd();
+  const { dense, plan_fast: fast, plan_mean: mean } = evaluation.bytes_per_token;
+  const bytes = `weights read per token: ${megabytes(dense)} dense, ${megabytes(mean)} by the plan (held-out mean), ${megabytes(fast)} at best`;
+  const budget = budgetText(evaluation);
+  return [head, ...table, "Brackets: 95 % bootstrap intervals over windows of text.", bytes, evaluation.verdict, ...budget].join("\n");
+}
+
+function budgetText({ heldout, max_kl: most }: Evaluation): string[] {
+  if (most === null || heldout === null) return [];
+  const kl = heldout.kl.value;
+  return [`The held-out KL, ${kl.toFixed(4)}, is ${kl <= most ? "within" : "above"} the budget max_kl = ${most}.`];
+}
+
+function formCounts(report: Report): string {
+  const counts = new Map<string, number>();
+  for (const { form } of report.linears) {
+    const text = formText(form);
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => `${count} ${text}`).join(", ");
+}
+
+/** A form in a few words. */
+export function formText(form: Form): string {
+  switch (form.kind) {
+    case "dense":
+      return "dense";
+    case "gated":
+      return `gated (k = ${form.k}, epsilon = ${form.epsilon})`;
+    default:
+      return form satisfies never;
+  }
+}
+
+function originText(origin: CalibrationOrigin): string {
+  switch (origin.kind) {
+    case "text":
+      return `from ${origin.files.length === 1 ? "one file" : `${origin.files.length} files`} of text`;
+    case "sampled":
+      return `sampled from the model itself (temperature ${origin.temperature}, seed ${origin.seed})`;
+    case "file":
+      return `from ${origin.file}`;
+    default:
+      return origin satisfies never;
+  }
+}
+
+function checkText({ self_check: check }: Report): string {
+  if (check.skipped !== null) return `not against the oracle: ${check.skipped}`;
+  const exact = `exact logits within ${check.exactError!.toExponential(1)} of the float64 oracle (${check.tokens} tokens)`;
+  return exact;
+}
+
+function estimate({ value, low, high }: Estimate, digits: number): string {
+  return `${value.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
+}

@@ -1,0 +1,1 @@
+"""A grammar of simple English short stories: words, sentences, plots."""
