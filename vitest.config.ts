@@ -7,5 +7,6 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     maxWorkers: 2,
+    reporters: ["default", ["json", { outputFile: "build/test-results.json" }]],
   },
 });

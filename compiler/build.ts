@@ -37,13 +37,20 @@ export interface BuildOptions {
 /** Builds a model, from model.toml or graph.ts to a folder that holds an executable; returns what the report says. */
 export async function build(options: BuildOptions): Promise<{ out: string; report: Report }> {
   const { progress } = options;
-  const edited = options.input.endsWith(".ts") ? await parsePlan(resolve(options.input), await readFile(options.input, "utf8")) : null;
-  const config = readConfig(edited === null ? options.input : resolve(dirname(options.input), edited.header.config));
+  const edited = options.input.endsWith(".ts")
+    ? await parsePlan(resolve(options.input), await readFile(options.input, "utf8"))
+    : null;
+  const config = readConfig(
+    edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
+  );
   const mode = options.mode ?? config.quality.mode;
   const targets = targetsOf(options.targets ?? config.target.names);
   const model = await openModel(config, progress.stage("Reading the model"));
   try {
-    const plan = edited === null ? await planOf(model, config, mode, options.dump) : adopt(edited.plan, model, options.input);
+    const plan =
+      edited === null
+        ? await planOf(model, config, mode, options.dump)
+        : adopt(edited.plan, model, options.input);
     const out = resolve(options.out ?? join("build", config.model.name));
     const gated = mode !== "exact" && plan.groups.some((group) => group.gate !== null);
     const calibration = gated ? await collectStats(model, config, targets, progress) : null;
@@ -51,7 +58,18 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     try {
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
       const report = await publish(out, (staging) =>
-        makeBuild({ staging, out, config, mode, targets, model, plan, factors, tokens: calibration?.tokens ?? null, progress }),
+        makeBuild({
+          staging,
+          out,
+          config,
+          mode,
+          targets,
+          model,
+          plan,
+          factors,
+          tokens: calibration?.tokens ?? null,
+          progress,
+        }),
       );
       return { out, report };
     } finally {
@@ -84,7 +102,9 @@ async function makeBuild(job: Job): Promise<Report> {
   const code = [];
   for (const target of targets) {
     const update = progress.stage(`Compiling ${scheduled.kernels.length} kernels for ${target.name}`);
-    const bytes = await compileKernels(scheduled.kernels, target, (done) => update(done, scheduled.kernels.length));
+    const bytes = await compileKernels(scheduled.kernels, target, (done) =>
+      update(done, scheduled.kernels.length),
+    );
     code.push({ target, bytes });
   }
   const name = config.model.name;
@@ -99,7 +119,16 @@ async function makeBuild(job: Job): Promise<Report> {
   await copyProducts(staging, name);
   progress.stage("Checking the build against the float64 oracle");
   const check = await selfCheck(bundle, model, modes);
-  const report = reportOf({ config: header.config, plan, scheduled, model, modes, targets, check, tokens: job.tokens });
+  const report = reportOf({
+    config: header.config,
+    plan,
+    scheduled,
+    model,
+    modes,
+    targets,
+    check,
+    tokens: job.tokens,
+  });
   await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
@@ -163,7 +192,17 @@ async function writeSources(staging: string, { kernels }: Schedule): Promise<voi
   await mkdir(folder);
   for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
   const include = join(templatesFolder, "include");
-  for (const file of ["abi.h", "weights.h", "work.h", "multiply.h", "gate.h", "math.h", "layers.h", "attention.h", "dialect/cpu.h"]) {
+  for (const file of [
+    "abi.h",
+    "weights.h",
+    "work.h",
+    "multiply.h",
+    "gate.h",
+    "math.h",
+    "layers.h",
+    "attention.h",
+    "dialect/cpu.h",
+  ]) {
     const target = join(folder, "include/gsic", file);
     await mkdir(dirname(target), { recursive: true });
     await copyFile(join(include, "gsic", file), target);

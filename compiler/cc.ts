@@ -10,7 +10,8 @@ import type { Target } from "./target.js";
 
 /** Folder of everything that gsic caches by content: objects, downloads. */
 export function cacheFolder(): string {
-  const base = process.env.GSIC_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "gsic");
+  const base =
+    process.env.GSIC_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "gsic");
   return base;
 }
 
@@ -105,7 +106,11 @@ export async function compileKernels(
     progress(++done);
   });
   await cachedCompile(library, `${target.name} kernels`, async (output) => {
-    await run(compiler, ["-shared", "-Wl,--build-id=none", ...objects, "-o", output, "-lm"], `kernels of ${target.name}`);
+    await run(
+      compiler,
+      ["-shared", "-Wl,--build-id=none", ...objects, "-o", output, "-lm"],
+      `kernels of ${target.name}`,
+    );
   });
   return readFile(library);
 }
@@ -189,7 +194,8 @@ async function run(compiler: CxxCompiler, args: readonly string[], what: string)
   const { code, stderr } = await execute(compiler.command, args);
   if (code === 0) return;
   const lines = stderr.split("\n");
-  const first = lines.find((line) => /\berror:|undefined reference|cannot find -l/.test(line)) ?? lines[0] ?? "";
+  const first =
+    lines.find((line) => /\berror:|undefined reference|cannot find -l/.test(line)) ?? lines[0] ?? "";
   const missing = /fatal error: ([\w/.]+): No such file|cannot find -l(\w+)/.exec(stderr);
   throw new GsicError({
     category: missing ? "environment" : "defect",
@@ -202,7 +208,10 @@ async function run(compiler: CxxCompiler, args: readonly string[], what: string)
   });
 }
 
-async function inParallel<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
+async function inParallel<T>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const worker = async () => {
     while (next < items.length) {
@@ -222,7 +231,11 @@ async function contentHash(...folders: readonly string[]): Promise<string> {
       .filter((entry) => entry.isFile() && /\.(h|hpp|c|cpp|map)$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
-    for (const file of files) hash.update(`${file.slice(folder.length)}\0`).update(await readFile(file)).update("\0");
+    for (const file of files)
+      hash
+        .update(`${file.slice(folder.length)}\0`)
+        .update(await readFile(file))
+        .update("\0");
   }
   return hash.digest("hex");
 }

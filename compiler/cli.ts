@@ -1,6 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { GsicError } from "./errors.js";
 import * as commands from "./commands.js";
+import { GsicError } from "./errors.js";
 import { version } from "./report.js";
 
 /** Runs the command line; returns the exit code. Standard output is for results, everything else goes to stderr. */

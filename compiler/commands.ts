@@ -8,8 +8,8 @@ import { collectStats } from "./calibrate/collect.js";
 import { readConfig } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
-import { evaluationText, reportText } from "./inspect/text.js";
 import { planDot, planJson, planTable } from "./inspect/table.js";
+import { evaluationText, reportText } from "./inspect/text.js";
 import type { Mode, Plan } from "./ir.js";
 import { openModel } from "./model.js";
 import { runTool } from "./native.js";
@@ -53,11 +53,20 @@ export async function calibrate(input: string, options: Json & { out: string }):
       await rm(beside, { force: true });
       const hint = "choose a place that can be written with --out";
       const message = messageOf(cause);
-      throw new GsicError({ category: "environment", code: "output-unwritable", message, where: out, hint, cause });
+      throw new GsicError({
+        category: "environment",
+        code: "output-unwritable",
+        message,
+        where: out,
+        hint,
+        cause,
+      });
     }
     progress.finish();
     const { tokens, origin } = stats;
-    print(options.json ? JSON.stringify({ out, tokens, origin, model: stats.model }) : `${out}: ${tokens} tokens`);
+    print(
+      options.json ? JSON.stringify({ out, tokens, origin, model: stats.model }) : `${out}: ${tokens} tokens`,
+    );
   } finally {
     model.weights.close();
   }
@@ -98,11 +107,23 @@ export async function run(
 ): Promise<void> {
   const built = openBuild(path);
   const mode = modeOf(built, options.mode);
-  const optional = { "top-k": options.topK, "top-p": options.topP, seed: options.seed, threads: options.threads };
-  const settings = Object.entries({ tokens: options.tokens, temperature: options.temperature, mode, ...optional });
+  const optional = {
+    "top-k": options.topK,
+    "top-p": options.topP,
+    seed: options.seed,
+    threads: options.threads,
+  };
+  const settings = Object.entries({
+    tokens: options.tokens,
+    temperature: options.temperature,
+    mode,
+    ...optional,
+  });
   const args = settings.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
   if (options.json) args.push("--json");
-  const child = spawn(built.executable, [...args, "--", options.prompt], { stdio: ["ignore", "inherit", "inherit"] });
+  const child = spawn(built.executable, [...args, "--", options.prompt], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   process.exitCode = await new Promise<number>((done, failed) => {
     child.on("error", failed);
     child.on("close", (code) => done(code ?? 1));
@@ -110,14 +131,26 @@ export async function run(
 }
 
 /** `gsic logits`. */
-export async function logits(path: string, options: { ids: number[]; mode?: Mode; out: string }): Promise<void> {
+export async function logits(
+  path: string,
+  options: { ids: number[]; mode?: Mode; out: string },
+): Promise<void> {
   const built = openBuild(path);
   const mode = modeOf(built, options.mode);
   const folder = await mkdtemp(join(tmpdir(), "gsic-logits-"));
   try {
     const file = join(folder, "ids");
     await writeFile(file, Int32Array.from(options.ids));
-    await runTool(["logits", built.bundle, "--mode", mode, "--ids-file", file, "--out", resolve(options.out)]);
+    await runTool([
+      "logits",
+      built.bundle,
+      "--mode",
+      mode,
+      "--ids-file",
+      file,
+      "--out",
+      resolve(options.out),
+    ]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -132,7 +165,15 @@ export async function evaluate(path: string, options: Json & { text?: string; mo
   const model = await openModel(config, () => {});
   try {
     const { bundle, report } = built;
-    const evaluation = await evaluateBuild({ bundle, report, config, model, mode, text: options.text, progress });
+    const evaluation = await evaluateBuild({
+      bundle,
+      report,
+      config,
+      model,
+      mode,
+      text: options.text,
+      progress,
+    });
     progress.finish();
     print(options.json ? JSON.stringify(evaluation) : evaluationText(evaluation));
   } finally {

@@ -84,7 +84,8 @@ class Reader {
       throw this.error("calibration.stats", "calibration has both text and stats", "keep one of the two");
     }
     const source = this.text("model", "source", null);
-    if (source === null) throw this.error("model.source", "model.source is missing", 'add source = "..." to [model]');
+    if (source === null)
+      throw this.error("model.source", "model.source is missing", 'add source = "..." to [model]');
     return {
       file: this.file,
       model: {
@@ -126,12 +127,17 @@ class Reader {
   private plan(): PlanOptions {
     const chosen = this.list("plan", "forms", ["dense"]).map((form) => {
       const known = forms.find((candidate) => candidate === form);
-      if (known === undefined) throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms));
+      if (known === undefined)
+        throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms));
       return known;
     });
     const k = this.list("plan", "k", [64]).map((value) => {
       if (!Number.isSafeInteger(value) || (value as number) < 1) {
-        throw this.error("plan.k", `k = ${JSON.stringify(value)} is not a positive integer`, "give e.g. k = [64]");
+        throw this.error(
+          "plan.k",
+          `k = ${JSON.stringify(value)} is not a positive integer`,
+          "give e.g. k = [64]",
+        );
       }
       return value as number;
     });
@@ -150,7 +156,8 @@ class Reader {
     if (name === undefined) return null;
     const names = Array.isArray(name) ? name : [name];
     return names.map((one) => {
-      if (typeof one !== "string") throw this.error("target.name", "target.name must be a string", "see targets/");
+      if (typeof one !== "string")
+        throw this.error("target.name", "target.name must be a string", "see targets/");
       return one;
     });
   }
@@ -162,7 +169,11 @@ class Reader {
   private paths(section: string, key: string): string[] {
     return this.list(section, key, []).map((value) => {
       if (typeof value !== "string") {
-        throw this.error(`${section}.${key}`, `${key} must be a list of file names`, `e.g. ${key} = ["a.txt"]`);
+        throw this.error(
+          `${section}.${key}`,
+          `${key} must be a list of file names`,
+          `e.g. ${key} = ["a.txt"]`,
+        );
       }
       return this.path(value);
     });
@@ -175,7 +186,8 @@ class Reader {
   private text<T extends string | null>(section: string, key: string, fallback: T): string | T {
     const value = this.value(section, key);
     if (value === undefined) return fallback;
-    if (typeof value !== "string") throw this.error(`${section}.${key}`, `${key} must be a string`, "quote it");
+    if (typeof value !== "string")
+      throw this.error(`${section}.${key}`, `${key} must be a string`, "quote it");
     return value;
   }
 
@@ -199,7 +211,8 @@ class Reader {
   private list(section: string, key: string, fallback: readonly unknown[]): readonly unknown[] {
     const value = this.value(section, key);
     if (value === undefined) return fallback;
-    if (!Array.isArray(value)) throw this.error(`${section}.${key}`, `${key} must be a list`, `write ${key} = [...]`);
+    if (!Array.isArray(value))
+      throw this.error(`${section}.${key}`, `${key} must be a list`, `write ${key} = [...]`);
     if (value.length === 0 && fallback.length > 0) {
       throw this.error(`${section}.${key}`, `${key} is empty`, "name one at least, or leave the key out");
     }
@@ -207,7 +220,13 @@ class Reader {
   }
 
   private error(key: string, message: string, hint: string): GsicError {
-    return new GsicError({ category: "usage", code: "config-value", message, where: `${this.file}: ${key}`, hint });
+    return new GsicError({
+      category: "usage",
+      code: "config-value",
+      message,
+      where: `${this.file}: ${key}`,
+      hint,
+    });
   }
 }
 
@@ -229,7 +248,14 @@ function readText(file: string): string {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch (cause) {
     const hint = "save the file as UTF-8";
-    throw new GsicError({ category: "usage", code: "config-encoding", message: "not UTF-8", where: file, hint, cause });
+    throw new GsicError({
+      category: "usage",
+      code: "config-encoding",
+      message: "not UTF-8",
+      where: file,
+      hint,
+      cause,
+    });
   }
 }
 
@@ -240,7 +266,14 @@ function parseToml(text: string, file: string): Table {
     const { line, col } = cause as { line?: number; col?: number };
     const place = line === undefined ? file : `${file}:${line + 1}:${(col ?? 0) + 1}`;
     const message = messageOf(cause).split(" at row ")[0]!.split("\n")[0]!;
-    throw new GsicError({ category: "usage", code: "config-syntax", message, where: place, hint: "correct the TOML", cause });
+    throw new GsicError({
+      category: "usage",
+      code: "config-syntax",
+      message,
+      where: place,
+      hint: "correct the TOML",
+      cause,
+    });
   }
 }
 
@@ -260,10 +293,17 @@ function table(document: Table, section: string, file: string): Table {
   return value as Table;
 }
 
-function checkKeys(found: Table, allowed: readonly string[], file: string, text: string, prefix: string): void {
+function checkKeys(
+  found: Table,
+  allowed: readonly string[],
+  file: string,
+  text: string,
+  prefix: string,
+): void {
   for (const key of Object.keys(found)) {
     if (allowed.includes(key)) continue;
-    const line = text.split("\n").findIndex((candidate) => candidate.replace(/[\s[\]"']/g, "").startsWith(key)) + 1;
+    const line =
+      text.split("\n").findIndex((candidate) => candidate.replace(/[\s[\]"']/g, "").startsWith(key)) + 1;
     throw new GsicError({
       category: "usage",
       code: "config-unknown-key",

@@ -26,6 +26,10 @@ export function bytesPerToken(plan: Plan): { dense: number; fast: number; slow: 
 }
 
 /** Seconds of one token on a target: bytes over bandwidth, and a fixed cost per dependent launch. */
-export function predictSeconds(bytes: number, launches: number, target: { bandwidth: number; step: number }): number {
+export function predictSeconds(
+  bytes: number,
+  launches: number,
+  target: { bandwidth: number; step: number },
+): number {
   return bytes / target.bandwidth + launches * target.step;
 }

@@ -1,10 +1,10 @@
 import type { Config } from "./config.js";
+import { GsicError } from "./errors.js";
 import type { Graph } from "./ir.js";
 import { readGraph } from "./models/index.js";
 import { fetchFromHub, isHubSource } from "./read/hub.js";
 import { readTokenizer, type TokenizerModel } from "./read/tokenizer.js";
 import { Weights } from "./read/weights.js";
-import { GsicError } from "./errors.js";
 
 /** A model that has been opened: headers are read, weights are still on disk. */
 export interface Model {
@@ -19,10 +19,15 @@ export interface Model {
 const defaultContext = 8192;
 
 /** Opens the model that a configuration names; fetches it first if it lies on a hub. */
-export async function openModel(config: Config, progress: (done: number, total: number) => void): Promise<Model> {
+export async function openModel(
+  config: Config,
+  progress: (done: number, total: number) => void,
+): Promise<Model> {
   const { source, name } = config.model;
   const local = isHubSource(source)
-    ? await fetchFromHub(source, { onProgress: ({ received, total }) => progress(received, total ?? received) })
+    ? await fetchFromHub(source, {
+        onProgress: ({ received, total }) => progress(received, total ?? received),
+      })
     : source;
   const weights = await Weights.open(local);
   const full = readGraph(weights, name);

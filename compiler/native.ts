@@ -6,13 +6,20 @@ import { GsicError } from "./errors.js";
 export type ProgressListener = (done: number, total: number) => void;
 
 /** Exit codes of gsic-tool that mean more than "a defect"; as in runtime/main/main.cpp. */
-const categories: Readonly<Record<number, "usage" | "data" | "environment">> = { 2: "usage", 3: "data", 4: "environment" };
+const categories: Readonly<Record<number, "usage" | "data" | "environment">> = {
+  2: "usage",
+  3: "data",
+  4: "environment",
+};
 
 /**
  * Runs a subcommand of gsic-tool (runtime/tools), the native helper that computes on bundles; returns its standard
  * output. Throws with the tool's own message if it fails.
  */
-export async function runTool(args: readonly string[], progress: ProgressListener = () => {}): Promise<string> {
+export async function runTool(
+  args: readonly string[],
+  progress: ProgressListener = () => {},
+): Promise<string> {
   const tool = await buildRuntime("tool");
   return new Promise((resolve, reject) => {
     const child = spawn(tool, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -38,7 +45,10 @@ export async function runTool(args: readonly string[], progress: ProgressListene
           code: "tool-failed",
           message: `gsic-tool ${args[0]} ended with ${signal ?? code}: ${(messages + line).trim()}`,
           where: args[1] ?? "",
-          hint: code === null || !(code in categories) ? "this is a defect of gsic; please report it" : "see the message",
+          hint:
+            code === null || !(code in categories)
+              ? "this is a defect of gsic; please report it"
+              : "see the message",
         }),
       );
     });

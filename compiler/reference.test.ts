@@ -10,14 +10,20 @@ import { erf, referenceLogits } from "./reference.js";
 const fixtures = join(packageRoot, "compiler/models/fixtures");
 
 describe("the oracle agrees with Hugging Face transformers", () => {
-  for (const name of readdirSync(fixtures, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !entry.name.startsWith("_"))) {
+  for (const name of readdirSync(fixtures, { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && !entry.name.startsWith(".") && !entry.name.startsWith("_"),
+  )) {
     test(name.name, async () => {
       const folder = join(fixtures, name.name);
       const expected = await readTensors(join(folder, "expected.safetensors"));
       const gguf = readdirSync(folder).find((file) => file.endsWith(".gguf"));
       const weights = await Weights.open(gguf === undefined ? folder : join(folder, gguf));
       const graph = readGraph(weights, name.name);
-      const logits = referenceLogits(graph, weights, Array.from(expected.tensors.get("ids")!.data as Int32Array));
+      const logits = referenceLogits(
+        graph,
+        weights,
+        Array.from(expected.tensors.get("ids")!.data as Int32Array),
+      );
       const reference = expected.tensors.get("logits")!.data as Float32Array;
       expect(largestDifference(logits, reference)).toBeLessThanOrEqual(2e-6 * largest(reference));
       weights.close();

@@ -1,4 +1,13 @@
-import type { ActivationFunction, AttentionNode, Graph, LinearNode, NormNode, Node, RopeNode, ValueId } from "./ir.js";
+import type {
+  ActivationFunction,
+  AttentionNode,
+  Graph,
+  LinearNode,
+  Node,
+  NormNode,
+  RopeNode,
+  ValueId,
+} from "./ir.js";
 import type { Weights } from "./read/weights.js";
 import { ropeFrequencies } from "./rope.js";
 
@@ -12,7 +21,11 @@ export interface Value {
  * The oracle: every node in float64, one token after another, as plainly as it can be written. Slow on purpose.
  * Everything that gsic emits is compared with this.
  */
-export function evaluateGraph(graph: Graph, weights: Weights, ids: readonly number[]): ReadonlyMap<ValueId, Value> {
+export function evaluateGraph(
+  graph: Graph,
+  weights: Weights,
+  ids: readonly number[],
+): ReadonlyMap<ValueId, Value> {
   const values = new Map<ValueId, Value>();
   for (const node of graph.nodes) values.set(node.id, evaluateNode(node, weights, ids, values));
   return values;

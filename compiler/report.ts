@@ -1,9 +1,9 @@
 import type { CalibrationTokens } from "./calibrate/collect.js";
 import { bytesPerToken, predictSeconds } from "./cost.js";
+import type { Evaluation } from "./evaluate/evaluate.js";
 import { linearById } from "./graph.js";
 import type { CalibrationOrigin, Form, Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
-import type { Evaluation } from "./evaluate/evaluate.js";
 import type { Schedule } from "./schedule/program.js";
 import type { SelfCheck } from "./selfcheck.js";
 import type { Target } from "./target.js";
@@ -24,7 +24,11 @@ export interface Report {
   /** Bytes of weights that a token reads in all linears. */
   readonly bytes_per_token: { readonly dense: number; readonly fast: number; readonly slow: number };
   /** Seconds of a token by the target's cost model, from bytes and launches. */
-  readonly predicted_seconds_per_token: { readonly dense: number; readonly fast: number; readonly slow: number };
+  readonly predicted_seconds_per_token: {
+    readonly dense: number;
+    readonly fast: number;
+    readonly slow: number;
+  };
   readonly launches_per_token: Readonly<Partial<Record<Mode, number>>>;
   readonly linears: readonly {
     readonly linear: string;
@@ -80,7 +84,10 @@ export function reportOf(facts: {
       slow: seconds(bytes.slow, first),
     },
     launches_per_token: launches,
-    linears: [...plan.linears.values()].map((linear) => ({ ...linear, input: linearById(plan.graph, linear.linear).input })),
+    linears: [...plan.linears.values()].map((linear) => ({
+      ...linear,
+      input: linearById(plan.graph, linear.linear).input,
+    })),
     kernels: scheduled.kernels.map(({ symbol, summary }) => ({ symbol, summary })),
     self_check: check,
     evaluation: null,

@@ -6,7 +6,9 @@ import type { RopeNode } from "./ir.js";
  */
 export function ropeFrequencies(rope: RopeNode): Float64Array {
   const pairs = rope.rotaryDim / 2;
-  return Float64Array.from({ length: pairs }, (_, i) => scaled(rope.theta ** ((-2 * i) / rope.rotaryDim), i, rope));
+  return Float64Array.from({ length: pairs }, (_, i) =>
+    scaled(rope.theta ** ((-2 * i) / rope.rotaryDim), i, rope),
+  );
 }
 
 function scaled(frequency: number, pair: number, { scaling }: RopeNode): number {

@@ -48,11 +48,16 @@ export async function selfCheck(bundle: string, model: Model, modes: readonly Mo
     for (const mode of modes) {
       const out = join(folder, `${mode}.safetensors`);
       await runTool(["logits", bundle, "--mode", mode, "--ids-file", file, "--out", out]);
-      errors.set(mode, relativeError((await readTensors(out)).tensors.get("logits")!.data as Float32Array, expected));
+      errors.set(
+        mode,
+        relativeError((await readTensors(out)).tensors.get("logits")!.data as Float32Array, expected),
+      );
     }
     const exactError = errors.get("exact")!;
     if (!(exactError <= tolerance)) {
-      throw new Error(`self-check failed: logits differ from the oracle's by ${exactError} of the largest logit`);
+      throw new Error(
+        `self-check failed: logits differ from the oracle's by ${exactError} of the largest logit`,
+      );
     }
     const other = modes.find((mode) => mode !== "exact");
     return { tokens: count, exactError, otherError: other ? errors.get(other)! : null, skipped: null };

@@ -1,6 +1,7 @@
 /** Helpers of the tests: bundles of small models, and what native programs compute with them. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+
 import { readdirSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -31,11 +32,18 @@ export function fixtureNames(): string[] {
 }
 
 /** A fixture as a model without tokenizer, and the logits that Hugging Face transformers computes with it. */
-export async function openFixture(name: string): Promise<{ model: Model; ids: number[]; logits: Float32Array }> {
+export async function openFixture(
+  name: string,
+): Promise<{ model: Model; ids: number[]; logits: Float32Array }> {
   const folder = join(fixturesFolder, name);
   const gguf = (await readdir(folder)).find((file) => file.endsWith(".gguf"));
   const weights = await Weights.open(gguf === undefined ? folder : join(folder, gguf));
-  const model = { weights, graph: readGraph(weights, name), tokenizer: null, fingerprint: weights.fingerprint() };
+  const model = {
+    weights,
+    graph: readGraph(weights, name),
+    tokenizer: null,
+    fingerprint: weights.fingerprint(),
+  };
   const { tensors } = await readTensors(join(folder, "expected.safetensors"));
   return {
     model,

@@ -88,7 +88,8 @@ export function violations(graph: Graph): string[] {
 export function verifyPlan(plan: Plan, pass: string): void {
   const found = violations(plan.graph);
   for (const node of plan.graph.nodes) {
-    if (node.kind === "linear" && !plan.linears.has(node.id)) found.push(`every-linear-is-decided: ${node.id}`);
+    if (node.kind === "linear" && !plan.linears.has(node.id))
+      found.push(`every-linear-is-decided: ${node.id}`);
   }
   for (const group of plan.groups) {
     for (const id of group.linears) {

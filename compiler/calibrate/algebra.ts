@@ -70,7 +70,8 @@ export class Algebra {
     inputs: readonly Float32Array[],
     outputs: readonly number[],
   ): Promise<Float32Array[]> {
-    const child = (this.child ??= await this.start());
+    this.child ??= await this.start();
+    const child = this.child;
     child.stdin.write(`${JSON.stringify(header)}\n`);
     for (const input of inputs) {
       child.stdin.write(new Uint8Array(input.buffer as ArrayBuffer, input.byteOffset, input.byteLength));

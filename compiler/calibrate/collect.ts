@@ -46,7 +46,9 @@ export async function collectStats(
     const dense = new DenseBundle(model, targets, work, progress);
     const tokens = await calibrationTokens(model, config, dense, progress);
     const key = createHash("sha256")
-      .update(`${model.fingerprint} ${model.graph.context} ${windowOf(model, config)} ${JSON.stringify(tokens.origin)}\0`)
+      .update(
+        `${model.fingerprint} ${model.graph.context} ${windowOf(model, config)} ${JSON.stringify(tokens.origin)}\0`,
+      )
       .update(tokens.ids)
       .digest("hex");
     const file = join(folder, `${key.slice(0, 40)}.safetensors`);
@@ -56,10 +58,17 @@ export async function collectStats(
       const ids = join(work, "ids");
       await writeFile(ids, tokens.ids);
       const update = progress.stage(`Collecting statistics over ${tokens.ids.length} tokens`);
-      const metadata = { model: model.fingerprint, origin: JSON.stringify(tokens.origin), tokens: tokens.ids.length };
+      const metadata = {
+        model: model.fingerprint,
+        origin: JSON.stringify(tokens.origin),
+        tokens: tokens.ids.length,
+      };
       const pairs = Object.entries(metadata).flatMap(([name, value]) => ["--meta", `${name}=${value}`]);
       const window = String(windowOf(model, config));
-      await runTool(["calibrate", bundle, "--ids-file", ids, "--window", window, "--out", collected, ...pairs], update);
+      await runTool(
+        ["calibrate", bundle, "--ids-file", ids, "--window", window, "--out", collected, ...pairs],
+        update,
+      );
       await rename(collected, file);
     }
     return { stats: await openStats(file, model.fingerprint), tokens };
@@ -91,9 +100,17 @@ class DenseBundle {
     const path = join(this.folder, "dense.gsi");
     const dense = schedule(plan, ["exact"], this.targets[0]!.dialect);
     const code = [];
-    for (const target of this.targets) code.push({ target, bytes: await compileKernels(dense.kernels, target) });
+    for (const target of this.targets)
+      code.push({ target, bytes: await compileKernels(dense.kernels, target) });
     const never = () => Promise.reject(new Error("a dense plan has no factors"));
-    const content = { model, plan, schedule: dense, modes: ["exact"] as const, code, factors: { basis: never, image: never } };
+    const content = {
+      model,
+      plan,
+      schedule: dense,
+      modes: ["exact"] as const,
+      code,
+      factors: { basis: never, image: never },
+    };
     await writeModelBundle(path, content, update);
     return path;
   }
@@ -116,7 +133,16 @@ async function calibrationTokens(
   const out = join(cacheFolder(), "stats", `sample-${process.pid}`);
   const bundle = await dense.path();
   const update = progress.stage(`Sampling ${sequences * window} tokens from the model itself`);
-  const settings = ["--count", String(sequences), "--tokens", String(window), "--seed", String(seed), "--temperature", "1"];
+  const settings = [
+    "--count",
+    String(sequences),
+    "--tokens",
+    String(window),
+    "--seed",
+    String(seed),
+    "--temperature",
+    "1",
+  ];
   try {
     await runTool(["sample", bundle, ...settings, "--out", out], update);
     const bytes = await readFile(out);

@@ -25,7 +25,11 @@ export async function openStats(file: string, fingerprint: string): Promise<Stat
     new GsicError({ category: "data", code, message, where: file, hint });
   const model = metadata.get("model") ?? "";
   if (model !== "" && model !== fingerprint) {
-    throw invalid("these statistics belong to another model", "collect them again: gsic calibrate", "stats-other-model");
+    throw invalid(
+      "these statistics belong to another model",
+      "collect them again: gsic calibrate",
+      "stats-other-model",
+    );
   }
   const data = (name: string) => tensors.get(name)?.data;
   return {
@@ -36,12 +40,19 @@ export async function openStats(file: string, fingerprint: string): Promise<Stat
     read: (input, d) => {
       const count = Number(data(`${input}.count`)?.[0] ?? 0);
       if (count === 0) {
-        throw invalid(`there are no statistics of ${input}`, "collect them again: gsic calibrate", "stats-input-missing");
+        throw invalid(
+          `there are no statistics of ${input}`,
+          "collect them again: gsic calibrate",
+          "stats-input-missing",
+        );
       }
       const secondMoment = readSecondMoment(tensors, input, d);
       const mean = data(`${input}.mean`);
       if (secondMoment === null || !(mean instanceof Float32Array) || mean.length !== d) {
-        throw invalid(`the statistics of ${input} are not those of ${d} channels`, "collect them again: gsic calibrate");
+        throw invalid(
+          `the statistics of ${input} are not those of ${d} channels`,
+          "collect them again: gsic calibrate",
+        );
       }
       const meanSquaredNorm = Number(data(`${input}.mean_squared_norm`)?.[0]);
       if (!(meanSquaredNorm > 0) || !mean.every(Number.isFinite)) {
@@ -57,8 +68,13 @@ type Tensors = Awaited<ReturnType<typeof readTensors>>["tensors"];
 function readSecondMoment(tensors: Tensors, input: ValueId, d: number): InputStats["secondMoment"] | null {
   const f32 = (name: string, rows: number, columns?: number) => {
     const tensor = tensors.get(name);
-    const fits = tensor?.shape.length === 2 && tensor.shape[0] === rows && (columns ?? tensor.shape[1]) === tensor.shape[1];
-    return fits && tensor.data instanceof Float32Array ? { data: tensor.data, width: tensor.shape[1]! } : null;
+    const fits =
+      tensor?.shape.length === 2 &&
+      tensor.shape[0] === rows &&
+      (columns ?? tensor.shape[1]) === tensor.shape[1];
+    return fits && tensor.data instanceof Float32Array
+      ? { data: tensor.data, width: tensor.shape[1]! }
+      : null;
   };
   const exact = f32(`${input}.second_moment`, d, d);
   if (exact !== null) return { kind: "exact", matrix: exact.data };

@@ -44,7 +44,11 @@ function encodeFile(file: string, tokenizer: TextTokenizer, limit: number): numb
 }
 
 /** The tokenizer of a model, or the error that says what needs one. */
-export function requireTokenizer(model: TokenizerModel | null, source: string, purpose: string): TextTokenizer {
+export function requireTokenizer(
+  model: TokenizerModel | null,
+  source: string,
+  purpose: string,
+): TextTokenizer {
   if (model !== null) return textTokenizer(model);
   throw new GsicError({
     category: "data",
@@ -59,7 +63,12 @@ export function requireTokenizer(model: TokenizerModel | null, source: string, p
  * Refuses held-out text that repeats calibration text: any run of 13 tokens that stands in both, unless the run says
  * nothing (fewer than 4 distinct tokens). Figures measured on seen text flatter.
  */
-export function refuseOverlap(calibration: Int32Array, heldout: Int32Array, tokenizer: TextTokenizer, where: string) {
+export function refuseOverlap(
+  calibration: Int32Array,
+  heldout: Int32Array,
+  tokenizer: TextTokenizer,
+  where: string,
+) {
   const seen = new Set<string>();
   for (const [gram] of grams(calibration)) seen.add(gram);
   for (const [gram, at] of grams(heldout)) {

@@ -141,9 +141,7 @@ function basis({ input, output, k, d }: StepOf<"basis">): KernelCall {
       activation: "identity",
       residual: null,
       gate: null,
-      products: [
-        { ...product(null, factorType, k, d), column: 0, last: k - 1, weight, bias: null },
-      ],
+      products: [{ ...product(null, factorType, k, d), column: 0, last: k - 1, weight, bias: null }],
     },
     operands: operands.slots,
   };
@@ -337,7 +335,10 @@ function projectSummary(step: StepOf<"project">): string {
 
 function projectShape(step: StepOf<"project">): string {
   const parts = step.parts.map(({ weight }) => `${typeOf(weight)} [${outOf(weight)}, ${step.d}]`);
-  const images = step.gate === null ? "" : `, M [${step.parts.map(({ weight }) => outOf(weight)).join(" + ")}, ${step.gate.k}]`;
+  const images =
+    step.gate === null
+      ? ""
+      : `, M [${step.parts.map(({ weight }) => outOf(weight)).join(" + ")}, ${step.gate.k}]`;
   return `x [columns, ${step.d}], W ${parts.join(" + ")}${images}, y [columns, ${step.width}]`;
 }
 

@@ -18,7 +18,11 @@ export function bootstrap(windows: number, statistic: (drawn: readonly number[])
   const drawn = Array.from({ length: resamples }, () =>
     statistic(all.map(() => Math.floor(random() * windows))),
   ).sort((a, b) => a - b);
-  return { value, low: drawn[Math.floor(resamples * 0.025)]!, high: drawn[Math.ceil(resamples * 0.975) - 1]! };
+  return {
+    value,
+    low: drawn[Math.floor(resamples * 0.025)]!,
+    high: drawn[Math.ceil(resamples * 0.975) - 1]!,
+  };
 }
 
 /** Uniform numbers in [0, 1): the 32-bit generator mulberry32. */

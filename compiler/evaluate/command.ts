@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { asWindows, encodeFiles, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
 import { windowOf } from "../calibrate/collect.js";
-import { type Config } from "../config.js";
+import { asWindows, encodeFiles, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
+import type { Config } from "../config.js";
 import { GsicError } from "../errors.js";
 import type { Mode } from "../ir.js";
 import type { Model } from "../model.js";
@@ -59,7 +59,10 @@ export function bundleOf(folder: string, report: Report): string {
   return join(folder, `${report.name}.gsi`);
 }
 
-function accountOf(report: Report, heldout: TextQuality): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
+function accountOf(
+  report: Report,
+  heldout: TextQuality,
+): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
   const { dense, fast } = report.bytes_per_token;
   const mean = meanBytes(report, heldout);
   const ratio = mean / dense;

@@ -27,7 +27,11 @@ export interface Evaluation {
   readonly heldout: TextQuality | null;
   readonly calibration: TextQuality | null;
   /** Bytes of weights per token in all linears: dense, all gates closed, and the mean over held-out text. */
-  readonly bytes_per_token: { readonly dense: number; readonly plan_fast: number; readonly plan_mean: number };
+  readonly bytes_per_token: {
+    readonly dense: number;
+    readonly plan_fast: number;
+    readonly plan_mean: number;
+  };
   /** The configured budget for held-out KL, nats per token. */
   readonly max_kl: number | null;
   readonly pays: boolean;
@@ -55,13 +59,10 @@ export async function measureText(
   }
 }
 
-function qualityOf(
-  { tensors }: Awaited<ReturnType<typeof readTensors>>,
-  mode: Mode,
-  length: number,
-  window: number,
-): TextQuality {
-  const column = (name: string) => Float64Array.from(tensors.get(name)!.data as Float32Array);
+type Tokens = Awaited<ReturnType<typeof readTensors>>;
+
+function qualityOf(file: Tokens, mode: Mode, length: number, window: number): TextQuality {
+  const column = (name: string) => Float64Array.from(file.tensors.get(name)!.data as Float32Array);
   const exact = column("nll_exact");
   const same = mode === "exact";
   const nll = same ? exact : column("nll_mode");
@@ -89,7 +90,7 @@ function qualityOf(
     perplexity_ratio: estimate((drawn) => Math.exp(meanMode(drawn) - meanExact(drawn))),
     kl: estimate(meanOf(kl)),
     top1: estimate(meanOf(top1)),
-    tiers: tiersOf(tensors),
+    tiers: tiersOf(file),
   };
 }
 
@@ -105,16 +106,17 @@ function windowRanges(length: number, window: number): [number, number][] {
   return ranges;
 }
 
-function tiersOf(tensors: Awaited<ReturnType<typeof readTensors>>["tensors"]): TextQuality["tiers"] {
+/** Tensor `tiers` [inputs, 2]: tokens with a closed and with an open gate; metadata `tier_inputs` names the inputs. */
+function tiersOf({ tensors, metadata }: Tokens): TextQuality["tiers"] {
+  const counts = Array.from((tensors.get("tiers")?.data ?? []) as BigInt64Array, Number);
+  const inputs = JSON.parse(metadata.get("tier_inputs") ?? "[]") as ValueId[];
+  let closed = 0;
   const byInput: Record<ValueId, number> = {};
-  let fast = 0;
-  let all = 0;
-  for (const [name, { data }] of tensors) {
-    if (!name.startsWith("tiers.")) continue;
-    const [closed, open] = Array.from(data as BigInt64Array, Number) as [number, number];
-    byInput[name.slice("tiers.".length)] = closed / (closed + open);
-    fast += closed;
-    all += closed + open;
-  }
-  return { fast: all === 0 ? 0 : fast / all, by_input: byInput };
+  inputs.forEach((input, i) => {
+    const [fast, slow] = [counts[2 * i]!, counts[2 * i + 1]!];
+    byInput[input] = fast / (fast + slow);
+    closed += fast;
+  });
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  return { fast: all === 0 ? 0 : closed / all, by_input: byInput };
 }

@@ -14,13 +14,20 @@ export function reportText(report: Report, out: string): string {
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];
   if (fast !== dense) {
-    lines.push(`              ${megabytes(fast)} with every gate closed, ${megabytes(slow)} with every gate open`);
+    lines.push(
+      `              ${megabytes(fast)} with every gate closed, ${megabytes(slow)} with every gate open`,
+    );
   }
   if (report.calibration !== null) {
     lines.push(`  calibration ${report.calibration.tokens} tokens, ${originText(report.calibration.origin)}`);
   }
-  lines.push(`  launches    ${report.modes.map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`).join(", ")}`);
-  lines.push(`  kernels     ${report.kernels.length}, in ${out}/kernels`, `  checked     ${checkText(report)}`);
+  lines.push(
+    `  launches    ${report.modes.map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`).join(", ")}`,
+  );
+  lines.push(
+    `  kernels     ${report.kernels.length}, in ${out}/kernels`,
+    `  checked     ${checkText(report)}`,
+  );
   if (report.evaluation !== null) lines.push("", evaluationText(report.evaluation));
   lines.push("", `Run it:  ${out}/${report.name} "Once upon a time"`);
   return lines.join("\n");
@@ -44,17 +51,27 @@ export function evaluationText(evaluation: Evaluation): string {
   const table = rows.map(([title, cell]) =>
     `${title.padEnd(24)}${columns.map(([, quality]) => cell(quality).padEnd(36)).join("")}`.trimEnd(),
   );
-  const head = `${`mode ${evaluation.mode}`.padEnd(24)}${columns.map(([title]) => title.padEnd(36)).join("")}`.trimEnd();
+  const head =
+    `${`mode ${evaluation.mode}`.padEnd(24)}${columns.map(([title]) => title.padEnd(36)).join("")}`.trimEnd();
   const { dense, plan_fast: fast, plan_mean: mean } = evaluation.bytes_per_token;
   const bytes = `weights read per token: ${megabytes(dense)} dense, ${megabytes(mean)} by the plan (held-out mean), ${megabytes(fast)} at best`;
   const budget = budgetText(evaluation);
-  return [head, ...table, "Brackets: 95 % bootstrap intervals over windows of text.", bytes, evaluation.verdict, ...budget].join("\n");
+  return [
+    head,
+    ...table,
+    "Brackets: 95 % bootstrap intervals over windows of text.",
+    bytes,
+    evaluation.verdict,
+    ...budget,
+  ].join("\n");
 }
 
 function budgetText({ heldout, max_kl: most }: Evaluation): string[] {
   if (most === null || heldout === null) return [];
   const kl = heldout.kl.value;
-  return [`The held-out KL, ${kl.toFixed(4)}, is ${kl <= most ? "within" : "above"} the budget max_kl = ${most}.`];
+  return [
+    `The held-out KL, ${kl.toFixed(4)}, is ${kl <= most ? "within" : "above"} the budget max_kl = ${most}.`,
+  ];
 }
 
 function formCounts(report: Report): string {

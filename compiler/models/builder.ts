@@ -1,5 +1,13 @@
 import { GsicError } from "../errors.js";
-import type { ActivationFunction, AttentionNode, MatrixRef, Node, RopeNode, ValueId, VectorRef } from "../ir.js";
+import type {
+  ActivationFunction,
+  AttentionNode,
+  MatrixRef,
+  Node,
+  RopeNode,
+  ValueId,
+  VectorRef,
+} from "../ir.js";
 import type { Weights } from "../read/weights.js";
 
 /** A linear's place among the tensors: its name without `.weight`, and how the file stores it. */
@@ -85,7 +93,8 @@ export class GraphBuilder {
   /** Throws if a tensor was missing, of the wrong shape, or is left over; `ignorable` names tensors nobody needs. */
   finish(ignorable: (tensor: string) => boolean): readonly Node[] {
     for (const name of this.weights.names()) {
-      if (!this.used.has(name) && !ignorable(name)) this.problems.push(`${name}: not part of this architecture`);
+      if (!this.used.has(name) && !ignorable(name))
+        this.problems.push(`${name}: not part of this architecture`);
     }
     if (this.problems.length > 0) {
       const shown = this.problems.slice(0, 40);

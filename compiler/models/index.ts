@@ -19,7 +19,8 @@ export function readGraph(weights: Weights, name: string): Graph {
   const families = gguf ? ggufFamilies : huggingFaceFamilies;
   const key = gguf ? "general.architecture" : "model_type";
   const declared = gguf ? weights.metadata?.get(key) : weights.config?.[key];
-  const family = typeof declared === "string" && Object.hasOwn(families, declared) ? families[declared] : undefined;
+  const family =
+    typeof declared === "string" && Object.hasOwn(families, declared) ? families[declared] : undefined;
   if (family === undefined) {
     throw new GsicError({
       category: "data",

@@ -116,7 +116,11 @@ export function llama(weights: Weights, name: string): Graph {
     const mlpNorm = build.norm(id("mlp_norm"), x, `${block}.${names.mlpNorm}`, hidden, shape.epsilon, false);
     const gate = linear("gate", mlpNorm, names.gate, inner, hidden);
     const up = linear("up", mlpNorm, names.up, inner, hidden);
-    const activated = build.multiply(id("mlp"), build.activation(id("activation"), gate, shape.activation), up);
+    const activated = build.multiply(
+      id("mlp"),
+      build.activation(id("activation"), gate, shape.activation),
+      up,
+    );
     x = build.add(id("mlp_residual"), x, linear("down", activated, names.down, hidden, inner));
   }
   const last = build.norm("final_norm", x, names.finalNorm, hidden, shape.epsilon, false);

@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { relativeError } from "../selfcheck.js";
-import { densePlan, fixtureNames, nativeLogits, noFactors, openFixture, testTargets, writeTestBundle } from "../testing.js";
+import {
+  densePlan,
+  fixtureNames,
+  nativeLogits,
+  noFactors,
+  openFixture,
+  testTargets,
+  writeTestBundle,
+} from "../testing.js";
 
 /** These have every element type and wiring between them; the others run on this machine's best target alone. */
 const onEveryTarget = ["gpt2-bf16", "gpt2-f16", "llama-gguf", "llama-rope-theta"];

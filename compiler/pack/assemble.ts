@@ -1,5 +1,5 @@
-import { type Mode, type Manifest, type Plan } from "../ir.js";
 import { bytesPerToken } from "../cost.js";
+import type { Manifest, Mode, Plan } from "../ir.js";
 import type { Model } from "../model.js";
 import { serializeTokenizer } from "../read/tokenizer.js";
 import { maxColumns } from "../schedule/layout.js";
@@ -67,7 +67,9 @@ function manifestOf({ plan, schedule, modes, code }: BundleContent): Manifest {
     modes,
     defaultMode: modes[0]!,
     programs: schedule.programs,
-    bytesPerToken: Object.fromEntries(modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast])),
+    bytesPerToken: Object.fromEntries(
+      modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast]),
+    ),
   };
 }
 

@@ -56,7 +56,14 @@ async function writeSections(file: FileHandle, sections: readonly Section[]): Pr
       await file.write(chunk, 0, chunk.length, position);
       position += chunk.length;
     }
-    writeEntry(view, headerBytes + entryBytes * index, section.name, offset, position - offset, hash.digest());
+    writeEntry(
+      view,
+      headerBytes + entryBytes * index,
+      section.name,
+      offset,
+      position - offset,
+      hash.digest(),
+    );
     position = roundUp(position, page);
   }
   await file.truncate(position);
@@ -70,7 +77,14 @@ async function writeSections(file: FileHandle, sections: readonly Section[]): Pr
   await file.sync();
 }
 
-function writeEntry(view: DataView, at: number, name: string, offset: number, bytes: number, hash: bigint): void {
+function writeEntry(
+  view: DataView,
+  at: number,
+  name: string,
+  offset: number,
+  bytes: number,
+  hash: bigint,
+): void {
   if (!/^[\x21-\x7e]{1,31}$/.test(name)) throw new Error(`bad section name ${name}`);
   for (let i = 0; i < name.length; i++) view.setUint8(at + i, name.charCodeAt(i));
   view.setBigUint64(at + 32, BigInt(offset), true);

@@ -1,4 +1,4 @@
-import { type DType, blockSizes } from "../ir.js";
+import { blockSizes, type DType } from "../ir.js";
 import { packing, tileRows } from "../schedule/layout.js";
 
 /**
@@ -12,7 +12,9 @@ export function packRows(dtype: DType, d: number, rows: Uint8Array): Uint8Array 
   const { blockBytes, blocks, tiles, bytes } = packing(dtype, count, d);
   const packed = new Uint8Array(bytes);
   // Copying by the widest word that divides everything is faster than a call per block.
-  const word = [4, 2, 1].find((size) => [blockBytes, rowBytes, rows.byteOffset].every((n) => n % size === 0))!;
+  const word = [4, 2, 1].find((size) =>
+    [blockBytes, rowBytes, rows.byteOffset].every((n) => n % size === 0),
+  )!;
   const from = words(rows, word);
   const to = words(packed, word);
   const [rowWords, blockWords] = [rowBytes / word, blockBytes / word];

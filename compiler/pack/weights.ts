@@ -1,9 +1,9 @@
+import { innerOf, outOf, typeOf } from "../emit/kernel.js";
+import type { ValueId, WeightSource } from "../ir.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
-import { innerOf, outOf, typeOf } from "../emit/kernel.js";
 import { packing, strideOf, tileRows, type WeightItem } from "../schedule/layout.js";
-import type { ValueId, WeightSource } from "../ir.js";
 import { packRows } from "./matrix.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
@@ -55,7 +55,8 @@ async function* matrixChunks(
   const dtype = typeOf(source);
   const [out, d] = [outOf(source), innerOf(source)];
   if (source.kind !== "stored") {
-    const factor = source.kind === "basis" ? await factors.basis(source.input) : await factors.image(source.linear);
+    const factor =
+      source.kind === "basis" ? await factors.basis(source.input) : await factors.image(source.linear);
     yield packRows(dtype, d, bytesOf(toF16(factor)));
     return;
   }

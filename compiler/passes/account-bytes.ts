@@ -1,6 +1,6 @@
-import type { ByteAccount, LinearNode, LinearPlan, Plan, ValueId } from "../ir.js";
-import { linearById } from "../graph.js";
 import { factorBytes, matrixBytes } from "../cost.js";
+import { linearById } from "../graph.js";
+import type { ByteAccount, LinearNode, LinearPlan, Plan, ValueId } from "../ir.js";
 
 /** Counts, per linear, the bytes of weights that a token reads; a basis is counted at the first linear of its group. */
 export function accountBytes(plan: Plan): Plan {

@@ -1,5 +1,5 @@
-import type { Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
 import { linearById } from "../graph.js";
+import type { Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
 import type { PassContext } from "./index.js";
 
 /**
@@ -16,10 +16,16 @@ export function chooseForms(plan: Plan, { options }: PassContext): Plan {
   return { ...plan, linears, groups };
 }
 
-function formOf(plan: Plan, group: InputGroup, options: PassContext["options"]): { form: Form; verdict: string } {
+function formOf(
+  plan: Plan,
+  group: InputGroup,
+  options: PassContext["options"],
+): { form: Form; verdict: string } {
   const dense: Form = { kind: "dense" };
-  if (!options.forms.includes("gated")) return { form: dense, verdict: "stays dense: no other form is configured" };
-  if (group.linears.includes(plan.graph.output)) return { form: dense, verdict: "stays dense: the output head" };
+  if (!options.forms.includes("gated"))
+    return { form: dense, verdict: "stays dense: no other form is configured" };
+  if (group.linears.includes(plan.graph.output))
+    return { form: dense, verdict: "stays dense: the output head" };
   const k = options.k[0]!;
   const epsilon = options.epsilon[0]!;
   const { d } = linearById(plan.graph, group.linears[0]!).weight;

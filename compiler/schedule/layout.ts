@@ -1,5 +1,12 @@
 import { innerOf, type Operand, outOf, typeOf } from "../emit/kernel.js";
-import { type DType, type RopeNode, type ValueId, type VectorRef, type WeightSource, blockSizes } from "../ir.js";
+import {
+  blockSizes,
+  type DType,
+  type RopeNode,
+  type ValueId,
+  type VectorRef,
+  type WeightSource,
+} from "../ir.js";
 
 /** Rows of a tile; `kTileRows` in templates/include/gsic/multiply.h. */
 export const tileRows = 4;
@@ -59,7 +66,10 @@ export class WeightLayout {
     return offset;
   }
 
-  private itemOf(operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>, offset: number): WeightItem {
+  private itemOf(
+    operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>,
+    offset: number,
+  ): WeightItem {
     switch (operand.kind) {
       case "weight": {
         const { source } = operand;

@@ -49,20 +49,26 @@ class Lowering {
     if (this.isFused(node)) return;
     switch (node.kind) {
       case "embedding":
-        return this.embed(node.id, [node]);
+        this.embed(node.id, [node]);
+        break;
       case "norm":
         this.steps.push({ kind: "norm", output: node.id, width: this.width(node.id), node });
-        return;
+        break;
       case "linear":
-        return this.project(node.id, [node], {});
+        this.project(node.id, [node], {});
+        break;
       case "attention":
-        return this.attention(node);
+        this.attention(node);
+        break;
       case "activation":
-        return this.activation(node.id, node.input, node.function);
+        this.activation(node.id, node.input, node.function);
+        break;
       case "add":
-        return this.add(node.id, node.left, node.right);
+        this.add(node.id, node.left, node.right);
+        break;
       case "multiply":
-        return this.gatedUnit(node.id, node.left, node.right);
+        this.gatedUnit(node.id, node.left, node.right);
+        break;
       case "rope":
         throw this.unsupported(node, "a rotary embedding that no attention reads");
       default:
@@ -82,8 +88,12 @@ class Lowering {
         return reader.kind === "attention";
       case "linear":
         if (reader.kind === "add") return this.residualOf(reader.left, reader.right)?.linear === node;
-        return reader.kind === "rope" || reader.kind === "attention" || reader.kind === "activation" ||
-          (reader.kind === "multiply" && this.unitOf(reader.left, reader.right)?.up === node);
+        return (
+          reader.kind === "rope" ||
+          reader.kind === "attention" ||
+          reader.kind === "activation" ||
+          (reader.kind === "multiply" && this.unitOf(reader.left, reader.right)?.up === node)
+        );
       case "activation":
         return reader.kind === "multiply" && this.unitOf(reader.left, reader.right)?.activation === node;
       default:
@@ -102,17 +112,25 @@ class Lowering {
 
   private add(output: ValueId, left: ValueId, right: ValueId): void {
     const tables = this.embeddings(left, right);
-    if (tables !== null) return this.embed(output, tables);
+    if (tables !== null) {
+      this.embed(output, tables);
+      return;
+    }
     const found = this.residualOf(left, right);
-    if (found === null) throw this.unsupported(this.index.get(output)!, "a sum without a linear to fuse it with");
+    if (found === null)
+      throw this.unsupported(this.index.get(output)!, "a sum without a linear to fuse it with");
     this.project(output, [found.linear], { residual: found.residual });
   }
 
   /** The linear of a sum that nobody else reads, and the other side. The later one, if both are. */
   private residualOf(left: ValueId, right: ValueId): { linear: LinearNode; residual: ValueId } | null {
-    for (const [candidate, residual] of [[right, left], [left, right]] as const) {
+    for (const [candidate, residual] of [
+      [right, left],
+      [left, right],
+    ] as const) {
       const node = this.index.get(candidate);
-      if (node?.kind === "linear" && this.uses.get(candidate)?.length === 1) return { linear: node, residual };
+      if (node?.kind === "linear" && this.uses.get(candidate)?.length === 1)
+        return { linear: node, residual };
     }
     return null;
   }
@@ -120,14 +138,20 @@ class Lowering {
   private activation(output: ValueId, input: ValueId, activation: ActivationFunction): void {
     const node = this.index.get(input);
     if (node?.kind !== "linear" || this.uses.get(input)?.length !== 1) {
-      throw this.unsupported(this.index.get(output)!, "an activation that does not follow a linear of its own");
+      throw this.unsupported(
+        this.index.get(output)!,
+        "an activation that does not follow a linear of its own",
+      );
     }
     this.project(output, [node], { activation });
   }
 
   /** gate and up of f(gate) * up, where both read one value. */
   private unitOf(left: ValueId, right: ValueId) {
-    for (const [first, second] of [[left, right], [right, left]] as const) {
+    for (const [first, second] of [
+      [left, right],
+      [right, left],
+    ] as const) {
       const activation = this.index.get(first);
       const up = this.index.get(second);
       if (activation?.kind !== "activation" || up?.kind !== "linear") continue;
@@ -142,7 +166,8 @@ class Lowering {
 
   private gatedUnit(output: ValueId, left: ValueId, right: ValueId): void {
     const unit = this.unitOf(left, right);
-    if (unit === null) throw this.unsupported(this.index.get(output)!, "a product other than activation(gate) * up");
+    if (unit === null)
+      throw this.unsupported(this.index.get(output)!, "a product other than activation(gate) * up");
     this.project(output, [unit.gate, unit.up], { activation: unit.activation.function, gatedUnit: true });
   }
 
@@ -169,9 +194,13 @@ class Lowering {
     const node = this.index.get(id);
     const rope = node?.kind === "rope" ? node : null;
     const linear = rope === null ? node : this.index.get(rope.input);
-    const alone = this.uses.get(id)?.length === 1 && (rope === null || this.uses.get(rope.input)?.length === 1);
+    const alone =
+      this.uses.get(id)?.length === 1 && (rope === null || this.uses.get(rope.input)?.length === 1);
     if (linear?.kind !== "linear" || !alone) {
-      throw this.unsupported(node ?? this.plan.graph.nodes[0]!, "attention that does not read linears of its own");
+      throw this.unsupported(
+        node ?? this.plan.graph.nodes[0]!,
+        "attention that does not read linears of its own",
+      );
     }
     return { linear, rope };
   }

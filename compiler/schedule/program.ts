@@ -126,7 +126,8 @@ function cacheLayout(plan: Plan, context: number) {
     begins.push(bytes);
     bytes += 2 * size;
   }
-  const place = (layer: number, part: "keys" | "values") => begins[layer]! + (part === "keys" ? 0 : sizes[layer]!);
+  const place = (layer: number, part: "keys" | "values") =>
+    begins[layer]! + (part === "keys" ? 0 : sizes[layer]!);
   return { place, bytes };
 }
 
@@ -156,7 +157,9 @@ function stepWidths(steps: readonly Step[]): ReadonlyMap<ValueId, number> {
 
 function valuesOf(call: KernelCall, widths: ReadonlyMap<ValueId, number>): ReadonlyMap<ValueId, number> {
   return new Map(
-    call.operands.flatMap(({ operand }) => (operand.kind === "value" ? [[operand.id, widths.get(operand.id)!]] : [])),
+    call.operands.flatMap(({ operand }) =>
+      operand.kind === "value" ? [[operand.id, widths.get(operand.id)!]] : [],
+    ),
   );
 }
 

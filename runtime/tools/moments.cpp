@@ -14,23 +14,21 @@ constexpr uint32_t kTile = 512;
 
 }  // namespace
 
-std::vector<float> gaussian(uint32_t d) {
+Omega::Omega(uint32_t d, uint32_t width) : width(width), values(size_t(d) * width) {
   std::mt19937_64 generator(0x67736963);
   const auto uniform = [&] { return (double(generator() >> 11) + 0.5) * 0x1p-53; };
-  std::vector<float> values(size_t(d) * kSketchWidth);
   for (size_t i = 0; i < values.size(); i += 2) {  // Box-Muller
     const double radius = std::sqrt(-2 * std::log(uniform())), angle = 2 * M_PI * uniform();
     values[i] = float(radius * std::cos(angle));
-    values[i + 1] = float(radius * std::sin(angle));
+    if (i + 1 < values.size()) values[i + 1] = float(radius * std::sin(angle));
   }
-  return values;
 }
 
-Moments::Moments(std::string value, uint32_t d, const std::vector<float> *omega)
-    : value_(std::move(value)), d_(d), omega_(omega), block_(size_t(kBlockTokens) * d), mean_(d) {
-  if (omega != nullptr) projected_.resize(size_t(kBlockTokens) * kSketchWidth);
+Moments::Moments(std::string value, uint32_t d, uint32_t block, const Omega *omega)
+    : value_(std::move(value)), d_(d), omega_(omega), block_(size_t(block) * d), mean_(d) {
+  if (omega != nullptr) projected_.resize(size_t(block) * omega->width);
   for (uint32_t row = 0; row < d; row += kTile) {
-    const uint32_t rows = std::min(kTile, d - row), end = omega != nullptr ? kSketchWidth : row + rows;
+    const uint32_t rows = std::min(kTile, d - row), end = omega != nullptr ? omega->width : row + rows;
     for (uint32_t column = 0; column < end; column += kTile) {
       const uint32_t columns = std::min(kTile, end - column);
       tiles_.push_back({row, rows, column, columns, std::vector<double>(size_t(rows) * columns)});
@@ -75,15 +73,16 @@ void Moments::add_means() {
 }
 
 void Moments::project() {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(gathered_), kSketchWidth, int(d_), 1, block_.data(),
-              int(d_), omega_->data(), kSketchWidth, 0, projected_.data(), kSketchWidth);
+  const int width = int(omega_->width);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(gathered_), width, int(d_), 1, block_.data(), int(d_),
+              omega_->values.data(), width, 0, projected_.data(), width);
 }
 
 void Moments::add_tile(Tile &tile) const {
   thread_local std::vector<float> product(size_t(kTile) * kTile);
   const bool sketch = omega_ != nullptr;
   const float *left = block_.data() + tile.row, *right = (sketch ? projected_ : block_).data() + tile.column;
-  const int stride = int(sketch ? kSketchWidth : d_), columns = int(tile.columns);
+  const int stride = int(sketch ? omega_->width : d_), columns = int(tile.columns);
   const bool diagonal = !sketch && tile.row == tile.column;
   if (diagonal)
     cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, columns, int(gathered_), 1, left, stride, 0, product.data(),
@@ -108,8 +107,8 @@ std::vector<TensorHeader> Moments::headers() const {
   if (omega_ == nullptr) {
     list.push_back({value_ + ".second_moment", "F32", {d_, d_}});
   } else {
-    list.push_back({value_ + ".sketch.omega", "F32", {d_, kSketchWidth}});
-    list.push_back({value_ + ".sketch.product", "F32", {d_, kSketchWidth}});
+    list.push_back({value_ + ".sketch.omega", "F32", {d_, omega_->width}});
+    list.push_back({value_ + ".sketch.product", "F32", {d_, omega_->width}});
   }
   return list;
 }
@@ -128,7 +127,7 @@ void Moments::write(SafetensorsWriter &file) const {
   if (omega_ == nullptr) {
     write_second_moment(file);
   } else {
-    file.write(*omega_);
+    file.write(omega_->values);
     write_sketch(file);
   }
 }
@@ -152,11 +151,11 @@ void Moments::write_second_moment(SafetensorsWriter &file) const {
 }
 
 void Moments::write_sketch(SafetensorsWriter &file) const {
-  std::vector<float> values(size_t(d_) * kSketchWidth);
+  std::vector<float> values(size_t(d_) * omega_->width);
   for (const Tile &tile : tiles_)
     for (uint32_t i = 0; i < tile.rows; i++)
       for (uint32_t j = 0; j < tile.columns; j++)
-        values[size_t(tile.row + i) * kSketchWidth + tile.column + j] =
+        values[size_t(tile.row + i) * omega_->width + tile.column + j] =
             float(tile.sum[size_t(i) * tile.columns + j] / double(count_));
   file.write(values);
 }

@@ -11,14 +11,12 @@
 
 namespace gsic {
 
-/// Tokens that are gathered before they are folded into the sums.
-constexpr uint32_t kBlockTokens = 256;
-/// Inputs at least this wide get a sketch instead of the whole second moment.
-constexpr uint32_t kSketchFrom = 8192;
-constexpr uint32_t kSketchWidth = 1024;
-
-/// A seeded Gaussian [d, kSketchWidth], row-major: the Omega of a Nystrom sketch.
-std::vector<float> gaussian(uint32_t d);
+/// The seeded Gaussian [d, width], row-major, of a Nystrom sketch. The same for all inputs of a width.
+struct Omega {
+  Omega(uint32_t d, uint32_t width);
+  uint32_t width;
+  std::vector<float> values;
+};
 
 /// Mean, mean squared norm and E[x x^T] (or its sketch Y = E[x x^T] Omega) of vectors x in R^d. Products of a block
 /// are made in f32, sums over blocks in double; results do not depend on the number of threads.
@@ -26,13 +24,15 @@ class Moments {
  public:
   using Job = std::function<void()>;
 
-  /// `omega` is null, or outlives this object, [d, kSketchWidth].
-  Moments(std::string value, uint32_t d, const std::vector<float> *omega);
+  /// `block`: tokens that are gathered before they are folded into the sums. `omega`: null for the whole second
+  /// moment; else it outlives this object.
+  Moments(std::string value, uint32_t d, uint32_t block, const Omega *omega);
 
-  /// Adds `rows` vectors, `stride` floats apart; at most kBlockTokens in all since the last fold.
+  /// Adds `rows` vectors, `stride` floats apart; at most `block` in all since the last fold.
   void gather(const float *vectors, uint32_t rows, uint32_t stride);
   uint32_t gathered() const { return gathered_; }
-  /// The independent jobs that fold what was gathered: first those of stage 0, then those of stage 1, then `clear`.
+  /// The jobs that fold what was gathered: those of stage 0, then those of stage 1, then `clear`. Those of a stage do
+  /// not depend on each other.
   std::vector<Job> jobs(int stage);
   void clear();
 
@@ -58,7 +58,7 @@ class Moments {
   std::string value_;
   uint32_t d_, gathered_ = 0;
   uint64_t count_ = 0;
-  const std::vector<float> *omega_;
+  const Omega *omega_;
   std::vector<float> block_, projected_;  ///< x [tokens, d]; x Omega [tokens, l]
   std::vector<double> mean_;
   double squared_norm_ = 0;

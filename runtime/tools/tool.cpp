@@ -5,24 +5,16 @@
 #include <map>
 
 #include "arguments.h"
-#include "blas.h"
 #include "error.h"
 
 namespace {
 
-struct Subcommand {
-  void (*run)(const gsic::Arguments &);
-  bool uses_blas;
-};
+using Subcommand = void (*)(const gsic::Arguments &);
 
-const std::map<std::string, Subcommand> &subcommands() {
-  static const std::map<std::string, Subcommand> table = {
-      {"logits", {gsic::run_logits, false}},       {"evaluate", {gsic::run_evaluate, false}},
-      {"calibrate", {gsic::run_calibrate, true}},  {"sample", {gsic::run_sample, false}},
-      {"bench", {gsic::run_bench, false}},         {"linalg", {gsic::run_linalg, true}},
-  };
-  return table;
-}
+const std::map<std::string, Subcommand> kSubcommands = {
+    {"logits", gsic::run_logits}, {"evaluate", gsic::run_evaluate}, {"calibrate", gsic::run_calibrate},
+    {"sample", gsic::run_sample}, {"bench", gsic::run_bench},       {"linalg", gsic::run_linalg},
+};
 
 int exit_code(gsic_status status) {
   if (status == GSIC_INTERNAL) return 1;
@@ -39,12 +31,11 @@ int fail(int code, const std::string &what) {
 
 int main(int count, char **arguments) {
   std::signal(SIGPIPE, SIG_IGN);
-  const auto found = count > 1 ? subcommands().find(arguments[1]) : subcommands().end();
-  if (found == subcommands().end())
+  const auto found = count > 1 ? kSubcommands.find(arguments[1]) : kSubcommands.end();
+  if (found == kSubcommands.end())
     return fail(2, "give one of: logits, evaluate, calibrate, sample, bench, linalg");
   try {
-    if (found->second.uses_blas) gsic::choose_blas_kernels(arguments);
-    found->second.run(gsic::Arguments({arguments + 2, arguments + count}));
+    found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;
   } catch (const gsic::Error &error) {
     return fail(exit_code(error.status()), error.what());

@@ -1,0 +1,238 @@
+import { bytesPerToken } from "../cost.js";
+import { inputsOf, linearById } from "../graph.js";
+import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir.js";
+import { layerOf } from "../print-names.js";
+
+// ------------------------------------------------------------------------------------------------------ json
+
+/** One linear of a plan, as plain data. */
+export interface LinearJson {
+  readonly linear: ValueId;
+  /** Null for what stands outside the layers, such as the output head. */
+  readonly layer: number | null;
+  /** The value that it reads; linears of one input share one basis. */
+  readonly input: ValueId;
+  readonly tensor: string;
+  readonly dtype: string;
+  /** [out, d]. */
+  readonly shape: readonly [number, number];
+  readonly form: Form;
+  readonly bytes: ByteAccount;
+  readonly verdict: string;
+}
+
+/** A plan as plain data: all linears in execution order. */
+export interface PlanJson {
+  readonly name: string;
+  readonly family: string;
+  readonly vocabulary: number;
+  readonly context: number;
+  readonly linears: readonly LinearJson[];
+  readonly bytes_per_token: ByteAccount;
+}
+
+/** What `gsic inspect --json` prints. */
+export function planJson(plan: Plan): PlanJson {
+  const { name, family, vocabulary, context } = plan.graph;
+  const linears = [...plan.linears.values()].map(({ linear, form, bytes, verdict }): LinearJson => {
+    const { input, weight } = linearById(plan.graph, linear);
+    const { tensor, dtype, out, d } = weight;
+    const layer = layerOf(linear)?.index ?? null;
+    return { linear, layer, input, tensor, dtype, shape: [out, d], form, bytes, verdict };
+  });
+  return { name, family, vocabulary, context, linears, bytes_per_token: bytesPerToken(plan) };
+}
+
+// ----------------------------------------------------------------------------------------------------- table
+
+/** One cell per column: linear, form, k, eps, dense, fast, slow, verdict. */
+type Row = readonly string[];
+
+const headings: Row = ["linear", "form", "k", "eps", "dense", "fast", "slow", "why"];
+const rightAligned: ReadonlySet<string> = new Set(["k", "eps", "dense", "fast", "slow"]);
+const indent = "  ";
+const gap = "  ";
+
+/**
+ * The plan for a terminal: a row per linear, layer by layer; neighbouring layers with the same rows are shown once.
+ * No line is longer than `columns`, which must be 72 at least.
+ */
+export function planTable(plan: Plan, columns = 100): string {
+  const sections = collapse(sectionsOf(plan));
+  const widths = columnWidths([headings, ...sections.flatMap(({ rows }) => rows)], columns);
+  const rule = indent + widths.map((width) => "-".repeat(width)).join(gap);
+  const lines = wrap(summary(plan), columns);
+  lines.push("", ...rowLines(headings, widths), rule);
+  for (const { title, rows } of sections) {
+    lines.push(title, ...rows.flatMap((row) => rowLines(row, widths)));
+  }
+  lines.push(rule, ...totals(plan).flatMap((line) => wrap(line, columns)));
+  return lines.join("\n");
+}
+
+interface Section {
+  readonly title: string;
+  readonly rows: readonly Row[];
+}
+
+/** Linears layer by layer; what stands outside the layers under `model`. */
+function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
+  const sections: { layer: number | null; rows: Row[] }[] = [];
+  for (const { linear, form, bytes, verdict } of plan.linears.values()) {
+    const layer = layerOf(linear);
+    const index = layer?.index ?? null;
+    if (sections.length === 0 || sections.at(-1)!.layer !== index) sections.push({ layer: index, rows: [] });
+    sections
+      .at(-1)!
+      .rows.push([
+        visible(layer?.part ?? linear),
+        form.kind,
+        form.kind === "gated" ? String(form.k) : "",
+        form.kind === "gated" ? String(form.epsilon) : "",
+        size(bytes.dense),
+        size(bytes.fast),
+        size(bytes.slow),
+        visible(verdict),
+      ]);
+  }
+  return sections;
+}
+
+function collapse(sections: readonly { layer: number | null; rows: readonly Row[] }[]): Section[] {
+  const collapsed: Section[] = [];
+  for (let first = 0; first < sections.length; ) {
+    const { layer, rows } = sections[first]!;
+    const same = (index: number) => {
+      const other = sections[index];
+      const follows = layer !== null && other?.layer === layer + index - first;
+      return follows && JSON.stringify(other.rows) === JSON.stringify(rows);
+    };
+    let next = first + 1;
+    while (same(next)) next++;
+    const last = next - first - 1;
+    const title =
+      layer === null ? "model" : last > 0 ? `layers ${layer}-${layer + last}, each` : `layer ${layer}`;
+    collapsed.push({ title, rows });
+    first = next;
+  }
+  return collapsed;
+}
+
+/** Widths of what the columns hold; names are cut and reasons wrapped where that is too much. */
+function columnWidths(rows: readonly Row[], columns: number): number[] {
+  const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const why = widths.length - 1;
+  const free =
+    columns - indent.length - gap.length * why - widths.slice(1, why).reduce((sum, width) => sum + width, 0);
+  widths[0] = Math.min(widths[0]!, Math.max(free - 24, Math.floor(free / 2), 4));
+  widths[why] = Math.max(Math.min(widths[why]!, free - widths[0]!), 4);
+  return widths;
+}
+
+function rowLines(row: Row, widths: readonly number[]): string[] {
+  const why = wrap(row.at(-1)!, widths.at(-1)!);
+  const cells = row.slice(0, -1).map((cell, column) => {
+    const width = widths[column]!;
+    const text = cell.length <= width ? cell : `${cell.slice(0, width - 3)}...`;
+    return rightAligned.has(headings[column]!) ? text.padStart(width) : text.padEnd(width);
+  });
+  const blank = " ".repeat(cells.join(gap).length);
+  return why.map((text, index) => `${indent}${index === 0 ? cells.join(gap) : blank}${gap}${text}`.trimEnd());
+}
+
+function summary(plan: Plan): string {
+  const { name, family, context } = plan.graph;
+  const gated = [...plan.linears.values()].filter(({ form }) => form.kind === "gated").length;
+  return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears, ${gated} gated; context ${context} tokens`;
+}
+
+function totals(plan: Plan): string[] {
+  const { dense, fast, slow } = bytesPerToken(plan);
+  const share = (bytes: number) => (dense === 0 ? "" : ` (${((100 * bytes) / dense).toFixed(1)} % of dense)`);
+  const lines = [`A token reads ${size(dense)} of weights in all linears, dense.`];
+  if (fast === dense && slow === dense) return lines;
+  return [
+    ...lines,
+    `With every gate closed: ${size(fast)}${share(fast)}. With every gate open: ${size(slow)}${share(slow)}.`,
+    "How often gates close is measured on held-out text: see `gsic eval`.",
+  ];
+}
+
+/** Bytes in decimal units, to four figures. */
+function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let scaled = bytes;
+  let unit = 0;
+  while (scaled >= 999.95 && unit < units.length - 1) {
+    scaled /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? scaled : scaled.toFixed(1)} ${units[unit]}`;
+}
+
+/** Words filled into lines of at most `width`; longer words are cut. At least one line. */
+function wrap(text: string, width: number): string[] {
+  const pieces = text.split(" ").flatMap((word) => word.match(new RegExp(`.{1,${width}}`, "g")) ?? [""]);
+  const lines = [pieces[0]!];
+  for (const piece of pieces.slice(1)) {
+    const joined = `${lines.at(-1)} ${piece}`;
+    if (joined.length <= width) lines[lines.length - 1] = joined;
+    else lines.push(piece);
+  }
+  return lines;
+}
+
+/** Printable ASCII, one column a character: the rest, escape sequences of terminals among it, is spelt out. */
+function visible(text: string): string {
+  return text.replace(/[^ -~]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
+// ------------------------------------------------------------------------------------------------------- dot
+
+/** The graph for Graphviz: a box per value, a frame per layer; gated linears are filled. */
+export function planDot(plan: Plan): string {
+  const { graph } = plan;
+  const numbers = new Map(graph.nodes.map((node, index) => [node.id, `n${index}`]));
+  const lines = [`digraph ${dotText(graph.name)} {`, "  node [shape=box, fontname=monospace];"];
+  for (const [layer, nodes] of byLayer(graph.nodes)) {
+    const boxes = nodes.map((node) => `${numbers.get(node.id)} [${attributes(node, plan)}];`);
+    if (layer === null) lines.push(...boxes.map((box) => `  ${box}`));
+    else {
+      lines.push(`  subgraph cluster_${layer} {`, `    label="layer ${layer}";`);
+      lines.push(...boxes.map((box) => `    ${box}`), "  }");
+    }
+  }
+  for (const node of graph.nodes) {
+    for (const input of inputsOf(node)) lines.push(`  ${numbers.get(input)} -> ${numbers.get(node.id)};`);
+  }
+  return [...lines, "}", ""].join("\n");
+}
+
+function byLayer(nodes: readonly Node[]): ReadonlyMap<number | null, readonly Node[]> {
+  const layers = new Map<number | null, Node[]>();
+  for (const node of nodes) {
+    const layer = layerOf(node.id)?.index ?? null;
+    const known = layers.get(layer);
+    if (known === undefined) layers.set(layer, [node]);
+    else known.push(node);
+  }
+  return layers;
+}
+
+function attributes(node: Node, plan: Plan): string {
+  const part = layerOf(node.id)?.part ?? node.id;
+  const decided = plan.linears.get(node.id);
+  if (node.kind !== "linear" || decided === undefined) return `label=${dotText(part, node.kind)}`;
+  const { form, bytes } = decided;
+  const shape = `[${node.weight.out}, ${node.weight.d}] ${node.weight.dtype}`;
+  if (form.kind === "dense") return `label=${dotText(part, `dense ${shape}`, size(bytes.dense))}`;
+  const how = `gated k ${form.k}, eps ${form.epsilon} ${shape}`;
+  const label = dotText(part, how, `${size(bytes.fast)} fast, ${size(bytes.slow)} slow`);
+  return `label=${label}, style=filled, fillcolor=lightblue`;
+}
+
+/** A quoted string of DOT, one line of the label each; backslashes are doubled, as escapes are read in labels. */
+function dotText(...lines: readonly string[]): string {
+  const escaped = lines.map((line) => visible(line).replace(/[\\"]/g, "\\$&"));
+  return `"${escaped.join("\\n")}"`;
+}

@@ -1,0 +1,193 @@
+import type { ByteAccount, Form, Node, NormNode, RopeNode, RopeScaling, ValueId } from "./ir.js";
+import { Call, type Field, type Scope, unknownFunction } from "./parse-fields.js";
+import { type Expression, graphError } from "./parse-syntax.js";
+import type { vocabulary } from "./print-names.js";
+
+/** What the file says of one linear, and where it says its form. */
+export interface Decision {
+  readonly form: Form;
+  readonly place: string;
+  /** Null where it is left out. */
+  readonly bytes: ByteAccount | null;
+  readonly verdict: string | null;
+}
+
+/** Where operators find values, and leave what was decided for linears. */
+export interface Operands extends Scope {
+  readonly decisions: Map<ValueId, Decision>;
+}
+
+type CallExpression = Expression & { readonly kind: "call" };
+
+/** Makes the node of a call; `name` is the constant that holds it, and its id unless another is given. */
+type Operator = (operands: Operands, call: CallExpression, name: string) => Node;
+
+const operators: Readonly<Partial<Record<(typeof vocabulary)[number], Operator>>> = {
+  embedding: (operands, value, name) => {
+    const call = new Call(operands, value, ["index", "table"], 1);
+    const options = call.options(["id", "offset"]);
+    const id = options.optional("id", text, name);
+    const index = call.argument("index").choice(["token", "position"]);
+    const offset = options.optional("offset", (field) => field.integer(0), 0);
+    return { kind: "embedding", id, index, table: call.argument("table").matrix(), offset };
+  },
+  layerNorm: (operands, value, name) => norm(operands, value, name, "layer"),
+  rmsNorm: (operands, value, name) => norm(operands, value, name, "rms"),
+  linear: (operands, value, name) => {
+    const call = new Call(operands, value, ["input", "form"], 1);
+    const options = call.options(["id", "weight", "bias", "bytes", "verdict"]);
+    const id = options.optional("id", text, name);
+    const input = call.argument("input").id();
+    const weight = options.get("weight").matrix();
+    const placed = call.argument("form");
+    operands.decisions.set(id, {
+      form: formOf(placed, weight.d),
+      place: placed.place,
+      bytes: options.optional("bytes", bytesOf, null),
+      verdict: options.optional("verdict", text, null),
+    });
+    return {
+      kind: "linear",
+      id,
+      input,
+      weight,
+      bias: options.optional("bias", (field) => field.vector(), null),
+    };
+  },
+  rope,
+  attention: (operands, value, name) => {
+    const call = new Call(operands, value, ["query", "key", "value"], 1);
+    const options = call.options(["id", "heads", "kvHeads", "headDim", "scale"]);
+    const [query, key] = [call.argument("query").id(), call.argument("key").id()];
+    const heads = options.get("heads").integer();
+    const headDim = options.get("headDim").integer();
+    return {
+      kind: "attention",
+      id: options.optional("id", text, name),
+      query,
+      key,
+      value: call.argument("value").id(),
+      heads,
+      kvHeads: options.optional("kvHeads", (field) => field.integer(), heads),
+      headDim,
+      scale: options.optional("scale", (field) => field.number(), 1 / Math.sqrt(headDim)),
+    };
+  },
+  activation: (operands, value, name) => {
+    const call = new Call(operands, value, ["input", "name"], 1);
+    const id = call.options(["id"]).optional("id", text, name);
+    const chosen = call.argument("name").choice(["gelu", "gelu_tanh", "silu", "relu"]);
+    return { kind: "activation", id, input: call.argument("input").id(), function: chosen };
+  },
+  add: (operands, value, name) => binary(operands, value, name, "add"),
+  multiply: (operands, value, name) => binary(operands, value, name, "multiply"),
+};
+
+/** The operator that is called; undefined where the call makes a part of one, such as a matrix. */
+export function operatorOf(call: CallExpression): Operator | undefined {
+  if (Object.hasOwn(operators, call.function)) return operators[call.function as keyof typeof operators];
+  const parts = ["gated", "matrix", "vector"];
+  if (parts.includes(call.function)) return undefined;
+  const known = [...Object.keys(operators), ...parts];
+  throw unknownFunction(call, known, `gsic/graph has: ${known.join(", ")}`);
+}
+
+function norm(operands: Operands, value: CallExpression, name: string, method: NormNode["method"]): Node {
+  const call = new Call(operands, value, ["input"], 1);
+  const options = call.options(["id", "gain", "bias", "epsilon"]);
+  return {
+    kind: "norm",
+    id: options.optional("id", text, name),
+    input: call.argument("input").id(),
+    method,
+    gain: options.get("gain").vector(),
+    bias: options.optional("bias", (field) => field.vector(), null),
+    epsilon: options.get("epsilon").number(),
+  };
+}
+
+function rope(operands: Operands, value: CallExpression, name: string): RopeNode {
+  const call = new Call(operands, value, ["input"], 1);
+  const options = call.options(["id", "heads", "headDim", "rotaryDim", "pairing", "theta", "scaling"]);
+  const headDim = options.get("headDim").integer();
+  return {
+    kind: "rope",
+    id: options.optional("id", text, name),
+    input: call.argument("input").id(),
+    heads: options.get("heads").integer(),
+    headDim,
+    rotaryDim: options.optional("rotaryDim", (field) => field.integer(), headDim),
+    pairing: options.get("pairing").choice(["half", "adjacent"]),
+    theta: options.get("theta").number(),
+    scaling: options.optional("scaling", scaling, { kind: "none" } as const),
+  };
+}
+
+function scaling(field: Field): RopeScaling {
+  const factors = ["factor", "lowFrequencyFactor", "highFrequencyFactor", "originalContext"];
+  const kind = field
+    .fields(["kind", "divisors", ...factors])
+    .get("kind")
+    .choice(["none", "linear", "divisors", "llama3"]);
+  switch (kind) {
+    case "none":
+      field.fields(["kind"]);
+      return { kind };
+    case "linear":
+      return { kind, factor: field.fields(["kind", "factor"]).get("factor").number() };
+    case "divisors": {
+      const divisors = field.fields(["kind", "divisors"]).get("divisors").list();
+      return { kind, divisors: divisors.map((divisor) => divisor.number()) };
+    }
+    case "llama3": {
+      const fields = field.fields(["kind", ...factors]);
+      return {
+        kind,
+        factor: fields.get("factor").number(),
+        lowFrequencyFactor: fields.get("lowFrequencyFactor").number(),
+        highFrequencyFactor: fields.get("highFrequencyFactor").number(),
+        originalContext: fields.get("originalContext").integer(),
+      };
+    }
+    default:
+      return kind satisfies never;
+  }
+}
+
+function binary(operands: Operands, value: CallExpression, name: string, kind: "add" | "multiply"): Node {
+  const call = new Call(operands, value, ["left", "right"], 1);
+  const id = call.options(["id"]).optional("id", text, name);
+  return { kind, id, left: call.argument("left").id(), right: call.argument("right").id() };
+}
+
+/** `dense` or `gated({ k, epsilon })`. Throws `graph-k-range` and `graph-epsilon-range`. */
+function formOf(field: Field, d: number): Form {
+  if (field.isName("dense")) return { kind: "dense" };
+  const options = field.call("gated", []).options(["k", "epsilon"]);
+  const [columns, threshold] = [options.get("k"), options.get("epsilon")];
+  const k = columns.number();
+  if (!Number.isSafeInteger(k) || k < 1 || k >= d) {
+    const message = `k = ${k} is not a positive integer below d = ${d}`;
+    throw graphError("k-range", message, columns.place, "give a smaller k, or make the linear `dense`");
+  }
+  const epsilon = threshold.number();
+  if (!(epsilon > 0 && epsilon <= 1)) {
+    const hint = "epsilon bounds ||residual|| / ||x||: above 0 and at most 1";
+    throw graphError("epsilon-range", `epsilon = ${epsilon} is out of range`, threshold.place, hint);
+  }
+  return { kind: "gated", k, epsilon };
+}
+
+function bytesOf(field: Field): ByteAccount {
+  if (field.isLiteral) {
+    const dense = field.number();
+    return { dense, fast: dense, slow: dense };
+  }
+  const fields = field.fields(["dense", "fast", "slow"]);
+  const tier = (name: string) => fields.get(name).number();
+  return { dense: tier("dense"), fast: tier("fast"), slow: tier("slow") };
+}
+
+function text(field: Field): string {
+  return field.text();
+}

@@ -1,0 +1,110 @@
+// Makes a fresh clone ready: system packages, npm packages, and the compiled compiler. Plain JavaScript without
+// dependencies, because it runs before there are any. Everything that is already there is left alone.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const leastNode = 20;
+/** Debian packages that are a command, not a header. */
+const commands = [{ command: "g++", debian: "g++", instead: ["clang++", "c++"] }];
+
+main();
+
+function main() {
+  if (Number(process.versions.node.split(".")[0]) < leastNode) {
+    fail(2, `gsic needs Node ${leastNode} or later; this is ${process.versions.node}`);
+  }
+  installSystemPackages();
+  installNpmPackages();
+  compile();
+}
+
+/** Installs what the native parts need, where this user may; else names the command that does. */
+function installSystemPackages() {
+  const packages = missingPackages();
+  if (packages.length === 0) return;
+  const command = `apt-get install -y ${packages.join(" ")}`;
+  const prefix = aptPrefix();
+  if (prefix === null) {
+    fail(
+      4,
+      `system packages are missing: ${packages.join(", ")}\n  next  sudo apt-get update && sudo ${command}`,
+    );
+  }
+  say(`installing system packages: ${packages.join(", ")}`);
+  run([...prefix, "apt-get", "update", "-q"], { quiet: true });
+  const options = ["install", "-y", "-q", "--no-install-recommends"];
+  if (!run([...prefix, "apt-get", ...options, ...packages], { quiet: true, apt: true })) {
+    fail(4, `the packages could not be installed\n  next  run it yourself: ${command}`);
+  }
+  const still = missingPackages();
+  if (still.length > 0) fail(4, `still missing after the installation: ${still.join(", ")}`);
+}
+
+/** Debian names of what runtime/build.json needs and the C++ compiler does not find. */
+function missingPackages() {
+  const absent = commands.filter(({ command, instead }) => ![command, ...instead].some(answers));
+  if (absent.length > 0 && process.env.CXX === undefined) {
+    return [...absent.map(({ debian }) => debian), ...needs().map(({ debian }) => debian)];
+  }
+  const compiler = process.env.CXX ?? ["g++", "clang++", "c++"].find(answers);
+  const missing = needs().filter(({ header }) => {
+    const probe = spawnSync(compiler, ["-E", "-x", "c++", "-"], { input: probeText(header), stdio: "pipe" });
+    return probe.status !== 0;
+  });
+  return [...new Set(missing.map(({ debian }) => debian))];
+}
+
+/** A source that includes a header; PCRE2's wants to know its character width first. */
+function probeText(header) {
+  return `#define PCRE2_CODE_UNIT_WIDTH 8\n#include <${header}>\n`;
+}
+
+function needs() {
+  return JSON.parse(readFileSync(join(root, "runtime/build.json"), "utf8")).needs;
+}
+
+/** What to put before apt-get: nothing for root, sudo where it asks no password; null if neither. */
+function aptPrefix() {
+  if (!answers("apt-get")) return null;
+  if (process.getuid?.() === 0) return [];
+  return spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status === 0 ? ["sudo", "-n"] : null;
+}
+
+function installNpmPackages() {
+  const installed = join(root, "node_modules/.package-lock.json");
+  const lock = join(root, "package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  say("installing npm packages");
+  if (!run(["npm", "ci", "--no-audit", "--no-fund"], { quiet: true }))
+    fail(4, "npm ci failed; its message is above");
+}
+
+function compile() {
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  if (!run([process.execPath, compiler, "-p", join(root, "tsconfig.json")], {}))
+    fail(1, "the compiler did not compile");
+}
+
+/** Runs a command in the checkout; its output is shown if it fails, or as it comes unless `quiet`. */
+function run([command, ...args], { quiet = false, apt = false }) {
+  const env = apt ? { ...process.env, DEBIAN_FRONTEND: "noninteractive" } : process.env;
+  const result = spawnSync(command, args, { cwd: root, env, stdio: quiet ? "pipe" : ["ignore", 2, 2] });
+  if (result.status !== 0 && quiet) process.stderr.write(`${result.stdout ?? ""}${result.stderr ?? ""}`);
+  return result.status === 0;
+}
+
+function answers(command) {
+  return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+}
+
+function say(text) {
+  process.stderr.write(`gsic setup: ${text}\n`);
+}
+
+function fail(code, text) {
+  say(text);
+  process.exit(code);
+}

@@ -1,0 +1,367 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { context, testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
+import { build, buildKernels, finish, sources } from "./testing/native.js";
+
+const folder = mkdtempSync(join(tmpdir(), "gsic-runtime-"));
+const path = (name: string): string => join(folder, name);
+
+let code: Uint8Array;
+let good: Uint8Array;
+
+/** Runs `check`; the status and the message of each bundle that it opened. */
+async function openings(...args: string[]): Promise<{ status: number; message: string }[]> {
+  const { code, stdout, stderr } = await finish(path("check"), args);
+  expect(code, stderr).toBe(0);
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => ({
+      status: Number(line.slice(0, line.indexOf(" "))),
+      message: line.slice(line.indexOf(" ") + 1),
+    }));
+}
+
+/** Writes bundles, and opens each. */
+async function openAll(files: readonly Uint8Array[]): Promise<{ status: number; message: string }[]> {
+  const names = files.map((_, i) => path(`bad-${i}.gsi`));
+  names.forEach((name, i) => {
+    writeFileSync(name, files[i]!);
+  });
+  return openings("open", ...names);
+}
+
+beforeAll(async () => {
+  await buildKernels(path("kernels.so"));
+  code = readFileSync(path("kernels.so"));
+  good = await testBundle(code);
+  writeFileSync(path("good.gsi"), good);
+  const checks = sources("testing").filter((file) => !file.endsWith("kernels.cpp"));
+  await build(path("check"), [...sources("src"), ...checks], ["-fsanitize=address,undefined"], ["-lpcre2-8"]);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("a good bundle runs: results, limits, generation, threads, sampling", async () => {
+  expect(await finish(path("check"), ["run", path("good.gsi")])).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("a changed bit anywhere is refused, with the place", async () => {
+  const view = new DataView(good.buffer, good.byteOffset);
+  const ranges: [number, number][] = [[0, 32 + 3 * 64]];
+  let end = 32 + 3 * 64;
+  for (let i = 0; i < 3; i++) {
+    const offset = Number(view.getBigUint64(32 + 64 * i + 32, true));
+    const bytes = Number(view.getBigUint64(32 + 64 * i + 40, true));
+    ranges.push([end, end + 2], [offset - 2, offset + 3]);
+    end = offset + bytes;
+    ranges.push([end - 2, end]);
+  }
+  ranges.push([end, end + 2], [good.length - 2, good.length]);
+  for (const [from, to] of ranges) {
+    const results = await openings("damage", path("good.gsi"), path("damaged.gsi"), `${from}`, `${to}`);
+    expect(results).toHaveLength(to - from);
+    for (const { status, message } of results) {
+      expect(status, message).toBe(2);
+      expect(message).toMatch(/damaged\.gsi: byte \d+: .+/);
+    }
+  }
+});
+
+test("a file that ends too early, or too late, is refused", async () => {
+  const lengths = new Set([1, 7, 8, 31, 32, 33, good.length - 1]);
+  for (let at = 32; at <= 32 + 3 * 64; at += 64) for (const by of [-1, 0, 1]) lengths.add(at + by);
+  for (let at = 4096; at < good.length; at += 4096) for (const by of [-1, 0, 1]) lengths.add(at + by);
+  const longer = new Uint8Array(good.length + 4096);
+  longer.set(good);
+  const files = [...lengths].map((length) => good.slice(0, length));
+  for (const { status, message } of await openAll([...files, new Uint8Array(0), longer])) {
+    expect(status, message).toBe(2);
+    expect(message).toMatch(/\.gsi: byte \d+: .+/);
+  }
+});
+
+test("files that are no bundle are refused", async () => {
+  const results = await openings("open", folder, path("none.gsi"), path("kernels.so"), "/dev/zero");
+  expect(results.map((result) => result.status)).toEqual([9, 9, 2, 9]);
+  expect(results[0]!.message).toContain("not a regular file");
+  expect(results[2]!.message).toContain("byte 0");
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: changes to JSON of every shape
+type Change = (manifest: Record<string, any>) => void;
+
+test("a manifest that lies is refused, with the key", async () => {
+  const cases: [string, Change][] = [
+    [
+      "manifest.abi is 2",
+      (m) => {
+        m.abi = 2;
+      },
+    ],
+    [
+      "manifest.format is 2",
+      (m) => {
+        m.format = 2;
+      },
+    ],
+    [
+      "manifest.columns is 8",
+      (m) => {
+        m.columns = 8;
+      },
+    ],
+    [
+      "manifest.vocabulary is -1",
+      (m) => {
+        m.vocabulary = -1;
+      },
+    ],
+    [
+      "manifest.context is 1.5",
+      (m) => {
+        m.context = 1.5;
+      },
+    ],
+    [
+      "manifest.context is 0",
+      (m) => {
+        m.context = 0;
+      },
+    ],
+    [
+      "manifest.name is missing",
+      (m) => {
+        delete m.name;
+      },
+    ],
+    [
+      "manifest.kernels is not a list",
+      (m) => {
+        m.kernels = "test_embed";
+      },
+    ],
+    [
+      "kernels is empty",
+      (m) => {
+        m.kernels = [];
+      },
+    ],
+    [
+      "lacks the kernel 'no_such'",
+      (m) => {
+        m.kernels.push("no_such");
+      },
+    ],
+    [
+      "targets is empty",
+      (m) => {
+        m.targets = [];
+      },
+    ],
+    [
+      "there is no section 'nowhere'",
+      (m) => {
+        m.targets[1].section = "nowhere";
+      },
+    ],
+    [
+      "programs.bounded.body[0].kernel is 5",
+      (m) => {
+        m.programs.bounded.body[0].kernel = 5;
+      },
+    ],
+    [
+      "programs.bounded.body[0].kernel is 4294967296",
+      (m) => {
+        m.programs.bounded.body[0].kernel = 2 ** 32;
+      },
+    ],
+    [
+      "body[1].arguments[2].offset is 2048",
+      (m) => {
+        m.programs.exact.body[1].arguments[2].offset = 2048;
+      },
+    ],
+    [
+      "body[1].arguments[2].buffer names no buffer",
+      (m) => {
+        m.programs.exact.body[1].arguments[2].buffer = "heap";
+      },
+    ],
+    [
+      "head[0].arguments does not have 1 to 64",
+      (m) => {
+        m.programs.exact.head[0].arguments = [];
+      },
+    ],
+    [
+      "logits of 4096 bytes at 8192 is not inside",
+      (m) => {
+        m.programs.exact.logits.offset = 8192;
+      },
+    ],
+    [
+      "logits.stride is 39",
+      (m) => {
+        m.programs.exact.logits.stride = vocabulary - 1;
+      },
+    ],
+    [
+      "taps[0].after is 3",
+      (m) => {
+        m.programs.bounded.taps[0].after = 3;
+      },
+    ],
+    [
+      "taps[0].width is 33",
+      (m) => {
+        m.programs.bounded.taps[0].width = 33;
+      },
+    ],
+    [
+      "programs.bounded.tiers does not fit",
+      (m) => {
+        m.programs.bounded.tiers = ["x", "y"];
+      },
+    ],
+    [
+      "buffers.weights is not the size",
+      (m) => {
+        m.buffers.weights += 4;
+      },
+    ],
+    [
+      "buffers.step is too small",
+      (m) => {
+        m.buffers.step = 79;
+      },
+    ],
+    [
+      "buffers.arena is 1e+30",
+      (m) => {
+        m.buffers.arena = 1e30;
+      },
+    ],
+    [
+      "defaultMode is not among the modes",
+      (m) => {
+        m.defaultMode = "lossless";
+      },
+    ],
+    [
+      "programs.bounded is missing",
+      (m) => {
+        delete m.programs.bounded;
+      },
+    ],
+    [
+      "bytesPerToken.exact is missing",
+      (m) => {
+        delete m.bytesPerToken.exact;
+      },
+    ],
+  ];
+  // Exact and bounded share objects in the test manifest: a change must meet one of them only.
+  const spoil = (change: Change) => (manifest: Record<string, unknown>) => {
+    const copy = JSON.parse(JSON.stringify(manifest));
+    change(copy);
+    for (const key of Object.keys(manifest)) delete manifest[key];
+    Object.assign(manifest, copy);
+  };
+  const results = await openAll(
+    await Promise.all(cases.map(([, change]) => testBundle(code, spoil(change)))),
+  );
+  results.forEach(({ status, message }, i) => {
+    expect(status, message).toBe(2);
+    expect(message).toContain(cases[i]![0]);
+    expect(message).toMatch(/\.gsi: byte \d+: /);
+  });
+});
+
+test("sections that are missing, doubled, or no code are refused; so is a machine without the features", async () => {
+  const manifest = await testBundle(code).then((file) => file.slice(4096, 8192));
+  const json = manifest.slice(0, manifest.indexOf(0));
+  const section = (name: string, payload: Uint8Array) => ({ name, payload });
+  const weights = section("weights", testWeights());
+  const library = section("code", code);
+  const results = await openAll([
+    await writeBundle([weights, library]),
+    await writeBundle([section("manifest", json), library]),
+    await writeBundle([section("manifest", json), weights, weights, library]),
+    await writeBundle([section("manifest", json), weights, section("code", new Uint8Array(100))]),
+    await writeBundle([section("manifest", new TextEncoder().encode("{")), weights, library]),
+    await testBundle(code, (m) => {
+      m.targets = (m.targets as unknown[]).slice(0, 1);
+    }),
+  ]);
+  expect(results.map((result) => result.status)).toEqual([2, 2, 2, 2, 2, 3]);
+  const parts = [
+    "no section 'manifest'",
+    "no section 'weights'",
+    "second section",
+    "cannot be loaded",
+    "not JSON",
+  ];
+  parts.forEach((part, i) => {
+    expect(results[i]!.message).toContain(part);
+  });
+  expect(results[5]!.message).toContain("cpu-impossible (this machine has no no-such-feature)");
+});
+
+test("the native executable generates, prints JSON, and ends with the right code", async () => {
+  await build(path("model"), [...sources("src"), ...sources("main")], [], ["-l:libpcre2-8.a"]);
+  writeFileSync(path("model.gsi"), good);
+  const streamed = await finish(path("model"), ["--ids", "1,2,3", "--tokens", "4"]);
+  expect(streamed).toMatchObject({ code: 0, stdout: "1 2 3 3 3 3 3 \n", stderr: "" });
+  const json = JSON.parse((await finish(path("model"), ["--ids", "1,2,3", "--tokens=4", "--json"])).stdout);
+  expect(json).toMatchObject({
+    mode: "bounded",
+    prompt_ids: [1, 2, 3],
+    ids: [3, 3, 3, 3],
+    tiers: { fast: 6, slow: 0 },
+  });
+  expect(json.tokens_per_second).toBeGreaterThan(0);
+  const sampled = ["--ids", "1", "--tokens", "20", "--temperature", "2", "--seed", "5"];
+  expect(await finish(path("model"), sampled)).toEqual(await finish(path("model"), sampled));
+  const nan = await testBundle(code, (m) => {
+    const head = {
+      kernel: 4,
+      arguments: [
+        { buffer: "step", offset: 0 },
+        { buffer: "arena", offset: 4096 },
+      ],
+    };
+    for (const program of Object.values(m.programs as object)) program.head = [head];
+  });
+  writeFileSync(path("nan.gsi"), nan);
+  writeFileSync(path("cut.gsi"), good.slice(0, 100));
+  const codes: [string[], number, string][] = [
+    [["--help"], 0, ""],
+    [[], 2, "there is no prompt"],
+    [["text"], 2, "without a tokenizer"],
+    [["--ids", "1,x"], 2, "'x' is not an integer"],
+    [["--ids", "40"], 2, "id 40"],
+    [["--ids", "1", "--mode", "fast"], 2, "the modes are: bounded,exact"],
+    [
+      [
+        "--ids",
+        Array(context + 1)
+          .fill(1)
+          .join(),
+      ],
+      2,
+      "shorten it",
+    ],
+    [["--bundle", path("cut.gsi"), "--ids", "1"], 3, "byte 16"],
+    [["--bundle", path("none.gsi"), "--ids", "1"], 3, "none.gsi"],
+    [["--bundle", path("nan.gsi"), "--ids", "1"], 1, "position 0 are not all finite"],
+  ];
+  for (const [args, expected, message] of codes) {
+    const { code: found, stderr } = await finish(path("model"), args);
+    expect(found, stderr).toBe(expected);
+    expect(stderr).toContain(message);
+  }
+});

@@ -1,0 +1,51 @@
+// A test that stops at the first thing that is not so.
+#ifndef GSIC_TESTING_CHECK_H
+#define GSIC_TESTING_CHECK_H
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "gsic.h"
+
+#define CHECK(condition)                                                                                     \
+  do {                                                                                                       \
+    if (!(condition)) {                                                                                      \
+      std::fprintf(stderr, "%s:%d: not so: %s (last error: %s)\n", __FILE__, __LINE__, #condition,           \
+                   gsic_last_error());                                                                       \
+      std::exit(1);                                                                                          \
+    }                                                                                                        \
+  } while (false)
+
+/// The model of kernels.cpp.
+constexpr int kVocabulary = 40, kWidth = 8, kContext = 64;
+
+/// Opens a bundle that must be good.
+inline gsic_model *open_model(const char *path, uint32_t threads) {
+  gsic_open_options options = {};
+  options.threads = threads;
+  gsic_model *model = nullptr;
+  CHECK(gsic_open(path, &options, &model) == GSIC_OK);
+  return model;
+}
+
+inline gsic_session *open_session(gsic_model *model, const char *mode) {
+  gsic_session *session = nullptr;
+  CHECK(gsic_session_open(model, mode, &session) == GSIC_OK);
+  return session;
+}
+
+/// `count` ids that depend on `seed`.
+std::vector<int32_t> some_ids(size_t count, int seed);
+/// The logits [ids, vocabulary] that the model must give.
+std::vector<float> expected_logits(const std::vector<int32_t> &ids);
+
+void check_results(const char *bundle);
+void check_sessions(const char *bundle);
+void check_generation(const char *bundle);
+void check_concurrency(const char *bundle);
+void check_sampling();
+
+#endif

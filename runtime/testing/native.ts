@@ -1,0 +1,63 @@
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const runtime = fileURLToPath(new URL("..", import.meta.url));
+const include = ["include", "../templates/include", "src"].flatMap((name) => ["-I", join(runtime, name)]);
+const flags = ["-std=c++17", "-O1", "-g", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/** The C++ sources of a folder of the runtime. */
+export const sources = (folder: string): string[] =>
+  readdirSync(join(runtime, folder))
+    .filter((file) => file.endsWith(".cpp") && !file.endsWith("_test_main.cpp"))
+    .map((file) => join(runtime, folder, file));
+
+/** Compiles sources on two cores, and links them to the program `output`. */
+export async function build(
+  output: string,
+  files: readonly string[],
+  more: readonly string[],
+  link: readonly string[],
+): Promise<void> {
+  const objects: string[] = [];
+  const queue = [...files];
+  const work = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const object = join(dirname(output), `${basename(output)}-${basename(file)}.o`);
+      await run("g++", [...flags, ...more, ...include, "-c", file, "-o", object]);
+      objects.push(object);
+    }
+  };
+  await Promise.all([work(), work()]);
+  await run("g++", [...more, ...objects, "-o", output, "-pthread", "-ldl", ...link]);
+}
+
+/** Compiles the kernels of the test model. */
+export async function buildKernels(output: string): Promise<void> {
+  const source = join(runtime, "testing/kernels.cpp");
+  await run("g++", [
+    "-O1",
+    "-fPIC",
+    "-shared",
+    "-I",
+    join(runtime, "../templates/include"),
+    source,
+    "-o",
+    output,
+  ]);
+}
+
+/** Runs a program; its exit code and what it printed. */
+export async function finish(
+  program: string,
+  args: readonly string[],
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    return { code: 0, ...(await run(program, args, { maxBuffer: 1 << 28 })) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+}
