@@ -1,5 +1,6 @@
 import { chmod, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
+import { adoptPlan } from "./adopt.js";
 import { Algebra } from "./calibrate/algebra.js";
 import { type CalibrationTokens, collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
@@ -12,7 +13,6 @@ import { writeModelBundle } from "./pack/assemble.js";
 import { publish } from "./pack/publish.js";
 import type { FactorSource } from "./pack/weights.js";
 import { parsePlan } from "./parse.js";
-import { accountBytes } from "./passes/account-bytes.js";
 import { makePlan } from "./passes/index.js";
 import { runtimeFolder, templatesFolder } from "./paths.js";
 import { printPlan } from "./print.js";
@@ -50,7 +50,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     const plan =
       edited === null
         ? await planOf(model, config, mode, options.dump)
-        : adopt(edited.plan, model, options.input);
+        : adoptPlan(edited, model, options.input);
     const out = resolve(options.out ?? join("build", config.model.name));
     const gated = mode !== "exact" && plan.groups.some((group) => group.gate !== null);
     const calibration = gated ? await collectStats(model, config, targets, progress) : null;
@@ -164,26 +164,6 @@ async function planOf(model: Model, config: Config, mode: Mode, dump: string | u
     for (const stage of stages) await writeFile(join(dump, stage.name), await printPlan(stage.plan, header));
   }
   return plan;
-}
-
-/** Takes an edited plan for this model: its tensors must be there, and its bytes are counted anew. */
-function adopt(plan: Plan, model: Model, file: string): Plan {
-  for (const node of plan.graph.nodes) {
-    if (node.kind !== "linear" && node.kind !== "embedding") continue;
-    const matrix = node.kind === "linear" ? node.weight : node.table;
-    const info = model.weights.info(matrix.tensor);
-    const stored = matrix.transposed ? [matrix.d, matrix.out] : [matrix.out, matrix.d];
-    const fits = info?.dtype === matrix.dtype && info.shape.every((size, axis) => size >= stored[axis]!);
-    if (fits) continue;
-    throw new GsicError({
-      category: "usage",
-      code: "graph-other-model",
-      message: `the model has no ${matrix.dtype} tensor ${JSON.stringify(matrix.tensor)} of [${stored.join(", ")}]`,
-      where: `${file}: ${node.id}`,
-      hint: "edit the graph.ts that was built from this model",
-    });
-  }
-  return accountBytes(plan);
 }
 
 /** The emitted sources, and what they include, so that they compile by themselves. */

@@ -89,7 +89,9 @@ export async function compileKernels(
   const compiler = await findCompiler();
   const include = join(templatesFolder, "include");
   const headers = await contentHash(include);
-  const flags = [...kernelFlags, ...target.flags];
+  // GNU's unique symbols would keep a library loaded for ever; clang has none.
+  const unloadable = compiler.version.includes("clang") ? [] : ["-fno-gnu-unique"];
+  const flags = [...kernelFlags, ...unloadable, ...target.flags];
   const keys = kernels.map(({ source }) => hashOf(compiler.version, flags.join(" "), headers, source));
   const library = join(cacheFolder(), "objects", `${hashOf(...keys)}.so`);
   const cached = await readFile(library).catch(() => null);

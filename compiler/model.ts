@@ -3,7 +3,7 @@ import { GsicError } from "./errors.js";
 import type { Graph } from "./ir.js";
 import { readGraph } from "./models/index.js";
 import { fetchFromHub, isHubSource } from "./read/hub.js";
-import { readTokenizer, type TokenizerModel } from "./read/tokenizer.js";
+import { readTokenizer, serializeTokenizer, type TokenizerModel } from "./read/tokenizer.js";
 import { Weights } from "./read/weights.js";
 
 /** A model that has been opened: headers are read, weights are still on disk. */
@@ -11,6 +11,10 @@ export interface Model {
   readonly weights: Weights;
   readonly graph: Graph;
   readonly tokenizer: TokenizerModel | null;
+  /** The tokenizer as the runtime reads it; null where there is none that the runtime can run. */
+  readonly nativeTokenizer: Uint8Array | null;
+  /** Why text cannot be used with this model, or with its executable; null if it can. */
+  readonly tokenizerProblem: string | null;
   /** SHA-256 that binds statistics and graphs to this model. */
   readonly fingerprint: string;
 }
@@ -42,8 +46,24 @@ export async function openModel(
     });
   }
   const graph = { ...full, context: wanted ?? Math.min(full.context, defaultContext) };
-  const tokenizer = await readTokenizer(
-    weights.metadata === undefined ? weights.source : { file: weights.source, metadata: weights.metadata },
-  );
-  return { weights, graph, tokenizer, fingerprint: weights.fingerprint() };
+  const text = await openTokenizer(weights);
+  return { weights, graph, ...text, fingerprint: weights.fingerprint() };
+}
+
+/** Exact mode needs no tokenizer, so one that gsic cannot run is a limit of the build, not an error. */
+async function openTokenizer(
+  weights: Weights,
+): Promise<Pick<Model, "tokenizer" | "nativeTokenizer" | "tokenizerProblem">> {
+  const { source: file, metadata } = weights;
+  let tokenizer: TokenizerModel | null = null;
+  try {
+    tokenizer = await readTokenizer(metadata === undefined ? file : { file, metadata });
+    if (tokenizer === null) {
+      return { tokenizer, nativeTokenizer: null, tokenizerProblem: "the model has no tokenizer" };
+    }
+    return { tokenizer, nativeTokenizer: serializeTokenizer(tokenizer), tokenizerProblem: null };
+  } catch (error) {
+    if (!(error instanceof GsicError) || error.code !== "tokenizer-unsupported") throw error;
+    return { tokenizer, nativeTokenizer: null, tokenizerProblem: error.message };
+  }
 }

@@ -20,6 +20,8 @@ export interface Report {
   readonly modes: readonly Mode[];
   readonly targets: readonly string[];
   readonly context: number;
+  /** Why the executable takes token ids only; null if it takes text. */
+  readonly text_unavailable: string | null;
   readonly calibration: { readonly tokens: number; readonly origin: CalibrationOrigin } | null;
   /** Bytes of weights that a token reads in all linears. */
   readonly bytes_per_token: { readonly dense: number; readonly fast: number; readonly slow: number };
@@ -76,6 +78,7 @@ export function reportOf(facts: {
     modes,
     targets: targets.map(({ name }) => name),
     context: plan.graph.context,
+    text_unavailable: model.tokenizerProblem,
     calibration: tokens && { tokens: tokens.ids.length, origin: tokens.origin },
     bytes_per_token: bytes,
     predicted_seconds_per_token: {

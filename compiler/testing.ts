@@ -41,7 +41,7 @@ export async function openFixture(
   const model = {
     weights,
     graph: readGraph(weights, name),
-    tokenizer: null,
+    ...noTokenizer,
     fingerprint: weights.fingerprint(),
   };
   const { tensors } = await readTensors(join(folder, "expected.safetensors"));
@@ -96,6 +96,8 @@ export async function nativeLogits(
   await runTool(["logits", bundle, "--mode", mode, "--ids-file", file, "--out", out, ...extra]);
   return (await readTensors(out)).tensors.get("logits")!.data as Float32Array;
 }
+
+const noTokenizer = { tokenizer: null, nativeTokenizer: null, tokenizerProblem: "fixtures have none" };
 
 /** For plans without gated linears. */
 export const noFactors: FactorSource = {

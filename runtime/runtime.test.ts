@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { context, testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
+import { testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-runtime-"));
@@ -309,59 +309,4 @@ test("sections that are missing, doubled, or no code are refused; so is a machin
     expect(results[i]!.message).toContain(part);
   });
   expect(results[5]!.message).toContain("cpu-impossible (this machine has no no-such-feature)");
-});
-
-test("the native executable generates, prints JSON, and ends with the right code", async () => {
-  await build(path("model"), [...sources("src"), ...sources("main")], [], ["-l:libpcre2-8.a"]);
-  writeFileSync(path("model.gsi"), good);
-  const streamed = await finish(path("model"), ["--ids", "1,2,3", "--tokens", "4"]);
-  expect(streamed).toMatchObject({ code: 0, stdout: "1 2 3 3 3 3 3 \n", stderr: "" });
-  const json = JSON.parse((await finish(path("model"), ["--ids", "1,2,3", "--tokens=4", "--json"])).stdout);
-  expect(json).toMatchObject({
-    mode: "bounded",
-    prompt_ids: [1, 2, 3],
-    ids: [3, 3, 3, 3],
-    tiers: { fast: 6, slow: 0 },
-  });
-  expect(json.tokens_per_second).toBeGreaterThan(0);
-  const sampled = ["--ids", "1", "--tokens", "20", "--temperature", "2", "--seed", "5"];
-  expect(await finish(path("model"), sampled)).toEqual(await finish(path("model"), sampled));
-  const nan = await testBundle(code, (m) => {
-    const head = {
-      kernel: 4,
-      arguments: [
-        { buffer: "step", offset: 0 },
-        { buffer: "arena", offset: 4096 },
-      ],
-    };
-    for (const program of Object.values(m.programs as object)) program.head = [head];
-  });
-  writeFileSync(path("nan.gsi"), nan);
-  writeFileSync(path("cut.gsi"), good.slice(0, 100));
-  const codes: [string[], number, string][] = [
-    [["--help"], 0, ""],
-    [[], 2, "there is no prompt"],
-    [["text"], 2, "without a tokenizer"],
-    [["--ids", "1,x"], 2, "'x' is not an integer"],
-    [["--ids", "40"], 2, "id 40"],
-    [["--ids", "1", "--mode", "fast"], 2, "the modes are: bounded,exact"],
-    [
-      [
-        "--ids",
-        Array(context + 1)
-          .fill(1)
-          .join(),
-      ],
-      2,
-      "shorten it",
-    ],
-    [["--bundle", path("cut.gsi"), "--ids", "1"], 3, "byte 16"],
-    [["--bundle", path("none.gsi"), "--ids", "1"], 3, "none.gsi"],
-    [["--bundle", path("nan.gsi"), "--ids", "1"], 1, "position 0 are not all finite"],
-  ];
-  for (const [args, expected, message] of codes) {
-    const { code: found, stderr } = await finish(path("model"), args);
-    expect(found, stderr).toBe(expected);
-    expect(stderr).toContain(message);
-  }
 });

@@ -28,8 +28,10 @@ export function reportText(report: Report, out: string): string {
     `  kernels     ${report.kernels.length}, in ${out}/kernels`,
     `  checked     ${checkText(report)}`,
   );
-  if (report.evaluation !== null) lines.push("", evaluationText(report.evaluation));
-  lines.push("", `Run it:  ${out}/${report.name} "Once upon a time"`);
+  if (report.text_unavailable !== null)
+    lines.push(`  text        token ids only: ${report.text_unavailable}`);
+  const prompt = report.text_unavailable === null ? '"Once upon a time"' : "--ids 1,2,3";
+  lines.push("", `Run it:  ${out}/${report.name} ${prompt}`);
   return lines.join("\n");
 }
 

@@ -1,7 +1,6 @@
 import { bytesPerToken } from "../cost.js";
 import type { Manifest, Mode, Plan } from "../ir.js";
 import type { Model } from "../model.js";
-import { serializeTokenizer } from "../read/tokenizer.js";
 import { maxColumns } from "../schedule/layout.js";
 import { type Schedule, stepBytes } from "../schedule/program.js";
 import type { Target } from "../target.js";
@@ -29,7 +28,7 @@ export async function writeModelBundle(
   const { model, plan, schedule, code, factors } = content;
   const manifest = manifestOf(content);
   const encoded = new TextEncoder().encode(JSON.stringify(manifest));
-  const tokenizer = tokenizerSection(model);
+  const tokenizer = model.nativeTokenizer;
   const weights = weightChunks(schedule.weights.items, model.weights, factors, plan.graph.context);
   await writeBundle(path, [
     { name: "manifest", chunks: [encoded] },
@@ -71,11 +70,6 @@ function manifestOf({ plan, schedule, modes, code }: BundleContent): Manifest {
       modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast]),
     ),
   };
-}
-
-/** The tokenizer as the runtime reads it; null where there is none, or one that only the compiler can run. */
-function tokenizerSection(model: Model): Uint8Array | null {
-  return model.tokenizer === null ? null : serializeTokenizer(model.tokenizer);
 }
 
 function sectionOf(target: Target): string {

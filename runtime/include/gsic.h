@@ -90,12 +90,15 @@ GSIC_API size_t gsic_session_length(const gsic_session *session);
 GSIC_API gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t count, float *logits,
                                    size_t wanted);
 /// Appends the prompt and generates up to `limit` tokens, or until end of text, the context's end, or a non-zero
-/// callback. `produced` receives the number of tokens; `ids`, if not null, holds room for `limit` of them.
+/// callback (GSIC_CANCELLED). The prompt must not be empty. `produced` receives the number of tokens; `ids`, if not null,
+/// holds room for `limit` of them. Afterwards the session holds the prompt and all of them; the token that ends the text
+/// is neither produced nor appended.
 GSIC_API gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t prompt_count, size_t limit,
                                    const gsic_sampling *sampling, gsic_token_callback callback, void *user,
                                    int32_t *ids, size_t *produced);
 
-/// Tokens of `text`; special tokens such as <|im_start|> are recognised if `parse_special` is non-zero.
+/// Tokens of `text`, behind what the tokenizer puts in front of every text (nothing, or begin-of-text). Special tokens
+/// such as <|im_start|> are recognised if `parse_special` is non-zero.
 /// `*count` holds the room in `ids` on entry, and the number of tokens on return. Where the room is too small,
 /// nothing is written to `ids`, `*count` receives the room needed, and GSIC_INVALID_ARGUMENT is returned.
 GSIC_API gsic_status gsic_encode(const gsic_model *model, const char *text, size_t text_bytes, int parse_special,
