@@ -1,8 +1,9 @@
-import { chmod, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { adoptPlan } from "./adopt.js";
+import { readPlan } from "./built.js";
 import { Algebra } from "./calibrate/algebra.js";
-import { type CalibrationTokens, collectStats } from "./calibrate/collect.js";
+import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
 import { buildRuntime, compileKernels } from "./cc.js";
 import { type Config, readConfig } from "./config.js";
@@ -10,13 +11,13 @@ import { GsicError } from "./errors.js";
 import type { Mode, Plan } from "./ir.js";
 import { type Model, openModel } from "./model.js";
 import { writeModelBundle } from "./pack/assemble.js";
-import { publish } from "./pack/publish.js";
+import { checkOutput, publish } from "./pack/publish.js";
 import type { FactorSource } from "./pack/weights.js";
-import { parsePlan } from "./parse.js";
 import { makePlan } from "./passes/index.js";
 import { runtimeFolder, templatesFolder } from "./paths.js";
 import { printPlan } from "./print.js";
 import type { Progress } from "./progress.js";
+import { isHubSource } from "./read/hub.js";
 import { type Report, reportOf } from "./report.js";
 import { type Schedule, schedule } from "./schedule/program.js";
 import { selfCheck } from "./selfcheck.js";
@@ -37,21 +38,20 @@ export interface BuildOptions {
 /** Builds a model, from model.toml or graph.ts to a folder that holds an executable; returns what the report says. */
 export async function build(options: BuildOptions): Promise<{ out: string; report: Report }> {
   const { progress } = options;
-  const edited = options.input.endsWith(".ts")
-    ? await parsePlan(resolve(options.input), await readFile(options.input, "utf8"))
-    : null;
+  const edited = options.input.endsWith(".ts") ? await readPlan(options.input) : null;
   const config = readConfig(
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
   const mode = options.mode ?? config.quality.mode;
   const targets = targetsOf(options.targets ?? config.target.names);
+  const out = resolve(options.out ?? join("build", config.model.name));
+  checkOutput(out, inputsOf(config));
   const model = await openModel(config, progress.stage("Reading the model"));
   try {
     const plan =
       edited === null
         ? await planOf(model, config, mode, options.dump)
         : adoptPlan(edited, model, options.input);
-    const out = resolve(options.out ?? join("build", config.model.name));
     const gated = mode !== "exact" && plan.groups.some((group) => group.gate !== null);
     const calibration = gated ? await collectStats(model, config, targets, progress) : null;
     const algebra = new Algebra();
@@ -67,7 +67,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           model,
           plan,
           factors,
-          tokens: calibration?.tokens ?? null,
+          calibration: calibration && calibrationOf(calibration),
           progress,
         }),
       );
@@ -81,6 +81,21 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   }
 }
 
+/** Files and folders that a build reads. */
+function inputsOf(config: Config): string[] {
+  const { model, calibration, heldout } = config;
+  const source = isHubSource(model.source) ? [] : [model.source];
+  const stats = calibration.stats === null ? [] : [calibration.stats];
+  return [config.file, ...source, ...stats, ...calibration.text, ...heldout.text];
+}
+
+/** What the report says of where the statistics come from. */
+function calibrationOf({ stats, tokens }: Awaited<ReturnType<typeof collectStats>>): Report["calibration"] {
+  return tokens === null
+    ? { tokens: stats.tokens, origin: { kind: "file", file: stats.file } }
+    : { tokens: tokens.ids.length, origin: tokens.origin };
+}
+
 interface Job {
   readonly staging: string;
   readonly out: string;
@@ -90,7 +105,7 @@ interface Job {
   readonly model: Model;
   readonly plan: Plan;
   readonly factors: FactorSource | null;
-  readonly tokens: CalibrationTokens | null;
+  readonly calibration: Report["calibration"];
   readonly progress: Progress;
 }
 
@@ -127,7 +142,7 @@ async function makeBuild(job: Job): Promise<Report> {
     modes,
     targets,
     check,
-    tokens: job.tokens,
+    calibration: job.calibration,
   });
   await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { GsicError, messageOf } from "./errors.js";
 import type { Mode } from "./ir.js";
+import { type ParsedPlan, parsePlan } from "./parse.js";
 import type { Report } from "./report.js";
 
 /** A finished build: its folder, its report, and the paths of its parts. */
@@ -31,6 +32,25 @@ export function openBuild(path: string): Built {
       cause,
     });
   }
+}
+
+/** Reads a graph.ts. Throws `graph-unreadable` (category usage), and what `parsePlan` throws. */
+export async function readPlan(path: string): Promise<ParsedPlan> {
+  const file = resolve(path);
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new GsicError({
+      category: "usage",
+      code: "graph-unreadable",
+      message: messageOf(cause),
+      where: file,
+      hint: "give the graph.ts of a build, e.g. build/tiny-gpt2/graph.ts",
+      cause,
+    });
+  }
+  return parsePlan(file, text);
 }
 
 /** The mode that was asked for, or the build's own. Throws `mode-unavailable` (category usage). */

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { copyFile, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build as buildModel, targetsOf } from "./build.js";
-import { modeOf, openBuild } from "./built.js";
+import { modeOf, openBuild, readPlan } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
 import { readConfig } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
@@ -13,7 +13,6 @@ import { evaluationText, reportText } from "./inspect/text.js";
 import type { Mode, Plan } from "./ir.js";
 import { openModel } from "./model.js";
 import { runTool } from "./native.js";
-import { parsePlan } from "./parse.js";
 import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 
@@ -86,9 +85,7 @@ async function planOfConfig(path: string): Promise<Plan> {
 }
 
 async function planOfBuild(path: string): Promise<Plan> {
-  const file = path.endsWith(".ts") ? resolve(path) : join(openBuild(path).folder, "graph.ts");
-  const { plan } = await parsePlan(file, await readFile(file, "utf8"));
-  return plan;
+  return (await readPlan(path.endsWith(".ts") ? path : join(openBuild(path).folder, "graph.ts"))).plan;
 }
 
 /** `gsic run`: the build's own executable, so that what is shown is what is shipped. */
@@ -125,7 +122,11 @@ export async function run(
     stdio: ["ignore", "inherit", "inherit"],
   });
   process.exitCode = await new Promise<number>((done, failed) => {
-    child.on("error", failed);
+    child.on("error", (cause) => {
+      const hint = "build it again: gsic build <model.toml>";
+      const details = { category: "environment", code: "build-incomplete", where: built.executable } as const;
+      failed(new GsicError({ ...details, message: messageOf(cause), hint, cause }));
+    });
     child.on("close", (code) => done(code ?? 1));
   });
 }

@@ -120,7 +120,7 @@ class Reader {
     const value = this.value("quality", "max_kl");
     if (value === undefined) return null;
     if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
-    const message = `max_kl = ${String(value)} is not a positive number`;
+    const message = `max_kl = ${shown(value)} is not a positive number`;
     throw this.error("quality.max_kl", message, "give nats per token, e.g. max_kl = 0.02");
   }
 
@@ -133,18 +133,14 @@ class Reader {
     });
     const k = this.list("plan", "k", [64]).map((value) => {
       if (!Number.isSafeInteger(value) || (value as number) < 1) {
-        throw this.error(
-          "plan.k",
-          `k = ${JSON.stringify(value)} is not a positive integer`,
-          "give e.g. k = [64]",
-        );
+        throw this.error("plan.k", `k = ${shown(value)} is not a positive integer`, "give e.g. k = [64]");
       }
       return value as number;
     });
     const epsilon = this.list("plan", "epsilon", [0.1]).map((value) => {
       if (typeof value !== "number" || !(value > 0 && value <= 1)) {
         const hint = "epsilon is ||residual|| / ||x||, above 0 and at most 1";
-        throw this.error("plan.epsilon", `epsilon = ${JSON.stringify(value)} is out of range`, hint);
+        throw this.error("plan.epsilon", `epsilon = ${shown(value)} is out of range`, hint);
       }
       return value;
     });
@@ -195,7 +191,7 @@ class Reader {
     const value = this.value(section, key);
     if (value === undefined) return fallback;
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least) {
-      const message = `${key} = ${String(value)} is not ${least === 0 ? "a non-negative" : "a positive"} integer`;
+      const message = `${key} = ${shown(value)} is not ${least === 0 ? "a non-negative" : "a positive"} integer`;
       throw this.error(`${section}.${key}`, message, "write it without quotes or a point");
     }
     return value;
@@ -230,6 +226,11 @@ class Reader {
   }
 }
 
+/** A value of TOML as people wrote it, or nearly so. */
+function shown(value: unknown): string {
+  return typeof value === "number" || typeof value === "bigint" ? String(value) : JSON.stringify(value);
+}
+
 function readText(file: string): string {
   let bytes: Buffer;
   try {
@@ -244,8 +245,17 @@ function readText(file: string): string {
       cause,
     });
   }
+  if (bytes.subarray(0, 3).equals(Buffer.of(0xef, 0xbb, 0xbf))) {
+    throw new GsicError({
+      category: "usage",
+      code: "config-encoding",
+      message: "the file begins with a byte-order mark",
+      where: `${file}:1:1`,
+      hint: "save the file as UTF-8 without a byte-order mark",
+    });
+  }
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     const hint = "save the file as UTF-8";
     throw new GsicError({
@@ -302,8 +312,7 @@ function checkKeys(
 ): void {
   for (const key of Object.keys(found)) {
     if (allowed.includes(key)) continue;
-    const line =
-      text.split("\n").findIndex((candidate) => candidate.replace(/[\s[\]"']/g, "").startsWith(key)) + 1;
+    const line = lineOf(text, prefix.slice(0, -1), key);
     throw new GsicError({
       category: "usage",
       code: "config-unknown-key",
@@ -312,6 +321,19 @@ function checkKeys(
       hint: `did you mean ${closest(key, [...allowed])}? Known: ${allowed.join(", ")}`,
     });
   }
+}
+
+/** The 1-based line of a key of a table, or of a table (`section` is empty); 0 where it is written in another way. */
+function lineOf(text: string, section: string, key: string): number {
+  let current = "";
+  const index = text.split("\n").findIndex((line) => {
+    const bare = line.replace(/["'\s]/g, "");
+    const header = /^\[+([^\]]*)\]/.exec(bare)?.[1];
+    if (header !== undefined) current = header;
+    const path = header ?? [current, /^[^=#]*/.exec(bare)![0]].filter((part) => part !== "").join(".");
+    return `${path}.`.startsWith(section === "" ? `${key}.` : `${section}.${key}.`);
+  });
+  return index + 1;
 }
 
 function oneOf(choices: readonly string[]): string {

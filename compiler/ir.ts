@@ -316,7 +316,13 @@ export type Step =
       /** True: parts are [gate, up], and y = f(gate) * up. */
       readonly gatedUnit: boolean;
       readonly residual: ValueId | null;
-      readonly gate: { readonly coordinates: ValueId; readonly k: number; readonly epsilon: number } | null;
+      readonly gate: {
+        readonly coordinates: ValueId;
+        readonly k: number;
+        readonly epsilon: number;
+        /** True in the first step that reads the input: it counts tokens per tier. */
+        readonly counts: boolean;
+      } | null;
       /** True for the output head, which only runs for columns whose logits are wanted. */
       readonly head: boolean;
     }

@@ -36,7 +36,8 @@ export function referenceLogits(graph: Graph, weights: Weights, ids: readonly nu
   return evaluateGraph(graph, weights, ids).get(graph.output)!.data;
 }
 
-function evaluateNode(
+/** One node from the values before it. */
+export function evaluateNode(
   node: Node,
   weights: Weights,
   ids: readonly number[],

@@ -1,4 +1,3 @@
-import type { CalibrationTokens } from "./calibrate/collect.js";
 import { bytesPerToken, predictSeconds } from "./cost.js";
 import type { Evaluation } from "./evaluate/evaluate.js";
 import { linearById } from "./graph.js";
@@ -56,9 +55,9 @@ export function reportOf(facts: {
   modes: readonly Mode[];
   targets: readonly Target[];
   check: SelfCheck;
-  tokens: CalibrationTokens | null;
+  calibration: Report["calibration"];
 }): Report {
-  const { config, plan, scheduled, model, modes, targets, check, tokens } = facts;
+  const { config, plan, scheduled, model, modes, targets, check, calibration } = facts;
   const bytes = bytesPerToken(plan);
   const launches = Object.fromEntries(
     modes.map((mode) => {
@@ -79,7 +78,7 @@ export function reportOf(facts: {
     targets: targets.map(({ name }) => name),
     context: plan.graph.context,
     text_unavailable: model.tokenizerProblem,
-    calibration: tokens && { tokens: tokens.ids.length, origin: tokens.origin },
+    calibration,
     bytes_per_token: bytes,
     predicted_seconds_per_token: {
       dense: seconds(bytes.dense, "exact"),

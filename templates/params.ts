@@ -40,7 +40,8 @@ export interface NormParams extends Common {
 export interface GateParams {
   readonly coordinates: Slot;
   readonly basis: Slot;
-  readonly counters: Slot;
+  /** Null where another launch counts for the same input. */
+  readonly counters: Slot | null;
   readonly k: number;
   readonly d: number;
   /** A C++ double literal. */

@@ -1,3 +1,4 @@
+import { factorBytes, matrixBytes } from "../cost.js";
 import { linearById } from "../graph.js";
 import type { Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
 import type { PassContext } from "./index.js";
@@ -30,5 +31,17 @@ function formOf(
   const epsilon = options.epsilon[0]!;
   const { d } = linearById(plan.graph, group.linears[0]!).weight;
   if (k >= d) return { form: dense, verdict: `stays dense: k = ${k} is not below d = ${d}` };
-  return { form: { kind: "gated", k, epsilon }, verdict: "gated, as configured" };
+  const form: Form = { kind: "gated", k, epsilon };
+  if (closedBytes(plan, group, k) < denseBytes(plan, group)) return { form, verdict: "gated, as configured" };
+  return { form, verdict: "gated, as configured, but reads more than dense even when closed" };
+}
+
+/** Bytes that a token reads in a group with its gate closed: the shared basis, and every image. */
+function closedBytes({ graph }: Plan, { linears }: InputGroup, k: number): number {
+  const weights = linears.map((id) => linearById(graph, id).weight);
+  return weights.reduce((sum, { out }) => sum + factorBytes(out, k), factorBytes(k, weights[0]!.d));
+}
+
+function denseBytes({ graph }: Plan, { linears }: InputGroup): number {
+  return linears.reduce((sum, id) => sum + matrixBytes(linearById(graph, id).weight), 0);
 }

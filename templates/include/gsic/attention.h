@@ -40,19 +40,32 @@ template <class A> inline void append(const float *source, float *cache, int pos
   }
 }
 
+template <class A> inline f32x16 partial_score(const f32x16 (&q)[A::vectors], const float *key) {
+  f32x16 sum = zero();
+  for (int i = 0; i < A::vectors; i++) sum = fma(q[i], load(key + kLanes * i), sum);
+  return sum;
+}
+
 /// scores[t] = scale q . k_t for t < length; returns the largest.
 template <class A>
 inline float score(const float *query, const float *keys, float scale, int length, float *scores) {
   f32x16 q[A::vectors];
   for (int i = 0; i < A::vectors; i++) q[i] = multiply(load(query + kLanes * i), broadcast(scale));
-  float largest = -__builtin_inff();
-  for (int t = 0; t < length; t++, keys += A::padded) {
-    f32x16 sum = zero();
-    for (int i = 0; i < A::vectors; i++) sum = fma(q[i], load(keys + kLanes * i), sum);
-    scores[t] = reduce(sum);
-    largest = scores[t] > largest ? scores[t] : largest;
+  f32x16 largest = broadcast(-__builtin_inff());
+  int t = 0;
+  for (; t + kLanes <= length; t += kLanes) {
+    f32x16 sums[kLanes];
+    for (int i = 0; i < kLanes; i++) sums[i] = partial_score<A>(q, keys + (t + i) * A::padded);
+    const f32x16 sixteen = reduce_each(sums);
+    store(scores + t, sixteen);
+    largest = maximum(largest, sixteen);
   }
-  return largest;
+  float last = reduce_maximum(largest);
+  for (; t < length; t++) {
+    scores[t] = reduce(partial_score<A>(q, keys + t * A::padded));
+    last = scores[t] > last ? scores[t] : last;
+  }
+  return last;
 }
 
 /// scores = e^(scores - largest); returns their sum. Reads and writes up to the next whole register.
@@ -68,6 +81,10 @@ inline float exponentiate(float *scores, int length, float largest) {
   return reduce(sum);
 }
 
+template <class A> inline void accumulate(f32x16 weight, const float *value, f32x16 (&sum)[A::vectors]) {
+  for (int i = 0; i < A::vectors; i++) sum[i] = fma(weight, load(value + kLanes * i), sum[i]);
+}
+
 /// One head of one column: y = softmax(scale q K^T) V over the first `length` positions.
 template <class A>
 inline void attend(const float *query, const float *keys, const float *values, float scale, int length,
@@ -75,12 +92,16 @@ inline void attend(const float *query, const float *keys, const float *values, f
   float q[A::padded], out[A::padded];
   for (int i = 0; i < A::padded; i++) q[i] = i < A::head_dim ? query[i] : 0.0f;
   const float total = exponentiate(scores, length, score<A>(q, keys, scale, length, scores));
-  f32x16 sum[A::vectors];
-  for (int i = 0; i < A::vectors; i++) sum[i] = zero();
-  for (int t = 0; t < length; t++, values += A::padded)
-    for (int i = 0; i < A::vectors; i++)
-      sum[i] = fma(broadcast(scores[t]), load(values + kLanes * i), sum[i]);
-  for (int i = 0; i < A::vectors; i++) store(out + kLanes * i, multiply(sum[i], broadcast(1.0f / total)));
+  f32x16 even[A::vectors], odd[A::vectors];  // positions: two chains of additions run side by side
+  for (int i = 0; i < A::vectors; i++) even[i] = odd[i] = zero();
+  int t = 0;
+  for (; t + 2 <= length; t += 2, values += 2 * A::padded) {
+    accumulate<A>(broadcast(scores[t]), values, even);
+    accumulate<A>(broadcast(scores[t + 1]), values + A::padded, odd);
+  }
+  if (t < length) accumulate<A>(broadcast(scores[t]), values, even);
+  for (int i = 0; i < A::vectors; i++)
+    store(out + kLanes * i, multiply(add(even[i], odd[i]), broadcast(1.0f / total)));
   for (int i = 0; i < A::head_dim; i++) y[i] = out[i];
 }
 

@@ -12,7 +12,7 @@ inline double squared_norm(const float *x, int width) {
   return sum;
 }
 
-/// ||x - V g||^2, from the residual itself. `basis` is V^T, packed as a matrix [K, D].
+/// ||x - V g||^2, from the residual itself; squares are made in double, since they overflow f32. `basis` is V^T, packed as a matrix [K, D].
 template <class M> inline double squared_residual(M basis, const float *x, const float *g) {
   double sum = 0;
   for (int block = 0; block < M::blocks; block++) {
@@ -23,7 +23,11 @@ template <class M> inline double squared_residual(M basis, const float *x, const
       M::type::decode(basis.tile(row / kTileRows) + place * M::type::bytes, 0, v);
       for (int half = 0; half < 2; half++) r[half] = fma(broadcast(-g[row]), v[half], r[half]);
     }
-    for (int half = 0; half < 2; half++) sum += double(reduce(multiply(r[half], r[half])));
+    for (int half = 0; half < 2; half++) {
+      float lanes[kLanes];
+      store(lanes, r[half]);
+      sum += squared_norm(lanes, kLanes);
+    }
   }
   return sum;
 }

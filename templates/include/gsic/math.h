@@ -23,8 +23,29 @@ inline f32x16 exponential(f32x16 x) {
   return multiply(p, as_f32(shift_left<23>(add_i32(n, broadcast_i32(127)))));
 }
 
+/// The same on one float. Above 88 it is 2^127.
+inline float exponential(float x) {
+  float bounded = x > -87.0f ? x : -87.0f;
+  bounded = bounded < 88.0f ? bounded : 88.0f;
+  const float shifted = bounded * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the sum is rounded to an integer
+  const float whole = shifted - 12582912.0f;
+  float r = fma(whole, -0.693359375f, bounded);
+  r = fma(whole, 2.12194440e-4f, r);
+  float p = 1.0f / 720;
+  p = fma(p, r, 1.0f / 120);
+  p = fma(p, r, 1.0f / 24);
+  p = fma(p, r, 1.0f / 6);
+  p = fma(p, r, 0.5f);
+  p = fma(p, r, 1.0f);
+  p = fma(p, r, 1.0f);
+  const int32_t bits = (int32_t(whole) + 127) << 23;
+  float power;
+  memcpy(&power, &bits, 4);
+  return p * power;
+}
+
 /// 1 / (1 + e^-x).
-inline float sigmoid(float x) { return 1.0f / (1.0f + __builtin_expf(-x)); }
+inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
 inline float identity(float x) { return x; }
 inline float relu(float x) { return x > 0.0f ? x : 0.0f; }

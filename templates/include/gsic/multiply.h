@@ -28,9 +28,8 @@ template <class W, int Out, int D> struct Matrix {
 template <class M, int C>
 inline void multiply_tile(const uint8_t *tile, const float *const *x, float (*y)[kTileRows]) {
   using W = typename M::type;
-  f32x16 sum[C][kTileRows];
-  for (int c = 0; c < C; c++)
-    for (int row = 0; row < kTileRows; row++) sum[c][row] = zero();
+  f32x16 sum[C * kTileRows];
+  for (int i = 0; i < C * kTileRows; i++) sum[i] = zero();
   int offset = 0;
   for (int block = 0; block < M::blocks; block++, tile += kTileRows * W::bytes) {
 #pragma GCC unroll 2
@@ -41,14 +40,18 @@ inline void multiply_tile(const uint8_t *tile, const float *const *x, float (*y)
         W::decode(tile + row * W::bytes, step, w);
 #pragma GCC unroll 4
         for (int c = 0; c < C; c++) {
-          sum[c][row] = fma(w[0], load(x[c] + offset), sum[c][row]);
-          sum[c][row] = fma(w[1], load(x[c] + offset + 16), sum[c][row]);
+          f32x16 &total = sum[c * kTileRows + row];
+          total = fma(w[0], load(x[c] + offset), total);
+          total = fma(w[1], load(x[c] + offset + 16), total);
         }
       }
     }
   }
-  for (int c = 0; c < C; c++)
-    for (int row = 0; row < kTileRows; row++) y[c][row] = reduce(sum[c][row]);
+  if constexpr (C * kTileRows == kLanes) {
+    store(y[0], reduce_each(sum));
+  } else {
+    for (int i = 0; i < C * kTileRows; i++) y[i / kTileRows][i % kTileRows] = reduce(sum[i]);
+  }
 }
 
 /// The same for any number of columns, a register block at a time; the tile stays in the first-level cache.

@@ -17,7 +17,7 @@ namespace gsic {
 
 constexpr int kLanes = 16;
 
-#if defined(__AVX512F__) && defined(__AVX512BW__)
+#if defined(__AVX512F__)
 
 /// Columns that one tile multiplies at once: as many accumulators as the registers hold.
 constexpr int kColumnBlock = 4;
@@ -61,6 +61,26 @@ inline f32x16 to_f32(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline i32x16 round_to_i32(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline f32x16 as_f32(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+
+/// [fold(a), fold(b)], where a vector's fold is lane i + lane i + 8.
+inline __m512 fold_pair(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+/// Four vectors a, b, c, d to four lanes each: lane i + i + 8, and then i + i + 4.
+inline __m512 fold_four(f32x16 a, f32x16 b, f32x16 c, f32x16 d) {
+  const __m512 ab = fold_pair(a.v, b.v), cd = fold_pair(c.v, d.v);
+  return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+/// Lane i is the sum of v[i]'s lanes, added in the order of `reduce`.
+inline f32x16 reduce_each(const f32x16 (&v)[16]) {
+  __m512 four[4];
+  for (int j = 0; j < 4; j++) four[j] = fold_four(v[j], v[4 + j], v[8 + j], v[12 + j]);
+  const __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(four[0], four[1]), _mm512_unpackhi_ps(four[0], four[1]));
+  const __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(four[2], four[3]), _mm512_unpackhi_ps(four[2], four[3]));
+  const __m512d low = _mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b));
+  const __m512d high = _mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b));
+  return {_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))};
+}
 
 /// The lower and the upper eight lanes added: lane i + lane i + 8.
 inline __m256 fold(f32x16 a) {
@@ -275,6 +295,25 @@ inline float load_f16_scalar(const uint8_t *p) {
 }
 
 #endif
+
+#if !defined(__AVX512F__)
+
+inline f32x16 reduce_each(const f32x16 (&v)[16]) {
+  float sums[kLanes];
+  for (int i = 0; i < kLanes; i++) sums[i] = reduce(v[i]);
+  return load(sums);
+}
+
+#endif
+
+/// a * b + c, rounded once where the machine can do so at once.
+inline float fma(float a, float b, float c) {
+#if defined(__FMA__) || defined(__FP_FAST_FMAF)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 
 }  // namespace gsic
 

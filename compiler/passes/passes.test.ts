@@ -1,0 +1,115 @@
+import { describe, expect, test } from "vitest";
+import { bytesPerToken } from "../cost.js";
+import { inputsOf, linearById } from "../graph.js";
+import { blockSizes, type Plan } from "../ir.js";
+import { fixtureNames, openFixture } from "../testing.js";
+import { verifyPlan, violations } from "../verify.js";
+import { makePlan, passes } from "./index.js";
+
+async function planOf(name: string, k: number, forms: readonly ("dense" | "gated")[]): Promise<Plan> {
+  const { model } = await openFixture(name);
+  model.weights.close();
+  return makePlan(model.graph, { options: { forms, k: [k, 99], epsilon: [0.3, 0.1] } });
+}
+
+describe("plans of every fixture", () => {
+  for (const name of fixtureNames()) {
+    test(`${name}: linears that read one value form one group, and are accounted for`, async () => {
+      const plan = await planOf(name, 5, ["dense", "gated"]);
+      const { graph, groups, linears } = plan;
+      const nodes = graph.nodes.filter((node) => node.kind === "linear");
+      expect([...linears.keys()]).toEqual(nodes.map(({ id }) => id));
+      expect(groups.flatMap((group) => group.linears).sort()).toEqual(nodes.map(({ id }) => id).sort());
+      expect(new Set(groups.map(({ input }) => input)).size).toBe(groups.length);
+      for (const { input, linears: members, gate } of groups) {
+        members.forEach((id, index) => {
+          const node = linearById(graph, id);
+          const { form, bytes, verdict } = linears.get(id)!;
+          expect(inputsOf(node)).toEqual([input]);
+          expect(verdict).not.toBe("");
+          const { elements, bytes: size } = blockSizes[node.weight.dtype];
+          const dense = ((node.weight.out * node.weight.d) / elements) * size;
+          expect(bytes.dense).toBe(dense);
+          if (id === graph.output) {
+            expect([form, gate, bytes]).toEqual([
+              { kind: "dense" },
+              null,
+              { dense, fast: dense, slow: dense },
+            ]);
+            return;
+          }
+          expect(form).toEqual({ kind: "gated", k: 5, epsilon: 0.3 });
+          expect(gate).toEqual({ k: 5, epsilon: 0.3 });
+          // f16: M is [out, 5], V is [d, 5] and read once, for the first of the group.
+          const basis = index === 0 ? 2 * 5 * node.weight.d : 0;
+          expect(bytes).toEqual({ dense, fast: basis + 2 * 5 * node.weight.out, slow: basis + dense });
+        });
+      }
+      const sums = [...linears.values()].map(({ bytes }) => bytes);
+      expect(bytesPerToken(plan)).toEqual({
+        dense: sums.reduce((sum, { dense }) => sum + dense, 0),
+        fast: sums.reduce((sum, { fast }) => sum + fast, 0),
+        slow: sums.reduce((sum, { slow }) => sum + slow, 0),
+      });
+    });
+  }
+});
+
+test("a basis that is no proper subspace is not taken, and dense is what is left when gated is not asked for", async () => {
+  const wide = await planOf("gpt2-bf16", 34, ["dense", "gated"]);
+  const widths = new Map([...wide.linears.keys()].map((id) => [id, linearById(wide.graph, id).weight.d]));
+  for (const [id, { form, bytes }] of wide.linears) {
+    expect(form.kind, id).toBe(widths.get(id)! > 34 ? "gated" : "dense");
+    if (form.kind === "dense") expect(bytes.fast).toBe(bytes.dense);
+  }
+  const dense = await planOf("gpt2-bf16", 5, ["dense"]);
+  expect([...dense.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
+  expect(dense.groups.every(({ gate }) => gate === null)).toBe(true);
+});
+
+test("passes run in order, are pure, and each result is seen", async () => {
+  const { model } = await openFixture("llama-bf16");
+  model.weights.close();
+  const options = { forms: ["gated" as const], k: [5], epsilon: [0.5] };
+  const seen: [number, string, string][] = [];
+  const text = (plan: Plan) => JSON.stringify([[...plan.linears], plan.groups]);
+  const plans: Plan[] = [];
+  const plan = makePlan(model.graph, { options }, (number, name, result) => {
+    seen.push([number, name, text(result)]);
+    plans.push(result);
+  });
+  expect(seen.map(([number, name]) => [number, name])).toEqual(
+    passes.map(({ name }, index) => [index + 1, name]),
+  );
+  expect(plans.map(text)).toEqual(seen.map(([, , result]) => result));
+  expect(plans.at(-1)).toBe(plan);
+  expect(text(makePlan(model.graph, { options }))).toBe(text(plan));
+});
+
+test("the verifier names what a broken graph or plan violates", async () => {
+  const plan = await planOf("llama-bf16", 5, ["gated"]);
+  const { graph } = plan;
+  const change = (id: string, fields: object) => ({
+    ...graph,
+    nodes: graph.nodes.map((node) => (node.id === id ? ({ ...node, ...fields } as typeof node) : node)),
+  });
+  const attention = graph.nodes.find((node) => node.kind === "attention")!;
+  const linear = linearById(graph, graph.output);
+  expect(violations(graph)).toEqual([]);
+  expect(violations({ ...graph, nodes: graph.nodes.toReversed() })[0]).toContain("defined-before-use");
+  expect(violations({ ...graph, nodes: [graph.nodes[0]!, ...graph.nodes] })).toContain(
+    `one-definition: ${graph.nodes[0]!.id}`,
+  );
+  expect(violations(change(attention.id, { kvHeads: 2 })).join()).toContain("heads-divide");
+  expect(violations(change(linear.id, { bias: { tensor: "b", length: 3, first: 0 } })).join()).toContain(
+    "bias-matches-rows",
+  );
+  expect(violations({ ...graph, vocabulary: 7 }).join()).toContain("output-has-the-vocabulary");
+  expect(violations({ ...graph, output: attention.id }).join()).toContain("output-is-a-linear");
+
+  const [first, ...rest] = plan.groups;
+  const ungated = { ...plan, groups: [{ ...first!, gate: null }, ...rest] };
+  expect(() => verifyPlan(ungated, "a-pass")).toThrow(/after pass a-pass:\n {2}a-group-shares-one-gate/);
+  const undecided = { ...plan, linears: new Map([...plan.linears].slice(1)) };
+  expect(() => verifyPlan(undecided, "a-pass")).toThrow(/every-linear-is-decided/);
+});
