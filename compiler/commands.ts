@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { benchText, type Measurements } from "./bench/text.js";
 import { build as buildModel, targetsOf } from "./build.js";
 import { modeOf, openBuild, readPlan } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
@@ -191,7 +192,7 @@ export async function bench(
   const threads = options.threads === undefined ? [] : ["--threads", String(options.threads)];
   const settings = ["--tokens", String(options.tokens), "--repeat", String(options.repeat), ...threads];
   const measured = await runTool(["bench", built.bundle, ...settings]);
-  print(options.json ? measured.trim() : JSON.stringify(JSON.parse(measured), null, 2));
+  print(options.json ? measured.trim() : benchText(JSON.parse(measured) as Measurements));
 }
 
 function print(text: string): void {
