@@ -51,7 +51,8 @@ function missingPackages() {
   }
   const compiler = process.env.CXX ?? ["g++", "clang++", "c++"].find(answers);
   const missing = needs().filter(({ header }) => {
-    const probe = spawnSync(compiler, ["-E", "-x", "c++", "-"], { input: probeText(header), stdio: "pipe" });
+    const stdio = ["pipe", "ignore", "ignore"];
+    const probe = spawnSync(compiler, ["-E", "-x", "c++", "-"], { input: probeText(header), stdio });
     return probe.status !== 0;
   });
   return [...new Set(missing.map(({ debian }) => debian))];
