@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheFolder, compileKernels } from "../cc.js";
 import type { Config } from "../config.js";
@@ -8,6 +8,7 @@ import type { CalibrationOrigin } from "../ir.js";
 import type { Model } from "../model.js";
 import { runTool } from "../native.js";
 import { writeModelBundle } from "../pack/assemble.js";
+import { isAlive } from "../pack/publish.js";
 import { makePlan } from "../passes/index.js";
 import type { Progress } from "../progress.js";
 import { schedule } from "../schedule/program.js";
@@ -41,10 +42,11 @@ export async function collectStats(
   }
   const folder = join(cacheFolder(), "stats");
   await mkdir(folder, { recursive: true });
-  const work = await mkdtemp(join(folder, "work-"));
+  await removeAbandoned(folder);
+  const work = await mkdtemp(join(folder, `work-${process.pid}-`));
   try {
     const dense = new DenseBundle(model, targets, work, progress);
-    const tokens = await calibrationTokens(model, config, dense, progress);
+    const tokens = await calibrationTokens(model, config, dense, work, progress);
     const key = createHash("sha256")
       .update(
         `${model.fingerprint} ${model.graph.context} ${windowOf(model, config)} ${JSON.stringify(tokens.origin)}\0`,
@@ -74,6 +76,15 @@ export async function collectStats(
     return { stats: await openStats(file, model.fingerprint), tokens };
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Removes the work folders of processes that were killed: each holds a whole model. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^work-(\d+)-/.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 
@@ -120,6 +131,7 @@ async function calibrationTokens(
   model: Model,
   config: Config,
   dense: DenseBundle,
+  work: string,
   progress: Progress,
 ): Promise<CalibrationTokens> {
   const { text, tokens, seed } = config.calibration;
@@ -130,7 +142,7 @@ async function calibrationTokens(
     return { ids: asWindows(ids, model.tokenizer!.prefix, window), origin: { kind: "text", files: text } };
   }
   const sequences = Math.ceil(tokens / window);
-  const out = join(cacheFolder(), "stats", `sample-${process.pid}`);
+  const out = join(work, "sample");
   const bundle = await dense.path();
   const update = progress.stage(`Sampling ${sequences * window} tokens from the model itself`);
   const settings = [
@@ -143,12 +155,8 @@ async function calibrationTokens(
     "--temperature",
     "1",
   ];
-  try {
-    await runTool(["sample", bundle, ...settings, "--out", out], update);
-    const bytes = await readFile(out);
-    const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-    return { ids, origin: { kind: "sampled", seed, temperature: 1 } };
-  } finally {
-    await rm(out, { force: true });
-  }
+  await runTool(["sample", bundle, ...settings, "--out", out], update);
+  const bytes = await readFile(out);
+  const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  return { ids, origin: { kind: "sampled", seed, temperature: 1 } };
 }

@@ -93,11 +93,21 @@ function* grams(ids: Int32Array): Generator<[string, number]> {
 
 /**
  * Ids as windows that native passes read one after another: each begins with what the tokenizer puts before every
- * text (usually nothing, or BOS). A short last window is dropped unless it is the only one.
+ * text (usually nothing, or BOS). A last window of a single token is dropped unless it is the only one. Throws
+ * `window-too-short` (category usage).
  */
 export function asWindows(ids: Int32Array, prefix: readonly number[], window: number): Int32Array {
   if (prefix.length === 0) return ids;
   const room = window - prefix.length;
+  if (room < 1) {
+    throw new GsicError({
+      category: "usage",
+      code: "window-too-short",
+      message: `a window of ${window} has no room behind the ${prefix.length} tokens that begin every text`,
+      where: "model.toml: calibration.window",
+      hint: `raise it above ${prefix.length}`,
+    });
+  }
   const out: number[] = [];
   for (let at = 0; at < ids.length; at += room) {
     const part = ids.subarray(at, at + room);

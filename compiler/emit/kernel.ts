@@ -308,7 +308,7 @@ function gateParams(step: StepOf<"project">, operands: Operands) {
   return {
     coordinates: operands.value("g", gate.coordinates),
     basis: operands.weight("basis", { kind: "basis", input, k: gate.k, d }),
-    counters: operands.add("counters", "uint64_t", { kind: "counter", input }),
+    counters: gate.counts ? operands.add("counters", "uint64_t", { kind: "counter", input }) : null,
     k: gate.k,
     d,
     epsilon: doubleLiteral(gate.epsilon),

@@ -242,15 +242,16 @@ class Lowering {
   }
 
   /** The gate of a group of linears; emits the step that computes its coordinates when it is first needed. */
-  private gateOf(input: ValueId): { coordinates: ValueId; k: number; epsilon: number } | null {
+  private gateOf(input: ValueId): Extract<Step, { kind: "project" }>["gate"] {
     const gate = this.plan.groups.find((group) => group.input === input)?.gate;
     if (gate === null || gate === undefined) return null;
     const coordinates = `${input}_coordinates`;
-    if (!this.bases.has(input)) {
+    const counts = !this.bases.has(input);
+    if (counts) {
       this.bases.add(input);
       this.steps.push({ kind: "basis", output: coordinates, input, k: gate.k, d: this.width(input) });
     }
-    return { coordinates, ...gate };
+    return { coordinates, ...gate, counts };
   }
 
   private width(id: ValueId): number {

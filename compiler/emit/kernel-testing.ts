@@ -1,0 +1,299 @@
+/** Helpers of the kernel tests: models of one layer, gated plans on chosen bases, their oracle, and a way to feed them. */
+
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { buildRuntime, findCompiler } from "../cc.js";
+import { linearById } from "../graph.js";
+import { blockSizes, type DType, type Graph, type Mode, type Node, type Plan, type ValueId } from "../ir.js";
+import type { Model } from "../model.js";
+import type { FactorSource } from "../pack/weights.js";
+import { packageRoot } from "../paths.js";
+import { dequantize, toBf16, toF16 } from "../read/dequantize.js";
+import { ggufBytes } from "../read/file-testing.js";
+import { Weights } from "../read/weights.js";
+import { evaluateGraph, evaluateNode, type Value } from "../reference.js";
+import type { Target } from "../target.js";
+import { temporaryFolder } from "../testing.js";
+
+const run = promisify(execFile);
+
+/** Normally distributed numbers, the same for a seed: mulberry32 and Box-Muller. */
+export function gaussian(seed: number): () => number {
+  let state = seed;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 4294967296;
+  };
+  return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+}
+
+/** Floats as a type stores them: f32, f16 or bf16. */
+export function storedAs(dtype: DType, values: Float32Array): Uint8Array {
+  const array = dtype === "f32" ? values : dtype === "f16" ? toF16(values) : toBf16(values);
+  return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
+}
+
+/** Byte offsets of the f16 scales of a block; everything else in a block may be any byte. */
+const scales: Partial<Record<DType, readonly number[]>> = {
+  q8_0: [0],
+  q4_0: [0],
+  q4_1: [0, 2],
+  q5_0: [0],
+  q5_1: [0, 2],
+  q4_k: [0, 2],
+  q5_k: [0, 2],
+  q6_k: [208],
+};
+
+/** Random blocks of a quantised type. */
+export function randomBlocks(dtype: DType, elements: number, seed: number): Uint8Array {
+  const random = gaussian(seed);
+  const { elements: size, bytes } = blockSizes[dtype];
+  const data = Uint8Array.from({ length: (elements / size) * bytes }, () => Math.floor(random() * 1e6));
+  for (let block = 0; block < data.length; block += bytes) {
+    for (const at of scales[dtype]!) data.set(storedAs("f16", Float32Array.of(0.1 * random())), block + at);
+  }
+  return data;
+}
+
+/** GGUF's numbers of the types. */
+const ggufTypes: Record<DType, number> = {
+  f32: 0,
+  f16: 1,
+  q4_0: 2,
+  q4_1: 3,
+  q5_0: 6,
+  q5_1: 7,
+  q8_0: 8,
+  q4_k: 12,
+  q5_k: 13,
+  q6_k: 14,
+  bf16: 30,
+};
+
+/** A matrix [out, d], or a vector where d is null. */
+export interface StoredTensor {
+  readonly dtype: DType;
+  readonly out: number;
+  readonly d: number | null;
+  readonly bytes: Uint8Array;
+}
+
+/** A model with these tensors and this graph; the tests write the nodes by hand. */
+export async function modelOf(
+  tensors: Readonly<Record<string, StoredTensor>>,
+  graph: Omit<Graph, "name" | "family">,
+): Promise<Model> {
+  const parts: Uint8Array[] = [];
+  let offset = 0;
+  const infos = Object.entries(tensors).map(([name, { dtype, out, d, bytes }]) => {
+    const info = { name, ne: d === null ? [out] : [d, out], type: ggufTypes[dtype], offset };
+    const padded = new Uint8Array(Math.ceil(bytes.length / 32) * 32);
+    padded.set(bytes);
+    parts.push(padded);
+    offset += padded.length;
+    return info;
+  });
+  const file = join(await temporaryFolder(), "model.gguf");
+  await writeFile(file, ggufBytes({ tensors: infos, data: Buffer.concat(parts) }));
+  const weights = await Weights.open(file);
+  return {
+    weights,
+    graph: { name: "test", family: "test", ...graph },
+    tokenizer: null,
+    nativeTokenizer: null,
+    tokenizerProblem: null,
+    fingerprint: weights.fingerprint(),
+  };
+}
+
+/** A view of a whole tensor of `modelOf`. */
+export function matrixRef(tensor: string, dtype: DType, out: number, d: number) {
+  return { tensor, dtype, out, d, transposed: false, first: 0 } as const;
+}
+
+/** Reads row `position` of the table: the tests' inputs, one token after another. */
+export function inputNode(id: ValueId, tensor: string, tokens: number, d: number): Node {
+  return { kind: "embedding", id, index: "position", table: matrixRef(tensor, "f32", tokens, d), offset: 0 };
+}
+
+// -------------------------------------------------------------------------------------------- the gated form
+
+/** Orthonormal rows from `vectors` (Gram-Schmidt, twice), rounded to f16 as a bundle holds them. */
+export function orthonormal(vectors: readonly Float64Array[]): Float32Array {
+  const rows: Float64Array[] = [];
+  for (const vector of vectors) {
+    const row = Float64Array.from(vector);
+    for (let pass = 0; pass < 2; pass++) {
+      for (const other of rows) {
+        const along = dot(row, other);
+        for (let i = 0; i < row.length; i++) row[i]! -= along * other[i]!;
+      }
+    }
+    const length = Math.sqrt(dot(row, row));
+    rows.push(row.map((value) => value / length));
+  }
+  return asHalf(Float32Array.from(rows.flatMap((row) => [...row])));
+}
+
+/** Values rounded to f16. */
+export function asHalf(values: Float32Array): Float32Array {
+  return dequantize("f16", storedAs("f16", values), values.length);
+}
+
+/**
+ * Bases of `k` directions that the first tokens and chance choose, so that rho differs from token to token, and the
+ * images M = W V in float64.
+ */
+export function chosenFactors(model: Model, k: number, ids: readonly number[]): FactorSource {
+  const values = evaluateGraph(model.graph, model.weights, ids);
+  const bases = new Map<ValueId, Float32Array>();
+  const basisOf = (input: ValueId): Float32Array => {
+    const known = bases.get(input);
+    if (known !== undefined) return known;
+    const { data, width } = values.get(input)!;
+    const random = gaussian(bases.size + 1);
+    const vectors = Array.from({ length: k }, (_, i) =>
+      i < 3 ? data.subarray(i * width, (i + 1) * width) : Float64Array.from({ length: width }, random),
+    );
+    const basis = orthonormal(vectors);
+    bases.set(input, basis);
+    return basis;
+  };
+  return {
+    basis: async (input) => basisOf(input),
+    image: async (linear) => {
+      const { weight, input } = linearById(model.graph, linear);
+      const w = model.weights.readRows(weight, 0, weight.out);
+      return Float32Array.from(product(Float64Array.from(w), weight.d, basisOf(input)).data);
+    },
+  };
+}
+
+/** The oracle of a plan in bounded mode: all values in float64, and rho of every token by gated input. */
+export async function evaluatePlan(
+  plan: Plan,
+  weights: Weights,
+  ids: readonly number[],
+  factors: FactorSource,
+): Promise<{ logits: Float64Array; rho: ReadonlyMap<ValueId, Float64Array> }> {
+  const values = new Map<ValueId, Value>();
+  const rho = new Map<ValueId, Float64Array>();
+  for (const node of plan.graph.nodes) {
+    const dense = evaluateNode(node, weights, ids, values);
+    values.set(node.id, dense);
+    if (node.kind !== "linear") continue;
+    const form = plan.linears.get(node.id)!.form;
+    if (form.kind !== "gated") continue;
+    const { data, width } = values.get(node.input)!;
+    const basis = await factors.basis(node.input);
+    const g = product(data, width, basis);
+    const ratios = residualRatios(data, width, basis, g.data);
+    rho.set(node.input, ratios);
+    const fast = product(g.data, form.k, asHalf(await factors.image(node.id)));
+    const bias = node.bias === null ? null : weights.readVector(node.bias);
+    dense.data.forEach((_, i) => {
+      const row = i % dense.width;
+      if (ratios[(i - row) / dense.width]! < form.epsilon) dense.data[i] = fast.data[i]! + (bias?.[row] ?? 0);
+    });
+  }
+  return { logits: values.get(plan.graph.output)!.data, rho };
+}
+
+/** ||x - V g|| / ||x|| of every row. */
+function residualRatios(
+  data: Float64Array,
+  width: number,
+  basis: Float32Array,
+  g: Float64Array,
+): Float64Array {
+  const k = basis.length / width;
+  return Float64Array.from({ length: data.length / width }, (_, token) => {
+    const x = data.subarray(token * width, (token + 1) * width);
+    const residual = x.map((value, i) => {
+      let sum = value;
+      for (let row = 0; row < k; row++) sum -= basis[row * width + i]! * g[token * k + row]!;
+      return sum;
+    });
+    return Math.sqrt(dot(residual, residual) / dot(x, x));
+  });
+}
+
+/** X B^T for X [n, inner] and B [m, inner]. */
+function product(x: Float64Array, inner: number, b: Float32Array): Value {
+  const width = b.length / inner;
+  const data = new Float64Array((x.length / inner) * width);
+  for (let i = 0; i < data.length; i++) {
+    const [row, column] = [Math.floor(i / width), i % width];
+    let sum = 0;
+    for (let j = 0; j < inner; j++) sum += x[row * inner + j]! * b[column * inner + j]!;
+    data[i] = sum;
+  }
+  return { width, data };
+}
+
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+// ---------------------------------------------------------------------------------------------------- feeding
+
+/** How tokens are fed to a bundle. */
+export interface Feeding {
+  readonly target: Target;
+  readonly mode: Mode;
+  readonly threads?: number;
+  /** Tokens per pass, over and over. */
+  readonly chunks?: readonly number[];
+  /** False: no logits are asked for, so that they may be NaN. */
+  readonly logits?: boolean;
+}
+
+/** Evaluates tokens through the C interface; the bits of the logits, and the tokens per tier over all inputs. */
+export async function feed(
+  bundle: string,
+  ids: readonly number[],
+  { target, mode, threads = 1, chunks = [16], logits = true }: Feeding,
+): Promise<{ logits: Float32Array; fast: number; slow: number }> {
+  const folder = await temporaryFolder();
+  const file = join(folder, "ids");
+  const out = logits ? join(folder, "logits") : "-";
+  await writeFile(file, Int32Array.from(ids));
+  const args = [bundle, target.name, mode, String(threads), chunks.join(), file, out];
+  const { stdout } = await run(await feedProgram(), args);
+  const [fast, slow] = stdout.trim().split(" ").map(Number) as [number, number];
+  const bytes = logits ? await readFile(out) : new Uint8Array();
+  return { logits: new Float32Array(Uint8Array.from(bytes).buffer), fast, slow };
+}
+
+let program: Promise<string> | undefined;
+
+function feedProgram(): Promise<string> {
+  program ??= buildFeed();
+  return program;
+}
+
+/** Links feed_test_main.cpp with the runtime as other programs do; kept in the cache, beside the library. */
+async function buildFeed(): Promise<string> {
+  const library = await buildRuntime("library");
+  const { command } = await findCompiler();
+  const source = join(packageRoot, "compiler/emit/feed_test_main.cpp");
+  const hash = createHash("sha256")
+    .update(await readFile(source))
+    .digest("hex");
+  const output = `${library}-feed-${hash.slice(0, 16)}`;
+  if (existsSync(output)) return output;
+  const beside = `${output}.${process.pid}`;
+  const include = `-I${join(packageRoot, "runtime/include")}`;
+  await run(command, ["-std=c++17", "-Wall", "-Wextra", include, source, library, "-o", beside]);
+  await rename(beside, output);
+  return output;
+}

@@ -1,0 +1,150 @@
+import { describe, expect, test } from "vitest";
+import type { DType } from "../ir.js";
+import { dequantize } from "../read/dequantize.js";
+import { referenceLogits } from "../reference.js";
+import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing.js";
+import {
+  chosenFactors,
+  feed,
+  gaussian,
+  inputNode,
+  matrixRef,
+  modelOf,
+  randomBlocks,
+  storedAs,
+} from "./kernel-testing.js";
+
+/** Inputs of every size that f32 has; more than one pass of 16. */
+function hardInputs(tokens: number, d: number): Float32Array {
+  const random = gaussian(99);
+  const sizes = [1, 0, 1e-41, 1e4, 1e-30];
+  return Float32Array.from({ length: tokens * d }, (_, i) => {
+    const token = Math.floor(i / d);
+    return random() * (token < sizes.length ? sizes[token]! : 1);
+  });
+}
+
+/** Weights with rows of ordinary, tiny, huge and mostly zero elements; the last two need several rows. */
+function hardWeights(dtype: DType, out: number, d: number): Float32Array {
+  const random = gaussian(out * 1000 + d);
+  const [tiny, huge] = dtype === "f16" ? [1e-7, 2e4] : [1e-40, 1e30];
+  return Float32Array.from({ length: out * d }, (_, i) => {
+    const row = Math.floor(i / d) % 4;
+    const size = [1, i % 2 === 0 ? tiny : 1, i % 3 === 0 ? huge : 1, i % 5 === 0 ? 1 : 0][row]!;
+    return random() * size;
+  });
+}
+
+interface Shape {
+  readonly dtype: DType;
+  readonly out: number;
+  readonly d: number;
+}
+
+/** The machine's best target, and the portable one: the others add up as the best does, which is tested below. */
+const [best, ...others] = testTargets();
+const twoTargets = [best!, ...others.slice(-1)];
+
+/** Logits of y = W x for 21 inputs against float64 and the error that f32 sums may have. */
+async function checkLinear({ dtype, out, d }: Shape): Promise<void> {
+  const tokens = 21;
+  const float = dtype === "f32" || dtype === "f16" || dtype === "bf16";
+  const bytes = float ? storedAs(dtype, hardWeights(dtype, out, d)) : randomBlocks(dtype, out * d, out + d);
+  const inputs = hardInputs(tokens, d);
+  const model = await modelOf(
+    { x: { dtype: "f32", out: tokens, d, bytes: storedAs("f32", inputs) }, w: { dtype, out, d, bytes } },
+    {
+      vocabulary: out,
+      context: tokens,
+      output: "logits",
+      nodes: [
+        inputNode("x", "x", tokens, d),
+        { kind: "linear", id: "logits", input: "x", weight: matrixRef("w", dtype, out, d), bias: null },
+      ],
+    },
+  );
+  const ids = Array<number>(tokens).fill(0);
+  const expected = referenceLogits(model.graph, model.weights, ids);
+  const w = dequantize(dtype, bytes, out * d);
+  const targets = float ? twoTargets : [best!];
+  const bundle = await writeTestBundle(model, densePlan, ["exact"], noFactors, targets);
+  for (const target of targets) {
+    const { logits } = await feed(bundle, ids, { target, mode: "exact" });
+    expect(logits).toHaveLength(tokens * out);
+    logits.forEach((found, i) => {
+      const [token, row] = [Math.floor(i / out), i % out];
+      let sizes = 0;
+      for (let j = 0; j < d; j++) sizes += Math.abs(w[row * d + j]! * inputs[token * d + j]!);
+      // A lane adds up d / 16 products and is then added to 15 others; below 2^-126, roundings are absolute.
+      const bound = (2 * Math.ceil(d / 32) + 6) * 2 ** -23 * sizes + d * 2 ** -148;
+      const error = Math.abs(found - expected[i]!);
+      expect(error, `${target.name}: token ${token}, row ${row}: ${found}`).toBeLessThanOrEqual(bound);
+    });
+  }
+  model.weights.close();
+}
+
+const shapes: readonly Shape[] = [
+  { dtype: "f32", out: 1, d: 1 },
+  { dtype: "f32", out: 5, d: 17 },
+  { dtype: "f32", out: 33, d: 100 },
+  { dtype: "f16", out: 5, d: 1 },
+  { dtype: "f16", out: 33, d: 31 },
+  { dtype: "f16", out: 3, d: 100 },
+  { dtype: "bf16", out: 1, d: 33 },
+  { dtype: "bf16", out: 5, d: 31 },
+  { dtype: "bf16", out: 33, d: 17 },
+  { dtype: "q8_0", out: 3, d: 96 },
+  { dtype: "q4_0", out: 5, d: 32 },
+  { dtype: "q4_1", out: 33, d: 160 },
+  { dtype: "q5_0", out: 1, d: 96 },
+  { dtype: "q5_1", out: 7, d: 32 },
+  { dtype: "q4_k", out: 5, d: 256 },
+  { dtype: "q5_k", out: 3, d: 512 },
+  { dtype: "q6_k", out: 33, d: 256 },
+];
+
+describe("y = W x is right on shapes that are multiples of nothing, and on numbers of every size", () => {
+  for (const shape of shapes) test(`${shape.dtype} [${shape.out}, ${shape.d}]`, () => checkLinear(shape));
+});
+
+describe("results do not depend on how tokens are cut into passes, on threads, or on the register width", () => {
+  for (const [name, k, epsilon, everywhere] of [
+    ["gpt2-bf16", 5, 0.9, true],
+    ["llama-gguf", 7, 0.95, false],
+  ] as const) {
+    test(name, async () => {
+      const { model, ids: known } = await openFixture(name);
+      const ids = Array.from({ length: 43 }, (_, i) => known[i] ?? (i * i * 31 + 5) % model.graph.vocabulary);
+      const factors = chosenFactors(model, k, ids);
+      const options = { forms: ["gated" as const], k: [k], epsilon: [epsilon] };
+      const targets = testTargets().filter(({ features }) => everywhere || features.length > 0);
+      const bundle = await writeTestBundle(model, options, ["bounded", "exact"], factors, targets);
+      for (const mode of ["exact", "bounded"] as const) {
+        const results: { name: string; expected: Awaited<ReturnType<typeof feed>> }[] = [];
+        for (const target of targets) {
+          const expected = await feed(bundle, ids, { target, mode });
+          if (mode === "bounded") expect(Math.min(expected.fast, expected.slow)).toBeGreaterThan(20);
+          for (const [chunks, threads] of [
+            [[1], 1],
+            [[1], 2],
+            [[3, 5, 7, 1, 2, 11], 5],
+            [[4, 2], 1],
+            [[15], 2],
+            [[43], 2],
+            [[16], 5],
+          ] as const) {
+            const found = await feed(bundle, ids, { target, mode, chunks, threads });
+            expect(found, `${mode} on ${target.name}: passes ${chunks}, ${threads} threads`).toEqual(
+              expected,
+            );
+          }
+          results.push({ name: target.name, expected });
+        }
+        const of = (target: string) => results.find((result) => result.name === target)?.expected;
+        if (of("cpu-avx512") && of("cpu-avx2")) expect(of("cpu-avx512")).toEqual(of("cpu-avx2"));
+      }
+      model.weights.close();
+    });
+  }
+});

@@ -1,0 +1,76 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { blockSizes, type DType } from "../ir.js";
+import { packing, tileRows } from "../schedule/layout.js";
+import { packRows } from "./matrix.js";
+
+/** The inverse of packRows, an element's bytes after another; also the bytes that belong to no element. */
+function unpack(dtype: DType, out: number, d: number, packed: Uint8Array) {
+  const { elements, bytes } = blockSizes[dtype];
+  const { blockElements, blockBytes, blocks } = packing(dtype, out, d);
+  const rows: number[] = [];
+  const used = new Set<number>();
+  for (let row = 0; row < out; row++) {
+    for (let unit = 0; unit < d / elements; unit++) {
+      const block = Math.floor((unit * elements) / blockElements);
+      const within = unit % (blockElements / elements);
+      const tile = Math.floor(row / tileRows);
+      const begin = ((tile * blocks + block) * tileRows + (row % tileRows)) * blockBytes + within * bytes;
+      for (let i = begin; i < begin + bytes; i++) {
+        rows.push(packed[i]!);
+        used.add(i);
+      }
+    }
+  }
+  return { rows: Uint8Array.from(rows), rest: packed.filter((_, i) => !used.has(i)), used: used.size };
+}
+
+const shapes = fc
+  .record({
+    dtype: fc.constantFrom(...(Object.keys(blockSizes) as DType[])),
+    out: fc.integer({ min: 1, max: 13 }),
+    units: fc.integer({ min: 1, max: 70 }),
+    skip: fc.constantFrom(0, 1, 2, 4, 7),
+  })
+  .chain(({ dtype, out, units, skip }) => {
+    const { elements, bytes } = blockSizes[dtype];
+    const count = elements > 1 ? 1 + (units % 4) : units;
+    return fc.record({
+      dtype: fc.constant(dtype),
+      out: fc.constant(out),
+      d: fc.constant(count * elements),
+      skip: fc.constant(skip),
+      rows: fc.uint8Array({ minLength: out * count * bytes, maxLength: out * count * bytes }),
+    });
+  });
+
+test("packing rows loses nothing, and fills up with zeros", () => {
+  fc.assert(
+    fc.property(shapes, ({ dtype, out, d, skip, rows }) => {
+      // Rows that begin anywhere in their buffer, as those of a file that is read in parts.
+      const shifted = new Uint8Array(skip + rows.length).subarray(skip);
+      shifted.set(rows);
+      const packed = packRows(dtype, d, shifted);
+      const { bytes } = packing(dtype, out, d);
+      expect(packed).toHaveLength(bytes);
+      const unpacked = unpack(dtype, out, d, packed);
+      expect(unpacked.rows).toEqual(rows);
+      expect(unpacked.used).toBe(rows.length);
+      expect(unpacked.rest.every((byte) => byte === 0)).toBe(true);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("tiles packed one after another are the matrix packed at once", () => {
+  fc.assert(
+    fc.property(shapes, ({ dtype, out, d, rows }) => {
+      const rowBytes = rows.length / out;
+      const parts: number[] = [];
+      for (let row = 0; row < out; row += tileRows)
+        parts.push(...packRows(dtype, d, rows.slice(row * rowBytes, (row + tileRows) * rowBytes)));
+      expect(Uint8Array.from(parts)).toEqual(packRows(dtype, d, rows));
+    }),
+    { numRuns: 100 },
+  );
+});
