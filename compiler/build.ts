@@ -7,6 +7,7 @@ import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
 import { buildRuntime, compileKernels } from "./cc.js";
 import { type Config, readConfig } from "./config.js";
+import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
 import type { Mode, Plan } from "./ir.js";
 import { type Model, openModel } from "./model.js";
@@ -130,6 +131,8 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeSources(staging, scheduled);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
   await writeFile(join(staging, "graph.ts"), await printPlan(plan, header));
+  const { vocabulary, context } = plan.graph;
+  await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   progress.stage("Building the runtime");
   await copyProducts(staging, name);
   progress.stage("Checking the build against the float64 oracle");

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { availableParallelism, homedir, tmpdir } from "node:os";
 import { dirname, extname, join } from "node:path";
 import { GsicError } from "./errors.js";
@@ -118,14 +119,22 @@ export async function compileKernels(
 }
 
 /** A native program or library of the runtime, as runtime/build.json lists it. */
-export type RuntimeProduct = "library" | "executable" | "tool";
+export type RuntimeProduct = "library" | "executable" | "tool" | "addon";
 
 /** runtime/build.json: what makes what. Source patterns are a folder and an ending. */
 interface RuntimeRecipes {
   readonly include: readonly string[];
   readonly flags: readonly string[];
   readonly outputs: Readonly<
-    Record<RuntimeProduct, { readonly sources: readonly string[]; readonly link: readonly string[] }>
+    Record<
+      RuntimeProduct,
+      {
+        readonly sources: readonly string[];
+        readonly link: readonly string[];
+        /** Folders of headers in npm packages: `name` or `name/folder`. */
+        readonly packages?: readonly string[];
+      }
+    >
   >;
 }
 
@@ -143,7 +152,8 @@ export async function buildRuntime(product: RuntimeProduct): Promise<string> {
   await cachedCompile(output, product, async (temporary) => {
     await inParallel(sources, (source, index) =>
       cachedCompile(objects[index]!, source, async (object) => {
-        const includes = recipes.include.map((folder) => `-I${join(packageRoot, folder)}`);
+        const folders = recipes.include.map((folder) => join(packageRoot, folder));
+        const includes = [...folders, ...(recipe.packages ?? []).map(packageFolder)].map((one) => `-I${one}`);
         await run(compiler, [...recipes.flags, ...includes, "-c", source, "-o", object], source);
       }),
     );
@@ -151,6 +161,13 @@ export async function buildRuntime(product: RuntimeProduct): Promise<string> {
     await run(compiler, [...objects, ...link, "-o", temporary], product);
   });
   return output;
+}
+
+/** The absolute path of `name` or `name/folder`, a package that npm installed. */
+function packageFolder(path: string): string {
+  const [name, ...inside] = path.split("/");
+  const file = createRequire(import.meta.url).resolve(`${name}/package.json`);
+  return join(dirname(file), ...inside);
 }
 
 /** Files that a pattern such as `runtime/src/*.cpp` names; mains of tests are not among them. */

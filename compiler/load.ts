@@ -1,0 +1,299 @@
+/**
+ * Built models in Node: `load` a .gsi file, and generate text or evaluate tokens. The work is done by the native
+ * runtime, on its own threads; nothing here blocks the event loop. Failures are Errors whose `code` is a status of
+ * runtime/include/gsic.h, such as `GSIC_BAD_BUNDLE`, or `GSIC_DISPOSED`.
+ */
+
+import { fileURLToPath } from "node:url";
+import { buildRuntime } from "./cc.js";
+import { GsicError, messageOf } from "./errors.js";
+
+/** How a bundle is opened. */
+export interface LoadOptions {
+  /** CPU threads of a pass; default: all CPUs that this process may use. */
+  readonly threads?: number | undefined;
+  /** A target's name in the bundle; default: the best that this machine can run. */
+  readonly target?: string | undefined;
+  /** False: the hash of the weights is not checked, so a large file opens sooner. Default true. */
+  readonly verify?: boolean | undefined;
+}
+
+/** What a bundle says about its model. */
+export interface ModelInfo<Mode extends string = string> {
+  readonly name: string;
+  readonly family: string;
+  /** The target whose code runs. */
+  readonly target: string;
+  /** The default first. */
+  readonly modes: readonly Mode[];
+  /** Number of token ids. */
+  readonly vocabulary: number;
+  /** Longest sequence, in tokens. */
+  readonly context: number;
+  readonly threads: number;
+  readonly hasTokenizer: boolean;
+  /** The id that ends a text, or null. */
+  readonly endOfText: number | null;
+}
+
+/** How tokens are chosen, and how many. */
+export interface GenerateOptions {
+  /** Most tokens to generate; default: what the context has room for. */
+  readonly tokens?: number | undefined;
+  /** 0, the default: the likeliest token, always. */
+  readonly temperature?: number | undefined;
+  /** Choose among the so many likeliest; default 0: no limit. */
+  readonly topK?: number | undefined;
+  /** Choose among the likeliest that have this probability together; default 0: no limit. */
+  readonly topP?: number | undefined;
+  /** The same seed gives the same text; default 0. */
+  readonly seed?: number | bigint | undefined;
+  /** Aborting ends the generation soon; the iteration then throws the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One generated token. */
+export interface Token {
+  readonly id: number;
+  /** Complete characters only: a character of several tokens comes with its last one. Empty without a tokenizer. */
+  readonly text: string;
+}
+
+/** Opens a bundle: a .gsi file. The first call on a machine compiles the addon, into gsic's cache. */
+export async function load<Mode extends string = string>(
+  path: string | URL,
+  options: LoadOptions = {},
+): Promise<Model<Mode>> {
+  const addon = await nativeAddon();
+  const { threads = 0, target = null, verify = true } = options;
+  const file = path instanceof URL ? fileURLToPath(path) : path;
+  return new Model<Mode>(await addon.Model.open(file, threads, target, verify));
+}
+
+/** `Symbol.dispose`, so that `using` works; early versions of Node 20 lack it. */
+const dispose: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("gsic.dispose");
+
+/** A loaded model. Any number of sessions can use it. What is not disposed of goes with garbage collection. */
+export class Model<Mode extends string = string> {
+  readonly info: ModelInfo<Mode>;
+  readonly #native: NativeModel;
+
+  /** Only by `load`. */
+  constructor(native: NativeModel) {
+    this.#native = native;
+    const { endOfText, ...facts } = native.describe();
+    this.info = Object.freeze({
+      ...facts,
+      modes: facts.modes as Mode[],
+      endOfText: endOfText < 0 ? null : endOfText,
+    });
+  }
+
+  /** Token ids of a text. `special`: whether special tokens such as `<|im_start|>` are recognised in it. */
+  encode(text: string, { special = true }: { readonly special?: boolean } = {}): Promise<Int32Array> {
+    return settled(() => this.#native.encode(text, special));
+  }
+
+  /** The text of tokens; bytes that are no UTF-8 become U+FFFD. */
+  decode(ids: Int32Array): string {
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.#native.tokenBytes(ids));
+  }
+
+  /** Opens a session without tokens; `mode` defaults to the bundle's first. */
+  session({ mode }: { readonly mode?: Mode | undefined } = {}): Promise<Session> {
+    return settled(async () => new Session(await this.#native.openSession(mode ?? null)));
+  }
+
+  /** Generates in a session of its own. Leaving the loop ends the generation. */
+  async *generate(
+    prompt: string | Int32Array,
+    options: GenerateOptions & { readonly mode?: Mode | undefined } = {},
+  ): AsyncGenerator<Token, void, undefined> {
+    const session = await this.session({ mode: options.mode });
+    try {
+      const ids = typeof prompt === "string" ? await this.encode(prompt) : prompt;
+      yield* session.generate(ids, options);
+    } finally {
+      session.dispose();
+    }
+  }
+
+  /** Frees the model and its sessions, at once or when what runs has stopped; runs fail with GSIC_DISPOSED. */
+  dispose(): void {
+    this.#native.dispose();
+  }
+
+  [dispose](): void {
+    this.dispose();
+  }
+}
+
+/** A sequence of tokens and its KV cache. One call at a time: a second one fails with GSIC_BUSY. */
+export class Session {
+  readonly #native: NativeSession;
+
+  /** Only by `Model.session`. */
+  constructor(native: NativeSession) {
+    this.#native = native;
+  }
+
+  /** Tokens so far. */
+  get length(): number {
+    return this.#native.length;
+  }
+
+  /** Appends tokens; the logits [wanted, vocabulary] of the last `wanted` of them. */
+  evaluate(ids: Int32Array, wanted = 1): Promise<Float32Array> {
+    return settled(() => this.#native.evaluate(ids, wanted));
+  }
+
+  /**
+   * Appends a prompt and generates after it. Leaving the loop, or an abort, ends the generation; the session then
+   * holds the prompt and the tokens that the loop has seen. If it fails, the session is as it was before.
+   */
+  async *generate(prompt: Int32Array, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
+    const { tokens = 0xffff_ffff, temperature = 0, topK = 0, topP = 0, seed = 0, signal } = options;
+    signal?.throwIfAborted();
+    const queue = new TokenQueue();
+    const sampling = { temperature, topK, topP, seed: Number.isSafeInteger(seed) ? BigInt(seed) : seed };
+    let kept = this.#native.length + prompt.length;
+    const run = this.#native.generate(prompt, tokens, sampling, queue.push);
+    const done = run.done.then(queue.end, queue.end);
+    const stop = () => run.stop();
+    signal?.addEventListener("abort", stop);
+    try {
+      for (let token = await queue.next(); token !== null; token = await queue.next()) {
+        signal?.throwIfAborted();
+        run.taken();
+        kept++;
+        yield token;
+      }
+      signal?.throwIfAborted();
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      run.stop();
+      await done;
+      if (!this.#native.disposed && this.#native.length > kept) this.#native.rewind(kept);
+    }
+  }
+
+  /** Keeps the first `length` tokens. */
+  rewind(length: number): void {
+    this.#native.rewind(length);
+  }
+
+  /** Frees the session, at once or when what runs has stopped; the run fails with GSIC_DISPOSED. */
+  dispose(): void {
+    this.#native.dispose();
+  }
+
+  [dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Tokens on their way from the runtime to a loop. The runtime holds the queue, so the queue must not hold the run:
+ * a loop that is dropped half-way is then collected, which stops its run.
+ */
+class TokenQueue {
+  #tokens: Token[] = [];
+  #ended = false;
+  #error: { readonly cause: unknown } | undefined;
+  #wake = () => {};
+
+  readonly push = (id: number, text: string): void => {
+    this.#tokens.push({ id, text });
+    this.#wake();
+  };
+
+  readonly end = (...error: unknown[]): void => {
+    this.#ended = true;
+    if (error[0] !== undefined) this.#error = { cause: error[0] };
+    this.#wake();
+  };
+
+  /** The next token; null at the end. Throws what the run failed with. */
+  async next(): Promise<Token | null> {
+    while (this.#tokens.length === 0 && !this.#ended)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    const token = this.#tokens.shift();
+    if (token === undefined && this.#error !== undefined) throw this.#error.cause;
+    return token ?? null;
+  }
+}
+
+/** Makes what `call` throws a rejection. */
+async function settled<T>(call: () => Promise<T>): Promise<T> {
+  return call();
+}
+
+// ------------------------------------------------------------------------------ the addon (runtime/addon)
+
+/** runtime/addon/model_object.h. */
+interface NativeModel {
+  describe(): Omit<ModelInfo, "endOfText"> & { readonly endOfText: number };
+  encode(text: string, special: boolean): Promise<Int32Array>;
+  tokenBytes(ids: Int32Array): Uint8Array;
+  openSession(mode: string | null): Promise<NativeSession>;
+  dispose(): void;
+}
+
+/** runtime/addon/session_object.h. */
+interface NativeSession {
+  readonly length: number;
+  readonly disposed: boolean;
+  evaluate(ids: Int32Array, wanted: number): Promise<Float32Array>;
+  generate(
+    ids: Int32Array,
+    limit: number,
+    sampling: object,
+    onToken: (id: number, text: string) => void,
+  ): NativeGeneration;
+  rewind(length: number): void;
+  dispose(): void;
+}
+
+/** runtime/addon/generation.h. */
+interface NativeGeneration {
+  readonly done: Promise<void>;
+  taken(): void;
+  stop(): void;
+}
+
+interface NativeAddon {
+  readonly Model: {
+    open(path: string, threads: number, target: string | null, verify: boolean): Promise<NativeModel>;
+  };
+}
+
+let loaded: Promise<NativeAddon> | undefined;
+
+/** The addon, compiled if need be. Throws `addon-unloadable` (category environment), and what the compiler throws. */
+function nativeAddon(): Promise<NativeAddon> {
+  loaded ??= openAddon().catch((error: unknown) => {
+    loaded = undefined;
+    throw error;
+  });
+  return loaded;
+}
+
+async function openAddon(): Promise<NativeAddon> {
+  const file = await buildRuntime("addon");
+  const module = { exports: {} };
+  try {
+    process.dlopen(module, file);
+  } catch (cause) {
+    throw new GsicError({
+      category: "environment",
+      code: "addon-unloadable",
+      message: `Node cannot load the addon: ${messageOf(cause)}`,
+      where: file,
+      hint: "remove the file, and try again: it is then compiled for this machine",
+      cause,
+    });
+  }
+  return module.exports as NativeAddon;
+}

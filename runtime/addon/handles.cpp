@@ -1,0 +1,121 @@
+#include "handles.h"
+
+#include <algorithm>
+
+#include "failure.h"
+
+namespace gsic_addon {
+namespace {
+
+/// Tokens that are evaluated between two looks at the stop flag: a multiple of what a pass takes.
+constexpr size_t kChunk = 64;
+
+}  // namespace
+
+ModelHandle::ModelHandle(gsic_model *model) : model_(model) { check(gsic_describe(get(), &info_)); }
+
+void ModelHandle::adopt(const std::shared_ptr<SessionHandle> &session) {
+  if (disposed_) throw Failure(kDisposed, "the model was disposed of while it opened a session");
+  sessions_.erase(std::remove_if(sessions_.begin(), sessions_.end(), [](const auto &one) { return one.expired(); }),
+                  sessions_.end());
+  sessions_.push_back(session);
+}
+
+void ModelHandle::dispose() {
+  disposed_ = true;
+  for (const auto &one : sessions_)
+    if (const auto session = one.lock()) session->dispose();
+  sessions_.clear();
+}
+
+Run::~Run() { session_->end(); }
+
+void Run::stop(const char *code) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = code;
+  changed_.notify_all();
+}
+
+void Run::throw_if_stopped() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopped_ == kDisposed) throw Failure(kDisposed, "the session, or its model, was disposed of during the run");
+  if (stopped_ != nullptr) throw Failure(stopped_, "the run was stopped");
+}
+
+bool Run::wait_for_reader(size_t window) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  unread_++;
+  changed_.wait(lock, [&] { return stopped_ != nullptr || unread_ < window; });
+  return stopped_ == nullptr;
+}
+
+void Run::taken() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  unread_--;
+  changed_.notify_all();
+}
+
+std::shared_ptr<Run> SessionHandle::begin() {
+  idle();
+  const auto run = std::make_shared<Run>(shared_from_this());
+  run_ = run;
+  busy_ = true;
+  return run;
+}
+
+gsic_session *SessionHandle::idle() const {
+  if (disposed_) throw Failure(kDisposed, "the session, or its model, was disposed of; open another");
+  if (busy_) throw Failure(GSIC_BUSY, "another call on this session is still running; wait for it, or open one more");
+  return session_;
+}
+
+void SessionHandle::dispose() {
+  disposed_ = true;
+  if (const auto run = run_.lock()) run->stop(kDisposed);
+  if (!busy_) close();
+}
+
+void SessionHandle::end() {
+  busy_ = false;
+  if (disposed_) close();
+}
+
+void SessionHandle::close() {
+  gsic_session_close(session_);
+  session_ = nullptr;
+  model_.reset();
+}
+
+void SessionHandle::check_ids(const std::vector<int32_t> &ids) const {
+  const gsic_model_info &info = model_->info();
+  const size_t length = gsic_session_length(session_);
+  if (ids.size() > info.context - length)
+    throw Failure(GSIC_CONTEXT_FULL, std::to_string(ids.size()) + " tokens do not fit: the session holds " +
+                                         std::to_string(length) + " of " + std::to_string(info.context) +
+                                         " tokens; rewind it, or give fewer tokens");
+  for (size_t i = 0; i < ids.size(); i++)
+    if (ids[i] < 0 || uint32_t(ids[i]) >= info.vocabulary)
+      throw Failure(GSIC_INVALID_ARGUMENT, "token " + std::to_string(i) + " is id " + std::to_string(ids[i]) +
+                                               "; ids of this model go from 0 to " +
+                                               std::to_string(info.vocabulary - 1));
+}
+
+void append(Run &run, const int32_t *ids, size_t count, float *logits, size_t wanted) {
+  gsic_session *session = run.session().get();
+  const size_t vocabulary = run.session().model().info().vocabulary, before = gsic_session_length(session);
+  try {
+    for (size_t done = 0; done < count;) {
+      run.throw_if_stopped();
+      const size_t chunk = std::min(kChunk, count - done), rest = count - done - chunk;
+      const size_t rows = wanted > rest ? std::min(wanted - rest, chunk) : 0;
+      check(gsic_evaluate(session, ids + done, chunk, rows > 0 ? logits : nullptr, rows));
+      if (logits != nullptr) logits += rows * vocabulary;
+      done += chunk;
+    }
+  } catch (...) {
+    gsic_session_rewind(session, before);
+    throw;
+  }
+}
+
+}  // namespace gsic_addon
