@@ -1,9 +1,10 @@
-import { innerOf, outOf, typeOf } from "../emit/kernel.js";
+import { shapeOf } from "../emit/shape.js";
+import { strideOf } from "../emit/stride.js";
 import type { ValueId, WeightSource } from "../ir.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
-import { packing, strideOf, tileRows, type WeightItem } from "../schedule/layout.js";
+import { packing, tileRows, type WeightItem } from "../schedule/layout.js";
 import { packRows } from "./matrix.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
@@ -52,8 +53,7 @@ async function* matrixChunks(
   weights: Weights,
   factors: FactorSource,
 ): AsyncGenerator<Uint8Array> {
-  const dtype = typeOf(source);
-  const [out, d] = [outOf(source), innerOf(source)];
+  const { dtype, out, d } = shapeOf(source);
   if (source.kind !== "stored") {
     const factor =
       source.kind === "basis" ? await factors.basis(source.input) : await factors.image(source.linear);

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { strideOf } from "../emit/stride.js";
 import type { ValueId } from "../ir.js";
 import { makePlan } from "../passes/index.js";
 import { fixtureNames, openFixture } from "../testing.js";
-import { maxColumns, placeValues, strideOf } from "./layout.js";
+import { maxColumns, placeValues } from "./layout.js";
 import { schedule } from "./program.js";
 
 const valueIds = ["a", "b", "c", "d", "e", "f", "g"];

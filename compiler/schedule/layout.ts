@@ -1,4 +1,6 @@
-import { innerOf, type Operand, outOf, typeOf } from "../emit/kernel.js";
+import type { Operand } from "../emit/operands.js";
+import { shapeOf } from "../emit/shape.js";
+import { strideOf } from "../emit/stride.js";
 import {
   blockSizes,
   type DType,
@@ -12,8 +14,6 @@ import {
 export const tileRows = 4;
 /** Most columns of a pass; GSIC_MAX_COLUMNS in templates/include/gsic/abi.h. */
 export const maxColumns = 16;
-/** Floats that a value's width is rounded up to; GSIC_WIDTH_STEP. */
-export const widthStep = 32;
 const alignment = 64;
 
 /** Something in the weights section, and where it lies. */
@@ -24,11 +24,6 @@ export interface WeightItem {
     | { readonly kind: "rope"; readonly rope: RopeNode };
   readonly offset: number;
   readonly bytes: number;
-}
-
-/** Floats between two columns of a value of that width. */
-export function strideOf(width: number): number {
-  return roundUp(width, widthStep);
 }
 
 /** How a matrix is packed: tiles of four rows, block by block. A block is at least 32 elements. */
@@ -73,7 +68,8 @@ export class WeightLayout {
     switch (operand.kind) {
       case "weight": {
         const { source } = operand;
-        const { bytes } = packing(typeOf(source), outOf(source), innerOf(source));
+        const shape = shapeOf(source);
+        const { bytes } = packing(shape.dtype, shape.out, shape.d);
         return { content: { kind: "matrix", source }, offset, bytes };
       }
       case "vector":

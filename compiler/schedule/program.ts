@@ -1,8 +1,10 @@
 import type { TemplateName, TemplateParams } from "../../templates/params.js";
-import { type KernelCall, kernelOf, type Operand } from "../emit/kernel.js";
+import { kernelOf } from "../emit/kernel.js";
+import type { KernelCall, Operand } from "../emit/operands.js";
+import { strideOf } from "../emit/stride.js";
 import { loadTemplates } from "../emit/template.js";
 import type { Argument, Kernel, Launch, Mode, Plan, Program, Step, Tap, ValueId } from "../ir.js";
-import { placeValues, roundUp, strideOf, type WeightItem, WeightLayout } from "./layout.js";
+import { placeValues, roundUp, type WeightItem, WeightLayout } from "./layout.js";
 import { gatedInputs, lower } from "./lower.js";
 
 /** Everything that the bundle needs besides weights and machine code. */

@@ -1,0 +1,63 @@
+import type { TemplateName, TemplateParams } from "../../templates/params.js";
+import type { RopeNode, ValueId, VectorRef, WeightSource } from "../ir.js";
+import { shapeOf } from "./shape.js";
+import { strideOf } from "./stride.js";
+
+/** What a launch argument refers to, before memory is laid out. */
+export type Operand =
+  | { readonly kind: "step" }
+  | { readonly kind: "value"; readonly id: ValueId }
+  | { readonly kind: "weight"; readonly source: WeightSource }
+  | { readonly kind: "vector"; readonly vector: VectorRef }
+  | { readonly kind: "rope"; readonly rope: RopeNode }
+  | { readonly kind: "cache"; readonly layer: number; readonly part: "keys" | "values" }
+  | { readonly kind: "counter"; readonly input: ValueId };
+
+export interface OperandSlot {
+  readonly name: string;
+  readonly type: string;
+  readonly operand: Operand;
+}
+
+/** A template with its parameters (all but the symbol), and what the launch passes to it. */
+export type KernelCall = {
+  [Name in TemplateName]: {
+    readonly template: Name;
+    /** Proposed symbol; launches with equal parameters share a kernel. */
+    readonly symbol: string;
+    readonly params: Omit<TemplateParams[Name], "symbol">;
+    readonly operands: readonly OperandSlot[];
+  };
+}[TemplateName];
+
+/** Collects the operands of a kernel; `add` gives the slot. The step is always slot 0. */
+export class Operands {
+  readonly slots: OperandSlot[] = [{ name: "step", type: "gsic_step", operand: { kind: "step" } }];
+
+  add(name: string, type: string, operand: Operand): number {
+    this.slots.push({ name, type, operand });
+    return this.slots.length - 1;
+  }
+
+  value(name: string, id: ValueId): number {
+    return this.add(name, "float", { kind: "value", id });
+  }
+
+  weight(name: string, source: WeightSource): number {
+    return this.add(name, `packed ${shapeOf(source).dtype}`, { kind: "weight", source });
+  }
+
+  bias(name: string, vector: VectorRef | null): number | null {
+    return vector === null ? null : this.add(name, "float", { kind: "vector", vector });
+  }
+}
+
+/** The line of a kernel's byte account. */
+export function bytesRead(bytes: number): string {
+  return `reads ${bytes} bytes of weights per token`;
+}
+
+/** Whether a value of that width has floats behind its width that its kernel must zero. */
+export function isPadded(width: number): boolean {
+  return strideOf(width) !== width;
+}
