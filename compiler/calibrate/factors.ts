@@ -7,7 +7,9 @@ import type { Weights } from "../read/weights.js";
 import type { Algebra } from "./algebra.js";
 import type { StatsFile } from "./stats-file.js";
 
-/** Bytes of f32 weights that are multiplied at a time. */
+const largestF16 = 65504;
+
+/** Elements of f32 weights that are multiplied at a time. */
 const chunkFloats = 1 << 24;
 
 /**
@@ -51,7 +53,20 @@ export class Factors implements FactorSource {
       const w = this.weights.readRows(node.weight, row, rows);
       image.set(await this.algebra.multiplyTransposed(w, basis, rows, k, d), row * k);
     }
+    this.requireRange(image, linear);
     return image;
+  }
+
+  /** Images are kept as f16; one that does not fit would turn into infinities. */
+  private requireRange(image: Float32Array, linear: ValueId): void {
+    if (image.every((value) => Math.abs(value) <= largestF16)) return;
+    throw new GsicError({
+      category: "data",
+      code: "image-out-of-range",
+      message: `the image W V holds values beyond f16, ${largestF16}`,
+      where: linear,
+      hint: "make this linear dense in graph.ts, and build that",
+    });
   }
 
   private eigenvectors(stats: InputStats, k: number): Promise<Float32Array> {

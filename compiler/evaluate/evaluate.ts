@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { GsicError } from "../errors.js";
 import type { Mode, ValueId } from "../ir.js";
 import { runTool } from "../native.js";
 import type { Progress } from "../progress.js";
@@ -46,6 +47,14 @@ export async function measureText(
   window: number,
   progress: ReturnType<Progress["stage"]>,
 ): Promise<TextQuality> {
+  if (windowRanges(ids.length, window).length === 0) {
+    throw new GsicError({
+      category: "data",
+      code: "text-too-short",
+      message: `nothing is predicted in ${ids.length} tokens read in windows of ${window}`,
+      hint: "measure on a longer text, or raise calibration.window",
+    });
+  }
   const folder = await mkdtemp(join(tmpdir(), "gsic-eval-"));
   try {
     const file = join(folder, "ids");
