@@ -1,17 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { cacheFolder, compileKernels } from "../cc.js";
+import { basename, join } from "node:path";
+import { buildRuntime, cacheFolder, compileKernels } from "../cc.js";
 import type { Config } from "../config.js";
-import type { CalibrationOrigin } from "../ir.js";
+import type { CalibrationOrigin, Plan } from "../ir.js";
 import type { Model } from "../model.js";
 import { runTool } from "../native.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { isAlive } from "../pack/publish.js";
 import { makePlan } from "../passes/index.js";
 import type { Progress } from "../progress.js";
-import { schedule } from "../schedule/program.js";
+import { type Schedule, schedule } from "../schedule/program.js";
 import type { Target } from "../target.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 import { asWindows, encodeFiles, requireTokenizer } from "./text.js";
@@ -52,6 +52,7 @@ export async function collectStats(
         `${model.fingerprint} ${model.graph.context} ${windowOf(model, config)} ${JSON.stringify(tokens.origin)}\0`,
       )
       .update(tokens.ids)
+      .update(await dense.identity())
       .digest("hex");
     const file = join(folder, `${key.slice(0, 40)}.safetensors`);
     if (!existsSync(file)) {
@@ -88,36 +89,65 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
-/** The dense model as a bundle in a work folder, written when it is first needed. */
+/** The dense model as a bundle in a work folder, compiled and written when it is first needed. */
 class DenseBundle {
   private written: Promise<string> | undefined;
+  private compiled: Promise<{ target: Target; bytes: Uint8Array }[]> | undefined;
+  private readonly plan: Plan;
+  private readonly dense: Schedule;
 
   constructor(
     private readonly model: Model,
     private readonly targets: readonly Target[],
     private readonly folder: string,
     private readonly progress: Progress,
-  ) {}
+  ) {
+    this.plan = makePlan(model.graph, { options: { forms: ["dense"], k: [1], epsilon: [1] } });
+    this.dense = schedule(this.plan, ["exact"], targets[0]!.dialect);
+  }
+
+  /** Hash of the machine code that computes the statistics: other code sums in another order. */
+  async identity(): Promise<string> {
+    const hash = createHash("sha256").update(basename(await buildRuntime("tool")));
+    for (const { bytes } of await this.code()) hash.update(bytes);
+    return hash.digest("hex");
+  }
 
   path(): Promise<string> {
     this.written ??= this.write();
     return this.written;
   }
 
-  private async write(): Promise<string> {
-    const { model } = this;
-    const update = this.progress.stage("Preparing the dense model");
-    const plan = makePlan(model.graph, { options: { forms: ["dense"], k: [1], epsilon: [1] } });
-    const path = join(this.folder, "dense.gsi");
-    const dense = schedule(plan, ["exact"], this.targets[0]!.dialect);
+  private code(): Promise<{ target: Target; bytes: Uint8Array }[]> {
+    this.compiled ??= this.compile();
+    return this.compiled;
+  }
+
+  private async compile(): Promise<{ target: Target; bytes: Uint8Array }[]> {
+    const update = this.progress.stage("Compiling the dense model");
+    const { kernels } = this.dense;
     const code = [];
-    for (const target of this.targets)
-      code.push({ target, bytes: await compileKernels(dense.kernels, target) });
+    for (const target of this.targets) {
+      const done = code.length * kernels.length;
+      const total = this.targets.length * kernels.length;
+      code.push({
+        target,
+        bytes: await compileKernels(kernels, target, (count) => update(done + count, total)),
+      });
+    }
+    return code;
+  }
+
+  private async write(): Promise<string> {
+    const { model, plan } = this;
+    const code = await this.code();
+    const update = this.progress.stage("Preparing the dense model");
+    const path = join(this.folder, "dense.gsi");
     const never = () => Promise.reject(new Error("a dense plan has no factors"));
     const content = {
       model,
       plan,
-      schedule: dense,
+      schedule: this.dense,
       modes: ["exact"] as const,
       code,
       factors: { basis: never, image: never },
