@@ -133,10 +133,9 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeFile(join(staging, "graph.ts"), await printPlan(plan, header));
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
-  progress.stage("Building the runtime");
-  await copyProducts(staging, name);
-  progress.stage("Checking the build against the float64 oracle");
-  const check = await selfCheck(bundle, model, modes);
+  await copyProducts(staging, name, progress.stage("Building the runtime"));
+  const checking = progress.stage("Checking the build against the float64 oracle");
+  const check = await selfCheck(bundle, model, modes, checking);
   const report = reportOf({
     config: header.config,
     plan,
@@ -207,9 +206,13 @@ async function writeSources(staging: string, { kernels }: Schedule): Promise<voi
   }
 }
 
-async function copyProducts(staging: string, name: string): Promise<void> {
+async function copyProducts(
+  staging: string,
+  name: string,
+  progress: (done: number, total: number) => void,
+): Promise<void> {
   const executable = join(staging, name);
-  await copyFile(await buildRuntime("executable"), executable);
+  await copyFile(await buildRuntime("executable", progress), executable);
   await chmod(executable, 0o755);
   await copyFile(await buildRuntime("library"), join(staging, `lib${name}.so`));
   await copyFile(join(runtimeFolder, "include/gsic.h"), join(staging, "gsic.h"));

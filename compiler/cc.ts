@@ -138,8 +138,11 @@ interface RuntimeRecipes {
   >;
 }
 
-/** Builds (or takes from the cache) a product of the runtime; returns its path in the cache. */
-export async function buildRuntime(product: RuntimeProduct): Promise<string> {
+/** Builds (or takes from the cache) a product of the runtime; returns its path in the cache. `progress` counts sources. */
+export async function buildRuntime(
+  product: RuntimeProduct,
+  progress: (done: number, total: number) => void = () => {},
+): Promise<string> {
   const compiler = await findCompiler();
   const text = await readFile(join(runtimeFolder, "build.json"), "utf8");
   const recipes = JSON.parse(text) as RuntimeRecipes;
@@ -149,14 +152,16 @@ export async function buildRuntime(product: RuntimeProduct): Promise<string> {
   const sources = (await Promise.all(recipe.sources.map(matchingFiles))).flat();
   const objects = sources.map((source) => join(cacheFolder(), "objects", `${hashOf(common, source)}.o`));
   const output = join(cacheFolder(), "objects", hashOf(common, product));
+  let done = 0;
   await cachedCompile(output, product, async (temporary) => {
-    await inParallel(sources, (source, index) =>
-      cachedCompile(objects[index]!, source, async (object) => {
+    await inParallel(sources, async (source, index) => {
+      await cachedCompile(objects[index]!, source, async (object) => {
         const folders = recipes.include.map((folder) => join(packageRoot, folder));
         const includes = [...folders, ...(recipe.packages ?? []).map(packageFolder)].map((one) => `-I${one}`);
         await run(compiler, [...recipes.flags, ...includes, "-c", source, "-o", object], source);
-      }),
-    );
+      });
+      progress(++done, sources.length);
+    });
     const link = recipe.link.map((flag) => flag.replace("runtime/", `${runtimeFolder}/`));
     await run(compiler, [...objects, ...link, "-o", temporary], product);
   });

@@ -25,15 +25,24 @@ export function evaluateGraph(
   graph: Graph,
   weights: Weights,
   ids: readonly number[],
+  progress: (done: number, total: number) => void = () => {},
 ): ReadonlyMap<ValueId, Value> {
   const values = new Map<ValueId, Value>();
-  for (const node of graph.nodes) values.set(node.id, evaluateNode(node, weights, ids, values));
+  graph.nodes.forEach((node, index) => {
+    values.set(node.id, evaluateNode(node, weights, ids, values));
+    progress(index + 1, graph.nodes.length);
+  });
   return values;
 }
 
 /** The logits, [tokens, vocabulary], in float64. */
-export function referenceLogits(graph: Graph, weights: Weights, ids: readonly number[]): Float64Array {
-  return evaluateGraph(graph, weights, ids).get(graph.output)!.data;
+export function referenceLogits(
+  graph: Graph,
+  weights: Weights,
+  ids: readonly number[],
+  progress?: (done: number, total: number) => void,
+): Float64Array {
+  return evaluateGraph(graph, weights, ids, progress).get(graph.output)!.data;
 }
 
 /** One node from the values before it. */

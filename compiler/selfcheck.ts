@@ -26,7 +26,12 @@ export const tolerance = 1e-4;
 const largestModel = 1e9;
 
 /** Compares a bundle's logits with the float64 oracle's on a few tokens; a wrong build is a defect, and not published. */
-export async function selfCheck(bundle: string, model: Model, modes: readonly Mode[]): Promise<SelfCheck> {
+export async function selfCheck(
+  bundle: string,
+  model: Model,
+  modes: readonly Mode[],
+  progress: (done: number, total: number) => void = () => {},
+): Promise<SelfCheck> {
   const { graph } = model;
   const parameters = graph.nodes.reduce(
     (sum, node) => (node.kind === "linear" ? sum + matrixBytes({ ...node.weight, dtype: "f32" }) / 4 : sum),
@@ -43,7 +48,7 @@ export async function selfCheck(bundle: string, model: Model, modes: readonly Mo
   try {
     const file = join(folder, "ids");
     await writeFile(file, Int32Array.from(ids));
-    const expected = referenceLogits(graph, model.weights, ids);
+    const expected = referenceLogits(graph, model.weights, ids, progress);
     const errors = new Map<Mode, number>();
     for (const mode of modes) {
       const out = join(folder, `${mode}.safetensors`);
