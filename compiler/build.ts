@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { adoptPlan } from "./adopt.js";
 import { readPlan } from "./built.js";
@@ -22,7 +22,7 @@ import { isHubSource } from "./read/hub.js";
 import { type Report, reportOf } from "./report.js";
 import { type Schedule, schedule } from "./schedule/program.js";
 import { selfCheck } from "./selfcheck.js";
-import { machineTargets, readTarget, type Target } from "./target.js";
+import { bestFirst, machineTargets, readTarget, type Target } from "./target.js";
 
 export interface BuildOptions {
   /** Path of a model.toml, or of the graph.ts of an earlier build. */
@@ -43,7 +43,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   const config = readConfig(
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
-  const mode = options.mode ?? config.quality.mode;
+  const mode = options.mode ?? (edited !== null && hasGates(edited.plan) ? "bounded" : config.quality.mode);
   const targets = targetsOf(options.targets ?? config.target.names);
   const out = resolve(options.out ?? join("build", config.model.name));
   checkOutput(out, inputsOf(config));
@@ -53,7 +53,8 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
       edited === null
         ? await planOf(model, config, mode, options.dump)
         : adoptPlan(edited, model, options.input);
-    const gated = mode !== "exact" && plan.groups.some((group) => group.gate !== null);
+    if (mode === "exact" && hasGates(plan)) throw gatesInExactMode(options.input);
+    const gated = hasGates(plan);
     const calibration = gated ? await collectStats(model, config, targets, progress) : null;
     const algebra = new Algebra();
     try {
@@ -155,18 +156,35 @@ const noFactors: FactorSource = {
   image: () => Promise.reject(new Error("a dense plan has no image")),
 };
 
-/** The targets of those names; this machine's CPU targets if none are named. All are of one kind. */
+/**
+ * The targets of those names, best first; this machine's CPU targets if none are named. All are of one kind. Throws
+ * `targets-none` and `targets-mixed` (category usage).
+ */
 export function targetsOf(names: readonly string[] | null): readonly Target[] {
-  const targets = names === null ? machineTargets() : names.map(readTarget);
-  const other = targets.find((target) => target.dialect !== targets[0]!.dialect);
+  const targets = names === null ? machineTargets() : bestFirst([...new Set(names)].map(readTarget));
+  const refuse = (code: string, message: string, hint: string) =>
+    new GsicError({ category: "usage", code, message, where: "target.name", hint });
+  const first = targets[0];
+  if (first === undefined)
+    throw refuse("targets-none", "no target is named", "name one of targets/, or none");
+  const other = targets.find((target) => target.dialect !== first.dialect);
   if (other === undefined) return targets;
-  throw new GsicError({
+  const message = `${first.name} and ${other.name} are of different kinds`;
+  throw refuse("targets-mixed", message, "build for one kind of device at a time");
+}
+
+function gatesInExactMode(input: string): GsicError {
+  return new GsicError({
     category: "usage",
-    code: "targets-mixed",
-    message: `${targets[0]!.name} and ${other.name} are of different kinds`,
-    where: "target.name",
-    hint: "build for one kind of device at a time",
+    code: "graph-gates-in-exact-mode",
+    message: "the graph has gated linears, which exact mode does not have",
+    where: input,
+    hint: "build it with --mode bounded, or make them dense",
   });
+}
+
+function hasGates(plan: Plan): boolean {
+  return plan.groups.some(({ gate }) => gate !== null);
 }
 
 async function planOf(model: Model, config: Config, mode: Mode, dump: string | undefined): Promise<Plan> {
@@ -188,22 +206,7 @@ async function writeSources(staging: string, { kernels }: Schedule): Promise<voi
   const folder = join(staging, "kernels");
   await mkdir(folder);
   for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
-  const include = join(templatesFolder, "include");
-  for (const file of [
-    "abi.h",
-    "weights.h",
-    "work.h",
-    "multiply.h",
-    "gate.h",
-    "math.h",
-    "layers.h",
-    "attention.h",
-    "dialect/cpu.h",
-  ]) {
-    const target = join(folder, "include/gsic", file);
-    await mkdir(dirname(target), { recursive: true });
-    await copyFile(join(include, "gsic", file), target);
-  }
+  await cp(join(templatesFolder, "include"), join(folder, "include"), { recursive: true });
 }
 
 async function copyProducts(

@@ -216,7 +216,7 @@ export type CalibrationOrigin =
 
 // ------------------------------------------------------------------------------------------------- plan
 
-/** How a linear is computed; DESIGN: "The forms of a linear layer". */
+/** How a linear is computed; compiler/README.md has the table. */
 export type Form =
   | { readonly kind: "dense" }
   /** rho < epsilon: y = M g with g = V^T x; else y = W x. V has `k` columns and is shared per input. */
@@ -238,13 +238,6 @@ export interface LinearPlan {
   readonly bytes: ByteAccount;
   /** One sentence for people: why this form. */
   readonly verdict: string;
-}
-
-/** A matrix made by the compiler: kept as f16 in the bundle. */
-export interface Factor {
-  readonly out: number;
-  readonly d: number;
-  readonly data: Float32Array;
 }
 
 /** Linears that read the same value, and the basis they share if one of them is gated. */
@@ -389,7 +382,7 @@ export interface Argument {
 }
 
 export interface Launch {
-  /** Index into `Bundle.kernels`. */
+  /** Index into `Manifest.kernels`. */
   readonly kernel: number;
   readonly arguments: readonly Argument[];
 }

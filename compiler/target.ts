@@ -35,11 +35,14 @@ export function targetNames(): string[] {
 
 /** The targets of this machine's architecture, best first: the runtime takes the first that the CPU supports. */
 export function machineTargets(): Target[] {
-  const machine = process.arch === "x64" ? "x86_64" : process.arch;
-  return targetNames()
-    .map(readTarget)
-    .filter((target) => target.device === "cpu" && ["any", machine].includes(target.architecture))
-    .sort((a, b) => b.features.length - a.features.length);
+  const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
+  const targets = targetNames().map(readTarget);
+  return bestFirst(targets.filter((target) => ["any", machine].includes(target.architecture)));
+}
+
+/** In the order in which the runtime tries them: what needs most of a machine comes first. */
+export function bestFirst(targets: readonly Target[]): Target[] {
+  return [...targets].sort((a, b) => b.features.length - a.features.length);
 }
 
 /** Reads a target's file. Throws `target-unknown` and `target-invalid` (category usage). */

@@ -95,7 +95,10 @@ export function verifyPlan(plan: Plan, pass: string): void {
     for (const id of group.linears) {
       const form = plan.linears.get(id)?.form;
       const gated = form?.kind === "gated";
-      if (gated !== (group.gate !== null) || (gated && form.k !== group.gate?.k)) {
+      if (
+        gated !== (group.gate !== null) ||
+        (gated && (form.k !== group.gate?.k || form.epsilon !== group.gate.epsilon))
+      ) {
         found.push(`a-group-shares-one-gate: ${id}`);
       }
     }

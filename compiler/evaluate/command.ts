@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { windowOf } from "../calibrate/collect.js";
 import { asWindows, encodeFiles, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
 import type { Config } from "../config.js";
@@ -18,7 +17,6 @@ export interface EvaluateOptions {
   readonly mode: Mode;
   /** Measures this text instead of the configured held-out text. */
   readonly text?: string | undefined;
-  /** Tokens that calibration ran over, if it ran over text. */
   readonly progress: Progress;
 }
 
@@ -51,22 +49,18 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const heldout = await measure(quoted, "Measuring on held-out text");
   const calibration =
     seen === null ? null : await measure(seen.subarray(0, quoted.length), "Measuring on calibration text");
-  return { mode, heldout, calibration, max_kl: config.quality.maxKl, ...accountOf(report, heldout) };
-}
-
-/** Path of the bundle in a build folder. */
-export function bundleOf(folder: string, report: Report): string {
-  return join(folder, `${report.name}.gsi`);
+  return { mode, heldout, calibration, max_kl: config.quality.maxKl, ...accountOf(mode, report, heldout) };
 }
 
 function accountOf(
+  mode: Mode,
   report: Report,
   heldout: TextQuality,
 ): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
   const { dense, fast } = report.bytes_per_token;
-  const mean = meanBytes(report, heldout);
+  const mean = mode === "exact" ? dense : meanBytes(report, heldout);
   const ratio = mean / dense;
-  const gated = report.linears.some(({ form }) => form.kind === "gated");
+  const gated = mode !== "exact" && report.linears.some(({ form }) => form.kind === "gated");
   const pays = ratio < 0.98;
   const percent = (heldout.tiers.fast * 100).toFixed(1);
   return {

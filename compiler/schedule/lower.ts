@@ -1,5 +1,5 @@
 import { GsicError } from "../errors.js";
-import { inputsOf, linearById, nodeIndex, valueWidths } from "../graph.js";
+import { inputsOf, nodeIndex, valueWidths } from "../graph.js";
 import type {
   ActivationFunction,
   AttentionNode,
@@ -269,9 +269,7 @@ class Lowering {
   }
 }
 
-/** Linears of a plan by the group that they read from. */
-export function gatedInputs(plan: Plan): readonly { input: ValueId; d: number; k: number }[] {
-  return plan.groups.flatMap(({ input, gate, linears }) =>
-    gate === null ? [] : [{ input, k: gate.k, d: linearById(plan.graph, linears[0]!).weight.d }],
-  );
+/** The inputs whose linears are gated, in the order of their counters. */
+export function gatedInputs(plan: Plan): readonly ValueId[] {
+  return plan.groups.filter(({ gate }) => gate !== null).map(({ input }) => input);
 }

@@ -26,7 +26,7 @@ export function schedule(plan: Plan, modes: readonly Mode[], dialect: string): S
   const kernels = new KernelTable(dialect);
   const weights = new WeightLayout(context);
   const cache = cacheLayout(plan, context);
-  const counters = new Map(gatedInputs(plan).map(({ input }, index) => [input, 16 * index]));
+  const counters = new Map(gatedInputs(plan).map((input, index) => [input, 16 * index]));
   const programs: Partial<Record<Mode, Program>> = {};
   let arenaBytes = 0;
   for (const mode of modes) {
