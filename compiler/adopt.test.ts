@@ -22,6 +22,7 @@ test("an edited graph may choose forms and shorten the context, and nothing else
   expect(() => adopt(plan, "0".repeat(64))).toThrow(code("graph-other-model"));
   expect(() => adopt(graphOf({ context: plan.graph.context + 1 }))).toThrow(code("graph-changed"));
   expect(() => adopt(graphOf({ nodes: plan.graph.nodes.slice(0, -1) }))).toThrow(code("graph-changed"));
+  expect(() => adopt(graphOf({ name: "../x" }))).toThrow(code("graph-changed"));
   const shifted = plan.graph.nodes.map((node) => (node.kind === "embedding" ? { ...node, offset: 1 } : node));
   expect(() => adopt(graphOf({ nodes: shifted }))).toThrow(
     expect.objectContaining({ code: "graph-changed", where: "graph.ts: tokens" }),

@@ -40,8 +40,10 @@ export function adoptPlan({ plan, header }: ParsedPlan, model: Model, file: stri
           : `${node.id} is not what the model computes there, ${original.id}`;
     throw refuse("graph-changed", message, `${file}: ${node?.id ?? original!.id}`);
   }
-  if (graph.output !== expected.output || graph.vocabulary !== expected.vocabulary) {
-    throw refuse("graph-changed", "the graph's output is not the model's");
+  for (const key of ["name", "family", "vocabulary", "output"] as const) {
+    if (graph[key] === expected[key]) continue;
+    const message = `${key} is ${JSON.stringify(graph[key])}, and the model's is ${JSON.stringify(expected[key])}`;
+    throw refuse("graph-changed", message);
   }
   return accountBytes(plan);
 }

@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from "node:fs";
 import { chmod, copyFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { adoptPlan } from "./adopt.js";
@@ -19,6 +20,7 @@ import { runtimeFolder, templatesFolder } from "./paths.js";
 import { printPlan } from "./print.js";
 import type { Progress } from "./progress.js";
 import { isHubSource } from "./read/hub.js";
+import { auditWeights } from "./read/weights-audit.js";
 import { type Report, reportOf } from "./report.js";
 import { type Schedule, schedule } from "./schedule/program.js";
 import { selfCheck } from "./selfcheck.js";
@@ -45,10 +47,12 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   );
   const mode = options.mode ?? (edited !== null && hasGates(edited.plan) ? "bounded" : config.quality.mode);
   const targets = targetsOf(options.targets ?? config.target.names);
-  const out = resolve(options.out ?? join("build", config.model.name));
+  const out = followLink(resolve(options.out ?? join("build", config.model.name)));
   checkOutput(out, inputsOf(config));
   const model = await openModel(config, progress.stage("Reading the model"));
   try {
+    progress.stage("Checking the weights");
+    auditWeights(model.weights);
     const plan =
       edited === null
         ? await planOf(model, config, mode, options.dump)
@@ -81,6 +85,11 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     model.weights.close();
     progress.finish();
   }
+}
+
+/** The folder that a symbolic link leads to: the build goes there, and the link stays. */
+function followLink(out: string): string {
+  return existsSync(out) ? realpathSync(out) : out;
 }
 
 /** Files and folders that a build reads. */
@@ -136,7 +145,7 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
   const checking = progress.stage("Checking the build against the float64 oracle");
-  const check = await selfCheck(bundle, model, modes, checking);
+  const check = await selfCheck(bundle, model, modes, plan.graph.context, checking);
   const report = reportOf({
     config: header.config,
     plan,

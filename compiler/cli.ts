@@ -5,6 +5,7 @@ import { version } from "./report.js";
 
 /** Runs the command line; returns the exit code. Standard output is for results, everything else goes to stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
+  process.stdout.on("error", outputFailed);
   try {
     await program().parseAsync([...argv]);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
@@ -18,6 +19,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`gsic: a defect of gsic; please report it\n${text}\n`);
     return 1;
   }
+}
+
+/** A closed pipe is how a reader says that it has enough; anything else is lost output. */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(0);
+  process.stderr.write(`gsic: standard output cannot be written: ${error.message} [output-unwritable]\n`);
+  process.exit(4);
 }
 
 /** An error for people: what, where, what next. */

@@ -55,6 +55,9 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   target: ["name"],
 };
 
+/** The executable bears the model's name, and stands beside these. */
+const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "report.json"];
+
 const modes = ["exact", "bounded"] as const;
 const forms = ["dense", "gated"] as const;
 
@@ -111,6 +114,10 @@ class Reader {
     const name = this.text("model", "name", basename(dirname(this.file)));
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
       const hint = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64";
+      throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
+    }
+    if (reservedNames.includes(name)) {
+      const hint = `these are files of every build: ${reservedNames.join(", ")}`;
       throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
     }
     return name;

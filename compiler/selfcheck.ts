@@ -30,6 +30,7 @@ export async function selfCheck(
   bundle: string,
   model: Model,
   modes: readonly Mode[],
+  context: number,
   progress: (done: number, total: number) => void = () => {},
 ): Promise<SelfCheck> {
   const { graph } = model;
@@ -41,7 +42,7 @@ export async function selfCheck(
     const skipped = `${(parameters / 1e9).toFixed(1)} billion weights are too many for the oracle`;
     return { tokens: 0, exactError: null, otherError: null, skipped };
   }
-  const count = Math.min(parameters > 2e7 ? 3 : 19, graph.context);
+  const count = Math.min(parameters > 2e7 ? 3 : 19, context);
   // A fixed walk through the vocabulary: as good as any text, and needs no tokenizer.
   const ids = Array.from({ length: count }, (_, i) => (7 + i * 7919) % graph.vocabulary);
   const folder = await mkdtemp(join(tmpdir(), "gsic-check-"));

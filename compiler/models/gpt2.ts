@@ -16,7 +16,7 @@ export function gpt2(weights: Weights, name: string): Graph {
   const vocabulary = settings.size("vocab_size");
   const context = settings.size("n_positions");
   const inner = settings.size("n_inner", 4 * hidden);
-  const epsilon = settings.number("layer_norm_epsilon", 1e-5);
+  const epsilon = settings.positive("layer_norm_epsilon", 1e-5);
   const activation = activationOf(settings, "activation_function", "gelu_new");
   if (hidden % heads !== 0) {
     throw settings.inconsistent("n_head", `n_embd = ${hidden} is not a multiple of n_head = ${heads}`);

@@ -30,6 +30,13 @@ export class Settings {
     return plain;
   }
 
+  /** A finite number above zero. */
+  positive(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (value <= 0) throw this.wrong(key, "a number above zero", value);
+    return value;
+  }
+
   text(key: string, fallback?: string): string {
     const value = this.has(key) ? this.values(key) : fallback;
     if (typeof value !== "string") throw this.wrong(key, "a string", value);

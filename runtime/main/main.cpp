@@ -1,8 +1,10 @@
 // The native executable of a build: text in, text out.
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -17,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Exit codes, as those of the `gsic` command.
-enum Exit { kDone = 0, kDefect = 1, kUsage = 2, kBadBundle = 3, kNoDevice = 4 };
+enum Exit { kDone = 0, kDefect = 1, kUsage = 2, kBadBundle = 3, kEnvironment = 4 };
 
 /// Tokens of the prompt that are evaluated between two looks at the interrupt flag.
 constexpr size_t kPromptChunk = 64;
@@ -34,6 +36,11 @@ void watch_interrupts() {
 }
 
 /// A call of the C interface failed.
+/// What was generated could not be written.
+struct OutputError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 struct Failure : std::runtime_error {
   explicit Failure(gsic_status failed) : std::runtime_error(gsic_last_error()), status(failed) {}
   gsic_status status;
@@ -52,7 +59,7 @@ int exit_code(gsic_status status) {
       return kBadBundle;
     case GSIC_NO_DEVICE:
     case GSIC_OUT_OF_MEMORY:
-      return kNoDevice;
+      return kEnvironment;
     case GSIC_INVALID_ARGUMENT:
     case GSIC_CONTEXT_FULL:
     case GSIC_NO_TOKENIZER:
@@ -77,6 +84,7 @@ struct Result {
   std::vector<int32_t> prompt, ids;
   std::string text;
   Clock::time_point start, first, last;
+  int output_error = 0;  ///< errno of the write that failed
   bool pipe_open = true, stream = false, spell_ids = false;
 };
 
@@ -122,8 +130,10 @@ std::string spell(const gsic_model *model, const std::vector<int32_t> &ids, bool
 /// Writes to standard output at once; notes where nobody reads it any more.
 void show(Result &result, const std::string &text) {
   if (!result.stream || text.empty()) return;
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  result.pipe_open = result.pipe_open && written && std::fflush(stdout) == 0;
+  if (!result.pipe_open) return;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  result.pipe_open = false;
+  result.output_error = errno;
 }
 
 int on_token(int32_t id, const char *text, size_t bytes, void *user) {
@@ -151,6 +161,12 @@ void generate(gsic_session *session, const Options &options, Result &result) {
   if (status != GSIC_CANCELLED) check(status);
 }
 
+/// A reader of standard output that left is no error; text that was lost for another reason is.
+void require_closed_pipe(int error) {
+  if (error == 0 || error == EPIPE) return;
+  throw OutputError(std::string("standard output cannot be written: ") + std::strerror(error));
+}
+
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 void print_json(const gsic_session *session, const gsic_model_info &info, const Options &options,
@@ -172,6 +188,7 @@ void print_json(const gsic_session *session, const gsic_model_info &info, const 
       result.ids.empty() ? nullptr : nlohmann::ordered_json(seconds(result.first - result.start));
   document["tiers"] = {{"fast", fast}, {"slow", slow}};
   std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  if (!std::cout) require_closed_pipe(errno);
 }
 
 int run(const Options &options) {
@@ -202,6 +219,7 @@ int run(const Options &options) {
   show(result, text ? *text : spell(opened, result.prompt, result.spell_ids));
   generate(started, options, result);
   show(result, "\n");
+  require_closed_pipe(result.output_error);
   if (options.json) print_json(started, info, options, result);
   return kDone;
 }
@@ -222,6 +240,9 @@ int main(int count, char **arguments) {
   } catch (const gsic::UsageError &error) {
     complain(error.what());
     return gsic::kUsage;
+  } catch (const gsic::OutputError &error) {
+    complain(error.what());
+    return gsic::kEnvironment;
   } catch (const gsic::Failure &failure) {
     complain(failure.what());
     return gsic::exit_code(failure.status);
