@@ -14,7 +14,7 @@ import type { Mode, Plan } from "./ir.js";
 import { type Model, openModel } from "./model.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { checkOutput, publish } from "./pack/publish.js";
-import type { FactorSource } from "./pack/weights.js";
+import { type FactorSource, noFactors } from "./pack/weights.js";
 import { makePlan } from "./passes/index.js";
 import { runtimeFolder, templatesFolder } from "./paths.js";
 import { printPlan } from "./print.js";
@@ -140,7 +140,7 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeModelBundle(bundle, content, progress.stage("Packing the weights"));
   await writeSources(staging, scheduled);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
-  await writeFile(join(staging, "graph.ts"), await printPlan(plan, header));
+  await writeFile(join(staging, "graph.ts"), printPlan(plan, header));
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
@@ -159,11 +159,6 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
-
-const noFactors: FactorSource = {
-  basis: () => Promise.reject(new Error("a dense plan has no basis")),
-  image: () => Promise.reject(new Error("a dense plan has no image")),
-};
 
 /**
  * The targets of those names, best first; this machine's CPU targets if none are named. All are of one kind. Throws
@@ -205,7 +200,7 @@ async function planOf(model: Model, config: Config, mode: Mode, dump: string | u
   if (dump !== undefined) {
     await mkdir(dump, { recursive: true });
     const header = { config: relative(dump, config.file), fingerprint: model.fingerprint };
-    for (const stage of stages) await writeFile(join(dump, stage.name), await printPlan(stage.plan, header));
+    for (const stage of stages) await writeFile(join(dump, stage.name), printPlan(stage.plan, header));
   }
   return plan;
 }

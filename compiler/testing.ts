@@ -12,7 +12,7 @@ import type { Model } from "./model.js";
 import { readGraph } from "./models/index.js";
 import { runTool } from "./native.js";
 import { writeModelBundle } from "./pack/assemble.js";
-import type { FactorSource } from "./pack/weights.js";
+import { type FactorSource, noFactors } from "./pack/weights.js";
 import { makePlan } from "./passes/index.js";
 import { packageRoot } from "./paths.js";
 import { readTensors } from "./read/safetensors-write.js";
@@ -99,10 +99,6 @@ export async function nativeLogits(
 
 const noTokenizer = { tokenizer: null, nativeTokenizer: null, tokenizerProblem: "fixtures have none" };
 
-/** For plans without gated linears. */
-export const noFactors: FactorSource = {
-  basis: () => Promise.reject(new Error("no basis")),
-  image: () => Promise.reject(new Error("no image")),
-};
-
 export const densePlan: PlanOptions = { forms: ["dense"], k: [1], epsilon: [1] };
+
+export { noFactors };

@@ -9,6 +9,7 @@ import type { Model } from "../model.js";
 import { runTool } from "../native.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { isAlive } from "../pack/publish.js";
+import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import type { Progress } from "../progress.js";
 import { type Schedule, schedule } from "../schedule/program.js";
@@ -143,14 +144,13 @@ class DenseBundle {
     const code = await this.code();
     const update = this.progress.stage("Preparing the dense model");
     const path = join(this.folder, "dense.gsi");
-    const never = () => Promise.reject(new Error("a dense plan has no factors"));
     const content = {
       model,
       plan,
       schedule: this.dense,
       modes: ["exact"] as const,
       code,
-      factors: { basis: never, image: never },
+      factors: noFactors,
     };
     await writeModelBundle(path, content, update);
     return path;

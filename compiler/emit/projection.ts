@@ -54,13 +54,8 @@ export function project(step: ProjectStep): KernelCall {
     template: "project",
     symbol: projectName(step),
     params: {
-      summary: projectSummary(step),
-      shape: projectShape(step),
-      account: projectAccount(step),
-      width: step.width,
-      padded: isPadded(step.width),
+      ...common(step),
       firstColumn: step.head ? "step.first_logit" : "0",
-      activation: step.activation ?? "identity",
       residual,
       gate,
       products,
@@ -99,16 +94,23 @@ export function gatedUnit(step: ProjectStep): KernelCall {
     template: "gated_unit",
     symbol: projectName(step),
     params: {
-      summary: projectSummary(step),
-      shape: projectShape(step),
-      account: projectAccount(step),
-      width: step.width,
-      padded: isPadded(step.width),
-      activation: step.activation ?? "identity",
+      ...common(step),
       gate,
       products,
     },
     operands: operands.slots,
+  };
+}
+
+/** The parameters that both templates of a projection take. */
+function common(step: ProjectStep) {
+  return {
+    summary: projectSummary(step),
+    shape: projectShape(step),
+    account: projectAccount(step),
+    width: step.width,
+    padded: isPadded(step.width),
+    activation: step.activation ?? "identity",
   };
 }
 

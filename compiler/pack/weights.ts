@@ -15,6 +15,12 @@ export interface FactorSource {
   image(linear: ValueId): Promise<Float32Array>;
 }
 
+/** For plans without gated linears; asking it is a defect. */
+export const noFactors: FactorSource = {
+  basis: () => Promise.reject(new Error("a dense plan has no basis")),
+  image: () => Promise.reject(new Error("a dense plan has no image")),
+};
+
 /** Bytes of stored weights that are held in memory at a time. */
 const chunkBytes = 8 << 20;
 
