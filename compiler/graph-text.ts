@@ -45,14 +45,20 @@ export interface Vector extends VectorOptions {
 export interface VectorOptions {
   /** First element, within a fused tensor. Default: 0. */
   readonly first?: number;
+  /** Added to every element. Default: nothing. */
+  readonly plus?: number;
 }
 
 export interface EmbeddingOptions extends Named {
   /** Added to the index before the look-up. Default: 0. */
   readonly offset?: number;
+  /** Factor of the row. Default: 1. */
+  readonly scale?: number;
 }
 
 export interface NormOptions extends Named {
+  /** How many vectors the input is, each normalised on its own. Default: 1. */
+  readonly heads?: number;
   readonly gain: Vector;
   /** Default: none. */
   readonly bias?: Vector;
@@ -88,6 +94,8 @@ export interface AttentionOptions extends Named {
   readonly headDim: number;
   /** Factor of the scores. Default: 1 / sqrt(headDim). */
   readonly scale?: number;
+  /** How many positions a query sees, its own and those before it. Default: all. */
+  readonly window?: number;
 }
 
 export interface ModelOptions {

@@ -69,6 +69,8 @@ export interface VectorRef {
   readonly tensor: string;
   readonly length: number;
   readonly first: number;
+  /** Added to every element, as Gemma needs, which stores its gains less 1. Absent: nothing. */
+  readonly plus?: number;
 }
 
 // ------------------------------------------------------------------------------------------------ graph
@@ -78,12 +80,14 @@ export type ValueId = string;
 
 export type ActivationFunction = "gelu" | "gelu_tanh" | "silu" | "relu";
 
-/** How rotary frequencies are derived; the kinds are those of Hugging Face's `rope_parameters`. */
+/** How rotary frequencies are derived; the kinds are those of Hugging Face's `rope_parameters`, and `divisors`. */
 export type RopeScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }
   /** One divisor per pair of channels, as the tensor `rope_freqs.weight` of GGUF files holds. */
   | { readonly kind: "divisors"; readonly divisors: readonly number[] }
+  /** One divisor per pair of channels; what turns is also multiplied by `attentionFactor`. */
+  | { readonly kind: "longrope"; readonly divisors: readonly number[]; readonly attentionFactor: number }
   | {
       readonly kind: "llama3";
       readonly factor: number;
@@ -100,6 +104,8 @@ export type EmbeddingNode = {
   readonly table: MatrixRef;
   /** Added to the index before the look-up (OPT's positions start at 2). */
   readonly offset: number;
+  /** Factor of the row (Gemma: the square root of the hidden size). */
+  readonly scale: number;
 };
 
 export type NormNode = {
@@ -108,6 +114,8 @@ export type NormNode = {
   readonly input: ValueId;
   /** `layer`: (x - mean) / sqrt(var + epsilon) * gain + bias. `rms`: x / sqrt(mean(x^2) + epsilon) * gain. */
   readonly method: "layer" | "rms";
+  /** The input is this many vectors, each normalised on its own with the same gain: [heads, gain.length]. */
+  readonly heads: number;
   readonly gain: VectorRef;
   readonly bias: VectorRef | null;
   readonly epsilon: number;
@@ -146,7 +154,10 @@ export type AttentionNode = {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Factor of the scores. */
   readonly scale: number;
+  /** How many positions a query sees, its own and those before it; null: all. */
+  readonly window: number | null;
 };
 
 export type ActivationNode = {
@@ -262,7 +273,9 @@ export type WeightSource =
   /** V^T, [k, d], of the linears that read `input`. */
   | { readonly kind: "basis"; readonly input: ValueId; readonly k: number; readonly d: number }
   /** M = W V, [out, k], of one linear. */
-  | { readonly kind: "image"; readonly linear: ValueId; readonly out: number; readonly k: number };
+  | { readonly kind: "image"; readonly linear: ValueId; readonly out: number; readonly k: number }
+  /** The rows of several matrices of one type and width, one after another; all but the last in whole tiles. */
+  | { readonly kind: "stacked"; readonly parts: readonly WeightSource[] };
 
 /** A run of output rows of one projection: one linear, or gate and up of a gated MLP taken together. */
 export interface ProjectionPart {
@@ -288,6 +301,8 @@ export type Step =
       readonly output: ValueId;
       readonly width: number;
       readonly node: NormNode;
+      /** Added to the normalised value. */
+      readonly residual: ValueId | null;
     }
   /** g = V^T x. */
   | {
@@ -319,7 +334,7 @@ export type Step =
       /** True for the output head, which only runs for columns whose logits are wanted. */
       readonly head: boolean;
     }
-  /** Turns query and key, and appends key and value to the cache of `layer`. */
+  /** Normalises and turns the heads of query and key, and appends key and value to the cache of `layer`. */
   | {
       readonly kind: "cache";
       readonly layer: number;
@@ -329,6 +344,8 @@ export type Step =
       readonly keyColumn: number;
       readonly valueColumn: number;
       readonly attention: AttentionNode;
+      /** RMS norms of their heads, before these are turned. */
+      readonly norms: { readonly query: NormNode; readonly key: NormNode } | null;
       readonly rope: RopeNode | null;
     }
   | {
@@ -341,7 +358,57 @@ export type Step =
       readonly attention: AttentionNode;
     };
 
+/** The parts of a step that a GPU fuses further, since a launch costs more there than reading a value again. */
+type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
+
+/** A step that normalises its `input` on the way in, unless `norm` is null; `normed` names the result, which no buffer holds. */
+interface Normed {
+  readonly norm: NormNode | null;
+  readonly normed: ValueId;
+}
+
+/** One step of the token program on a GPU: `Step` with norms and the cache's update inside the launches that need them. */
+export type DeviceStep =
+  | StepOf<"embed">
+  | StepOf<"norm">
+  /** `squares` receives ||x||^2 of each column, [16] f64. */
+  | (StepOf<"basis"> & Normed & { readonly squares: ValueId })
+  /** `squares` is what the gate compares with; null without a gate. */
+  | (StepOf<"project"> & Normed & { readonly squares: ValueId | null })
+  /** Normalises and turns the heads of query and key, appends key and value to the cache, and attends. */
+  | {
+      readonly kind: "attend";
+      readonly layer: number;
+      readonly output: ValueId;
+      readonly source: ValueId;
+      readonly sourceWidth: number;
+      readonly queryColumn: number;
+      readonly keyColumn: number;
+      readonly valueColumn: number;
+      readonly attention: AttentionNode;
+      readonly norms: { readonly query: NormNode; readonly key: NormNode } | null;
+      readonly rope: RopeNode | null;
+    }
+  /** The id of the largest logit of each column: [16] i32. */
+  | {
+      readonly kind: "choose";
+      readonly input: ValueId;
+      readonly output: ValueId;
+      readonly vocabulary: number;
+    };
+
 // -------------------------------------------------------------------------------------- kernels, program
+
+/** How a GPU kernel is launched: min(most, perUnit x compute units) workgroups of `threads` lanes; any number from 1 gives the same result. */
+export interface LaunchShape {
+  readonly threads: number;
+  /** Bytes of static LDS (shared memory) of a workgroup. */
+  readonly lds: number;
+  /** Workgroups that find work when a pass is full. */
+  readonly most: number;
+  /** Workgroups that a compute unit holds at once. */
+  readonly perUnit: number;
+}
 
 /** An emitted kernel: one function, specialised to one shape, shared by the launches that have that shape. */
 export interface Kernel {
@@ -353,6 +420,8 @@ export interface Kernel {
   readonly summary: string;
   /** Arguments in order, by name. */
   readonly arguments: readonly KernelArgument[];
+  /** Null on CPUs, where all workers share every launch. */
+  readonly launch: LaunchShape | null;
   readonly source: string;
 }
 
@@ -403,11 +472,19 @@ export interface Program {
   /** Byte offset of the logits, [16, stride] f32, in the arena. */
   readonly logits: { readonly offset: number; readonly stride: number };
   readonly taps: readonly Tap[];
+  /**
+   * Where the head's last launch leaves the arg-max of each wanted column, [16] i32 in the arena: the lowest id among
+   * equals, -1 where a logit is not finite. Null where no kernel chooses (CPUs).
+   */
+  readonly greedy: { readonly offset: number } | null;
   /** The tiers that `counters` counts: two u64 each (fast, slow), in this order, by input. */
   readonly tiers: readonly ValueId[];
 }
 
 export type Mode = "exact" | "bounded";
+
+/** What runs kernels: this machine's CPU, or a GPU through AMD's or NVIDIA's driver. */
+export type DeviceKind = "cpu" | "hip" | "cuda";
 
 /** What the runtime needs to know; the JSON section `manifest` of a .gsi file. */
 export interface Manifest {
@@ -425,11 +502,15 @@ export interface Manifest {
   /** Code objects, best first: the runtime takes the first whose features the machine has. */
   readonly targets: readonly {
     readonly name: string;
-    readonly device: "cpu";
+    readonly device: DeviceKind;
+    /** CPUs: as `uname -m` names it, or `any`. GPUs: gfx942, sm_90. */
+    readonly architecture: string;
     readonly features: readonly string[];
     readonly section: string;
+    /** GPUs: each kernel's code object in the section. Null where the section is one shared object. */
+    readonly code: readonly { readonly offset: number; readonly bytes: number }[] | null;
   }[];
-  readonly kernels: readonly string[];
+  readonly kernels: readonly Pick<Kernel, "symbol" | "arguments" | "launch">[];
   readonly modes: readonly Mode[];
   readonly defaultMode: Mode;
   readonly programs: Readonly<Partial<Record<Mode, Program>>>;

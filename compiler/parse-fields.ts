@@ -193,8 +193,14 @@ export class Field {
 
   vector(): VectorRef {
     const call = this.call("vector", ["tensor", "length"]);
-    const first = call.options(["first"]).optional("first", (field) => field.integer(0), 0);
-    return { tensor: call.argument("tensor").text(), length: call.argument("length").integer(), first };
+    const options = call.options(["first", "plus"]);
+    const plus = options.optional("plus", (field) => field.number(), null);
+    return {
+      tensor: call.argument("tensor").text(),
+      length: call.argument("length").integer(),
+      first: options.optional("first", (field) => field.integer(0), 0),
+      ...(plus === null ? {} : { plus }),
+    };
   }
 
   /** The error of a value that is not what is `expected`. */

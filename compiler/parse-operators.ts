@@ -1,5 +1,5 @@
 import type { ByteAccount, Form, Node, NormNode, RopeNode, RopeScaling, ValueId } from "./ir.js";
-import { Call, type Field, type Scope, unknownFunction } from "./parse-fields.js";
+import { Call, type Field, type Fields, type Scope, unknownFunction } from "./parse-fields.js";
 import { type Expression, graphError } from "./parse-syntax.js";
 import type { vocabulary } from "./print-names.js";
 
@@ -25,11 +25,12 @@ type Operator = (operands: Operands, call: CallExpression, name: string) => Node
 const operators: Readonly<Partial<Record<(typeof vocabulary)[number], Operator>>> = {
   embedding: (operands, value, name) => {
     const call = new Call(operands, value, ["index", "table"], 1);
-    const options = call.options(["id", "offset"]);
+    const options = call.options(["id", "offset", "scale"]);
     const id = options.optional("id", text, name);
     const index = call.argument("index").choice(["token", "position"]);
     const offset = options.optional("offset", (field) => field.integer(0), 0);
-    return { kind: "embedding", id, index, table: call.argument("table").matrix(), offset };
+    const scale = options.optional("scale", (field) => field.number(), 1);
+    return { kind: "embedding", id, index, table: call.argument("table").matrix(), offset, scale };
   },
   layerNorm: (operands, value, name) => norm(operands, value, name, "layer"),
   rmsNorm: (operands, value, name) => norm(operands, value, name, "rms"),
@@ -57,7 +58,7 @@ const operators: Readonly<Partial<Record<(typeof vocabulary)[number], Operator>>
   rope,
   attention: (operands, value, name) => {
     const call = new Call(operands, value, ["query", "key", "value"], 1);
-    const options = call.options(["id", "heads", "kvHeads", "headDim", "scale"]);
+    const options = call.options(["id", "heads", "kvHeads", "headDim", "scale", "window"]);
     const [query, key] = [call.argument("query").id(), call.argument("key").id()];
     const heads = options.get("heads").integer();
     const headDim = options.get("headDim").integer();
@@ -71,6 +72,7 @@ const operators: Readonly<Partial<Record<(typeof vocabulary)[number], Operator>>
       kvHeads: options.optional("kvHeads", (field) => field.integer(), heads),
       headDim,
       scale: options.optional("scale", (field) => field.number(), 1 / Math.sqrt(headDim)),
+      window: options.optional("window", (field) => field.integer(), null),
     };
   },
   activation: (operands, value, name) => {
@@ -94,12 +96,13 @@ export function operatorOf(call: CallExpression): Operator | undefined {
 
 function norm(operands: Operands, value: CallExpression, name: string, method: NormNode["method"]): Node {
   const call = new Call(operands, value, ["input"], 1);
-  const options = call.options(["id", "gain", "bias", "epsilon"]);
+  const options = call.options(["id", "heads", "gain", "bias", "epsilon"]);
   return {
     kind: "norm",
     id: options.optional("id", text, name),
     input: call.argument("input").id(),
     method,
+    heads: options.optional("heads", (field) => field.integer(), 1),
     gain: options.get("gain").vector(),
     bias: options.optional("bias", (field) => field.vector(), null),
     epsilon: options.get("epsilon").number(),
@@ -126,18 +129,20 @@ function rope(operands: Operands, value: CallExpression, name: string): RopeNode
 function scaling(field: Field): RopeScaling {
   const factors = ["factor", "lowFrequencyFactor", "highFrequencyFactor", "originalContext"];
   const kind = field
-    .fields(["kind", "divisors", ...factors])
+    .fields(["kind", "divisors", "attentionFactor", ...factors])
     .get("kind")
-    .choice(["none", "linear", "divisors", "llama3"]);
+    .choice(["none", "linear", "divisors", "longrope", "llama3"]);
   switch (kind) {
     case "none":
       field.fields(["kind"]);
       return { kind };
     case "linear":
       return { kind, factor: field.fields(["kind", "factor"]).get("factor").number() };
-    case "divisors": {
-      const divisors = field.fields(["kind", "divisors"]).get("divisors").list();
-      return { kind, divisors: divisors.map((divisor) => divisor.number()) };
+    case "divisors":
+      return { kind, divisors: divisorsOf(field.fields(["kind", "divisors"])) };
+    case "longrope": {
+      const fields = field.fields(["kind", "attentionFactor", "divisors"]);
+      return { kind, divisors: divisorsOf(fields), attentionFactor: fields.get("attentionFactor").number() };
     }
     case "llama3": {
       const fields = field.fields(["kind", ...factors]);
@@ -152,6 +157,11 @@ function scaling(field: Field): RopeScaling {
     default:
       return kind satisfies never;
   }
+}
+
+function divisorsOf(fields: Fields): number[] {
+  const list = fields.get("divisors").list();
+  return list.map((divisor) => divisor.number());
 }
 
 function binary(operands: Operands, value: CallExpression, name: string, kind: "add" | "multiply"): Node {

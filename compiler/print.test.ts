@@ -94,7 +94,7 @@ describe("the text", () => {
       "const layer1_key = linear(layer1_attention_norm, gated({ k: 4, epsilon: 0.05 }), {
         weight: matrix("transformer.h.1.attn.c_attn.weight", "f32", [30, 30], { transposed: true, first: 30 }),
         bias: vector("transformer.h.1.attn.c_attn.bias", 30, { first: 30 }),
-        bytes: { dense: 3600, fast: 240, slow: 3600 }, verdict: "gated, as configured" });"
+        bytes: { dense: 4096, fast: 2048, slow: 4096 }, verdict: "gated, as configured" });"
     `);
     expect(lines.slice(-6).join("\n")).toMatchInlineSnapshot(`
       "
@@ -165,12 +165,13 @@ const table = (tensor: string, out: number, d: number) =>
 function tiny(ids: readonly string[], names: readonly string[]): Graph {
   const [a, b, c, d, e] = ids as [string, string, string, string, string];
   const nodes: Node[] = [
-    { kind: "embedding", id: a, index: "token", table: table(names[0]!, 9, 8), offset: 0 },
+    { kind: "embedding", id: a, index: "token", table: table(names[0]!, 9, 8), offset: 0, scale: 1 },
     {
       kind: "norm",
       id: b,
       input: a,
       method: "rms",
+      heads: 1,
       gain: { tensor: names[1]!, length: 8, first: 0 },
       bias: null,
       epsilon: 1e-6,
@@ -193,21 +194,23 @@ function unusual(): Graph {
   const part = (out: number, first: number) => ({ ...table("fused", out, 8), transposed: true, first });
   const shape = { headDim: 80, rotaryDim: 64, theta: 1e6, pairing: "adjacent" } as const;
   const divisors = Array.from({ length: 32 }, (_, index) => Math.fround(1 + index / 7));
-  const vector = { tensor: "v", length: 8, first: 3 };
+  const vector = { tensor: "v", length: 4, first: 3 };
   const nodes: Node[] = [
     {
       kind: "embedding",
       id: "positions",
       index: "position",
-      table: { ...table("e", 9, 8), dtype: "q8_0" },
+      table: { ...table("e", 18, 8), dtype: "q8_0" },
       offset: 2,
+      scale: 3.5,
     },
     {
       kind: "norm",
       id: "layer0_n",
       input: "positions",
       method: "layer",
-      gain: vector,
+      heads: 2,
+      gain: { ...vector, plus: 1 },
       bias: vector,
       epsilon: 1e-12,
     },
@@ -237,15 +240,24 @@ function unusual(): Graph {
       scaling: { kind: "divisors", divisors },
     },
     {
+      kind: "rope",
+      id: "layer0_krr",
+      input: "layer0_kr",
+      heads: 1,
+      ...shape,
+      scaling: { kind: "longrope", divisors, attentionFactor: 1.1902380714238083 },
+    },
+    {
       kind: "attention",
       id: "layer0_a",
       query: "layer0_qr",
-      key: "layer0_kr",
+      key: "layer0_krr",
       value: "layer0_v",
       heads: 2,
       kvHeads: 1,
       headDim: 80,
       scale: -0.1,
+      window: 7,
     },
     { kind: "activation", id: "rope_scaling", input: "layer0_a", function: "gelu" },
     { kind: "multiply", id: "layer1_m", left: "rope_scaling", right: "layer0_q" },

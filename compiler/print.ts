@@ -89,7 +89,9 @@ function callOf(node: Node, { plan, names, scalings }: Context): Call {
   switch (node.kind) {
     case "embedding": {
       const offset = node.offset === 0 ? [] : [`offset: ${number(node.offset)}`];
-      return { function: "embedding", first: [quote(node.index), matrix(node.table)], properties: offset };
+      const scale = node.scale === 1 ? [] : [`scale: ${number(node.scale)}`];
+      const first = [quote(node.index), matrix(node.table)];
+      return { function: "embedding", first, properties: [...offset, ...scale] };
     }
     case "norm":
       return norm(node, name(node.input));
@@ -113,10 +115,11 @@ function callOf(node: Node, { plan, names, scalings }: Context): Call {
 
 function norm(node: NormNode, input: string): Call {
   const bias = node.bias === null ? [] : [`bias: ${vector(node.bias)}`];
+  const heads = node.heads === 1 ? [] : [`heads: ${number(node.heads)}`];
   return {
     function: node.method === "layer" ? "layerNorm" : "rmsNorm",
     first: [input],
-    properties: [`gain: ${vector(node.gain)}`, ...bias, `epsilon: ${number(node.epsilon)}`],
+    properties: [...heads, `gain: ${vector(node.gain)}`, ...bias, `epsilon: ${number(node.epsilon)}`],
   };
 }
 
@@ -172,6 +175,10 @@ function scalingText(scaling: RopeScaling): string {
       return `${kind}, factor: ${number(scaling.factor)}`;
     case "divisors":
       return `${kind}, divisors: [${scaling.divisors.map(number).join(", ")}]`;
+    case "longrope": {
+      const factor = `attentionFactor: ${number(scaling.attentionFactor)}`;
+      return `${kind}, ${factor}, divisors: [${scaling.divisors.map(number).join(", ")}]`;
+    }
     case "llama3": {
       const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = scaling;
       const factors = Object.entries({ factor, lowFrequencyFactor, highFrequencyFactor, originalContext });
@@ -182,11 +189,12 @@ function scalingText(scaling: RopeScaling): string {
   }
 }
 
-function attention({ heads, kvHeads, headDim, scale }: AttentionNode): string[] {
+function attention({ heads, kvHeads, headDim, scale, window }: AttentionNode): string[] {
   const properties = [`heads: ${number(heads)}`];
   if (kvHeads !== heads) properties.push(`kvHeads: ${number(kvHeads)}`);
   properties.push(`headDim: ${number(headDim)}`);
   if (scale !== 1 / Math.sqrt(headDim)) properties.push(`scale: ${number(scale)}`);
+  if (window !== null) properties.push(`window: ${number(window)}`);
   return properties;
 }
 
@@ -212,8 +220,11 @@ function matrix({ tensor, dtype, out, d, transposed, first }: MatrixRef): string
   return `matrix(${[quote(tensor), quote(dtype), shape, ...record(options)].join(", ")})`;
 }
 
-function vector({ tensor, length, first }: VectorRef): string {
-  const options = first === 0 ? [] : [`first: ${number(first)}`];
+function vector({ tensor, length, first, plus }: VectorRef): string {
+  const options = [
+    ...(first === 0 ? [] : [`first: ${number(first)}`]),
+    ...(plus === undefined ? [] : [`plus: ${number(plus)}`]),
+  ];
   return `vector(${[quote(tensor), number(length), ...record(options)].join(", ")})`;
 }
 

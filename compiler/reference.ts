@@ -9,7 +9,7 @@ import type {
   ValueId,
 } from "./ir.js";
 import type { Weights } from "./read/weights.js";
-import { ropeFrequencies } from "./rope.js";
+import { ropeFactor, ropeFrequencies } from "./rope.js";
 
 /** A value of the graph for all tokens: [tokens, width], row by row. */
 export interface Value {
@@ -57,7 +57,7 @@ export function evaluateNode(
     case "embedding":
       return perToken(ids.length, node.table.d, (token) => {
         const row = (node.index === "token" ? ids[token]! : token) + node.offset;
-        return Float64Array.from(weights.readRows(node.table, row, 1));
+        return Float64Array.from(weights.readRows(node.table, row, 1), (value) => value * node.scale);
       });
     case "norm":
       return norm(node, get(node.input), weights);
@@ -81,12 +81,20 @@ export function evaluateNode(
 function norm(node: NormNode, input: Value, weights: Weights): Value {
   const gain = weights.readVector(node.gain);
   const bias = node.bias === null ? null : weights.readVector(node.bias);
+  const width = gain.length;
   return perToken(tokens(input), input.width, (token) => {
-    const x = rowOf(input, token);
-    const mean = node.method === "layer" ? sum(x) / x.length : 0;
-    const variance = sum(x.map((value) => (value - mean) ** 2)) / x.length;
-    const scale = 1 / Math.sqrt(variance + node.epsilon);
-    return x.map((value, i) => (value - mean) * scale * gain[i]! + (bias?.[i] ?? 0));
+    const row = rowOf(input, token);
+    const y = new Float64Array(row.length);
+    for (let head = 0; head < node.heads; head++) {
+      const x = row.subarray(head * width, (head + 1) * width);
+      const mean = node.method === "layer" ? sum(x) / width : 0;
+      const variance = sum(x.map((value) => (value - mean) ** 2)) / width;
+      const scale = 1 / Math.sqrt(variance + node.epsilon);
+      for (let i = 0; i < width; i++) {
+        y[head * width + i] = (x[i]! - mean) * scale * gain[i]! + (bias?.[i] ?? 0);
+      }
+    }
+    return y;
   });
 }
 
@@ -114,6 +122,7 @@ export function linear(node: LinearNode, input: Value, weights: Weights): Value 
 function rope(node: RopeNode, input: Value): Value {
   const frequencies = ropeFrequencies(node);
   const pairs = frequencies.length;
+  const factor = ropeFactor(node);
   return perToken(tokens(input), input.width, (token) => {
     const x = rowOf(input, token);
     for (let head = 0; head < node.heads; head++) {
@@ -122,7 +131,8 @@ function rope(node: RopeNode, input: Value): Value {
         const a = base + (node.pairing === "half" ? i : 2 * i);
         const b = base + (node.pairing === "half" ? i + pairs : 2 * i + 1);
         const angle = token * frequencies[i]!;
-        const [cosine, sine, first, second] = [Math.cos(angle), Math.sin(angle), x[a]!, x[b]!];
+        const [cosine, sine] = [factor * Math.cos(angle), factor * Math.sin(angle)];
+        const [first, second] = [x[a]!, x[b]!];
         x[a] = first * cosine - second * sine;
         x[b] = second * cosine + first * sine;
       }
@@ -132,14 +142,16 @@ function rope(node: RopeNode, input: Value): Value {
 }
 
 function attention(node: AttentionNode, query: Value, key: Value, value: Value): Value {
-  const { heads, kvHeads, headDim, scale } = node;
+  const { heads, kvHeads, headDim, scale, window } = node;
   const width = heads * headDim;
   return perToken(tokens(query), width, (token) => {
     const y = new Float64Array(width);
+    const earliest = window === null ? 0 : token + 1 - window;
     for (let head = 0; head < heads; head++) {
       const shared = Math.floor(head / (heads / kvHeads)) * headDim;
       const q = query.data.subarray(token * width + head * headDim, token * width + (head + 1) * headDim);
       const scores = Float64Array.from({ length: token + 1 }, (_, t) => {
+        if (t < earliest) return Number.NEGATIVE_INFINITY;
         const begin = t * key.width + shared;
         return scale * dot(q, key.data.subarray(begin, begin + headDim));
       });

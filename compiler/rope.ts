@@ -18,6 +18,7 @@ function scaled(frequency: number, pair: number, { scaling }: RopeNode): number 
     case "linear":
       return frequency / scaling.factor;
     case "divisors":
+    case "longrope":
       return frequency / scaling.divisors[pair]!;
     case "llama3": {
       // Long wavelengths are stretched by `factor`, short ones kept, those between interpolated.
@@ -34,16 +35,22 @@ function scaled(frequency: number, pair: number, { scaling }: RopeNode): number 
   }
 }
 
-/** [positions, rotaryDim] f32: for each position the cosines of all pairs, then their sines. */
+/** What the channels that turn are multiplied by besides. */
+export function ropeFactor({ scaling }: RopeNode): number {
+  return scaling.kind === "longrope" ? scaling.attentionFactor : 1;
+}
+
+/** [positions, rotaryDim] f32: for each position the cosines of all pairs, then their sines, times `ropeFactor`. */
 export function ropeTable(rope: RopeNode, positions: number): Float32Array {
   const frequencies = ropeFrequencies(rope);
+  const factor = ropeFactor(rope);
   const pairs = frequencies.length;
   const table = new Float32Array(positions * 2 * pairs);
   for (let position = 0; position < positions; position++) {
     for (let i = 0; i < pairs; i++) {
       const angle = position * frequencies[i]!;
-      table[position * 2 * pairs + i] = Math.cos(angle);
-      table[position * 2 * pairs + pairs + i] = Math.sin(angle);
+      table[position * 2 * pairs + i] = factor * Math.cos(angle);
+      table[position * 2 * pairs + pairs + i] = factor * Math.sin(angle);
     }
   }
   return table;

@@ -16,7 +16,10 @@ const invariants: readonly Invariant[] = [
         case "embedding":
           return null;
         case "norm":
-          return mismatch(width(node.input), node.gain.length);
+          return (
+            mismatch(width(node.input), node.heads * node.gain.length) ??
+            (node.bias === null ? null : mismatch(node.bias.length, node.gain.length))
+          );
         case "linear":
           return mismatch(width(node.input), node.weight.d);
         case "rope":
@@ -46,10 +49,18 @@ const invariants: readonly Invariant[] = [
       if (node.kind === "rope" && (node.rotaryDim % 2 !== 0 || node.rotaryDim > node.headDim)) {
         return `rotaryDim ${node.rotaryDim} of headDim ${node.headDim}`;
       }
-      if (node.kind === "rope" && node.scaling.kind === "divisors") {
+      if (node.kind === "rope" && (node.scaling.kind === "divisors" || node.scaling.kind === "longrope")) {
         return mismatch(node.scaling.divisors.length, node.rotaryDim / 2);
       }
       return null;
+    },
+  },
+  {
+    name: "table-has-every-row",
+    check: (node, _, graph) => {
+      if (node.kind !== "embedding") return null;
+      const rows = node.offset + (node.index === "token" ? graph.vocabulary : graph.context);
+      return rows <= node.table.out ? null : `row ${rows - 1} is read of ${node.table.out}`;
     },
   },
   {

@@ -24,6 +24,8 @@ export interface EmbedParams extends Common {
     readonly out: number;
     readonly d: number;
     readonly argument: Slot;
+    /** A C++ float literal; null where rows are taken as they are. */
+    readonly scale: string | null;
     /** C++ expression that gives the row for `column`. */
     readonly index: string;
   }[];
@@ -33,6 +35,7 @@ export interface NormParams extends Common {
   readonly width: number;
   readonly layer: boolean;
   readonly bias: Slot | null;
+  readonly residual: Slot | null;
   /** A C++ float literal. */
   readonly epsilon: string;
 }
@@ -99,11 +102,19 @@ interface HeadShape {
   readonly context: number;
 }
 
+/** RMS norm of each head. */
+export interface HeadNormParams {
+  readonly gain: Slot;
+  /** A C++ float literal. */
+  readonly epsilon: string;
+}
+
 export interface CacheParams extends Common, HeadShape {
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly keyColumn: number;
   readonly valueColumn: number;
+  readonly norms: { readonly query: HeadNormParams; readonly key: HeadNormParams } | null;
   readonly rope: {
     readonly table: Slot;
     readonly rotaryDim: number;
@@ -116,6 +127,8 @@ export interface AttendParams extends Common, HeadShape {
   readonly queryColumn: number;
   readonly width: number;
   readonly padded: boolean;
+  /** Positions that a query sees; null: all. */
+  readonly window: number | null;
   /** A C++ float literal. */
   readonly scale: string;
 }

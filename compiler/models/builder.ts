@@ -21,6 +21,21 @@ export interface LinearPlace {
   readonly bias: boolean;
 }
 
+export interface RmsNormShape {
+  readonly width: number;
+  readonly epsilon: number;
+  readonly heads?: number;
+  readonly plus?: number;
+}
+
+/** The output head's place: its tensor without `.weight`, and the token embedding [vocabulary, d]. */
+export interface HeadPlace {
+  readonly tensor: string;
+  readonly table: MatrixRef;
+  readonly tied: boolean;
+  readonly bias?: boolean;
+}
+
 /**
  * Collects a graph's nodes while it checks each tensor that they name. Problems are gathered, and `finish` reports
  * all of them, so that a person sees the whole of what is wrong with a checkpoint at once.
@@ -43,14 +58,33 @@ export class GraphBuilder {
     return { tensor, length, first: part?.first ?? 0 };
   }
 
-  embedding(id: ValueId, index: "token" | "position", table: MatrixRef, offset = 0): ValueId {
-    return this.push({ kind: "embedding", id, index, table, offset });
+  /** Rows of a table, from row `offset` on, times `scale`. */
+  embedding(
+    id: ValueId,
+    index: "token" | "position",
+    table: MatrixRef,
+    { offset = 0, scale = 1 }: { readonly offset?: number; readonly scale?: number } = {},
+  ): ValueId {
+    return this.push({ kind: "embedding", id, index, table, offset, scale });
   }
 
-  norm(id: ValueId, input: ValueId, tensor: string, width: number, epsilon: number, layer: boolean): ValueId {
+  /** `tensor` is the name without `.weight` and `.bias`, both [width]. */
+  layerNorm(id: ValueId, input: ValueId, tensor: string, width: number, epsilon: number): ValueId {
     const gain = this.vector(`${tensor}.weight`, width);
-    const bias = layer ? this.vector(`${tensor}.bias`, width) : null;
-    return this.push({ kind: "norm", id, input, method: layer ? "layer" : "rms", gain, bias, epsilon });
+    const bias = this.vector(`${tensor}.bias`, width);
+    return this.push({ kind: "norm", id, input, method: "layer", heads: 1, gain, bias, epsilon });
+  }
+
+  /** `heads` vectors of `width` are normalised, each on its own; `plus` is added to the stored gains. */
+  rmsNorm(
+    id: ValueId,
+    input: ValueId,
+    tensor: string,
+    { width, epsilon, heads = 1, plus = 0 }: RmsNormShape,
+  ): ValueId {
+    const stored = this.vector(`${tensor}.weight`, width);
+    const gain = plus === 0 ? stored : { ...stored, plus };
+    return this.push({ kind: "norm", id, input, method: "rms", heads, gain, bias: null, epsilon });
   }
 
   linear(id: ValueId, input: ValueId, place: LinearPlace): ValueId {
@@ -59,9 +93,32 @@ export class GraphBuilder {
     return this.push({ kind: "linear", id, input, weight, bias });
   }
 
-  /** A linear without bias on a matrix that is used elsewhere too, such as a tied output head. */
-  tiedLinear(id: ValueId, input: ValueId, weight: MatrixRef): ValueId {
-    return this.push({ kind: "linear", id, input, weight, bias: null });
+  /** Linears [out, d] on one value; those that name one tensor are its rows, in this order. */
+  linears(
+    input: ValueId,
+    d: number,
+    parts: readonly (Omit<LinearPlace, "d" | "part"> & { readonly id: ValueId })[],
+  ): ValueId[] {
+    const rows = new Map<string, number>();
+    const placed = parts.map((part) => {
+      const first = rows.get(part.tensor) ?? 0;
+      rows.set(part.tensor, first + part.out);
+      return { ...part, d, first };
+    });
+    return placed.map(({ id, first, ...place }) =>
+      this.linear(id, input, { ...place, part: { first, of: rows.get(place.tensor)! } }),
+    );
+  }
+
+  /**
+   * The output head: on the token embedding where it is tied, else on a matrix of its own. A tied head that is stored
+   * nevertheless is taken as it is stored, since transformers unties it where it differs from the embedding.
+   */
+  head(id: ValueId, input: ValueId, { tensor, table, tied, bias = false }: HeadPlace): ValueId {
+    const own = !tied || this.weights.info(`${tensor}.weight`) !== undefined;
+    const weight = own ? this.matrix(`${tensor}.weight`, table.out, table.d) : table;
+    const vector = bias ? this.vector(`${tensor}.bias`, table.out) : null;
+    return this.push({ kind: "linear", id, input, weight, bias: vector });
   }
 
   rope(id: ValueId, input: ValueId, shape: Omit<RopeNode, "kind" | "id" | "input">): ValueId {
@@ -73,7 +130,7 @@ export class GraphBuilder {
     query: ValueId,
     key: ValueId,
     value: ValueId,
-    shape: Pick<AttentionNode, "heads" | "kvHeads" | "headDim" | "scale">,
+    shape: Omit<AttentionNode, "kind" | "id" | "query" | "key" | "value">,
   ): ValueId {
     return this.push({ kind: "attention", id, query, key, value, ...shape });
   }

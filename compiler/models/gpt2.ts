@@ -18,10 +18,7 @@ export function gpt2(weights: Weights, name: string): Graph {
   const inner = settings.size("n_inner", 4 * hidden);
   const epsilon = settings.positive("layer_norm_epsilon", 1e-5);
   const activation = activationOf(settings, "activation_function", "gelu_new");
-  if (hidden % heads !== 0) {
-    throw settings.inconsistent("n_head", `n_embd = ${hidden} is not a multiple of n_head = ${heads}`);
-  }
-  const headDim = hidden / heads;
+  const headDim = settings.split("n_head", hidden, heads);
   const scaled = settings.flag("scale_attn_weights", true);
   const byLayer = settings.flag("scale_attn_by_inverse_layer_idx", false);
 
@@ -41,7 +38,7 @@ export function gpt2(weights: Weights, name: string): Graph {
       transposed: true,
       bias: true,
     });
-    const attentionNorm = build.norm(id("attention_norm"), x, `${block}.ln_1`, hidden, epsilon, true);
+    const attentionNorm = build.layerNorm(id("attention_norm"), x, `${block}.ln_1`, hidden, epsilon);
     const [query, key, value] = ["query", "key", "value"].map((part, index) =>
       build.linear(id(part), attentionNorm, {
         ...conv("attn.c_attn", hidden, hidden),
@@ -49,22 +46,19 @@ export function gpt2(weights: Weights, name: string): Graph {
       }),
     ) as [string, string, string];
     const scale = (scaled ? 1 / Math.sqrt(headDim) : 1) / (byLayer ? layer + 1 : 1);
-    const shape = { heads, kvHeads: heads, headDim, scale };
+    const shape = { heads, kvHeads: heads, headDim, scale, window: null };
     const attended = build.attention(id("attention"), query, key, value, shape);
     const projected = build.linear(id("attention_out"), attended, conv("attn.c_proj", hidden, hidden));
     x = build.add(id("attention_residual"), x, projected);
-    const mlpNorm = build.norm(id("mlp_norm"), x, `${block}.ln_2`, hidden, epsilon, true);
+    const mlpNorm = build.layerNorm(id("mlp_norm"), x, `${block}.ln_2`, hidden, epsilon);
     const up = build.linear(id("up"), mlpNorm, conv("mlp.c_fc", inner, hidden));
     const activated = build.activation(id("activation"), up, activation);
     const down = build.linear(id("down"), activated, conv("mlp.c_proj", hidden, inner));
     x = build.add(id("mlp_residual"), x, down);
   }
-  const last = build.norm("final_norm", x, `${prefix}ln_f`, hidden, epsilon, true);
+  const last = build.layerNorm("final_norm", x, `${prefix}ln_f`, hidden, epsilon);
   const tied = settings.flag("tie_word_embeddings", true);
-  const head = tied ? table : build.matrix("lm_head.weight", vocabulary, hidden);
-  const output = build.tiedLinear("logits", last, head);
-  const nodes = build.finish(
-    (tensor) => /\.attn\.(bias|masked_bias)$/.test(tensor) || (tied && tensor === "lm_head.weight"),
-  );
+  const output = build.head("logits", last, { tensor: "lm_head", table, tied });
+  const nodes = build.finish((tensor) => /\.attn\.(bias|masked_bias)$/.test(tensor));
   return { name, family: "gpt2", vocabulary, context, nodes, output };
 }

@@ -1,17 +1,33 @@
 import { GsicError } from "../errors.js";
 import type { Graph } from "../ir.js";
 import type { Weights } from "../read/weights.js";
+import { gemma3 } from "./gemma3.js";
 import { gpt2 } from "./gpt2.js";
+import { gptj } from "./gptj.js";
 import { llama } from "./llama.js";
+import { mistral } from "./mistral.js";
+import { opt } from "./opt.js";
+import { phi3 } from "./phi3.js";
+import { qwen2, qwen3 } from "./qwen.js";
 
 /** A family: wires a model's tensors to nodes. Throws `model-tensors` and `config-*` errors. */
 type Family = (weights: Weights, name: string) => Graph;
 
 /** Families by `model_type` of config.json. */
-const huggingFaceFamilies: Readonly<Record<string, Family>> = { gpt2, llama };
+const huggingFaceFamilies: Readonly<Record<string, Family>> = {
+  gemma3_text: gemma3,
+  gpt2,
+  gptj,
+  llama,
+  mistral,
+  opt,
+  phi3,
+  qwen2,
+  qwen3,
+};
 
 /** Families by `general.architecture` of a GGUF file. */
-const ggufFamilies: Readonly<Record<string, Family>> = { llama };
+const ggufFamilies: Readonly<Record<string, Family>> = { gemma3, llama, phi3, qwen2, qwen3 };
 
 /** The graph of a model. `name` is what its build is called. */
 export function readGraph(weights: Weights, name: string): Graph {

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { chosenFactors, evaluatePlan, feed } from "../emit/kernel-testing.js";
+import { makePlan } from "../passes/index.js";
 import { relativeError } from "../selfcheck.js";
 import {
   densePlan,
@@ -11,7 +13,14 @@ import {
 } from "../testing.js";
 
 /** These have every element type and wiring between them; the others run on this machine's best target alone. */
-const onEveryTarget = ["gpt2-bf16", "gpt2-f16", "llama-gguf", "llama-rope-theta"];
+const onEveryTarget = [
+  "gemma3-f32",
+  "gpt2-bf16",
+  "gpt2-f16",
+  "llama-gguf",
+  "llama-rope-theta",
+  "mistral-window",
+];
 
 describe("logits of the emitted kernels agree with Hugging Face transformers", () => {
   for (const name of fixtureNames()) {
@@ -22,6 +31,44 @@ describe("logits of the emitted kernels agree with Hugging Face transformers", (
         const bundle = await writeTestBundle(model, densePlan, ["exact"], noFactors, [target]);
         const found = await nativeLogits(bundle, ids, "exact");
         expect(relativeError(found, logits), target.name).toBeLessThanOrEqual(1e-4);
+      }
+      model.weights.close();
+    });
+  }
+});
+
+/** Wirings that the fixtures of emit/gated.test.ts do not have, with k and epsilon. */
+const gatedFixtures = [
+  ["gptj-f32", 5, 0.85],
+  ["opt-350m", 4, 0.8],
+  ["phi3-gguf", 6, 0.9],
+  ["gemma3-f32", 5, 0.85],
+] as const;
+
+describe("gated plans of the other families agree with their float64 oracle, however tokens are cut into passes", () => {
+  for (const [name, k, epsilon] of gatedFixtures) {
+    test(name, async () => {
+      const { model, ids } = await openFixture(name);
+      const target = testTargets()[0]!;
+      const factors = chosenFactors(model, k, ids);
+      const options = { forms: ["gated" as const], k: [k], epsilon: [epsilon] };
+      const plan = makePlan(model.graph, { options });
+      const expected = await evaluatePlan(plan, model.weights, ids, factors);
+      const all = [...expected.rho.values()].flatMap((values) => [...values]);
+      expect(Math.min(...all.map((value) => Math.abs(value - epsilon)))).toBeGreaterThan(1e-5);
+      const closed = all.filter((value) => value < epsilon).length;
+      const bundle = await writeTestBundle(model, options, ["bounded", "exact"], factors, [target]);
+      const found = await feed(bundle, ids, { target, mode: "bounded" });
+      expect(relativeError(found.logits, expected.logits)).toBeLessThanOrEqual(1e-4);
+      expect([found.fast, found.slow]).toEqual([closed, all.length - closed]);
+      expect(Math.min(found.fast, found.slow)).toBeGreaterThan(10);
+      for (const mode of ["bounded", "exact"] as const) {
+        const whole = await feed(bundle, ids, { target, mode });
+        for (const chunks of [[1], [3, 5, 2], [15]]) {
+          expect(await feed(bundle, ids, { target, mode, chunks, threads: 2 }), `${mode} ${chunks}`).toEqual(
+            whole,
+          );
+        }
       }
       model.weights.close();
     });

@@ -153,6 +153,7 @@ function fromVocabularyAndMerges(
   const bos = special("bos_token");
   const eos = special("eos_token");
   special("unk_token");
+  if (tokenName(config.pad_token) !== null) special("pad_token");
   const steps: PreTokenizerStep[] = config.add_prefix_space === true ? [{ kind: "prefix-space" }] : [];
   return {
     kind: "byte-level",

@@ -16,7 +16,7 @@ export interface TokenizerVectors {
 }
 
 /** The folders of `fixtures/tokenizers` that hold a tokenizer and its vectors. */
-export const vectorFolders = ["gpt2", "llama2", "llama3", "metaspace"];
+export const vectorFolders = ["gpt2", "llama2", "llama3", "metaspace", "opt"];
 
 export function loadVectors(file: string): TokenizerVectors {
   return JSON.parse(readFileSync(file, "utf8")) as TokenizerVectors;

@@ -36,6 +36,20 @@ describe("reference vectors", () => {
   });
 });
 
+/** EleutherAI/gpt-j-6b fills its vocabulary up with tokens that are not special. */
+test("GPT-J's extra tokens are found in any text", () => {
+  const json = JSON.parse(readFileSync(join(fixtures, "gpt2", "tokenizer.json"), "utf8"));
+  const plain = textTokenizer(fromTokenizerJson(json, {}, "test"));
+  const added = { id: 600, content: "<|extratoken_1|>", special: false, normalized: true };
+  const extended = { ...json, added_tokens: [...json.added_tokens, added] };
+  const tokenizer = textTokenizer(fromTokenizerJson(extended, {}, "test"));
+  for (const parseSpecial of [true, false]) {
+    const found = tokenizer.encode("a b<|extratoken_1|> c", { parseSpecial });
+    expect(found).toEqual([...plain.encode("a b"), 600, ...plain.encode(" c")]);
+    expect(tokenizer.decode(found)).toBe("a b<|extratoken_1|> c");
+  }
+});
+
 describe("properties", () => {
   test.each(["gpt2", "llama3"])("%s decodes what it encodes", async (name) => {
     const tokenizer = textTokenizer(await modelOf(name));

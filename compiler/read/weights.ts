@@ -135,7 +135,7 @@ export class Weights {
     return dequantize(matrix.dtype, this.readStoredRows(matrix, firstRow, rows), rows * matrix.d);
   }
 
-  /** A vector view as f32. */
+  /** A vector view as f32, with its `plus` added. */
   readVector(ref: VectorRef): Float32Array {
     const info = this.require(ref.tensor);
     const elements = info.shape.reduce((product, length) => product * length, 1);
@@ -148,7 +148,8 @@ export class Weights {
     const bytes = this.readBytes(info.name, firstBlock * block.bytes, endBlock * block.bytes);
     const values = dequantize(info.dtype, bytes, (endBlock - firstBlock) * block.elements);
     const skip = ref.first - firstBlock * block.elements;
-    return values.length === ref.length ? values : values.slice(skip, skip + ref.length);
+    const view = values.length === ref.length ? values : values.slice(skip, skip + ref.length);
+    return ref.plus === undefined ? view : view.map((value) => value + ref.plus!);
   }
 
   /**

@@ -7,6 +7,7 @@ import type {
   LinearNode,
   Mode,
   Node,
+  NormNode,
   Plan,
   ProjectionPart,
   RopeNode,
@@ -16,8 +17,9 @@ import type {
 
 /**
  * The steps of a pass over 1 to 16 tokens: nodes fused as far as the kernels allow. In `exact` mode every linear is
- * dense, whatever the plan says. Fused are: embeddings with their sum; the linears that attention reads; a gated MLP's
- * gate and up; a linear with the activation or the residual that follows it.
+ * dense, whatever the plan says. Fused are: embeddings with their sum; the linears that attention reads, and the norms
+ * of their heads; a gated MLP's gate and up; a linear with the activation or the residual that follows it; a norm with
+ * the residual that follows it.
  */
 export function lower(plan: Plan, mode: Mode): readonly Step[] {
   const lowering = new Lowering(plan, mode);
@@ -52,7 +54,7 @@ class Lowering {
         this.embed(node.id, [node]);
         break;
       case "norm":
-        this.steps.push({ kind: "norm", output: node.id, width: this.width(node.id), node });
+        this.norm(node.id, node, null);
         break;
       case "linear":
         this.project(node.id, [node], {});
@@ -86,12 +88,16 @@ class Lowering {
         return reader.kind === "add" && this.embeddings(reader.left, reader.right) !== null;
       case "rope":
         return reader.kind === "attention";
+      case "norm":
+        if (reader.kind === "add") return this.residualOf(reader.left, reader.right)?.node === node;
+        return this.isOfHeads(node);
       case "linear":
-        if (reader.kind === "add") return this.residualOf(reader.left, reader.right)?.linear === node;
+        if (reader.kind === "add") return this.residualOf(reader.left, reader.right)?.node === node;
         return (
           reader.kind === "rope" ||
           reader.kind === "attention" ||
           reader.kind === "activation" ||
+          (reader.kind === "norm" && this.isOfHeads(reader)) ||
           (reader.kind === "multiply" && this.unitOf(reader.left, reader.right)?.up === node)
         );
       case "activation":
@@ -99,6 +105,17 @@ class Lowering {
       default:
         return false;
     }
+  }
+
+  /** Whether a norm is one of query's or key's heads, which the cache's update computes. */
+  private isOfHeads(node: NormNode): boolean {
+    const readers = this.uses.get(node.id) ?? [];
+    return readers.length === 1 && (readers[0]!.kind === "rope" || readers[0]!.kind === "attention");
+  }
+
+  private norm(output: ValueId, node: NormNode, residual: ValueId | null): void {
+    if (node.heads !== 1) throw this.unsupported(node, "a norm of heads that no attention reads");
+    this.steps.push({ kind: "norm", output, width: this.width(output), node, residual });
   }
 
   private embed(output: ValueId, tables: readonly EmbeddingNode[]): void {
@@ -118,19 +135,23 @@ class Lowering {
     }
     const found = this.residualOf(left, right);
     if (found === null)
-      throw this.unsupported(this.index.get(output)!, "a sum without a linear to fuse it with");
-    this.project(output, [found.linear], { residual: found.residual });
+      throw this.unsupported(this.index.get(output)!, "a sum without a linear or a norm to fuse it with");
+    if (found.node.kind === "norm") this.norm(output, found.node, found.residual);
+    else this.project(output, [found.node], { residual: found.residual });
   }
 
-  /** The linear of a sum that nobody else reads, and the other side. The later one, if both are. */
-  private residualOf(left: ValueId, right: ValueId): { linear: LinearNode; residual: ValueId } | null {
+  /** The linear or norm of a sum that nobody else reads, and the other side. The right one, if both are. */
+  private residualOf(
+    left: ValueId,
+    right: ValueId,
+  ): { node: LinearNode | NormNode; residual: ValueId } | null {
     for (const [candidate, residual] of [
       [right, left],
       [left, right],
     ] as const) {
       const node = this.index.get(candidate);
-      if (node?.kind === "linear" && this.uses.get(candidate)?.length === 1)
-        return { linear: node, residual };
+      if ((node?.kind === "linear" || node?.kind === "norm") && this.uses.get(candidate)?.length === 1)
+        return { node, residual };
     }
     return null;
   }
@@ -181,28 +202,47 @@ class Lowering {
     if (!sameInput || value.rope !== null || (query.rope === null) !== (key.rope === null)) {
       throw this.unsupported(node, "attention whose query, key and value do not read one value");
     }
+    if (value.norm !== null || (query.norm === null) !== (key.norm === null)) {
+      throw this.unsupported(node, "attention that normalises the heads of other than query and key");
+    }
     this.project(source, linears, {});
     const keyColumn = query.linear.weight.out;
     const valueColumn = keyColumn + key.linear.weight.out;
     const sourceWidth = valueColumn + value.linear.weight.out;
     const place = { layer: this.layer++, source, sourceWidth, queryColumn: 0 };
-    this.steps.push({ kind: "cache", ...place, keyColumn, valueColumn, attention: node, rope: query.rope });
+    const norms = query.norm && key.norm && { query: query.norm, key: key.norm };
+    this.steps.push({
+      kind: "cache",
+      ...place,
+      keyColumn,
+      valueColumn,
+      attention: node,
+      norms,
+      rope: query.rope,
+    });
     this.steps.push({ kind: "attend", ...place, output: node.id, attention: node });
   }
 
-  private attentionInput(id: ValueId): { linear: LinearNode; rope: RopeNode | null } {
+  /** What attention reads: a linear, then the RMS norm of its heads, then their rotation; the last two where they are. */
+  private attentionInput(id: ValueId): {
+    linear: LinearNode;
+    norm: NormNode | null;
+    rope: RopeNode | null;
+  } {
     const node = this.index.get(id);
     const rope = node?.kind === "rope" ? node : null;
-    const linear = rope === null ? node : this.index.get(rope.input);
-    const alone =
-      this.uses.get(id)?.length === 1 && (rope === null || this.uses.get(rope.input)?.length === 1);
+    const inner = rope === null ? node : this.index.get(rope.input);
+    const norm = inner?.kind === "norm" ? inner : null;
+    const linear = norm === null ? inner : this.index.get(norm.input);
+    const alone = [node, inner, linear].every((one) => one && this.uses.get(one.id)?.length === 1);
     if (linear?.kind !== "linear" || !alone) {
       throw this.unsupported(
         node ?? this.plan.graph.nodes[0]!,
         "attention that does not read linears of its own",
       );
     }
-    return { linear, rope };
+    if (norm !== null && norm.method !== "rms") throw this.unsupported(norm, "layer norms of heads");
+    return { linear, norm, rope };
   }
 
   private project(

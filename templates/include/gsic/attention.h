@@ -26,8 +26,9 @@ template <int Rotary, Pairing P> inline void rotate(float *head, const float *ta
     float &a = head[P == Pairing::half ? i : 2 * i];
     float &b = head[P == Pairing::half ? i + pairs : 2 * i + 1];
     const float cosine = table[i], sine = table[pairs + i], first = a;
-    a = first * cosine - b * sine;
-    b = b * cosine + first * sine;
+    // Which product is rounded is said here: a compiler that chooses may choose another one in each copy of the loop.
+    a = fma(first, cosine, -(b * sine));
+    b = fma(b, cosine, first * sine);
   }
 }
 

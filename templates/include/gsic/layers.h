@@ -6,18 +6,20 @@
 
 namespace gsic {
 
-/// y += row `index` of a packed table [Out, D]; y has stride_of(D) elements.
-template <class M> inline void add_row(M table, int index, float *y) {
+/// y += scale * row `index` of a packed table [Out, D]; y has stride_of(D) elements.
+template <class M> inline void add_row(M table, int index, float scale, float *y) {
   const uint8_t *tile = table.tile(index / kTileRows);
   for (int block = 0; block < M::blocks; block++)
     for (int step = 0; step < M::type::steps; step++) {
       f32x16 w[2];
       M::type::decode(tile + (block * kTileRows + index % kTileRows) * M::type::bytes, step, w);
       float *out = y + (block * M::type::steps + step) * 32;
-      store(out, add(load(out), w[0]));
-      store(out + 16, add(load(out + 16), w[1]));
+      store(out, fma(w[0], broadcast(scale), load(out)));
+      store(out + 16, fma(w[1], broadcast(scale), load(out + 16)));
     }
 }
+
+template <class M> inline void add_row(M table, int index, float *y) { add_row(table, index, 1.0f, y); }
 
 inline void clear(float *y, int width) {
   for (int i = 0; i < width; i += kLanes) store(y + i, zero());
@@ -42,26 +44,35 @@ inline float squares_of(const float *x, int width, float mean) {
   return total;
 }
 
-/// y = (x - mean) * scale * gain + bias, over the whole stride; gain and bias are zero beyond the width.
-inline void scale_shift(const float *x, float mean, float scale, const float *gain, const float *bias, float *y,
-                        int stride) {
+/// y = (x - mean) * scale * gain + bias + residual, over the whole stride; all but x are zero beyond the width.
+inline void scale_shift(const float *x, float mean, float scale, const float *gain, const float *bias,
+                        const float *residual, float *y, int stride) {
   for (int i = 0; i < stride; i += kLanes) {
     const f32x16 normal = multiply(add(load(x + i), broadcast(-mean)), broadcast(scale));
-    const f32x16 scaled = multiply(normal, load(gain + i));
-    store(y + i, bias ? add(scaled, load(bias + i)) : scaled);
+    f32x16 value = multiply(normal, load(gain + i));
+    if (bias) value = add(value, load(bias + i));
+    store(y + i, residual ? add(value, load(residual + i)) : value);
   }
 }
 
-template <int Width> inline void rms_norm(const float *x, const float *gain, float epsilon, float *y) {
+template <int Width>
+inline void rms_norm(const float *x, const float *gain, float epsilon, float *y, const float *residual = nullptr) {
   const float mean_square = squares_of(x, Width, 0.0f) / Width;
-  scale_shift(x, 0.0f, 1.0f / __builtin_sqrtf(mean_square + epsilon), gain, nullptr, y, stride_of(Width));
+  scale_shift(x, 0.0f, 1.0f / __builtin_sqrtf(mean_square + epsilon), gain, nullptr, residual, y, stride_of(Width));
 }
 
 template <int Width>
-inline void layer_norm(const float *x, const float *gain, const float *bias, float epsilon, float *y) {
+inline void layer_norm(const float *x, const float *gain, const float *bias, float epsilon, float *y,
+                       const float *residual = nullptr) {
   const float mean = sum_of(x, stride_of(Width)) / Width;
   const float variance = squares_of(x, Width, mean) / Width;
-  scale_shift(x, mean, 1.0f / __builtin_sqrtf(variance + epsilon), gain, bias, y, stride_of(Width));
+  scale_shift(x, mean, 1.0f / __builtin_sqrtf(variance + epsilon), gain, bias, residual, y, stride_of(Width));
+}
+
+/// x = x / sqrt(mean(x^2) + epsilon) * gain for one head of `Width` channels, in place, with others beside it.
+template <int Width> inline void normalize_head(float *x, const float *gain, float epsilon) {
+  const float scale = 1.0f / __builtin_sqrtf(squares_of(x, Width, 0.0f) / Width + epsilon);
+  for (int i = 0; i < Width; i++) x[i] = x[i] * scale * gain[i];
 }
 
 }  // namespace gsic
