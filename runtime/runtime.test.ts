@@ -152,7 +152,7 @@ test("a manifest that lies is refused, with the key", async () => {
     [
       "lacks the kernel 'no_such'",
       (m) => {
-        m.kernels.push("no_such");
+        m.kernels.push({ ...m.kernels[0], symbol: "no_such" });
       },
     ],
     [
@@ -192,9 +192,82 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "head[0].arguments does not have 1 to 64",
+      "head[0].arguments has 0 entries, but the kernel 'test_head' takes 4",
       (m) => {
         m.programs.exact.head[0].arguments = [];
+      },
+    ],
+    [
+      "targets[0].device is 'gpu', expected cpu, hip or cuda",
+      (m) => {
+        m.targets[0].device = "gpu";
+      },
+    ],
+    [
+      "targets[0].code is not null",
+      (m) => {
+        m.targets[0].code = [];
+      },
+    ],
+    [
+      "targets[0].architecture is missing",
+      (m) => {
+        delete m.targets[0].architecture;
+      },
+    ],
+    [
+      "kernels[0].launch does not fit targets[0].device, which is 'cpu'",
+      (m) => {
+        m.kernels[0].launch = { threads: 64, lds: 0, most: 1, perUnit: 1 };
+      },
+    ],
+    [
+      "kernels[1].launch is missing",
+      (m) => {
+        delete m.kernels[1].launch;
+      },
+    ],
+    [
+      "kernels[0] is not an object",
+      (m) => {
+        m.kernels[0] = "test_embed";
+      },
+    ],
+    [
+      "kernels[0].symbol is not the name of a function",
+      (m) => {
+        m.kernels[0].symbol = "a\0b";
+      },
+    ],
+    [
+      "kernels[2].arguments does not have 1 to 64",
+      (m) => {
+        m.kernels[2].arguments = [];
+      },
+    ],
+    [
+      "kernels[2].arguments[1].type is missing",
+      (m) => {
+        delete m.kernels[2].arguments[1].type;
+      },
+    ],
+    [
+      "programs.exact.greedy is missing",
+      (m) => {
+        delete m.programs.exact.greedy;
+      },
+    ],
+    [
+      "programs.exact.greedy of 64 bytes at 8132 is not inside",
+      (m) => {
+        m.programs.exact.greedy = { offset: 8132 };
+      },
+    ],
+    [
+      "programs.exact.greedy is given, but the head has no launch",
+      (m) => {
+        m.programs.exact.greedy = { offset: 0 };
+        m.programs.exact.head = [];
       },
     ],
     [

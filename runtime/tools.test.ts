@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { table, testBundle, vocabulary } from "./testing/bundle.js";
+import { gpuBundle } from "./testing/gpu-bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-tools-"));
@@ -304,4 +305,38 @@ test("a command line or a file that is wrong is refused", async () => {
     expect(stderr).toContain(message);
   }
   expect((await finish("ls", [folder])).stdout).not.toContain("partial");
+});
+
+test("on a GPU results are the CPU's, and what cannot be measured is null", async () => {
+  await build(path("standin.so"), sources("standin"), [], ["-shared"]);
+  await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
+  writeFileSync(path("gpu.gsi"), await gpuBundle([{ device: "cuda", architecture: "sm_90" }]));
+  const environment = { GSIC_DRIVER: path("standin.so"), GSIC_STANDIN_KERNELS: path("gpu_kernels.so") };
+  const onGpu = async (...args: string[]) => {
+    const { code, stdout, stderr } = await finish(path("gsic-tool"), args, environment);
+    expect(code, stderr).toBe(0);
+    return stdout;
+  };
+  const text = ["--ids-file", path("ids.bin"), "--window", "50"];
+  for (const [command, file, ...same] of [
+    ["logits", "short.bin", "logits"],
+    ["evaluate", "ids.bin", "nll_exact", "kl", "same_top1"],
+    ["calibrate", "ids.bin", "x.second_moment", "y.second_moment", "y.count"],
+  ]) {
+    const args = command === "logits" ? ["--ids-file", path(file!)] : text;
+    await tool(command!, path("model.gsi"), ...args, "--out", path("cpu"));
+    await onGpu(command!, path("gpu.gsi"), ...args, "--out", path("gpu"));
+    const [cpu, gpu] = [readTensors(path("cpu")).tensors, readTensors(path("gpu")).tensors];
+    for (const name of same) expect(gpu[name], name).toEqual(cpu[name] ?? "absent");
+  }
+  const measured = JSON.parse(await onGpu("bench", path("gpu.gsi"), "--repeat", "1", "--tokens", "8"));
+  expect(measured).toMatchObject({
+    target: "sm_90",
+    threads: 2,
+    read_ceiling_bytes: null,
+    read_ceiling_bytes_per_second: null,
+    seconds_per_empty_launch: null,
+  });
+  expect(measured.modes.exact.share_of_ceiling).toBeNull();
+  expect(measured.modes.exact.decode_tokens_per_second.median).toBeGreaterThan(0);
 });

@@ -24,6 +24,8 @@ const char *name_of(gsic_status status) {
       return "GSIC_NO_TOKENIZER";
     case GSIC_IO:
       return "GSIC_IO";
+    case GSIC_DEVICE_LOST:
+      return "GSIC_DEVICE_LOST";
     case GSIC_INTERNAL:
       break;
   }

@@ -26,14 +26,15 @@ typedef enum gsic_status {
   GSIC_OK = 0,
   GSIC_INVALID_ARGUMENT = 1,  ///< a null pointer, a token id out of range, an unknown mode
   GSIC_BAD_BUNDLE = 2,        ///< the file is damaged, of another version, or not a bundle
-  GSIC_NO_DEVICE = 3,         ///< no code object fits this machine
-  GSIC_OUT_OF_MEMORY = 4,
+  GSIC_NO_DEVICE = 3,         ///< no code object fits this machine: no driver, no device, or another one
+  GSIC_OUT_OF_MEMORY = 4,     ///< of the host or of the device
   GSIC_CONTEXT_FULL = 5,      ///< the tokens do not fit into what is left of the context
   GSIC_BUSY = 6,              ///< another call on this session is still running
   GSIC_CANCELLED = 7,         ///< the callback asked to stop
   GSIC_NO_TOKENIZER = 8,      ///< the bundle was built from a model without a tokenizer
   GSIC_IO = 9,                ///< the file cannot be read
-  GSIC_INTERNAL = 10
+  GSIC_INTERNAL = 10,
+  GSIC_DEVICE_LOST = 11       ///< a GPU or its driver failed; whatever needs that model's device fails from then on
 } gsic_status;
 
 typedef struct gsic_model gsic_model;
@@ -41,7 +42,7 @@ typedef struct gsic_session gsic_session;
 
 /// Zero-initialise and set what you need; zero means the default.
 typedef struct gsic_open_options {
-  uint32_t threads;            ///< 0: the cores this process may use
+  uint32_t threads;            ///< 0: the cores this process may use; of no interest to a GPU
   const char *target;          ///< a target's name in the bundle; null: the best that this machine can run
   int skip_verification;       ///< non-zero: do not check the hash of the weights section (others are checked)
 } gsic_open_options;
@@ -53,7 +54,7 @@ typedef struct gsic_model_info {
   const char *modes;           ///< comma-separated, default first
   uint32_t vocabulary;
   uint32_t context;
-  uint32_t threads;
+  uint32_t threads;            ///< a CPU: workers that share a launch; a GPU: its compute units
   int has_tokenizer;
   int32_t end_of_text;         ///< token id, or -1
 } gsic_model_info;
@@ -73,13 +74,15 @@ GSIC_API uint32_t gsic_abi_version(void);
 /// The calling thread's last error message; never null.
 GSIC_API const char *gsic_last_error(void);
 
-/// Maps the bundle at `path`, checks every section, and loads the code object that fits this machine.
+/// Maps the bundle at `path`, checks every section, and loads the code objects that fit this machine. A GPU is the
+/// first that its driver shows (HIP_VISIBLE_DEVICES, CUDA_VISIBLE_DEVICES); the environment variable GSIC_DRIVER names
+/// the driver's library if the system does not find it. Weights are copied to a GPU, and so are results from it.
 GSIC_API gsic_status gsic_open(const char *path, const gsic_open_options *options, gsic_model **model);
 /// Frees the model; its sessions must have been closed. Null is allowed.
 GSIC_API void gsic_close(gsic_model *model);
 GSIC_API gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info);
 
-/// Opens a session with an empty KV cache. `mode`: "exact", "bounded"; null: the bundle's default.
+/// Opens a session with an empty KV cache; on a GPU all its memory is taken at once. `mode`: "exact", "bounded"; null: the bundle's default.
 GSIC_API gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic_session **session);
 GSIC_API void gsic_session_close(gsic_session *session);
 /// Keeps the first `length` tokens of the session (0: empties it). Later tokens are forgotten.

@@ -35,12 +35,12 @@ void watch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-/// A call of the C interface failed.
 /// What was generated could not be written.
 struct OutputError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A call of the C interface failed.
 struct Failure : std::runtime_error {
   explicit Failure(gsic_status failed) : std::runtime_error(gsic_last_error()), status(failed) {}
   gsic_status status;
@@ -59,6 +59,7 @@ int exit_code(gsic_status status) {
       return kBadBundle;
     case GSIC_NO_DEVICE:
     case GSIC_OUT_OF_MEMORY:
+    case GSIC_DEVICE_LOST:
       return kEnvironment;
     case GSIC_INVALID_ARGUMENT:
     case GSIC_CONTEXT_FULL:

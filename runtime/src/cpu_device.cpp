@@ -78,48 +78,42 @@ class CodeFile {
 /// unique while it is open.
 class Library final : public Module {
  public:
-  Library(Bytes code, const std::string &name) {
+  Library(Bytes code, const std::string &name, const std::vector<Kernel> &kernels) {
     file_.write(code);
     handle_ = dlopen(file_.path().c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle_ == nullptr)
       throw Error(GSIC_BAD_BUNDLE, "the code of section '" + name + "' cannot be loaded: " + dlerror());
     file_.unlink_now();
+    for (const Kernel &kernel : kernels) kernels_.push_back(dlsym(handle_, kernel.symbol.c_str()));
   }
   ~Library() override { dlclose(handle_); }
 
-  void *kernel(const std::string &symbol) const override { return dlsym(handle_, symbol.c_str()); }
+  void *kernel(size_t index) const override { return kernels_[index]; }
 
  private:
   CodeFile file_;
   void *handle_;
+  std::vector<void *> kernels_;
 };
 
-class CpuDevice final : public Device {
+/// The workers, and the lock that lets one sequence run at a time.
+class Workers {
  public:
-  CpuDevice(uint32_t threads, size_t scratch_floats)
+  Workers(uint32_t threads, size_t scratch_floats)
       : pool_(threads == 0 ? usable_cpus() : threads), stride_((scratch_floats + 15) / 16 * 16) {
     scratch_ = Pages(stride_ * pool_.size() * sizeof(float), "the workers' scratch memory");
     float *base = reinterpret_cast<float *>(scratch_.data());
     for (uint32_t i = 0; i < pool_.size(); i++) workers_.push_back({i, pool_.size(), base + i * stride_, stride_});
   }
 
-  uint32_t threads() const override { return pool_.size(); }
-  std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) override {
-    return std::make_unique<HostMemory>(bytes, what);
-  }
-  std::unique_ptr<DeviceMemory> share(Bytes bytes) override { return std::make_unique<HostMemory>(bytes); }
-  void write(uint8_t *target, const void *source, size_t bytes) override { std::memcpy(target, source, bytes); }
-  const void *read(const uint8_t *source, void *, size_t) override { return source; }
-  std::unique_ptr<Module> load(Bytes code, const std::string &name) override {
-    return std::make_unique<Library>(code, name);
-  }
+  uint32_t count() const { return pool_.size(); }
 
-  void run(const ResolvedLaunch *launches, size_t count) override {
+  void run(const std::vector<ResolvedLaunch> &launches) {
     const std::lock_guard<std::mutex> lock(mutex_);
     pool_.run([&](uint32_t worker) {
-      for (size_t i = 0; i < count; i++) {
+      for (size_t i = 0; i < launches.size(); i++) {
         reinterpret_cast<gsic_cpu_kernel>(launches[i].kernel)(&workers_[worker], launches[i].arguments);
-        if (i + 1 < count) pool_.barrier();
+        if (i + 1 < launches.size()) pool_.barrier();
       }
     });
   }
@@ -130,6 +124,46 @@ class CpuDevice final : public Device {
   size_t stride_;
   Pages scratch_;
   std::vector<gsic_worker> workers_;
+};
+
+class CallSequence final : public Sequence {
+ public:
+  CallSequence(std::shared_ptr<Workers> workers, const std::vector<ResolvedLaunch> &launches)
+      : workers_(std::move(workers)), launches_(launches) {}
+  void run() override { workers_->run(launches_); }
+
+ private:
+  std::shared_ptr<Workers> workers_;
+  std::vector<ResolvedLaunch> launches_;
+};
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(uint32_t threads, size_t scratch_floats) : workers_(std::make_shared<Workers>(threads, scratch_floats)) {}
+
+  uint32_t threads() const override { return workers_->count(); }
+  // Pages are taken when they are first touched: what is free now says little.
+  void require_memory(uint64_t, const std::string &) override {}
+  std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) override {
+    return std::make_unique<HostMemory>(bytes, what);
+  }
+  std::unique_ptr<DeviceMemory> share(Bytes bytes, const std::string &) override {
+    return std::make_unique<HostMemory>(bytes);
+  }
+  std::unique_ptr<DeviceMemory> staging(size_t bytes, const std::string &what) override {
+    return allocate(bytes, what);
+  }
+  void write(uint8_t *target, const void *source, size_t bytes) override { std::memcpy(target, source, bytes); }
+  const void *read(const uint8_t *source, void *, size_t) override { return source; }
+  std::unique_ptr<Module> load(const Target &target, Bytes section, const std::vector<Kernel> &kernels) override {
+    return std::make_unique<Library>(section, target.section, kernels);
+  }
+  std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) override {
+    return std::make_unique<CallSequence>(workers_, launches);
+  }
+
+ private:
+  std::shared_ptr<Workers> workers_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "manifest.h"
 #include "memory.h"
 
 namespace gsic {
@@ -19,37 +20,54 @@ class DeviceMemory {
 
 /// A launch whose kernel and pointers are resolved.
 struct ResolvedLaunch {
-  void *kernel;            ///< from `Module::kernel`
-  void *const *arguments;  ///< device pointers, owned by whoever resolved them
+  void *kernel;             ///< from `Module::kernel`
+  void *const *arguments;   ///< device pointers, owned by whoever resolved them
+  uint32_t argument_count;
+  uint32_t workgroups = 1;  ///< of a GPU; on a CPU all workers share every launch
+  uint32_t threads = 1;     ///< lanes of a workgroup
 };
 
-/// A loaded code object. Its kernels may be launched as long as it lives.
+/// A loaded target. Its kernels may be launched as long as it lives.
 class Module {
  public:
   virtual ~Module() = default;
-  /// The kernel of a C symbol; null if there is none.
-  virtual void *kernel(const std::string &symbol) const = 0;
+  /// The kernel of an index in Manifest::kernels; null if the code lacks it.
+  virtual void *kernel(size_t index) const = 0;
 };
 
-/// Thread-safe: launches of several sessions are serialised inside.
+/// Launches that run together, as often as wanted. Their kernels and arguments outlive it.
+class Sequence {
+ public:
+  virtual ~Sequence() = default;
+  /// Runs the launches in order; each sees what the one before wrote. May return before all is done: `Device::read`
+  /// waits.
+  virtual void run() = 0;
+};
+
+/// Thread-safe: what several sessions ask for is serialised inside. Devices other than the CPU throw GSIC_DEVICE_LOST
+/// from every function once one has failed for another reason than memory.
 class Device {
  public:
   virtual ~Device() = default;
-  /// Workers that share a launch.
+  /// A CPU: workers that share a launch. A GPU: compute units.
   virtual uint32_t threads() const = 0;
+  /// Throws GSIC_OUT_OF_MEMORY if the device has fewer than `bytes` free now; `what` names what they are for.
+  virtual void require_memory(uint64_t bytes, const std::string &what) = 0;
   /// Throws GSIC_OUT_OF_MEMORY; `what` names the block.
   virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) = 0;
-  /// Makes host bytes readable by kernels; they outlive the result.
-  virtual std::unique_ptr<DeviceMemory> share(Bytes bytes) = 0;
-  /// Host to device; the launches that follow see it.
+  /// Makes host bytes readable by kernels; they outlive the result. Throws as `allocate`.
+  virtual std::unique_ptr<DeviceMemory> share(Bytes bytes, const std::string &what) = 0;
+  /// Host memory that `read` reaches fastest. Throws as `allocate`.
+  virtual std::unique_ptr<DeviceMemory> staging(size_t bytes, const std::string &what) = 0;
+  /// Host to device; what runs next sees it. `source` is free on return.
   virtual void write(uint8_t *target, const void *source, size_t bytes) = 0;
-  /// Device to host, after all launches so far. Where the device's memory is the host's, nothing is copied and
+  /// Device to host, after everything so far. Where the device's memory is the host's, nothing is copied and
   /// the result is `source`; else it is `staging`, which has room for `bytes`.
   virtual const void *read(const uint8_t *source, void *staging, size_t bytes) = 0;
-  /// Throws GSIC_BAD_BUNDLE if the loader refuses the code object.
-  virtual std::unique_ptr<Module> load(Bytes code, const std::string &name) = 0;
-  /// Runs launches in order; each sees what the one before wrote. Returns when all is done.
-  virtual void run(const ResolvedLaunch *launches, size_t count) = 0;
+  /// Loads the code of all kernels; `section` is the target's. Throws GSIC_BAD_BUNDLE, or GSIC_NO_DEVICE if the code is
+  /// for another machine.
+  virtual std::unique_ptr<Module> load(const Target &target, Bytes section, const std::vector<Kernel> &kernels) = 0;
+  virtual std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) = 0;
 };
 
 /// The first feature in `features` that this CPU lacks; empty if it has all of them. Names as in
@@ -58,6 +76,9 @@ std::string missing_cpu_feature(const std::vector<std::string> &features);
 
 /// This machine's CPU. `threads` 0: the CPUs that the process may use. Kernels get `scratch_floats` of scratch.
 std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats);
+
+/// The first GPU that a driver shows; `kind` is hip or cuda. Throws GSIC_NO_DEVICE: no driver, or no device.
+std::unique_ptr<Device> open_gpu(DeviceKind kind);
 
 }  // namespace gsic
 

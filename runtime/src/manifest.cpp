@@ -1,93 +1,30 @@
 #include "manifest.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "error.h"
 #include "gsic/abi.h"
+#include "manifest_reader.h"
 
 namespace gsic {
 
 const std::array<const char *, kBuffers> kBufferNames = {"weights", "arena", "cache", "step", "counters"};
+const std::array<const char *, 3> kDeviceNames = {"cpu", "hip", "cuda"};
 
 namespace {
 
 using nlohmann::json;
 
 constexpr uint64_t kMostBytes = uint64_t(1) << 44;
-constexpr uint64_t kMostEntries = 1u << 20;
 constexpr uint64_t kMostTokens = 1u << 24;
 constexpr uint64_t kMostArguments = 64;
+/// Lanes of a workgroup come in waves of 32 or 64; devices take at most 1024.
+constexpr uint64_t kWave = 32, kMostLanes = 1024;
+constexpr uint64_t kMostLds = 160u << 10;
+constexpr uint64_t kMostWorkgroups = 1u << 24;
+/// Where an ELF image begins, so that a driver can read it in place.
+constexpr uint64_t kImageAlignment = 4096;
 
-/// Reads values out of the JSON document, and names the key and the place in the file where one is wrong.
-class Reader {
- public:
-  explicit Reader(const Bundle &bundle) : bundle_(bundle), section_(bundle.section("manifest")) {
-    if (section_.size > (size_t(1) << 28)) refuse("the whole of it", "is larger than 256 MiB");
-    try {
-      root_ = json::parse(section_.data, section_.data + section_.size);
-    } catch (const json::parse_error &error) {
-      bundle_.refuse(offset() + error.byte, std::string("the manifest is not JSON: ") + error.what());
-    }
-  }
-
-  const json &root() const { return root_; }
-  uint64_t weights_bytes() const { return bundle_.section("weights").size; }
-  void require_section(const std::string &name) const { bundle_.section(name); }
-
-  [[noreturn]] void refuse(const std::string &key, const std::string &what) const {
-    bundle_.refuse(offset(), "manifest: " + key + " " + what + "; build the model again with this gsic");
-  }
-
-  const json &member(const json &object, const std::string &at, const char *key) const {
-    if (!object.is_object()) refuse(at, "is not an object");
-    const auto found = object.find(key);
-    if (found == object.end()) refuse(at + "." + key, "is missing");
-    return *found;
-  }
-
-  /// An integer between `least` and `most`.
-  uint64_t number(const json &object, const std::string &at, const char *key, uint64_t least, uint64_t most) const {
-    const json &value = member(object, at, key);
-    if (!value.is_number_unsigned() || value.get<uint64_t>() < least || value.get<uint64_t>() > most)
-      refuse(at + "." + key, "is " + value.dump() + ", expected an integer from " + std::to_string(least) + " to " +
-                                 std::to_string(most));
-    return value.get<uint64_t>();
-  }
-
-  std::string text(const json &object, const std::string &at, const char *key) const {
-    return as_text(member(object, at, key), at + "." + key);
-  }
-
-  std::string as_text(const json &value, const std::string &at) const {
-    if (!value.is_string()) refuse(at, "is not a string");
-    return value.get<std::string>();
-  }
-
-  const json &list(const json &object, const std::string &at, const char *key) const {
-    const json &value = member(object, at, key);
-    if (!value.is_array()) refuse(at + "." + key, "is not a list");
-    if (value.size() > kMostEntries) refuse(at + "." + key, "has more than 2^20 entries");
-    return value;
-  }
-
-  std::vector<std::string> texts(const json &object, const std::string &at, const char *key) const {
-    std::vector<std::string> result;
-    for (const json &entry : list(object, at, key)) result.push_back(as_text(entry, at + "." + key));
-    return result;
-  }
-
- private:
-  uint64_t offset() const { return uint64_t(section_.data - bundle_.bytes().data); }
-
-  const Bundle &bundle_;
-  Bytes section_;
-  json root_;
-};
-
-std::string indexed(const std::string &at, size_t index) { return at + "[" + std::to_string(index) + "]"; }
-
-Argument read_argument(const Reader &reader, const Manifest &manifest, const json &value, const std::string &at) {
+Argument read_argument(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
   const std::string name = reader.text(value, at, "buffer");
   const auto found = std::find(kBufferNames.begin(), kBufferNames.end(), name);
   if (found == kBufferNames.end()) reader.refuse(at + ".buffer", "names no buffer: '" + name + "'");
@@ -97,15 +34,17 @@ Argument read_argument(const Reader &reader, const Manifest &manifest, const jso
   return {buffer, reader.number(value, at, "offset", 0, size - 1)};
 }
 
-std::vector<Launch> read_launches(const Reader &reader, const Manifest &manifest, const json &program,
+std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &manifest, const json &program,
                                   const std::string &at, const char *key) {
   std::vector<Launch> launches;
   for (const json &value : reader.list(program, at, key)) {
     const std::string here = indexed(at + "." + key, launches.size());
     Launch launch{uint32_t(reader.number(value, here, "kernel", 0, manifest.kernels.size() - 1)), {}};
     const json &arguments = reader.list(value, here, "arguments");
-    if (arguments.empty() || arguments.size() > kMostArguments)
-      reader.refuse(here + ".arguments", "does not have 1 to 64 entries");
+    const Kernel &kernel = manifest.kernels[launch.kernel];
+    if (arguments.size() != kernel.arguments)
+      reader.refuse(here + ".arguments", "has " + std::to_string(arguments.size()) + " entries, but the kernel '" +
+                                             kernel.symbol + "' takes " + std::to_string(kernel.arguments));
     for (const json &argument : arguments)
       launch.arguments.push_back(
           read_argument(reader, manifest, argument, indexed(here + ".arguments", launch.arguments.size())));
@@ -114,8 +53,8 @@ std::vector<Launch> read_launches(const Reader &reader, const Manifest &manifest
   return launches;
 }
 
-/// Refuses a block of [16, stride] f32 at `offset` that is not inside the arena.
-void check_block(const Reader &reader, const Manifest &manifest, const std::string &at, uint64_t offset,
+/// Refuses a block of [16, stride] f32 or i32 at `offset` that is not inside the arena.
+void check_block(const ManifestReader &reader, const Manifest &manifest, const std::string &at, uint64_t offset,
                  uint64_t stride) {
   const uint64_t bytes = GSIC_MAX_COLUMNS * stride * sizeof(float), arena = manifest.buffer(Buffer::arena);
   if (offset % sizeof(float) != 0 || bytes > arena || offset > arena - bytes)
@@ -123,7 +62,7 @@ void check_block(const Reader &reader, const Manifest &manifest, const std::stri
                           " is not inside the arena of " + std::to_string(arena) + " bytes");
 }
 
-std::vector<Tap> read_taps(const Reader &reader, const Manifest &manifest, const json &program,
+std::vector<Tap> read_taps(const ManifestReader &reader, const Manifest &manifest, const json &program,
                            const std::string &at, size_t body) {
   std::vector<Tap> taps;
   for (const json &value : reader.list(program, at, "taps")) {
@@ -140,7 +79,7 @@ std::vector<Tap> read_taps(const Reader &reader, const Manifest &manifest, const
   return taps;
 }
 
-Program read_program(const Reader &reader, const Manifest &manifest, const json &value, const std::string &at) {
+Program read_program(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
   Program program{};
   program.body = read_launches(reader, manifest, value, at, "body");
   program.head = read_launches(reader, manifest, value, at, "head");
@@ -148,6 +87,12 @@ Program read_program(const Reader &reader, const Manifest &manifest, const json 
   program.logits_offset = reader.number(logits, at + ".logits", "offset", 0, kMostBytes);
   program.logits_stride = uint32_t(reader.number(logits, at + ".logits", "stride", manifest.vocabulary, kMostTokens));
   check_block(reader, manifest, at + ".logits", program.logits_offset, program.logits_stride);
+  const json &greedy = reader.member(value, at, "greedy");
+  if (!greedy.is_null()) {
+    program.greedy = reader.number(greedy, at + ".greedy", "offset", 0, kMostBytes);
+    check_block(reader, manifest, at + ".greedy", *program.greedy, 1);
+    if (program.head.empty()) reader.refuse(at + ".greedy", "is given, but the head has no launch");
+  }
   program.taps = read_taps(reader, manifest, value, at, program.body.size());
   program.tiers = reader.texts(value, at, "tiers");
   if (program.tiers.size() * 2 * sizeof(uint64_t) > manifest.buffer(Buffer::counters))
@@ -155,27 +100,107 @@ Program read_program(const Reader &reader, const Manifest &manifest, const json 
   return program;
 }
 
-void read_buffers(const Reader &reader, Manifest &manifest) {
+void read_buffers(const ManifestReader &reader, Manifest &manifest) {
   const json &buffers = reader.member(reader.root(), "manifest", "buffers");
   for (size_t i = 0; i < kBuffers; i++)
     manifest.buffers[i] = reader.number(buffers, "buffers", kBufferNames[i], 0, kMostBytes);
-  if (manifest.buffer(Buffer::weights) != reader.weights_bytes())
-    reader.refuse("buffers.weights", "is not the size of the section 'weights', " +
-                                         std::to_string(reader.weights_bytes()) + " bytes");
+  const uint64_t weights = reader.bundle().section("weights").size;
+  if (manifest.buffer(Buffer::weights) != weights)
+    reader.refuse("buffers.weights", "is not the size of the section 'weights', " + std::to_string(weights) + " bytes");
   if (manifest.buffer(Buffer::step) < sizeof(gsic_step)) reader.refuse("buffers.step", "is too small for a step");
 }
 
-void read_targets(const Reader &reader, Manifest &manifest) {
+LaunchShape read_shape(const ManifestReader &reader, const json &value, const std::string &at) {
+  const auto number = [&](const char *key, uint64_t least, uint64_t most) {
+    return uint32_t(reader.number(value, at, key, least, most));
+  };
+  const LaunchShape shape{number("threads", kWave, kMostLanes), number("lds", 0, kMostLds),
+                          number("most", 1, kMostWorkgroups), number("perUnit", 1, kMostWorkgroups)};
+  if (shape.threads % kWave != 0)
+    reader.refuse(at + ".threads", "is " + std::to_string(shape.threads) + ", expected a multiple of 32");
+  return shape;
+}
+
+void read_kernels(const ManifestReader &reader, Manifest &manifest) {
+  for (const json &value : reader.list(reader.root(), "manifest", "kernels")) {
+    const std::string at = indexed("kernels", manifest.kernels.size());
+    Kernel kernel{reader.text(value, at, "symbol"), 0, std::nullopt};
+    // A NUL would end the name that is looked up early; no C symbol is empty.
+    if (kernel.symbol.empty() || kernel.symbol.find('\0') != std::string::npos)
+      reader.refuse(at + ".symbol", "is not the name of a function");
+    const json &arguments = reader.list(value, at, "arguments");
+    if (arguments.empty() || arguments.size() > kMostArguments)
+      reader.refuse(at + ".arguments", "does not have 1 to 64 entries");
+    for (; kernel.arguments < arguments.size(); kernel.arguments++) {
+      const std::string here = indexed(at + ".arguments", kernel.arguments);
+      reader.text(arguments[kernel.arguments], here, "name");
+      reader.text(arguments[kernel.arguments], here, "type");
+    }
+    const json &shape = reader.member(value, at, "launch");
+    if (!shape.is_null()) kernel.launch = read_shape(reader, shape, at + ".launch");
+    manifest.kernels.push_back(std::move(kernel));
+  }
+  if (manifest.kernels.empty()) reader.refuse("kernels", "is empty");
+}
+
+/// The code objects of a GPU's target: one for each kernel, in order, without overlap.
+std::vector<Bytes> read_code(const ManifestReader &reader, const Manifest &manifest, const json &target,
+                             const std::string &at, DeviceKind device, Bytes section) {
+  std::vector<Bytes> code;
+  uint64_t end = 0;
+  for (const json &value : reader.list(target, at, "code")) {
+    const std::string here = indexed(at + ".code", code.size());
+    const uint64_t offset = reader.number(value, here, "offset", end, kMostBytes);
+    const uint64_t bytes = reader.number(value, here, "bytes", 1, kMostBytes);
+    if (offset > section.size || bytes > section.size - offset)
+      reader.refuse(here, "of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
+                              " is not inside its section of " + std::to_string(section.size) + " bytes");
+    if (device == DeviceKind::hip && offset % kImageAlignment != 0)
+      reader.refuse(here + ".offset", "is " + std::to_string(offset) + ", expected a multiple of 4096");
+    code.push_back({section.data + offset, size_t(bytes)});
+    // A driver reads PTX up to its NUL.
+    if (device == DeviceKind::cuda && code.back().data[bytes - 1] != 0) reader.refuse(here, "does not end with a NUL");
+    end = offset + bytes;
+  }
+  if (code.size() != manifest.kernels.size())
+    reader.refuse(at + ".code", "has " + std::to_string(code.size()) + " entries, expected one for each of " +
+                                    std::to_string(manifest.kernels.size()) + " kernels");
+  return code;
+}
+
+DeviceKind read_device(const ManifestReader &reader, const json &target, const std::string &at) {
+  const std::string name = reader.text(target, at, "device");
+  const auto found = std::find(kDeviceNames.begin(), kDeviceNames.end(), name);
+  if (found == kDeviceNames.end()) reader.refuse(at + ".device", "is '" + name + "', expected cpu, hip or cuda");
+  return DeviceKind(found - kDeviceNames.begin());
+}
+
+/// CPUs launch every kernel on all workers; a GPU needs to know the shape of each.
+void check_shapes(const ManifestReader &reader, const Manifest &manifest, const Target &target, const std::string &at) {
+  for (size_t i = 0; i < manifest.kernels.size(); i++)
+    if (manifest.kernels[i].launch.has_value() == (target.device == DeviceKind::cpu))
+      reader.refuse(indexed("kernels", i) + ".launch", "does not fit " + at + ".device, which is '" +
+                                                           kDeviceNames[size_t(target.device)] + "'");
+}
+
+void read_targets(const ManifestReader &reader, Manifest &manifest) {
   for (const json &value : reader.list(reader.root(), "manifest", "targets")) {
     const std::string at = indexed("targets", manifest.targets.size());
-    manifest.targets.push_back({reader.text(value, at, "name"), reader.text(value, at, "device"),
-                                reader.texts(value, at, "features"), reader.text(value, at, "section")});
-    reader.require_section(manifest.targets.back().section);
+    Target target{reader.text(value, at, "name"), read_device(reader, value, at),
+                  reader.text(value, at, "architecture"), reader.texts(value, at, "features"),
+                  reader.text(value, at, "section"), {}};
+    const Bytes section = reader.bundle().section(target.section);
+    if (target.device != DeviceKind::cpu)
+      target.code = read_code(reader, manifest, value, at, target.device, section);
+    else if (!reader.member(value, at, "code").is_null())
+      reader.refuse(at + ".code", "is not null, but a CPU's code is one shared object");
+    check_shapes(reader, manifest, target, at);
+    manifest.targets.push_back(std::move(target));
   }
   if (manifest.targets.empty()) reader.refuse("targets", "is empty");
 }
 
-void read_programs(const Reader &reader, Manifest &manifest) {
+void read_programs(const ManifestReader &reader, Manifest &manifest) {
   const json &root = reader.root();
   manifest.modes = reader.texts(root, "manifest", "modes");
   const auto first = std::find(manifest.modes.begin(), manifest.modes.end(), reader.text(root, "", "defaultMode"));
@@ -195,7 +220,7 @@ void read_programs(const Reader &reader, Manifest &manifest) {
 }  // namespace
 
 Manifest read_manifest(const Bundle &bundle) {
-  const Reader reader(bundle);
+  const ManifestReader reader(bundle);
   const json &root = reader.root();
   Manifest manifest{};
   reader.number(root, "manifest", "format", 1, 1);
@@ -206,9 +231,8 @@ Manifest read_manifest(const Bundle &bundle) {
   manifest.vocabulary = uint32_t(reader.number(root, "manifest", "vocabulary", 1, kMostTokens));
   manifest.context = uint32_t(reader.number(root, "manifest", "context", 1, kMostTokens));
   read_buffers(reader, manifest);
+  read_kernels(reader, manifest);
   read_targets(reader, manifest);
-  manifest.kernels = reader.texts(root, "manifest", "kernels");
-  if (manifest.kernels.empty()) reader.refuse("kernels", "is empty");
   read_programs(reader, manifest);
   return manifest;
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,15 +44,35 @@ struct Program {
   std::vector<Launch> head;        ///< only where logits are wanted
   uint64_t logits_offset;          ///< bytes in the arena; [16, logits_stride] f32
   uint32_t logits_stride;
+  std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir.ts
   std::vector<Tap> taps;           ///< in order of `after`
   std::vector<std::string> tiers;  ///< gated inputs: two u64 each (fast, slow) in `counters`
 };
 
+enum class DeviceKind : uint8_t { cpu, hip, cuda };
+extern const std::array<const char *, 3> kDeviceNames;
+
 struct Target {
   std::string name;
-  std::string device;
+  DeviceKind device;
+  std::string architecture;  ///< CPUs: as `uname -m` names it, or `any`; GPUs: gfx942, sm_90
   std::vector<std::string> features;
   std::string section;
+  std::vector<Bytes> code;  ///< GPUs: each kernel's code object, inside the section
+};
+
+/// A launch has min(most, per_unit x compute units) workgroups; any number from 1 gives the same result.
+struct LaunchShape {
+  uint32_t threads;   ///< lanes of a workgroup, a multiple of 32
+  uint32_t lds;       ///< bytes of static LDS of a workgroup
+  uint32_t most;      ///< workgroups that find work when a pass is full
+  uint32_t per_unit;  ///< workgroups that a compute unit holds at once
+};
+
+struct Kernel {
+  std::string symbol;                 ///< C symbol
+  uint32_t arguments;                 ///< how many
+  std::optional<LaunchShape> launch;  ///< none on CPUs
 };
 
 struct Manifest {
@@ -59,7 +80,7 @@ struct Manifest {
   uint32_t vocabulary, context;
   std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer
   std::vector<Target> targets;             ///< best first
-  std::vector<std::string> kernels;        ///< C symbols
+  std::vector<Kernel> kernels;
   std::vector<std::string> modes;          ///< the default first
   std::map<std::string, Program> programs;
   std::map<std::string, double> bytes_per_token;

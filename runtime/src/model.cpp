@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include <sys/utsname.h>
+
 #include <algorithm>
 
 #include "error.h"
@@ -11,42 +13,67 @@ constexpr uint32_t kMostThreads = 1024;
 /// What abi.h promises to kernels, and room beyond it for whole vectors.
 constexpr size_t kLeastScratch = 4096, kScratchMargin = 64;
 
+/// Throws GSIC_NO_DEVICE if this machine's CPU is not the target's.
+void require_cpu(const Target &target) {
+  struct utsname machine = {};
+  const bool known = uname(&machine) == 0;
+  if (target.architecture != "any" && known && target.architecture != machine.machine)
+    throw Error(GSIC_NO_DEVICE, std::string("this machine is ") + machine.machine + ", not " + target.architecture);
+  const std::string missing = missing_cpu_feature(target.features);
+  if (!missing.empty()) throw Error(GSIC_NO_DEVICE, "this machine has no " + missing);
+}
+
 }  // namespace
 
 Model::Model(const std::string &path, const OpenOptions &options)
-    : bundle_(path, options.verify_weights), manifest_(read_manifest(bundle_)), target_(&choose(options.target)) {
+    : bundle_(path, options.verify_weights), manifest_(read_manifest(bundle_)) {
   if (options.threads > kMostThreads)
     throw Error(GSIC_INVALID_ARGUMENT, std::to_string(options.threads) + " threads are more than 1024");
   for (const std::string &mode : manifest_.modes) mode_list_ += (mode_list_.empty() ? "" : ",") + mode;
-  device_ = open_cpu(options.threads, std::max<size_t>(manifest_.context, kLeastScratch) + kScratchMargin);
-  weights_ = device_->share(bundle_.section("weights"));
-  load_kernels();
+  choose(options);
+  weights_ = device_->share(bundle_.section("weights"), "the model's weights");
   load_tokenizer();
 }
 
-const Target &Model::choose(const std::string &wanted) const {
+void Model::choose(const OpenOptions &options) {
   std::vector<std::string> tried;
   for (const Target &target : manifest_.targets) {
-    const std::string missing = target.device == "cpu" ? missing_cpu_feature(target.features)
-                                                       : "a device of kind '" + target.device + "'";
-    if (missing.empty() && (wanted.empty() || wanted == target.name)) return target;
-    tried.push_back(target.name + (missing.empty() ? "" : " (this machine has no " + missing + ")"));
+    if (!options.target.empty() && options.target != target.name) {
+      tried.push_back(target.name);
+      continue;
+    }
+    try {
+      open(target, options.threads);
+      target_ = &target;
+      return;
+    } catch (const Error &error) {
+      if (error.status() != GSIC_NO_DEVICE) throw;
+      tried.push_back(target.name + " (" + error.what() + ")");
+    }
   }
-  const std::string subject = wanted.empty() ? "no target of the bundle runs on this machine"
-                                             : "the target '" + wanted + "' cannot be used";
+  const std::string subject = options.target.empty() ? "no target of the bundle runs on this machine"
+                                                     : "the target '" + options.target + "' cannot be used";
   throw Error(GSIC_NO_DEVICE, path() + ": " + subject + "; the bundle has: " + comma_separated(tried) +
                                   "; build the model with --target cpu-portable, or for this machine");
 }
 
-void Model::load_kernels() {
-  module_ = device_->load(bundle_.section(target_->section), target_->section);
-  for (const std::string &symbol : manifest_.kernels) {
-    kernels_.push_back(module_->kernel(symbol));
-    if (kernels_.back() == nullptr)
-      bundle_.refuse(uint64_t(bundle_.section(target_->section).data - bundle_.bytes().data),
-                     "the code of target '" + target_->name + "' lacks the kernel '" + symbol +
-                         "'; build the model again");
+void Model::open(const Target &target, uint32_t threads) {
+  std::unique_ptr<Device> device;
+  if (target.device == DeviceKind::cpu) {
+    require_cpu(target);
+    device = open_cpu(threads, std::max<size_t>(manifest_.context, kLeastScratch) + kScratchMargin);
+  } else {
+    device = open_gpu(target.device);
   }
+  const Bytes section = bundle_.section(target.section);
+  std::unique_ptr<Module> module = device->load(target, section, manifest_.kernels);
+  for (size_t i = 0; i < manifest_.kernels.size(); i++)
+    if (module->kernel(i) == nullptr)
+      bundle_.refuse(uint64_t(section.data - bundle_.bytes().data),
+                     "the code of target '" + target.name + "' lacks the kernel '" + manifest_.kernels[i].symbol +
+                         "'; build the model again");
+  device_ = std::move(device);
+  module_ = std::move(module);
 }
 
 void Model::load_tokenizer() {

@@ -15,7 +15,7 @@
 namespace gsic {
 
 struct OpenOptions {
-  uint32_t threads = 0;  ///< 0: the CPUs that this process may use
+  uint32_t threads = 0;  ///< 0: the CPUs that this process may use; of no interest to a GPU
   std::string target;    ///< empty: the first in the bundle that this machine can run
   bool verify_weights = true;
 };
@@ -23,7 +23,7 @@ struct OpenOptions {
 /// Immutable once open; any number of threads may use it.
 class Model {
  public:
-  /// Throws GSIC_IO, GSIC_BAD_BUNDLE, GSIC_NO_DEVICE, GSIC_INVALID_ARGUMENT, GSIC_OUT_OF_MEMORY.
+  /// Throws GSIC_IO, GSIC_BAD_BUNDLE, GSIC_NO_DEVICE, GSIC_INVALID_ARGUMENT, GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
   Model(const std::string &path, const OpenOptions &options);
 
   const Manifest &manifest() const { return manifest_; }
@@ -31,7 +31,7 @@ class Model {
   Device &device() const { return *device_; }
   uint8_t *weights(uint64_t offset) const { return weights_->address(offset); }
   /// The loaded kernel of an index that the manifest has.
-  void *kernel(uint32_t index) const { return kernels_[index]; }
+  void *kernel(uint32_t index) const { return module_->kernel(index); }
 
   /// Null if the bundle has none.
   const Tokenizer *tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
@@ -47,18 +47,19 @@ class Model {
   const std::string &path() const { return bundle_.path(); }
 
  private:
-  const Target &choose(const std::string &wanted) const;
-  void load_kernels();
+  /// Takes the first target of that name, or of any, whose device is there and loads its code.
+  void choose(const OpenOptions &options);
+  /// Opens a target's device and loads its code. Throws GSIC_NO_DEVICE where this machine cannot run it.
+  void open(const Target &target, uint32_t threads);
   void load_tokenizer();
 
   Bundle bundle_;
   Manifest manifest_;
   std::string mode_list_;
-  const Target *target_;
+  const Target *target_ = nullptr;
   std::unique_ptr<Device> device_;
   std::unique_ptr<DeviceMemory> weights_;
   std::unique_ptr<Module> module_;
-  std::vector<void *> kernels_;
   std::optional<Tokenizer> tokenizer_;
 };
 

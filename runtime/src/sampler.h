@@ -19,6 +19,8 @@ class Sampler {
   /// Throws GSIC_INVALID_ARGUMENT for a temperature below 0, or top_p outside 0 to 1.
   explicit Sampler(const gsic_sampling &options);
 
+  /// Whether `pick` always takes the largest logit, the lowest id among equals.
+  bool is_greedy() const { return options_.temperature == 0; }
   /// The token chosen from `logits` [count], which are finite.
   int32_t pick(const float *logits, size_t count);
 

@@ -23,13 +23,19 @@ bool all_finite(const float *values, size_t count) {
 
 Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
     : model_(std::move(model)), program_(model_->program(mode)) {
-  for (Buffer which : {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters}) {
+  constexpr Buffer kOwn[] = {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters};
+  Device &device = model_->device();
+  uint64_t total = 0;
+  for (Buffer which : kOwn) total += model_->manifest().buffer(which);
+  device.require_memory(total, "a session, most of it for its KV cache");
+  for (Buffer which : kOwn) {
     const std::string what = std::string("the session's ") + kBufferNames[size_t(which)];
-    buffers_[size_t(which)] = model_->device().allocate(model_->manifest().buffer(which), what);
+    buffers_[size_t(which)] = device.allocate(model_->manifest().buffer(which), what);
   }
-  body_ = resolve(program_.body);
-  head_ = resolve(program_.head);
-  staging_.resize(program_.logits_stride);
+  staging_ = device.staging(program_.logits_stride * sizeof(float), "a token's logits");
+  launches_ = resolve(program_.body);
+  body_ = device.capture(launches_);
+  head_ = device.capture(resolve(program_.head));
 }
 
 uint8_t *Session::address(const Argument &argument) const {
@@ -40,14 +46,31 @@ uint8_t *Session::address(const Argument &argument) const {
 std::vector<ResolvedLaunch> Session::resolve(const std::vector<Launch> &launches) {
   size_t total = 0;
   for (const Launch &launch : launches) total += launch.arguments.size();
-  std::vector<void *> &flat = arguments_.emplace_back();
-  flat.reserve(total);
+  std::vector<void *> &flat = arguments_.emplace_back(total);
   std::vector<ResolvedLaunch> resolved;
+  void **next = flat.data();
   for (const Launch &launch : launches) {
-    resolved.push_back({model_->kernel(launch.kernel), flat.data() + flat.size()});
-    for (const Argument &argument : launch.arguments) flat.push_back(address(argument));
+    resolved.push_back(resolve(launch, next));
+    next += launch.arguments.size();
   }
   return resolved;
+}
+
+ResolvedLaunch Session::resolve(const Launch &launch, void **arguments) const {
+  for (size_t i = 0; i < launch.arguments.size(); i++) arguments[i] = address(launch.arguments[i]);
+  ResolvedLaunch resolved{model_->kernel(launch.kernel), arguments, uint32_t(launch.arguments.size())};
+  if (const auto &shape = model_->manifest().kernels[launch.kernel].launch) {
+    const uint64_t held = uint64_t(shape->per_unit) * model_->device().threads();
+    resolved.workgroups = uint32_t(std::min<uint64_t>(shape->most, held));
+    resolved.threads = shape->threads;
+  }
+  return resolved;
+}
+
+Sequence &Session::part(size_t from, size_t to) {
+  std::unique_ptr<Sequence> &found = parts_[{from, to}];
+  if (!found) found = model_->device().capture({launches_.begin() + long(from), launches_.begin() + long(to)});
+  return *found;
 }
 
 void Session::check(const int32_t *ids, size_t count) const {
@@ -77,19 +100,47 @@ void Session::write_step(const int32_t *ids, uint32_t columns, uint32_t first_lo
   model_->device().write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
 }
 
-void Session::visit_logits(uint32_t column, size_t index, const LogitsVisitor &visit) {
+const float *Session::read_logits(uint32_t column) {
   const uint64_t offset = program_.logits_offset + uint64_t(column) * program_.logits_stride * sizeof(float);
   const uint32_t vocabulary = model_->manifest().vocabulary;
   const float *logits = static_cast<const float *>(model_->device().read(
-      buffers_[size_t(Buffer::arena)]->address(offset), staging_.data(), vocabulary * sizeof(float)));
-  if (!all_finite(logits, vocabulary))
-    throw Error(GSIC_INTERNAL, "the logits at position " + std::to_string(evaluated_ + column) +
-                                   " are not all finite numbers: the model's weights overflow, or a kernel is "
-                                   "wrong; run `gsic build` again, which checks both");
-  visit(index, logits);
+      buffers_[size_t(Buffer::arena)]->address(offset), staging_->address(0), vocabulary * sizeof(float)));
+  if (!all_finite(logits, vocabulary)) refuse_logits(column);
+  return logits;
+}
+
+int32_t Session::read_choice(uint32_t column) {
+  if (!program_.greedy) {
+    const float *logits = read_logits(column);
+    return int32_t(std::max_element(logits, logits + model_->manifest().vocabulary) - logits);
+  }
+  const uint8_t *source = buffers_[size_t(Buffer::arena)]->address(*program_.greedy + column * sizeof(int32_t));
+  int32_t id;
+  std::memcpy(&id, model_->device().read(source, staging_->address(0), sizeof id), sizeof id);
+  if (id < 0) refuse_logits(column);
+  if (uint32_t(id) >= model_->manifest().vocabulary)
+    throw Error(GSIC_INTERNAL, "the program chose token " + std::to_string(id) + ", which there is not: a kernel is "
+                               "wrong; run `gsic build` again, which checks them");
+  return id;
+}
+
+void Session::refuse_logits(uint32_t column) const {
+  throw Error(GSIC_INTERNAL, "the logits at position " + std::to_string(evaluated_ + column) +
+                                 " are not all finite numbers: the model's weights overflow, or a kernel is "
+                                 "wrong; run `gsic build` again, which checks both");
 }
 
 void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {
+  append(ids, count, wanted, [&](uint32_t column, size_t index) { visit(index, read_logits(column)); });
+}
+
+int32_t Session::choose(const int32_t *ids, size_t count) {
+  int32_t chosen = -1;
+  append(ids, count, 1, [&](uint32_t column, size_t) { chosen = read_choice(column); });
+  return chosen;
+}
+
+void Session::append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit) {
   check(ids, count);
   const std::vector<int32_t> all = with_later(ids, count);
   const size_t start = evaluated_, first_wanted = all.size() - std::min(wanted, all.size());
@@ -98,9 +149,9 @@ void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const Lo
       const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
       const uint32_t first_logit = uint32_t(std::clamp<size_t>(first_wanted, done, done + columns) - done);
       write_step(all.data() + done, columns, first_logit);
-      model_->device().run(body_.data(), body_.size());
-      if (first_logit < columns) model_->device().run(head_.data(), head_.size());
-      for (uint32_t j = first_logit; j < columns; j++) visit_logits(j, done + j - first_wanted, visit);
+      body_->run();
+      if (first_logit < columns) head_->run();
+      for (uint32_t j = first_logit; j < columns; j++) visit(j, done + j - first_wanted);
       evaluated_ += columns;
       done += columns;
     }
@@ -121,7 +172,9 @@ void Session::observe(const int32_t *ids, size_t count, const TapVisitor &visit)
   check(ids, count);
   const std::vector<int32_t> all = with_later(ids, count);
   later_.clear();
-  std::vector<float> staging;
+  uint32_t widest = 1;
+  for (const Tap &tap : program_.taps) widest = std::max(widest, tap.stride);
+  const auto staging = model_->device().staging(GSIC_MAX_COLUMNS * widest * sizeof(float), "a tap's values");
   for (size_t done = 0; done < all.size();) {
     const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
     write_step(all.data() + done, columns, columns);
@@ -129,15 +182,14 @@ void Session::observe(const int32_t *ids, size_t count, const TapVisitor &visit)
     for (size_t i = 0; i < program_.taps.size(); i++) {
       const Tap &tap = program_.taps[i];
       if (tap.after >= launched) {
-        model_->device().run(body_.data() + launched, tap.after + 1 - launched);
+        part(launched, tap.after + 1).run();
         launched = tap.after + 1;
       }
-      staging.resize(size_t(columns) * tap.stride);
-      const void *rows = model_->device().read(buffers_[size_t(Buffer::arena)]->address(tap.offset), staging.data(),
-                                               staging.size() * sizeof(float));
+      const void *rows = model_->device().read(buffers_[size_t(Buffer::arena)]->address(tap.offset),
+                                               staging->address(0), size_t(columns) * tap.stride * sizeof(float));
       visit(i, static_cast<const float *>(rows), columns);
     }
-    if (launched < body_.size()) model_->device().run(body_.data() + launched, body_.size() - launched);
+    if (launched < launches_.size()) part(launched, launches_.size()).run();
     evaluated_ += columns;
     done += columns;
   }
@@ -155,8 +207,7 @@ void Session::rewind(size_t length) {
 std::pair<uint64_t, uint64_t> Session::tier(size_t index) const {
   uint64_t counts[2];
   const uint8_t *source = buffers_[size_t(Buffer::counters)]->address(index * sizeof counts);
-  uint64_t staging[2];
-  std::memcpy(counts, model_->device().read(source, staging, sizeof staging), sizeof counts);
+  std::memcpy(counts, model_->device().read(source, staging_->address(0), sizeof counts), sizeof counts);
   return {counts[0], counts[1]};
 }
 

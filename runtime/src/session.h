@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,12 +23,15 @@ using TapVisitor = std::function<void(size_t tap, const float *rows, uint32_t co
 /// Used by one thread at a time.
 class Session {
  public:
-  /// `mode` empty: the default. Throws GSIC_INVALID_ARGUMENT, GSIC_OUT_OF_MEMORY.
+  /// `mode` empty: the default. Throws GSIC_INVALID_ARGUMENT, GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
   Session(std::shared_ptr<const Model> model, const std::string &mode);
 
   /// Appends tokens, and shows the logits of the last `wanted` of them; a token that append_later left counts as the
   /// first. If it throws, the session is as it was. Throws GSIC_INVALID_ARGUMENT (a token id), GSIC_CONTEXT_FULL, GSIC_INTERNAL (logits that are no numbers).
   void evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit);
+  /// Appends tokens; the id of the largest logit of the last one, the lowest among equals. Throws as `evaluate`. There
+  /// must be a token, perhaps one that append_later left.
+  int32_t choose(const int32_t *ids, size_t count);
   /// Appends one token without work: it is evaluated together with what comes next.
   void append_later(int32_t id);
   /// Appends tokens, runs no head, and shows every tap of the program.
@@ -43,20 +47,32 @@ class Session {
   std::pair<uint64_t, uint64_t> tier(size_t index) const;
 
  private:
+  /// Called with the column of a wanted token, and its number among them.
+  using ColumnVisitor = std::function<void(uint32_t column, size_t index)>;
+
   std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
+  ResolvedLaunch resolve(const Launch &launch, void **arguments) const;
   uint8_t *address(const Argument &argument) const;
+  /// The launches of the body from `from` to before `to`, captured when they are first wanted.
+  Sequence &part(size_t from, size_t to);
+  void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
   void check(const int32_t *ids, size_t count) const;
   /// `ids`, behind the token that append_later left.
   std::vector<int32_t> with_later(const int32_t *ids, size_t count) const;
   void write_step(const int32_t *ids, uint32_t columns, uint32_t first_logit);
-  void visit_logits(uint32_t column, size_t index, const LogitsVisitor &visit);
+  /// The logits of a column, checked to be numbers.
+  const float *read_logits(uint32_t column);
+  int32_t read_choice(uint32_t column);
+  [[noreturn]] void refuse_logits(uint32_t column) const;
 
   std::shared_ptr<const Model> model_;
   const Program &program_;
   std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
   std::vector<std::vector<void *>> arguments_;
-  std::vector<ResolvedLaunch> body_, head_;
-  std::vector<float> staging_;
+  std::vector<ResolvedLaunch> launches_;  ///< of the body
+  std::unique_ptr<Sequence> body_, head_;
+  std::map<std::pair<size_t, size_t>, std::unique_ptr<Sequence>> parts_;
+  std::unique_ptr<DeviceMemory> staging_;
   size_t evaluated_ = 0;
   std::vector<int32_t> later_;  ///< at most one
 };

@@ -68,11 +68,18 @@ export function testManifest(): Record<string, unknown> {
   const shared = {
     head,
     logits: { offset: logits.offset, stride: 64 },
+    greedy: null,
     taps: [
       { value: "x", after: 0, offset: x.offset, width, stride },
       { value: "y", after: 1, offset: y.offset, width, stride },
     ],
   };
+  const cpu = { device: "cpu", architecture: "any", section: "code", code: null };
+  const kernel = (symbol: string, ...names: string[]) => ({
+    symbol,
+    arguments: names.map((name) => ({ name, type: "float *" })),
+    launch: null,
+  });
   return {
     format: 1,
     abi: 1,
@@ -89,10 +96,16 @@ export function testManifest(): Record<string, unknown> {
       counters: 16,
     },
     targets: [
-      { name: "cpu-impossible", device: "cpu", features: ["no-such-feature"], section: "code" },
-      { name: "cpu-portable", device: "cpu", features: [], section: "code" },
+      { name: "cpu-impossible", ...cpu, features: ["no-such-feature"] },
+      { name: "cpu-portable", ...cpu, features: [] },
     ],
-    kernels: ["test_embed", "test_mix", "test_count", "test_head", "test_nan"],
+    kernels: [
+      kernel("test_embed", "step", "table", "x"),
+      kernel("test_mix", "step", "x", "cache", "y"),
+      kernel("test_count", "step", "counters"),
+      kernel("test_head", "step", "table", "y", "logits"),
+      kernel("test_nan", "step", "logits"),
+    ],
     modes: ["exact", "bounded"],
     defaultMode: "bounded",
     programs: {

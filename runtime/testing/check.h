@@ -42,10 +42,19 @@ std::vector<int32_t> some_ids(size_t count, int seed);
 /// The logits [ids, vocabulary] that the model must give.
 std::vector<float> expected_logits(const std::vector<int32_t> &ids);
 
+/// Logits are right for every way of cutting the tokens.
+void check_logits(gsic_model *model);
+/// Rewinding, limits, and calls that must be refused.
+void check_calls(gsic_model *model);
+
 void check_results(const char *bundle);
 void check_sessions(const char *bundle);
 void check_generation(const char *bundle);
 void check_concurrency(const char *bundle);
 void check_sampling();
+/// What a GPU's bundle must do, on a device of `units` compute units.
+void check_gpu(const char *bundle, const char *target, uint32_t units);
+/// Opens, evaluates, generates, closes; prints "status step message" of the first step that fails, or "0 done ".
+void print_gpu_run(const char *bundle);
 
 #endif

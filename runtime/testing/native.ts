@@ -35,9 +35,9 @@ export async function build(
   await run("g++", [...more, ...objects, "-o", output, "-pthread", "-ldl", ...link]);
 }
 
-/** Compiles the kernels of the test model. */
-export async function buildKernels(output: string): Promise<void> {
-  const source = join(runtime, "testing/kernels.cpp");
+/** Compiles the kernels of the test model: `kernels` for the CPU, `gpu_kernels` for the stand-in of a GPU. */
+export async function buildKernels(output: string, name = "kernels"): Promise<void> {
+  const source = join(runtime, `testing/${name}.cpp`);
   await run("g++", [
     "-O1",
     "-fPIC",
@@ -50,13 +50,15 @@ export async function buildKernels(output: string): Promise<void> {
   ]);
 }
 
-/** Runs a program; its exit code and what it printed. */
+/** Runs a program, `environment` added to this process's own; its exit code and what it printed. */
 export async function finish(
   program: string,
   args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   try {
-    return { code: 0, ...(await run(program, args, { maxBuffer: 1 << 28 })) };
+    const env = { ...process.env, ...environment };
+    return { code: 0, ...(await run(program, args, { maxBuffer: 1 << 28, env })) };
   } catch (error) {
     return error as { code: number; stdout: string; stderr: string };
   }

@@ -32,12 +32,12 @@ uint32_t block_tokens(const std::vector<Tap> &taps) {
 }
 
 /// Folds what all inputs gathered, on all workers: BLAS runs single-threaded inside each job.
-void fold(Device &device, std::vector<Moments> &inputs) {
+void fold(HostWorkers &workers, std::vector<Moments> &inputs) {
   for (int stage = 0; stage < 2; stage++) {
     std::vector<Moments::Job> jobs;
     for (Moments &input : inputs)
       for (Moments::Job &job : input.jobs(stage)) jobs.push_back(std::move(job));
-    parallel_for(device, jobs.size(), [&](size_t i) { jobs[i](); });
+    workers.each(jobs.size(), [&](size_t i) { jobs[i](); });
   }
   for (Moments &input : inputs) input.clear();
 }
@@ -62,6 +62,7 @@ void run_calibrate(const Arguments &arguments) {
   const size_t window = arguments.number("window", 1, model->manifest().context);
   openblas_set_num_threads(1);
   Session session(model, "exact");
+  HostWorkers workers(*model);
   const std::vector<Tap> &taps = session.program().taps;
   if (taps.empty()) throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": the bundle has no taps to calibrate from");
 
@@ -82,14 +83,14 @@ void run_calibrate(const Arguments &arguments) {
     session.rewind(0);
     for (size_t done = begin; done < end; done += GSIC_MAX_COLUMNS) {
       const size_t columns = std::min<size_t>(GSIC_MAX_COLUMNS, end - done);
-      if (inputs.front().gathered() + columns > block) fold(model->device(), inputs);
+      if (inputs.front().gathered() + columns > block) fold(workers, inputs);
       session.observe(ids.data() + done, columns, [&](size_t tap, const float *rows, uint32_t count) {
         inputs[tap].gather(rows, count, taps[tap].stride);
       });
       progress.report(done + columns);
     }
   }
-  fold(model->device(), inputs);
+  fold(workers, inputs);
   save(arguments.text("out"), inputs, arguments.metadata());
 }
 

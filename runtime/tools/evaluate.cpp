@@ -140,6 +140,7 @@ void run_evaluate(const Arguments &arguments) {
   const auto found = std::find_if(modes.begin(), modes.end(), [](const std::string &mode) { return mode != "exact"; });
   Runner exact(model, "exact");
   const auto other = found != modes.end() ? std::make_unique<Runner>(model, *found) : nullptr;
+  HostWorkers workers(*model);
   std::vector<Scores> scores;
   Progress progress(ids.size());
   for (size_t begin = 0; begin < ids.size(); begin += window) {
@@ -151,8 +152,7 @@ void run_evaluate(const Arguments &arguments) {
       exact.evaluate(ids.data() + done, count);
       if (other) other->evaluate(ids.data() + done, count);
       scores.resize(first + count);
-      parallel_for(model->device(), count,
-                   [&](size_t i) { scores[first + i] = score(exact, other.get(), i, ids[done + i + 1]); });
+      workers.each(count, [&](size_t i) { scores[first + i] = score(exact, other.get(), i, ids[done + i + 1]); });
     }
     progress.report(end);
   }

@@ -21,11 +21,14 @@ void drain(const gsic_worker *, void *const *arguments) {
 
 }  // namespace
 
-void parallel_for(Device &device, size_t count, const std::function<void(size_t)> &work) {
+HostWorkers::HostWorkers(const Model &model)
+    : own_(model.target().device == DeviceKind::cpu ? nullptr : open_cpu(0, 0)),
+      device_(own_ != nullptr ? *own_ : model.device()) {}
+
+void HostWorkers::each(size_t count, const std::function<void(size_t)> &work) {
   Queue queue{count, &work};
   void *arguments[] = {&queue};
-  const ResolvedLaunch launch{reinterpret_cast<void *>(&drain), arguments};
-  device.run(&launch, 1);
+  device_.capture({{reinterpret_cast<void *>(&drain), arguments, 1}})->run();
 }
 
 }  // namespace gsic

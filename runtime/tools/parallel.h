@@ -1,17 +1,25 @@
-// Work of the tools on the workers of a device.
+// Work of the tools on the workers of this machine's CPU.
 #ifndef GSIC_TOOLS_PARALLEL_H
 #define GSIC_TOOLS_PARALLEL_H
 
 #include <cstddef>
 #include <functional>
 
-#include "device.h"
+#include "model.h"
 
 namespace gsic {
 
-/// Calls `work(i)` for i from 0 to count - 1, each once, on all workers of a device whose memory is the host's.
-/// `work` must not throw.
-void parallel_for(Device &device, size_t count, const std::function<void(size_t)> &work);
+/// The CPU's workers: the model's own where it runs there, new ones beside a GPU.
+class HostWorkers {
+ public:
+  explicit HostWorkers(const Model &model);
+  /// Calls `work(i)` for i from 0 to count - 1, each once, on all workers. `work` must not throw.
+  void each(size_t count, const std::function<void(size_t)> &work);
+
+ private:
+  std::unique_ptr<Device> own_;
+  Device &device_;
+};
 
 }  // namespace gsic
 

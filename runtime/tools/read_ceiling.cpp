@@ -55,18 +55,19 @@ ReadCeiling::ReadCeiling(size_t bytes) : pages_(bytes / 4096 * 4096, "the buffer
 double ReadCeiling::measure(Device &device) const {
   ReadTask task{reinterpret_cast<const Wide *>(pages_.data()), pages_.size() / sizeof(Wide)};
   void *arguments[] = {&task};
-  const ResolvedLaunch launch{reinterpret_cast<void *>(&read_kernel), arguments};
+  const auto reading = device.capture({{reinterpret_cast<void *>(&read_kernel), arguments, 1}});
   const double start = now();
-  device.run(&launch, 1);
+  reading->run();
   return double(pages_.size()) / (now() - start);
 }
 
 double launch_seconds(Device &device) {
   constexpr size_t kLaunches = 20000;
-  const std::vector<ResolvedLaunch> launches(kLaunches, {reinterpret_cast<void *>(&empty_kernel), nullptr});
-  device.run(launches.data(), 1000);
+  const ResolvedLaunch launch{reinterpret_cast<void *>(&empty_kernel), nullptr, 0};
+  device.capture(std::vector<ResolvedLaunch>(1000, launch))->run();
+  const auto launches = device.capture(std::vector<ResolvedLaunch>(kLaunches, launch));
   const double start = now();
-  device.run(launches.data(), launches.size());
+  launches->run();
   return (now() - start) / kLaunches;
 }
 

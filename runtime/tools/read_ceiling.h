@@ -6,7 +6,7 @@
 
 namespace gsic {
 
-/// A buffer that the workers of a device read from end to end, each its own contiguous part.
+/// A buffer that the workers of a CPU read from end to end, each its own contiguous part.
 class ReadCeiling {
  public:
   /// `bytes` should be far above the last-level cache. Throws GSIC_OUT_OF_MEMORY.
@@ -19,7 +19,7 @@ class ReadCeiling {
   Pages pages_;
 };
 
-/// Seconds that a launch costs which does nothing: a call on every worker, and the barrier.
+/// Seconds that a launch costs on a CPU which does nothing: a call on every worker, and the barrier.
 double launch_seconds(Device &device);
 
 }  // namespace gsic

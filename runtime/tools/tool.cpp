@@ -19,7 +19,8 @@ const std::map<std::string, Subcommand> kSubcommands = {
 int exit_code(gsic_status status) {
   if (status == GSIC_INTERNAL) return 1;
   if (status == GSIC_BAD_BUNDLE || status == GSIC_IO) return 3;
-  return status == GSIC_NO_DEVICE || status == GSIC_OUT_OF_MEMORY ? 4 : 2;
+  const bool environment = status == GSIC_NO_DEVICE || status == GSIC_OUT_OF_MEMORY || status == GSIC_DEVICE_LOST;
+  return environment ? 4 : 2;
 }
 
 int fail(int code, const std::string &what) {

@@ -1,0 +1,252 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { testWeights } from "./testing/bundle.js";
+import { type GpuManifest, type GpuTarget, gpuBundle } from "./testing/gpu-bundle.js";
+import { build, buildKernels, finish, sources } from "./testing/native.js";
+
+const folder = mkdtempSync(join(tmpdir(), "gsic-gpu-"));
+const path = (name: string): string => join(folder, name);
+const sanitize = ["-fsanitize=address,undefined"];
+
+const hip: GpuTarget = { device: "hip", architecture: "gfx942" };
+const cuda: GpuTarget = { device: "cuda", architecture: "sm_90" };
+const launches = { body: 3, head: 2 };
+
+/** The stand-in's account of a run. */
+interface Account {
+  readonly live_allocations: number;
+  readonly launches: number;
+  readonly graph_launches: number;
+  readonly bytes_to_host: number;
+  readonly kernels: readonly {
+    readonly symbol: string;
+    readonly launches: number;
+    readonly arguments: readonly { readonly loaded: number; readonly stored: number }[];
+  }[];
+}
+
+const environment = (more: Readonly<Record<string, string>> = {}) => ({
+  GSIC_DRIVER: path("standin.so"),
+  GSIC_STANDIN_KERNELS: path("gpu_kernels.so"),
+  GSIC_STANDIN_ACCOUNT: path("account.json"),
+  ...more,
+});
+
+const account = (): Account => JSON.parse(readFileSync(path("account.json"), "utf8"));
+
+/** Runs `check gpu-run`; what failed first. */
+async function gpuRun(
+  bundle: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ status: number; step: string; message: string }> {
+  const { code, stdout, stderr } = await finish(path("check"), ["gpu-run", path(bundle)], environment(more));
+  expect(code, stderr).toBe(0);
+  const [, status, step, message] = /^(\d+) (\w+) (.*)\n$/s.exec(stdout)!;
+  return { status: Number(status), step: step!, message: message! };
+}
+
+beforeAll(async () => {
+  await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
+  const checks = sources("testing").filter((file) => !file.endsWith("kernels.cpp"));
+  await build(path("check"), [...sources("src"), ...checks], sanitize, ["-lpcre2-8"]);
+  await build(path("standin.so"), sources("standin"), sanitize, ["-shared"]);
+  writeFileSync(path("hip.gsi"), await gpuBundle([{ ...hip, architecture: "gfx90a" }, hip]));
+  writeFileSync(path("cuda.gsi"), await gpuBundle([cuda]));
+}, 600_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test.each([
+  { name: "hip", target: "gfx942", claims: "gfx942" },
+  { name: "hip", target: "gfx90a", claims: "" },
+  { name: "cuda", target: "sm_90", claims: "sm_100" },
+])("a $name bundle runs on $claims", async ({ name, target, claims }) => {
+  const more = { GSIC_STANDIN_ARCHITECTURE: claims, GSIC_STANDIN_UNITS: "3" };
+  const result = await finish(path("check"), ["gpu", path(`${name}.gsi`), target, "3"], environment(more));
+  expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(account().live_allocations).toBe(0);
+});
+
+test("a pass is one graph and a head another; greedy choice reads four bytes", async () => {
+  for (const name of ["hip.gsi", "cuda.gsi"]) {
+    expect(await gpuRun(name)).toEqual({ status: 0, step: "done", message: "" });
+    const found = account();
+    // 20 tokens are two passes, the second one with a head; then the token that is given, and 7 that follow.
+    expect(found.graph_launches).toBe(3 + 8 * 2);
+    expect(found.launches).toBe((2 + 8) * launches.body + (1 + 8) * launches.head);
+    expect(found.bytes_to_host).toBe(40 * 4 + 8 * 4);
+    expect(found.live_allocations).toBe(0);
+    const embed = found.kernels[0]!;
+    expect(embed).toMatchObject({ symbol: "test_embed", launches: 10 });
+    expect(embed.arguments.map(({ loaded }) => loaded)).toEqual([10 * 80, 28 * 8 * 4, 0]);
+    expect(embed.arguments.map(({ stored }) => stored)).toEqual([0, 0, 28 * 8 * 4]);
+  }
+});
+
+test("weights that reach the device in several pieces arrive whole", async () => {
+  const bytes = 60 << 20;
+  const offset = 20 << 20;
+  const weights = new Uint8Array(bytes).map((_, i) => i >> 18);
+  weights.set(testWeights(), offset);
+  const large = await gpuBundle(
+    [hip],
+    (m) => {
+      m.buffers.weights = bytes;
+      for (const program of Object.values<GpuManifest>(m.programs))
+        for (const { arguments: list } of [...program.body, ...program.head])
+          for (const argument of list) if (argument.buffer === "weights") argument.offset = offset;
+    },
+    weights,
+  );
+  writeFileSync(path("large.gsi"), large);
+  const result = await finish(path("check"), ["gpu", path("large.gsi"), "gfx942", "2"], environment());
+  expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("memory that runs out at any allocation is reported, and nothing leaks", async () => {
+  const steps: string[] = [];
+  for (let n = 1; ; n++) {
+    const result = await gpuRun("hip.gsi", { GSIC_STANDIN_FAIL_ALLOCATION: `${n}` });
+    expect(account().live_allocations, `allocation ${n}`).toBe(0);
+    if (result.status === 0) break;
+    expect(result.status, result.message).toBe(4);
+    expect(result.message).toMatch(/\d+ bytes are needed for|hipGraphInstantiateWithFlags/);
+    steps.push(result.step);
+  }
+  // The ring, the way in, the weights; four buffers, staging, two graphs.
+  expect(steps).toEqual([...Array(3).fill("open"), ...Array(7).fill("session")]);
+});
+
+test("too little memory is refused before anything is loaded, with figures", async () => {
+  const weights = await gpuRun("hip.gsi", { GSIC_STANDIN_MEMORY: "1000" });
+  expect(weights).toMatchObject({ status: 4, step: "open" });
+  expect(weights.message).toContain("1280 bytes are needed for the model's weights");
+  expect(weights.message).toContain("1000 of its 1000 free, 280 too few");
+  const session = await gpuRun("cuda.gsi", { GSIC_STANDIN_MEMORY: "5000" });
+  expect(session).toMatchObject({ status: 4, step: "session" });
+  expect(session.message).toMatch(
+    /\d+ bytes are needed for a session, .*KV cache, and .* has 3720 of its 5000 free, \d+ too few: .*shorter/,
+  );
+  expect(account().live_allocations).toBe(0);
+});
+
+test("whatever is missing is named, with status GSIC_NO_DEVICE", async () => {
+  const cases: [string, Record<string, string>, RegExp][] = [
+    [
+      "hip.gsi",
+      { GSIC_DRIVER: path("none.so") },
+      /AMD's driver \(HIP\) cannot be opened: .*none\.so.*install ROCm/,
+    ],
+    ["cuda.gsi", { GSIC_DRIVER: path("none.so") }, /NVIDIA's driver \(CUDA\) cannot be opened/],
+    [
+      "hip.gsi",
+      { GSIC_DRIVER: path("gpu_kernels.so") },
+      /lacks hipInit, hipGetDeviceCount, .*hipGetErrorString: it/,
+    ],
+    [
+      "cuda.gsi",
+      { GSIC_DRIVER: path("gpu_kernels.so") },
+      /lacks cuInit, .*cuMemAlloc_v2.*cuGetErrorString: it/,
+    ],
+    ["hip.gsi", { GSIC_STANDIN_DEVICES: "0" }, /opens no device: hipInit: no GPU is detected \(100\)/],
+    [
+      "hip.gsi",
+      { GSIC_STANDIN_ARCHITECTURE: "gfx950" },
+      /has: gfx90a \(.*built for gfx90a: hipModuleLoadData: no kernel image .*\(209\)\), gfx942 \(.*\); build/,
+    ],
+    [
+      "cuda.gsi",
+      { GSIC_STANDIN_ARCHITECTURE: "sm_80" },
+      /built for sm_90: cuModuleLoadData: no kernel image/,
+    ],
+  ];
+  for (const [bundle, more, message] of cases) {
+    const result = await gpuRun(bundle, more);
+    expect(result, result.message).toMatchObject({ status: 3, step: "open" });
+    expect(result.message).toMatch(message);
+  }
+});
+
+test("a device that is lost after any launch is reported again and again, and can be closed", async () => {
+  const total = (2 + 8) * launches.body + (1 + 8) * launches.head;
+  for (const name of ["hip.gsi", "cuda.gsi"])
+    for (const after of [1, 3, 4, 6, 8, 9, 15, total]) {
+      const result = await gpuRun(name, { GSIC_STANDIN_LOSE_AFTER: `${after}` });
+      expect(result, result.message).toMatchObject({
+        status: 11,
+        step: after <= 8 ? "evaluate" : "generate",
+      });
+      expect(result.message).toMatch(
+        /^(hip|cu)\w+ on gsic stand-in: unspecified launch failure.*close the model and open it again/,
+      );
+      expect(account()).toMatchObject({ live_allocations: 0, launches: after });
+    }
+  // The loss that nobody asks for goes unseen.
+  expect(await gpuRun("hip.gsi", { GSIC_STANDIN_LOSE_AFTER: `${total + 1}` })).toMatchObject({ status: 0 });
+});
+
+test("a driver that cannot capture, and kernels that fail, are errors", async () => {
+  const uncaptured = await gpuRun("hip.gsi", { GSIC_STANDIN_CAPTURE: "0" });
+  expect(uncaptured).toMatchObject({ status: 11, step: "session" });
+  expect(uncaptured.message).toContain("hipStreamBeginCapture");
+  const cases: [(m: GpuManifest) => void, number, string][] = [
+    [(m) => m.programs.bounded.body.push({ kernel: 6, arguments: two("weights") }), 11, "out of bounds"],
+    [(m) => (m.kernels[0].launch.threads = 128), 11, "another number of threads"],
+    [(m) => (m.kernels[0].launch.threads = 96), 3, "waves of 64 lanes"],
+    [(m) => (m.kernels[0].symbol = "test_none"), 2, "lacks the kernel 'test_none'"],
+    [(m) => m.programs.bounded.head.splice(1, 0, { kernel: 4, arguments: nan(m) }), 10, "not all finite"],
+  ];
+  for (const [change, status, message] of cases) {
+    writeFileSync(path("bad.gsi"), await gpuBundle([hip], change));
+    const { code, stdout } = await finish(path("check"), ["gpu-run", path("bad.gsi")], environment());
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^${status} .*${message}`));
+    expect(account().live_allocations).toBe(0);
+  }
+});
+
+const two = (buffer: string) => [
+  { buffer: "step", offset: 0 },
+  { buffer, offset: 0 },
+];
+const nan = (m: GpuManifest) => [
+  { buffer: "step", offset: 0 },
+  { buffer: "arena", offset: m.programs.exact.logits.offset },
+];
+
+test("a manifest that lies about code or launches is refused, with the key", async () => {
+  const cases: [GpuTarget, string, (m: GpuManifest) => void][] = [
+    [
+      hip,
+      "kernels[0].launch.threads is 65, expected a multiple of 32",
+      (m) => (m.kernels[0].launch.threads = 65),
+    ],
+    [hip, "kernels[0].launch.threads is 1056", (m) => (m.kernels[0].launch.threads = 1056)],
+    [hip, "kernels[1].launch.lds is 163841", (m) => (m.kernels[1].launch.lds = 163841)],
+    [hip, "kernels[1].launch.most is 0", (m) => (m.kernels[1].launch.most = 0)],
+    [hip, "kernels[1].launch.perUnit is 0", (m) => (m.kernels[1].launch.perUnit = 0)],
+    [hip, "kernels[1].launch does not fit targets[0].device", (m) => (m.kernels[1].launch = null)],
+    [hip, "targets[0].code is not a list", (m) => (m.targets[0].code = null)],
+    [hip, "targets[0].code has 6 entries, expected one for each of 7", (m) => m.targets[0].code.pop()],
+    [
+      hip,
+      "targets[0].code[1].offset is 4097, expected a multiple of 4096",
+      (m) => m.targets[0].code[1].offset++,
+    ],
+    [hip, "targets[0].code[1].offset is 4096, expected", (m) => (m.targets[0].code[0].bytes = 4097)],
+    [
+      hip,
+      "targets[0].code[6] of 4097 bytes at 24576 is not inside",
+      (m) => (m.targets[0].code[6].bytes = 4097),
+    ],
+    [cuda, "targets[0].code[2] does not end with a NUL", (m) => m.targets[0].code[2].bytes--],
+  ];
+  for (const [target, message, change] of cases) {
+    writeFileSync(path("lie.gsi"), await gpuBundle([target], change));
+    const result = await gpuRun("lie.gsi");
+    expect(result, result.message).toMatchObject({ status: 2, step: "open" });
+    expect(result.message).toContain(message);
+  }
+});

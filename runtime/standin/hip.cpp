@@ -1,0 +1,63 @@
+// AMD's names for the stand-in driver. Signatures as in hip_runtime_api.h.
+#include "core.h"
+
+#define GSIC_EXPORT extern "C" __attribute__((visibility("default")))
+
+using gsic_standin::core;
+
+namespace {
+
+/// hipDeviceAttributeMultiprocessorCount, hipDeviceAttributeWarpSize
+constexpr int kUnits = 63, kWarpSize = 87, kWave = 64;
+
+}  // namespace
+
+GSIC_EXPORT int hipInit(unsigned) { return core().initialize(); }
+GSIC_EXPORT int hipGetDeviceCount(int *count) { return core().device_count(count); }
+GSIC_EXPORT int hipDeviceGet(int *device, int ordinal) { return core().device(device, ordinal); }
+GSIC_EXPORT int hipDeviceGetName(char *name, int bytes, int device) { return core().name(name, bytes, device); }
+GSIC_EXPORT int hipDeviceGetAttribute(int *value, int attribute, int device) {
+  if (attribute == kUnits) return core().units(value, device);
+  *value = kWave;
+  return attribute == kWarpSize ? core().check_device(device) : gsic_standin::kInvalidValue;
+}
+GSIC_EXPORT int hipSetDevice(int device) { return core().check_device(device); }
+GSIC_EXPORT int hipMemGetInfo(size_t *free, size_t *total) { return core().memory_info(free, total); }
+GSIC_EXPORT int hipMalloc(void **memory, size_t bytes) { return core().allocate(memory, bytes); }
+GSIC_EXPORT int hipFree(void *memory) { return core().free(memory); }
+GSIC_EXPORT int hipHostMalloc(void **memory, size_t bytes, unsigned) { return core().allocate_host(memory, bytes); }
+GSIC_EXPORT int hipHostFree(void *memory) { return core().free_host(memory); }
+GSIC_EXPORT int hipMemcpyHtoDAsync(void *target, const void *source, size_t bytes, void *stream) {
+  return core().copy_to_device(target, source, bytes, stream);
+}
+GSIC_EXPORT int hipMemcpyDtoHAsync(void *target, const void *source, size_t bytes, void *stream) {
+  return core().copy_to_host(target, source, bytes, stream);
+}
+GSIC_EXPORT int hipMemsetD8Async(void *target, unsigned char value, size_t bytes, void *stream) {
+  return core().set_bytes(target, value, bytes, stream);
+}
+GSIC_EXPORT int hipStreamCreateWithFlags(void **stream, unsigned) { return core().create_stream(stream); }
+GSIC_EXPORT int hipStreamDestroy(void *stream) { return core().destroy_stream(stream); }
+GSIC_EXPORT int hipStreamSynchronize(void *stream) { return core().synchronize(stream); }
+GSIC_EXPORT int hipModuleLoadData(void **module, const void *image) { return core().load_module(module, image, false); }
+GSIC_EXPORT int hipModuleUnload(void *module) { return core().unload_module(module); }
+GSIC_EXPORT int hipModuleGetFunction(void **function, void *module, const char *name) {
+  return core().find_function(function, module, name);
+}
+GSIC_EXPORT int hipModuleLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned lds,
+                                      void *stream, void **arguments, void **) {
+  return core().launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, lds, stream, arguments);
+}
+GSIC_EXPORT int hipStreamBeginCapture(void *stream, int) { return core().begin_capture(stream); }
+GSIC_EXPORT int hipStreamEndCapture(void *stream, void **graph) { return core().end_capture(stream, graph); }
+GSIC_EXPORT int hipGraphInstantiateWithFlags(void **instance, void *graph, unsigned long long) {
+  return core().instantiate(instance, graph);
+}
+GSIC_EXPORT int hipGraphLaunch(void *instance, void *stream) { return core().launch_graph(instance, stream); }
+GSIC_EXPORT int hipGraphDestroy(void *graph) { return core().destroy_graph(graph); }
+GSIC_EXPORT int hipGraphExecDestroy(void *instance) { return core().destroy_instance(instance); }
+GSIC_EXPORT const char *hipGetErrorString(int status) {
+  const char *text = core().text(status);
+  return text != nullptr ? text : "unrecognized error code";
+}

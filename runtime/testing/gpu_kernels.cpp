@@ -1,0 +1,131 @@
+// The model of kernels.cpp as kernels of the host dialect, written against gsic/simulation.h alone. Each checks its
+// bounds, counts what it moves, and shares its rows among all lanes of all workgroups.
+#include <cmath>
+#include <cstdio>
+
+#include "gsic/abi.h"
+#include "gsic/simulation.h"
+
+namespace {
+
+constexpr int kVocabulary = 40, kWidth = 8, kStride = 32, kLogitsStride = 64;
+constexpr uint32_t kThreads = 64;
+
+/// A launch, and the checked access to its memory.
+class Launch {
+ public:
+  Launch(const gsic_simulation *simulation, void *const *arguments) : simulation_(*simulation), arguments_(arguments) {
+    if (simulation_.threads != kThreads) fail("launched with another number of threads than it was compiled for");
+    if (simulation_.lds < 1024) fail("takes more LDS than there is");
+  }
+
+  template <typename T> T load(uint32_t argument, uint64_t index) {
+    if (!inside<T>(argument, index)) return T{};
+    if (simulation_.loaded != nullptr) simulation_.loaded[argument] += sizeof(T);
+    return pointer<T>(argument)[index];
+  }
+  template <typename T> void store(uint32_t argument, uint64_t index, T value) {
+    if (!inside<T>(argument, index)) return;
+    if (simulation_.stored != nullptr) simulation_.stored[argument] += sizeof(T);
+    pointer<T>(argument)[index] = value;
+  }
+  gsic_step step() { return load<gsic_step>(0, 0); }
+
+  /// Calls `work` for 0 to count - 1, as the lanes of all workgroups would share them.
+  template <typename Work> int each(int count, Work work) {
+    const int lanes = int(simulation_.workgroups * simulation_.threads);
+    for (int lane = 0; lane < lanes; lane++)
+      for (int i = lane; i < count; i += lanes) work(i);
+    return failed_;
+  }
+
+ private:
+  template <typename T> T *pointer(uint32_t argument) { return *static_cast<T *const *>(arguments_[argument]); }
+  template <typename T> bool inside(uint32_t argument, uint64_t index) {
+    if (argument >= simulation_.arguments) return fail("takes more arguments");
+    const bool good = simulation_.sizes == nullptr || (index + 1) * sizeof(T) <= simulation_.sizes[argument];
+    return good || fail("an access out of bounds");
+  }
+  bool fail(const char *what) {
+    std::snprintf(simulation_.message, simulation_.message_bytes, "%s", what);
+    failed_ = 1;
+    return false;
+  }
+
+  const gsic_simulation &simulation_;
+  void *const *arguments_;
+  int failed_ = 0;
+};
+
+}  // namespace
+
+extern "C" int test_embed(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const gsic_step step = launch.step();
+  return launch.each(step.columns * kWidth, [&](int n) {
+    const int j = n / kWidth, i = n % kWidth;
+    launch.store(2, uint64_t(j * kStride + i), launch.load<float>(1, uint64_t(step.tokens[j] * kWidth + i)));
+  });
+}
+
+extern "C" int test_mix(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const gsic_step step = launch.step();
+  return launch.each(kWidth, [&](int i) {
+    for (int j = 0; j < step.columns; j++) {
+      const int position = step.position + j;
+      launch.store(2, uint64_t(position * kWidth + i), launch.load<float>(1, uint64_t(j * kStride + i)));
+      float sum = 0;
+      for (int q = 0; q <= position; q++) sum = sum * 0.5f + launch.load<float>(2, uint64_t(q * kWidth + i));
+      launch.store(3, uint64_t(j * kStride + i), sum);
+    }
+  });
+}
+
+extern "C" int test_count(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const uint64_t columns = uint64_t(launch.step().columns);
+  return launch.each(1, [&](int) { launch.store(1, 0, launch.load<uint64_t>(1, 0) + columns); });
+}
+
+extern "C" int test_head(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const gsic_step step = launch.step();
+  return launch.each((step.columns - step.first_logit) * kVocabulary, [&](int n) {
+    const int j = step.first_logit + n / kVocabulary, v = n % kVocabulary;
+    float sum = 0;
+    for (int i = 0; i < kWidth; i++)
+      sum += launch.load<float>(1, uint64_t(v * kWidth + i)) * launch.load<float>(2, uint64_t(j * kStride + i));
+    launch.store(3, uint64_t(j * kLogitsStride + v), sum);
+  });
+}
+
+/// The last logit of the last column is no number: (step, logits).
+extern "C" int test_nan(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const int last = launch.step().columns - 1;
+  return launch.each(1, [&](int) { launch.store(1, uint64_t(last * kLogitsStride + kVocabulary - 1), NAN); });
+}
+
+/// chosen[j] = the lowest id of the largest logit, -1 if one is not finite: (step, logits, chosen).
+extern "C" int test_choose(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const gsic_step step = launch.step();
+  return launch.each(step.columns - step.first_logit, [&](int n) {
+    const int j = step.first_logit + n;
+    int32_t best = 0;
+    bool finite = true;
+    for (int v = 0; v < kVocabulary; v++) {
+      const float logit = launch.load<float>(1, uint64_t(j * kLogitsStride + v));
+      finite &= std::isfinite(logit);
+      if (logit > launch.load<float>(1, uint64_t(j * kLogitsStride + best))) best = v;
+    }
+    launch.store(2, uint64_t(j), finite ? best : -1);
+  });
+}
+
+/// Reads behind its table: (step, table).
+extern "C" int test_beyond(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  return launch.each(1, [&](int) { launch.load<float>(1, kVocabulary * kWidth); });
+}
