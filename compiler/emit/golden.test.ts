@@ -5,6 +5,7 @@ import type { Kernel } from "../ir.js";
 import { makePlan } from "../passes/index.js";
 import { packageRoot } from "../paths.js";
 import { schedule } from "../schedule/program.js";
+import { readTarget } from "../target.js";
 import { openFixture } from "../testing.js";
 
 /**
@@ -36,7 +37,8 @@ async function kernelsOf(fixture: string): Promise<readonly Kernel[]> {
   const { model } = await openFixture(fixture);
   model.weights.close();
   const options = { forms: ["gated" as const], k: [5], epsilon: [0.1] };
-  return schedule(makePlan(model.graph, { options }), ["bounded", "exact"], "cpu").kernels;
+  return schedule(makePlan(model.graph, { options }), ["bounded", "exact"], readTarget("cpu-portable"))
+    .kernels;
 }
 
 test("emitted kernels are the golden ones", async () => {

@@ -120,7 +120,8 @@ export function matrixRef(tensor: string, dtype: DType, out: number, d: number) 
 
 /** Reads row `position` of the table: the tests' inputs, one token after another. */
 export function inputNode(id: ValueId, tensor: string, tokens: number, d: number): Node {
-  return { kind: "embedding", id, index: "position", table: matrixRef(tensor, "f32", tokens, d), offset: 0 };
+  const table = matrixRef(tensor, "f32", tokens, d);
+  return { kind: "embedding", id, index: "position", table, offset: 0, scale: 1 };
 }
 
 // -------------------------------------------------------------------------------------------- the gated form

@@ -1,11 +1,11 @@
-import { matrixBytes } from "../cost.js";
-import type { Step } from "../ir.js";
+import { rowBytes } from "../cost.js";
+import type { NormNode, Step } from "../ir.js";
 import { floatLiteral } from "./literal.js";
-import { bytesRead, isPadded, type KernelCall, Operands } from "./operands.js";
-import { basis, gatedUnit, project } from "./projection.js";
+import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
+import { basis, gatedUnit, normFormula, project } from "./projection.js";
 
 /** The kernel call of a step. `context` is the length of the KV cache. */
-export function kernelOf(step: Step, context: number): KernelCall {
+export function kernelOf(step: Step, context: number): CpuKernelCall {
   switch (step.kind) {
     case "embed":
       return embed(step);
@@ -26,17 +26,18 @@ export function kernelOf(step: Step, context: number): KernelCall {
 
 type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
-function embed(step: StepOf<"embed">): KernelCall {
+function embed(step: StepOf<"embed">): CpuKernelCall {
   const operands = new Operands();
   operands.value("y", step.output);
-  const tables = step.tables.map(({ table, index, offset }) => ({
+  const tables = step.tables.map(({ table, index, offset, scale }) => ({
     type: table.dtype,
     out: table.out,
     d: table.d,
+    scale: scale === 1 ? null : floatLiteral(scale),
     argument: operands.weight(`${index}_table`, { kind: "stored", matrix: table }),
     index: `${index === "token" ? "step.tokens[column]" : "step.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
   }));
-  const bytes = step.tables.reduce((sum, { table }) => sum + matrixBytes({ ...table, out: 1 }), 0);
+  const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(table), 0);
   return {
     template: "embed",
     symbol: `embed_${step.width}`,
@@ -48,39 +49,49 @@ function embed(step: StepOf<"embed">): KernelCall {
       tables,
     },
     operands: operands.slots,
+    launch: null,
   };
 }
 
-function norm({ node, width, output }: StepOf<"norm">): KernelCall {
+function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", node.input);
   operands.value("y", output);
   operands.bias("gain", node.gain);
   const layer = node.method === "layer";
+  const formula = `y = ${normFormula(node.method, "x")}`;
   return {
     template: "norm",
     symbol: `${node.method}_norm_${width}`,
     params: {
-      summary: layer
-        ? "y = (x - mean(x)) / sqrt(var(x) + epsilon) * gain + bias"
-        : "y = x / sqrt(mean(x^2) + epsilon) * gain",
+      summary: residual === null ? formula : `${formula} + residual`,
       shape: `x, y [columns, ${width}]`,
       account: bytesRead(4 * width * (node.bias ? 2 : 1)),
       width,
       layer,
       bias: operands.bias("bias", node.bias),
+      residual: residual === null ? null : operands.value("residual", residual),
       epsilon: floatLiteral(node.epsilon),
     },
     operands: operands.slots,
+    launch: null,
   };
 }
 
-function cache(step: StepOf<"cache">, context: number): KernelCall {
+function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
   const { heads, kvHeads, headDim } = step.attention;
   const operands = new Operands();
   operands.value("source", step.source);
   operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" });
   operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" });
+  const normParams = (name: string, { gain, epsilon }: NormNode) => ({
+    gain: operands.add(name, "float", { kind: "vector", vector: gain }),
+    epsilon: floatLiteral(epsilon),
+  });
+  const norms = step.norms && {
+    query: normParams("query_gain", step.norms.query),
+    key: normParams("key_gain", step.norms.key),
+  };
   const rope = step.rope && {
     table: operands.add("rope", "float", { kind: "rope", rope: step.rope }),
     rotaryDim: step.rope.rotaryDim,
@@ -90,7 +101,7 @@ function cache(step: StepOf<"cache">, context: number): KernelCall {
     template: "cache",
     symbol: `cache_${heads}x${kvHeads}x${headDim}`,
     params: {
-      summary: `${rope ? "turn query and key by their position; " : ""}append key and value to the cache`,
+      summary: `${norms ? "normalise the heads of query and key; " : ""}${rope ? "turn query and key by their position; " : ""}append key and value to the cache`,
       shape: `source [columns, ${step.sourceWidth}], cache [${kvHeads}, ${context}, ${headDim}] twice`,
       account: bytesRead(rope ? 4 * rope.rotaryDim : 0),
       heads,
@@ -101,14 +112,16 @@ function cache(step: StepOf<"cache">, context: number): KernelCall {
       queryColumn: step.queryColumn,
       keyColumn: step.keyColumn,
       valueColumn: step.valueColumn,
+      norms,
       rope,
     },
     operands: operands.slots,
+    launch: null,
   };
 }
 
-function attend(step: StepOf<"attend">, context: number): KernelCall {
-  const { heads, kvHeads, headDim, scale } = step.attention;
+function attend(step: StepOf<"attend">, context: number): CpuKernelCall {
+  const { heads, kvHeads, headDim, scale, window } = step.attention;
   const operands = new Operands();
   operands.value("source", step.source);
   operands.value("y", step.output);
@@ -119,7 +132,7 @@ function attend(step: StepOf<"attend">, context: number): KernelCall {
     template: "attend",
     symbol: `attend_${heads}x${kvHeads}x${headDim}`,
     params: {
-      summary: "y = softmax(scale q K^T) V, causal, per head",
+      summary: `y = softmax(scale q K^T) V, causal, per head${window === null ? "" : `, over ${window} positions`}`,
       shape: `q [columns, ${heads}, ${headDim}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${width}]`,
       account: `reads ${8 * kvHeads * headDim} bytes of the cache per position`,
       heads,
@@ -130,8 +143,10 @@ function attend(step: StepOf<"attend">, context: number): KernelCall {
       queryColumn: step.queryColumn,
       width,
       padded: isPadded(width),
+      window: window === null || window >= context ? null : window,
       scale: floatLiteral(scale),
     },
     operands: operands.slots,
+    launch: null,
   };
 }

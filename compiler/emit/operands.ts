@@ -1,5 +1,6 @@
-import type { TemplateName, TemplateParams } from "../../templates/params.js";
-import type { RopeNode, ValueId, VectorRef, WeightSource } from "../ir.js";
+import type { GpuTemplateParams } from "../../templates/gpu-params.js";
+import type { Common, TemplateParams } from "../../templates/params.js";
+import type { LaunchShape, RopeNode, ValueId, VectorRef, WeightSource } from "../ir.js";
 import { shapeOf } from "./shape.js";
 import { strideOf } from "./stride.js";
 
@@ -9,9 +10,16 @@ export type Operand =
   | { readonly kind: "value"; readonly id: ValueId }
   | { readonly kind: "weight"; readonly source: WeightSource }
   | { readonly kind: "vector"; readonly vector: VectorRef }
+  | { readonly kind: "biases"; readonly parts: readonly BiasPart[] }
   | { readonly kind: "rope"; readonly rope: RopeNode }
   | { readonly kind: "cache"; readonly layer: number; readonly part: "keys" | "values" }
   | { readonly kind: "counter"; readonly input: ValueId };
+
+/** A part of biases that lie one after another; null: zeros. */
+export interface BiasPart {
+  readonly vector: VectorRef | null;
+  readonly length: number;
+}
 
 export interface OperandSlot {
   readonly name: string;
@@ -19,16 +27,22 @@ export interface OperandSlot {
   readonly operand: Operand;
 }
 
-/** A template with its parameters (all but the symbol), and what the launch passes to it. */
-export type KernelCall = {
-  [Name in TemplateName]: {
+/** A template of one folder with its parameters (all but the symbol), and what the launch passes to it. */
+type CallOf<Params extends { readonly [Name in keyof Params]: Common }> = {
+  [Name in keyof Params & string]: {
     readonly template: Name;
     /** Proposed symbol; launches with equal parameters share a kernel. */
     readonly symbol: string;
-    readonly params: Omit<TemplateParams[Name], "symbol">;
+    readonly params: Omit<Params[Name], "symbol">;
     readonly operands: readonly OperandSlot[];
   };
-}[TemplateName];
+}[keyof Params & string];
+
+/** A kernel of a CPU. */
+export type CpuKernelCall = CallOf<TemplateParams> & { readonly launch: null };
+/** A kernel of a GPU. */
+export type GpuKernelCall = CallOf<GpuTemplateParams> & { readonly launch: LaunchShape };
+export type KernelCall = CpuKernelCall | GpuKernelCall;
 
 /** Collects the operands of a kernel; `add` gives the slot. The step is always slot 0. */
 export class Operands {

@@ -1,14 +1,14 @@
 import { factorBytes, matrixBytes } from "../cost.js";
 import type { Step, WeightSource } from "../ir.js";
 import { doubleLiteral } from "./literal.js";
-import { bytesRead, isPadded, type KernelCall, Operands } from "./operands.js";
+import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 import { shapeOf } from "./shape.js";
 
 type BasisStep = Extract<Step, { kind: "basis" }>;
 type ProjectStep = Extract<Step, { kind: "project" }>;
 
 /** g = V^T x. */
-export function basis({ input, output, k, d }: BasisStep): KernelCall {
+export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", input);
   operands.value("y", output);
@@ -30,11 +30,12 @@ export function basis({ input, output, k, d }: BasisStep): KernelCall {
       products: [{ ...product(null, source), column: 0, last: k - 1, weight, bias: null }],
     },
     operands: operands.slots,
+    launch: null,
   };
 }
 
 /** y = f(W x + b) + residual, for all linears that read one value, in one tier or two. */
-export function project(step: ProjectStep): KernelCall {
+export function project(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", step.input);
   operands.value("y", step.output);
@@ -61,11 +62,12 @@ export function project(step: ProjectStep): KernelCall {
       products,
     },
     operands: operands.slots,
+    launch: null,
   };
 }
 
 /** y = f(gate) * up, both from one value. */
-export function gatedUnit(step: ProjectStep): KernelCall {
+export function gatedUnit(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", step.input);
   operands.value("y", step.output);
@@ -99,6 +101,7 @@ export function gatedUnit(step: ProjectStep): KernelCall {
       products,
     },
     operands: operands.slots,
+    launch: null,
   };
 }
 
@@ -114,9 +117,10 @@ function common(step: ProjectStep) {
   };
 }
 
-type Tier = "fast" | "slow" | null;
+export type Tier = "fast" | "slow" | null;
 
-function tiers({ gate }: ProjectStep): readonly Tier[] {
+/** The tiers of a projection; one without a name where no gate decides. */
+export function tiers({ gate }: ProjectStep): readonly Tier[] {
   return gate === null ? [null] : ["fast", "slow"];
 }
 
@@ -146,13 +150,13 @@ function gateParams(step: ProjectStep, operands: Operands) {
   };
 }
 
-function projectName(step: ProjectStep): string {
+export function projectName(step: ProjectStep): string {
   const type = shapeOf(step.parts[0]!.weight).dtype;
   const role = step.head ? "head" : step.gatedUnit ? "gated_unit" : "project";
   return `${role}_${type}_${step.width}x${step.d}${step.gate ? `_k${step.gate.k}` : ""}`;
 }
 
-function projectSummary(step: ProjectStep): string {
+export function projectSummary(step: ProjectStep): string {
   const bias = step.parts.some((part) => part.bias !== null) ? " + b" : "";
   const f = (text: string) => (step.activation === null ? text : `${step.activation}(${text})`);
   const end = step.residual === null ? "" : " + residual";
@@ -164,7 +168,7 @@ function projectSummary(step: ProjectStep): string {
   return `rho = ||x - V g|| / ||x|| < ${step.gate.epsilon}: y = ${fast}, with M = W V, g = V^T x; else y = ${slow}`;
 }
 
-function projectShape(step: ProjectStep): string {
+export function projectShape(step: ProjectStep): string {
   const parts = step.parts.map(
     ({ weight }) => `${shapeOf(weight).dtype} [${shapeOf(weight).out}, ${step.d}]`,
   );
@@ -175,9 +179,16 @@ function projectShape(step: ProjectStep): string {
   return `x [columns, ${step.d}], W ${parts.join(" + ")}${images}, y [columns, ${step.width}]`;
 }
 
-function projectAccount(step: ProjectStep): string {
+export function projectAccount(step: ProjectStep): string {
   const slow = step.parts.reduce((sum, part) => sum + matrixBytes(shapeOf(part.weight)), 0);
   if (step.gate === null) return bytesRead(slow);
   const fast = step.parts.reduce((sum, part) => sum + matrixBytes(shapeOf(part.image!)), 0);
   return `reads ${fast} bytes of weights per token with the gate closed, ${slow} with it open; the basis beside them`;
+}
+
+/** The maths of a norm of `x`. */
+export function normFormula(method: "layer" | "rms", x: string): string {
+  return method === "layer"
+    ? `(${x} - mean(${x})) / sqrt(var(${x}) + epsilon) * gain + bias`
+    : `${x} / sqrt(mean(${x}^2) + epsilon) * gain`;
 }

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import Handlebars from "handlebars";
-import type { TemplateName, TemplateParams } from "../../templates/params.js";
 import { templatesFolder } from "../paths.js";
 
-type Renderer = <Name extends TemplateName>(name: Name, params: TemplateParams[Name]) => string;
+/** Renders a template; that its parameters are those of its interface is what `KernelCall` says. */
+type Renderer = (name: string, params: object) => string;
 
 /** The templates of a dialect, compiled: `templates/<dialect>/*.hbs` and the partials below it. */
 export function loadTemplates(dialect: string): Renderer {

@@ -1,7 +1,8 @@
+import type { CodeObject, TargetCode } from "../cc.js";
 import { bytesPerToken } from "../cost.js";
 import type { Manifest, Mode, Plan } from "../ir.js";
 import type { Model } from "../model.js";
-import { maxColumns } from "../schedule/layout.js";
+import { maxColumns, roundUp } from "../schedule/layout.js";
 import { type Schedule, stepBytes } from "../schedule/program.js";
 import type { Target } from "../target.js";
 import { writeBundle } from "./bundle.js";
@@ -15,7 +16,7 @@ export interface BundleContent {
   /** The default mode first. */
   readonly modes: readonly Mode[];
   /** Machine code by target, best target first. */
-  readonly code: readonly { readonly target: Target; readonly bytes: Uint8Array }[];
+  readonly code: readonly TargetCode[];
   readonly factors: FactorSource;
 }
 
@@ -29,11 +30,11 @@ export async function writeModelBundle(
   const manifest = manifestOf(content);
   const encoded = new TextEncoder().encode(JSON.stringify(manifest));
   const tokenizer = model.nativeTokenizer;
-  const weights = weightChunks(schedule.weights.items, model.weights, factors, plan.graph.context);
+  const weights = weightChunks(schedule.weights, model.weights, factors, plan.graph.context);
   await writeBundle(path, [
     { name: "manifest", chunks: [encoded] },
     ...(tokenizer === null ? [] : [{ name: "tokenizer", chunks: [tokenizer] }]),
-    ...code.map(({ target, bytes }) => ({ name: sectionOf(target), chunks: [bytes] })),
+    ...code.map((one) => ({ name: sectionOf(one.target), chunks: codeChunks(one) })),
     { name: "weights", chunks: counted(weights, schedule.weights.bytes, progress) },
   ]);
 }
@@ -56,13 +57,19 @@ function manifestOf({ plan, schedule, modes, code }: BundleContent): Manifest {
       step: stepBytes,
       counters: schedule.counterBytes,
     },
-    targets: code.map(({ target }) => ({
-      name: target.name,
-      device: target.device,
-      features: target.features,
-      section: sectionOf(target),
+    targets: code.map((one) => ({
+      name: one.target.name,
+      device: one.target.device,
+      architecture: one.target.architecture,
+      features: one.target.device === "cpu" ? one.target.features : [],
+      section: sectionOf(one.target),
+      code: "objects" in one ? placesOf(one.objects) : null,
     })),
-    kernels: schedule.kernels.map(({ symbol }) => symbol),
+    kernels: schedule.kernels.map(({ symbol, arguments: parameters, launch }) => ({
+      symbol,
+      arguments: parameters,
+      launch,
+    })),
     modes,
     defaultMode: modes[0]!,
     programs: schedule.programs,
@@ -70,6 +77,30 @@ function manifestOf({ plan, schedule, modes, code }: BundleContent): Manifest {
       modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast]),
     ),
   };
+}
+
+/** What each kernel's code object is aligned to in its section: a page, so that it can be mapped. */
+const objectAlignment = 4096;
+
+/** Where each code object begins in its section. */
+function placesOf(objects: readonly CodeObject[]): { offset: number; bytes: number }[] {
+  let end = 0;
+  return objects.map(({ bytes }) => {
+    const offset = roundUp(end, objectAlignment);
+    end = offset + bytes.length;
+    return { offset, bytes: bytes.length };
+  });
+}
+
+/** A section of machine code: one shared object, or code objects one after another. */
+function codeChunks(code: TargetCode): Uint8Array[] {
+  if ("bytes" in code) return [code.bytes];
+  const places = placesOf(code.objects);
+  return code.objects.flatMap(({ bytes }, index) => {
+    const end = places[index]!.offset + bytes.length;
+    const next = places[index + 1]?.offset ?? end;
+    return [bytes, new Uint8Array(next - end)];
+  });
 }
 
 function sectionOf(target: Target): string {

@@ -1,11 +1,13 @@
+import type { BiasPart } from "../emit/operands.js";
 import { shapeOf } from "../emit/shape.js";
 import { strideOf } from "../emit/stride.js";
-import type { ValueId, WeightSource } from "../ir.js";
+import type { DeviceKind, ValueId, WeightSource } from "../ir.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
-import { packing, tileRows, type WeightItem } from "../schedule/layout.js";
+import { biasLength, type PackedWeights, packedBytes, tileRows } from "../schedule/layout.js";
 import { packRows } from "./matrix.js";
+import { packPlanes } from "./planes.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
 export interface FactorSource {
@@ -26,7 +28,7 @@ const chunkBytes = 8 << 20;
 
 /** The weights section, piece by piece; memory does not grow with the model. */
 export async function* weightChunks(
-  items: readonly WeightItem[],
+  { device, items }: PackedWeights,
   weights: Weights,
   factors: FactorSource,
   context: number,
@@ -36,7 +38,7 @@ export async function* weightChunks(
     if (offset > position) yield new Uint8Array(offset - position);
     switch (content.kind) {
       case "matrix":
-        yield* matrixChunks(content.source, weights, factors);
+        yield* matrixChunks(content.source, device, weights, factors);
         break;
       case "vector": {
         const padded = new Float32Array(strideOf(content.vector.length));
@@ -44,6 +46,9 @@ export async function* weightChunks(
         yield bytesOf(padded);
         break;
       }
+      case "biases":
+        yield bytesOf(biasesOf(content.parts, weights));
+        break;
       case "rope":
         yield bytesOf(ropeTable(content.rope, context));
         break;
@@ -56,21 +61,45 @@ export async function* weightChunks(
 
 async function* matrixChunks(
   source: WeightSource,
+  device: DeviceKind,
   weights: Weights,
   factors: FactorSource,
 ): AsyncGenerator<Uint8Array> {
-  const { dtype, out, d } = shapeOf(source);
-  if (source.kind !== "stored") {
-    const factor =
-      source.kind === "basis" ? await factors.basis(source.input) : await factors.image(source.linear);
-    yield packRows(dtype, d, bytesOf(toF16(factor)));
-    return;
+  const { dtype, d } = shapeOf(source);
+  const pack = device === "cpu" ? packRows : packPlanes;
+  switch (source.kind) {
+    case "stored": {
+      const { matrix } = source;
+      const rowBytes = packedBytes(device, dtype, tileRows, d) / tileRows;
+      const step = Math.max(tileRows, Math.floor(chunkBytes / rowBytes / tileRows) * tileRows);
+      for (let row = 0; row < matrix.out; row += step) {
+        yield pack(dtype, d, weights.readStoredRows(matrix, row, Math.min(step, matrix.out - row)));
+      }
+      break;
+    }
+    case "basis":
+      yield pack(dtype, d, bytesOf(toF16(await factors.basis(source.input))));
+      break;
+    case "image":
+      yield pack(dtype, d, bytesOf(toF16(await factors.image(source.linear))));
+      break;
+    case "stacked":
+      for (const part of source.parts) yield* matrixChunks(part, device, weights, factors);
+      break;
+    default:
+      source satisfies never;
   }
-  const rowBytes = packing(dtype, tileRows, d).bytes / tileRows;
-  const step = Math.max(tileRows, Math.floor(chunkBytes / rowBytes / tileRows) * tileRows);
-  for (let row = 0; row < out; row += step) {
-    yield packRows(dtype, d, weights.readStoredRows(source.matrix, row, Math.min(step, out - row)));
+}
+
+/** Vectors one after another, zeros where there is none. */
+function biasesOf(parts: readonly BiasPart[], weights: Weights): Float32Array {
+  const all = new Float32Array(strideOf(biasLength(parts)));
+  let begin = 0;
+  for (const { vector, length } of parts) {
+    if (vector !== null) all.set(weights.readVector(vector), begin);
+    begin += length;
   }
+  return all;
 }
 
 function bytesOf(array: Float32Array | Uint16Array): Uint8Array {

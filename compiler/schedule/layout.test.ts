@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { strideOf } from "../emit/stride.js";
 import type { ValueId } from "../ir.js";
 import { makePlan } from "../passes/index.js";
+import { readTarget } from "../target.js";
 import { fixtureNames, openFixture } from "../testing.js";
 import { maxColumns, placeValues } from "./layout.js";
 import { schedule } from "./program.js";
@@ -52,7 +53,7 @@ describe("what a schedule refers to", () => {
       const { model } = await openFixture(name);
       model.weights.close();
       const plan = makePlan(model.graph, { options });
-      const scheduled = schedule(plan, ["bounded", "exact"], "cpu");
+      const scheduled = schedule(plan, ["bounded", "exact"], readTarget("cpu-portable"));
       const { items, bytes } = scheduled.weights;
 
       let end = 0;

@@ -1,16 +1,18 @@
-import type { Operand } from "../emit/operands.js";
+import type { BiasPart, Operand } from "../emit/operands.js";
 import { shapeOf } from "../emit/shape.js";
 import { strideOf } from "../emit/stride.js";
 import {
   blockSizes,
+  type DeviceKind,
   type DType,
   type RopeNode,
   type ValueId,
   type VectorRef,
   type WeightSource,
 } from "../ir.js";
+import { tilePlanes } from "./planes.js";
 
-/** Rows of a tile; `kTileRows` in templates/include/gsic/multiply.h. */
+/** Rows of a tile; `kTileRows` in templates/include/gsic/multiply.h and gpu/weights.h. */
 export const tileRows = 4;
 /** Most columns of a pass; GSIC_MAX_COLUMNS in templates/include/gsic/abi.h. */
 export const maxColumns = 16;
@@ -21,12 +23,26 @@ export interface WeightItem {
   readonly content:
     | { readonly kind: "matrix"; readonly source: WeightSource }
     | { readonly kind: "vector"; readonly vector: VectorRef }
+    | { readonly kind: "biases"; readonly parts: readonly BiasPart[] }
     | { readonly kind: "rope"; readonly rope: RopeNode };
   readonly offset: number;
   readonly bytes: number;
 }
 
-/** How a matrix is packed: tiles of four rows, block by block. A block is at least 32 elements. */
+/** The weights section, laid out for a device. */
+export interface PackedWeights {
+  readonly device: DeviceKind;
+  readonly items: readonly WeightItem[];
+  readonly bytes: number;
+}
+
+/** Bytes of a matrix as a device's kernels read it. */
+export function packedBytes(device: DeviceKind, dtype: DType, out: number, d: number): number {
+  if (device === "cpu") return packing(dtype, out, d).bytes;
+  return Math.ceil(out / tileRows) * tilePlanes(dtype, d).bytes;
+}
+
+/** How a CPU's matrix is packed: tiles of four rows, block by block. A block is at least 32 elements. */
 export function packing(dtype: DType, out: number, d: number) {
   const { elements, bytes } = blockSizes[dtype];
   const blockElements = Math.max(elements, 32);
@@ -37,19 +53,22 @@ export function packing(dtype: DType, out: number, d: number) {
 }
 
 /** Lays out the weights section: every distinct matrix, vector and table once. */
-export class WeightLayout {
+export class WeightLayout implements PackedWeights {
   readonly items: WeightItem[] = [];
   private readonly offsets = new Map<string, number>();
   private end = 0;
 
-  constructor(private readonly context: number) {}
+  constructor(
+    readonly device: DeviceKind,
+    private readonly context: number,
+  ) {}
 
   get bytes(): number {
     return this.end;
   }
 
   /** The offset of an operand's data; it is placed when first asked for. */
-  place(operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>): number {
+  place(operand: Extract<Operand, { kind: "weight" | "vector" | "biases" | "rope" }>): number {
     const key = keyOf(operand);
     const known = this.offsets.get(key);
     if (known !== undefined) return known;
@@ -62,18 +81,20 @@ export class WeightLayout {
   }
 
   private itemOf(
-    operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>,
+    operand: Extract<Operand, { kind: "weight" | "vector" | "biases" | "rope" }>,
     offset: number,
   ): WeightItem {
     switch (operand.kind) {
       case "weight": {
         const { source } = operand;
         const shape = shapeOf(source);
-        const { bytes } = packing(shape.dtype, shape.out, shape.d);
+        const bytes = packedBytes(this.device, shape.dtype, shape.out, shape.d);
         return { content: { kind: "matrix", source }, offset, bytes };
       }
       case "vector":
         return { content: operand, offset, bytes: 4 * strideOf(operand.vector.length) };
+      case "biases":
+        return { content: operand, offset, bytes: 4 * strideOf(biasLength(operand.parts)) };
       case "rope":
         return { content: operand, offset, bytes: 4 * this.context * operand.rope.rotaryDim };
       default:
@@ -82,13 +103,20 @@ export class WeightLayout {
   }
 }
 
+/** Elements of biases one after another. */
+export function biasLength(parts: readonly BiasPart[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
+}
+
 /** One key for equal contents. */
-function keyOf(operand: Extract<Operand, { kind: "weight" | "vector" | "rope" }>): string {
+function keyOf(operand: Extract<Operand, { kind: "weight" | "vector" | "biases" | "rope" }>): string {
   switch (operand.kind) {
     case "weight":
       return JSON.stringify(operand.source);
     case "vector":
       return JSON.stringify(operand.vector);
+    case "biases":
+      return JSON.stringify(operand.parts);
     case "rope": {
       const { rotaryDim, theta, scaling } = operand.rope;
       return JSON.stringify({ rotaryDim, theta, scaling });

@@ -1,17 +1,22 @@
-import type { TemplateName, TemplateParams } from "../../templates/params.js";
+import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import { kernelOf } from "../emit/kernel.js";
 import type { KernelCall, Operand } from "../emit/operands.js";
 import { strideOf } from "../emit/stride.js";
 import { loadTemplates } from "../emit/template.js";
-import type { Argument, Kernel, Launch, Mode, Plan, Program, Step, Tap, ValueId } from "../ir.js";
-import { placeValues, roundUp, type WeightItem, WeightLayout } from "./layout.js";
+import type { Argument, DeviceStep, Kernel, Launch, Mode, Plan, Program, Step, Tap, ValueId } from "../ir.js";
+import type { Target } from "../target.js";
+import { fuse } from "./fuse.js";
+import { type PackedWeights, placeValues, roundUp, WeightLayout } from "./layout.js";
+import { type Listing, listLaunches } from "./listing.js";
 import { gatedInputs, lower } from "./lower.js";
 
 /** Everything that the bundle needs besides weights and machine code. */
 export interface Schedule {
   readonly kernels: readonly Kernel[];
   readonly programs: Readonly<Partial<Record<Mode, Program>>>;
-  readonly weights: { readonly items: readonly WeightItem[]; readonly bytes: number };
+  /** The programs with the names of what their launches refer to. */
+  readonly listings: Readonly<Partial<Record<Mode, Listing>>>;
+  readonly weights: PackedWeights;
   readonly arenaBytes: number;
   readonly cacheBytes: number;
   readonly counterBytes: number;
@@ -21,17 +26,17 @@ export interface Schedule {
 export const stepBytes = 16 + 4 * 16;
 
 /** Turns a plan into launches, one program per mode; all share kernels, weights and arena. */
-export function schedule(plan: Plan, modes: readonly Mode[], dialect: string): Schedule {
+export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Schedule {
   const { context } = plan.graph;
-  const kernels = new KernelTable(dialect);
-  const weights = new WeightLayout(context);
+  const kernels = new KernelTable(target.dialect);
+  const weights = new WeightLayout(target.device, context);
   const cache = cacheLayout(plan, context);
   const counters = new Map(gatedInputs(plan).map((input, index) => [input, 16 * index]));
   const programs: Partial<Record<Mode, Program>> = {};
+  const listings: Partial<Record<Mode, Listing>> = {};
   let arenaBytes = 0;
   for (const mode of modes) {
-    const steps = lower(plan, mode);
-    const calls = steps.map((step) => kernelOf(step, context));
+    const { steps, calls } = callsOf(lower(plan, mode), context, target);
     const widths = stepWidths(steps);
     const arena = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
     arenaBytes = Math.max(arenaBytes, arena.bytes);
@@ -43,6 +48,7 @@ export function schedule(plan: Plan, modes: readonly Mode[], dialect: string): S
           return { buffer: "arena", offset: arena.offsets.get(operand.id)! };
         case "weight":
         case "vector":
+        case "biases":
         case "rope":
           return { buffer: "weights", offset: weights.place(operand) };
         case "cache":
@@ -60,6 +66,7 @@ export function schedule(plan: Plan, modes: readonly Mode[], dialect: string): S
       }),
     );
     const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
+    listings[mode] = listLaunches(calls, launches, kernels.kernels, headAt);
     programs[mode] = {
       body: launches.slice(0, headAt),
       head: launches.slice(headAt),
@@ -67,18 +74,35 @@ export function schedule(plan: Plan, modes: readonly Mode[], dialect: string): S
         offset: arena.offsets.get(plan.graph.output)!,
         stride: strideOf(plan.graph.vocabulary),
       },
-      taps: mode === "exact" ? taps(plan, steps, arena.offsets, widths) : [],
+      greedy: greedyOf(steps, arena.offsets),
+      taps: target.device === "cpu" && mode === "exact" ? taps(plan, steps, arena.offsets, widths) : [],
       tiers: mode === "exact" ? [] : [...counters.keys()],
     };
   }
   return {
     kernels: kernels.kernels,
     programs,
+    listings,
     weights,
     arenaBytes,
     cacheBytes: Math.max(cache.bytes, 64),
     counterBytes: Math.max(16 * counters.size, 64),
   };
+}
+
+/** The steps as the target runs them, and their kernels. */
+function callsOf(steps: readonly Step[], context: number, target: Target) {
+  if (target.device === "cpu") {
+    return { steps, calls: steps.map((step): KernelCall => kernelOf(step, context)) };
+  }
+  const fused = fuse(steps);
+  return { steps: fused, calls: fused.map((step): KernelCall => deviceKernelOf(step, context, target)) };
+}
+
+/** Where the step that chooses a token leaves it; null without one. */
+function greedyOf(steps: readonly (Step | DeviceStep)[], offsets: ReadonlyMap<ValueId, number>) {
+  const choose = steps.find((step) => step.kind === "choose");
+  return choose === undefined ? null : { offset: offsets.get(choose.output)! };
 }
 
 /** Renders kernels; calls with equal parameters share one. */
@@ -97,13 +121,13 @@ class KernelTable {
     const known = this.byContent.get(content);
     if (known !== undefined) return known;
     const symbol = this.unique(`gsic_${call.symbol}`);
-    const params = { ...call.params, symbol } as TemplateParams[TemplateName];
     this.kernels.push({
       symbol,
       template: call.template,
       summary: call.params.summary,
       arguments: call.operands.map(({ name, type }) => ({ name, type })),
-      source: this.render(call.template, params as never),
+      launch: call.launch,
+      source: this.render(call.template, { ...call.params, symbol }),
     });
     this.byContent.set(content, this.kernels.length - 1);
     return this.kernels.length - 1;
@@ -133,7 +157,7 @@ function cacheLayout(plan: Plan, context: number) {
   return { place, bytes };
 }
 
-function stepWidths(steps: readonly Step[]): ReadonlyMap<ValueId, number> {
+function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<ValueId, number> {
   const widths = new Map<ValueId, number>();
   for (const step of steps) {
     switch (step.kind) {
@@ -144,9 +168,14 @@ function stepWidths(steps: readonly Step[]): ReadonlyMap<ValueId, number> {
         break;
       case "basis":
         widths.set(step.output, step.k);
+        // [16] f64 in the place of one row.
+        if ("squares" in step) widths.set(step.squares, 32);
         break;
       case "attend":
         widths.set(step.output, step.attention.heads * step.attention.headDim);
+        break;
+      case "choose":
+        widths.set(step.output, 16);
         break;
       case "cache":
         break;
@@ -168,7 +197,7 @@ function valuesOf(call: KernelCall, widths: ReadonlyMap<ValueId, number>): Reado
 /** Where calibration reads the inputs of linears: after the step that writes them. */
 function taps(
   plan: Plan,
-  steps: readonly Step[],
+  steps: readonly (Step | DeviceStep)[],
   offsets: ReadonlyMap<ValueId, number>,
   widths: ReadonlyMap<ValueId, number>,
 ): Tap[] {

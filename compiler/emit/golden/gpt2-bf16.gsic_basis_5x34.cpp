@@ -1,6 +1,6 @@
 // g = V^T x
 // x [columns, 34], V^T [5, 34], g [columns, 5]
-// reads 340 bytes of weights per token
+// reads 1024 bytes of weights per token
 #include "gsic/gate.h"
 #include "gsic/math.h"
 

@@ -1,6 +1,6 @@
 // y = token row + position row
 // y [columns, 34]
-// reads 136 bytes of weights per token
+// reads 256 bytes of weights per token
 #include "gsic/layers.h"
 
 using namespace gsic;

@@ -4,11 +4,9 @@
 
 #include "gsic/abi.h"
 #include "gsic/dialect/cpu.h"
+#include "gsic/value.h"
 
 namespace gsic {
-
-/// The width of a value's buffer: `width` rounded up, so that kernels read whole vectors; the rest is zero.
-constexpr int stride_of(int width) { return (width + GSIC_WIDTH_STEP - 1) / GSIC_WIDTH_STEP * GSIC_WIDTH_STEP; }
 
 struct Range { int begin, end; };
 

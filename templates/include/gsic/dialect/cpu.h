@@ -13,6 +13,8 @@
 #include <immintrin.h>
 #endif
 
+#include "gsic/dialect/half.h"
+
 namespace gsic {
 
 constexpr int kLanes = 16;
@@ -190,23 +192,6 @@ inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
 #endif
 }
 
-inline float f16_to_f32(uint16_t half) {
-  const uint32_t sign = uint32_t(half & 0x8000u) << 16;
-  const uint32_t magnitude = uint32_t(half & 0x7fffu) << 13;
-  uint32_t bits;
-  if (magnitude >= 0x0f800000u) {  // infinity, NaN
-    bits = magnitude | 0x7f800000u;
-  } else {  // scaling by 2^112 moves the exponent, and makes subnormals normal
-    float scaled;
-    memcpy(&scaled, &magnitude, 4);
-    scaled *= 0x1p112f;
-    memcpy(&bits, &scaled, 4);
-  }
-  bits |= sign;
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
 inline f32x16 load_bf16(const uint8_t *p) {
   uint16_t half[kLanes];
   memcpy(half, p, sizeof half);

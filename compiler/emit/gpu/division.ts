@@ -1,0 +1,59 @@
+import type { LaunchShape, WeightSource } from "../../ir.js";
+import { maxColumns, tileRows } from "../../schedule/layout.js";
+import { unitLayouts, unitsOf } from "../../schedule/planes.js";
+import type { GpuShape } from "../../target.js";
+import { shapeOf } from "../shape.js";
+
+/** Waves of the workgroups that do not multiply: enough to hide latency, few enough that many fit. */
+export const smallWaves = 4;
+
+/** A launch of workgroups of `waves` waves, `most` of which find work. */
+export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number): LaunchShape {
+  const perUnit = gpu.workgroupsPerUnit * Math.max(1, Math.floor(gpu.wavesPerWorkgroup / waves));
+  return { threads: waves * gpu.wave, lds, most: Math.max(1, Math.ceil(most)), perUnit };
+}
+
+/**
+ * Waves that share a tile of four rows: the power of two with the least rounds of workgroups times loads of a lane, a
+ * round's sums and barriers counted as two; the lowest among equals. A rule, to be replaced by what was measured on a device where there is one.
+ */
+export function splitsOf(source: WeightSource, gpu: GpuShape): number {
+  const { dtype, out, d } = shapeOf(source);
+  const tiles = Math.ceil(out / tileRows);
+  const loads = Math.ceil((unitsOf(dtype, d) * tileRows) / gpu.wave);
+  const slots = gpu.computeUnits * gpu.workgroupsPerUnit;
+  let best = { splits: 1, time: Number.POSITIVE_INFINITY };
+  for (let splits = 1; splits <= gpu.wavesPerWorkgroup; splits *= 2) {
+    const groups = Math.ceil((tiles * splits) / gpu.wavesPerWorkgroup);
+    const time = Math.ceil(groups / slots) * (Math.ceil(loads / splits) + 2);
+    if (time < best.time) best = { splits, time };
+  }
+  return best.splits;
+}
+
+/** Workgroups that find work in a projection. */
+export function groupsOf(source: WeightSource, gpu: GpuShape): number {
+  const tiles = Math.ceil(shapeOf(source).out / tileRows);
+  return Math.ceil((tiles * splitsOf(source, gpu)) / gpu.wavesPerWorkgroup);
+}
+
+/** LDS of a projection in bytes, part by part, as templates/include/gsic/gpu/{project,source,gate}.h declare it. */
+export function ldsOf(
+  gpu: GpuShape,
+  matrices: number,
+  sources: readonly WeightSource[],
+  uses: { readonly norm: boolean; readonly gate: boolean },
+): { readonly stage: number; readonly total: number } {
+  const waves = gpu.wavesPerWorkgroup;
+  const sums = matrices * waves * maxColumns * tileRows * 4;
+  const norm = uses.norm ? maxColumns * waves * 4 + maxColumns * 8 : 0;
+  const gate = uses.gate ? maxColumns * 8 + maxColumns * waves * 8 : 0;
+  const room = Math.floor((gpu.lds - sums - norm - gate) / 1024) * 1024;
+  // A column takes four bytes an element, however it is staged, and a block its sum.
+  const wanted = sources.map((source) => {
+    const { dtype, d } = shapeOf(source);
+    return unitsOf(dtype, d) * (unitLayouts[dtype].elements + 1) * 4 * maxColumns;
+  });
+  const stage = Math.min(room, Math.max(...wanted));
+  return { stage, total: stage + sums + norm + gate };
+}

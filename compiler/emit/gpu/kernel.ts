@@ -1,0 +1,166 @@
+import { rowBytes } from "../../cost.js";
+import type { DeviceStep, NormNode } from "../../ir.js";
+import { maxColumns } from "../../schedule/layout.js";
+import { unitLayouts } from "../../schedule/planes.js";
+import type { GpuTarget } from "../../target.js";
+import { floatLiteral } from "../literal.js";
+import { bytesRead, type GpuKernelCall } from "../operands.js";
+import { normFormula } from "../projection.js";
+import { launchOf, smallWaves } from "./division.js";
+import { DeviceOperands } from "./operands.js";
+import { basis, gatedUnit, project } from "./projection.js";
+
+/** The kernel call of a GPU's step. `context` is the length of the KV cache. */
+export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTarget): GpuKernelCall {
+  switch (step.kind) {
+    case "embed":
+      return embed(step, target);
+    case "norm":
+      return norm(step, target);
+    case "basis":
+      return basis(step, target);
+    case "project":
+      return step.gatedUnit ? gatedUnit(step, target) : project(step, target);
+    case "attend":
+      return attend(step, context, target);
+    case "choose":
+      return choose(step, target);
+    default:
+      return step satisfies never;
+  }
+}
+
+type StepOf<Kind extends DeviceStep["kind"]> = Extract<DeviceStep, { kind: Kind }>;
+
+function embed(step: StepOf<"embed">, { gpu }: GpuTarget): GpuKernelCall {
+  const operands = new DeviceOperands();
+  operands.output("y", step.output);
+  const tables = step.tables.map(({ table, index, offset, scale }) => ({
+    name: operands.weight(`${index}_table`, { kind: "stored", matrix: table }),
+    type: table.dtype,
+    out: table.out,
+    d: table.d,
+    scale: scale === 1 ? null : floatLiteral(scale),
+    index: `${index === "token" ? "load(&step->tokens[column])" : "now.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
+  }));
+  const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(table, "hip"), 0);
+  const elements = Math.max(...step.tables.map(({ table }) => unitLayouts[table.dtype].elements));
+  const items = maxColumns * Math.ceil(step.width / elements);
+  return {
+    template: "embed",
+    symbol: `embed_${step.width}`,
+    params: {
+      summary: `y = ${step.tables.map(({ index }) => `${index} row`).join(" + ")}`,
+      shape: `y [columns, ${step.width}]`,
+      account: bytesRead(bytes),
+      parameters: operands.parameters,
+      waves: smallWaves,
+      width: step.width,
+      elements,
+      tables,
+    },
+    operands: operands.slots,
+    launch: launchOf(gpu, smallWaves, items / (smallWaves * gpu.wave), 0),
+  };
+}
+
+function norm({ node, width, output, residual }: StepOf<"norm">, { gpu }: GpuTarget): GpuKernelCall {
+  const operands = new DeviceOperands();
+  operands.input("x", node.input);
+  operands.output("y", output);
+  operands.vector("gain", node.gain);
+  const bias = node.bias === null ? "nullptr" : operands.vector("shift", node.bias);
+  const added = residual === null ? null : operands.input("residual", residual);
+  const lds = maxColumns * smallWaves * 4 + maxColumns * 8;
+  return {
+    template: "norm",
+    symbol: `${node.method}_norm_${width}`,
+    params: {
+      summary: `y = ${normFormula(node.method, "x")}${residual === null ? "" : " + residual"}`,
+      shape: `x, y [columns, ${width}]`,
+      account: bytesRead(4 * width * (node.bias ? 2 : 1)),
+      parameters: operands.parameters,
+      waves: smallWaves,
+      width,
+      layer: node.method === "layer",
+      bias,
+      residual: added,
+      epsilon: floatLiteral(node.epsilon),
+    },
+    operands: operands.slots,
+    launch: launchOf(gpu, smallWaves, maxColumns, lds),
+  };
+}
+
+function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): GpuKernelCall {
+  const { heads, kvHeads, headDim, scale, window } = step.attention;
+  const operands = new DeviceOperands();
+  operands.input("source", step.source);
+  operands.output("y", step.output);
+  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" });
+  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" });
+  if (step.rope !== null) operands.add("angles", "const float", { kind: "rope", rope: step.rope });
+  const epsilonOf = (name: string, { gain, epsilon }: NormNode) => {
+    operands.vector(name, gain);
+    return floatLiteral(epsilon);
+  };
+  const norms = step.norms && {
+    queryEpsilon: epsilonOf("query_gain", step.norms.query),
+    keyEpsilon: epsilonOf("key_gain", step.norms.key),
+  };
+  const rotary = step.rope && { dim: step.rope.rotaryDim, pairing: step.rope.pairing };
+  const seen = window === null ? context : Math.min(window, context);
+  return {
+    template: "attend",
+    symbol: `attend_${heads}x${kvHeads}x${headDim}`,
+    params: {
+      summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "turn them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${seen < context ? `, over ${seen} positions` : ""}`,
+      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, ${context}, ${headDim}], y [columns, ${heads * headDim}]`,
+      account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${heads / kvHeads} heads`,
+      parameters: operands.parameters,
+      waves: smallWaves,
+      heads,
+      kvHeads,
+      headDim,
+      context,
+      sourceWidth: step.sourceWidth,
+      queryColumn: step.queryColumn,
+      keyColumn: step.keyColumn,
+      valueColumn: step.valueColumn,
+      window: seen,
+      scale: floatLiteral(scale),
+      norms,
+      rotary,
+    },
+    operands: operands.slots,
+    launch: launchOf(gpu, smallWaves, maxColumns * heads, attentionLds(headDim, gpu.wave)),
+  };
+}
+
+/** Bytes of `AttentionMemory` in templates/include/gsic/gpu/attention.h. */
+function attentionLds(headDim: number, wave: number): number {
+  const quads = Math.ceil(headDim / 4);
+  const lanes = Math.min(2 ** Math.ceil(Math.log2(quads)), wave);
+  return smallWaves * 4 * (2 + lanes * Math.ceil(quads / lanes) * 4);
+}
+
+function choose({ input, output, vocabulary }: StepOf<"choose">, { gpu }: GpuTarget): GpuKernelCall {
+  const operands = new DeviceOperands();
+  operands.input("logits", input);
+  operands.output("ids", output, "int32_t");
+  const waves = gpu.wavesPerWorkgroup;
+  return {
+    template: "choose",
+    symbol: `choose_${vocabulary}`,
+    params: {
+      summary: "id = the arg-max of a column's logits, -1 if one is not finite",
+      shape: `logits [columns, ${vocabulary}], ids [columns]`,
+      account: bytesRead(0),
+      parameters: operands.parameters,
+      waves,
+      vocabulary,
+    },
+    operands: operands.slots,
+    launch: launchOf(gpu, waves, maxColumns, 12 * waves),
+  };
+}

@@ -1,0 +1,44 @@
+import type { ValueId, VectorRef, WeightSource } from "../../ir.js";
+import { type Operand, type OperandSlot, Operands } from "../operands.js";
+import { shapeOf } from "../shape.js";
+
+/** Collects the parameters of a GPU kernel, by name; the first is always `step`. */
+export class DeviceOperands {
+  private readonly operands = new Operands();
+
+  get slots(): readonly OperandSlot[] {
+    return this.operands.slots;
+  }
+
+  /** The C++ parameter list; weights are `const void *`, since matrices know their type. */
+  get parameters(): string {
+    return this.slots
+      .map(({ name, type, operand }) => {
+        const pointee =
+          operand.kind === "step" ? "const gsic_step" : operand.kind === "weight" ? "const void" : type;
+        return `${pointee} *${name}`;
+      })
+      .join(", ");
+  }
+
+  add(name: string, type: string, operand: Operand): string {
+    this.operands.add(name, type, operand);
+    return name;
+  }
+
+  input(name: string, id: ValueId, type = "const float"): string {
+    return this.add(name, type, { kind: "value", id });
+  }
+
+  output(name: string, id: ValueId, type = "float"): string {
+    return this.add(name, type, { kind: "value", id });
+  }
+
+  weight(name: string, source: WeightSource): string {
+    return this.add(name, `const packed ${shapeOf(source).dtype}`, { kind: "weight", source });
+  }
+
+  vector(name: string, vector: VectorRef): string {
+    return this.add(name, "const float", { kind: "vector", vector });
+  }
+}

@@ -1,0 +1,51 @@
+import { describe, expect, test } from "vitest";
+import { makePlan } from "../passes/index.js";
+import { readTarget } from "../target.js";
+import { openFixture } from "../testing.js";
+import { launchesPerLayer } from "./listing.js";
+import { schedule } from "./program.js";
+
+/** The schedule of a fixture whose linears are all gated. */
+async function scheduled(fixture: string, target: string) {
+  const { model } = await openFixture(fixture);
+  model.weights.close();
+  const options = { forms: ["gated" as const], k: [4], epsilon: [0.5] };
+  const plan = makePlan(model.graph, { options, device: readTarget(target).device });
+  return schedule(plan, ["bounded", "exact"], readTarget(target));
+}
+
+describe.each(["gpt2-f32", "llama-f16"])("the launches of %s", (fixture) => {
+  test.each(["cpu-portable", "mi300x"])("for %s name what they refer to", async (target) => {
+    const { listings, programs, kernels } = await scheduled(fixture, target);
+    for (const mode of ["bounded", "exact"] as const) {
+      const listing = listings[mode]!;
+      const program = programs[mode]!;
+      for (const part of ["body", "head"] as const) {
+        expect(
+          listing[part].map((launch) => launch.arguments.map(({ buffer, offset }) => ({ buffer, offset }))),
+        ).toEqual(program[part].map((launch) => launch.arguments));
+        expect(listing[part].map((launch) => launch.kernel)).toEqual(
+          program[part].map((launch) => kernels[launch.kernel]!.symbol),
+        );
+      }
+      const named = listing.body.flatMap((launch) => launch.arguments.map((argument) => argument.refers_to));
+      expect(named).toEqual(
+        expect.arrayContaining(["step", "keys of layer 1", "values of layer 0", "layer1_attention_inputs"]),
+      );
+      expect(named.every((name) => name !== "")).toBe(true);
+    }
+  });
+
+  test("are five a layer on a GPU, and one more for each value that is gated", async () => {
+    const { listings } = await scheduled(fixture, "mi300x");
+    expect(launchesPerLayer(listings.exact!)).toBe(5);
+    expect(launchesPerLayer(listings.bounded!)).toBe(9);
+    const layers = listings.exact!.body.map(({ layer }) => layer);
+    expect(layers).toEqual([null, ...Array(5).fill(0), ...Array(5).fill(1)]);
+    expect(listings.exact!.head.every(({ layer }) => layer === null)).toBe(true);
+  });
+});
+
+test("a program without layers has none to a layer", () => {
+  expect(launchesPerLayer({ body: [], head: [] })).toBe(0);
+});

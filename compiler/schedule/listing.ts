@@ -1,0 +1,115 @@
+import type { KernelCall, Operand } from "../emit/operands.js";
+import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir.js";
+import { layerOf } from "../print-names.js";
+
+/** A launch for people: what it runs, and what each pointer refers to. */
+export interface ListedLaunch {
+  readonly kernel: string;
+  /** The layer whose values or cache it writes; null before and after the layers. */
+  readonly layer: number | null;
+  readonly arguments: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly buffer: string;
+    readonly offset: number;
+    /** The tensor, the value or the part of the cache. */
+    readonly refers_to: string;
+  }[];
+}
+
+/** One mode's launches in order; `head` is what runs only where logits are wanted. */
+export interface Listing {
+  readonly body: readonly ListedLaunch[];
+  readonly head: readonly ListedLaunch[];
+}
+
+/** Names what the launches of a program refer to; `calls` are what they were made from. */
+export function listLaunches(
+  calls: readonly Pick<KernelCall, "operands">[],
+  launches: readonly Launch[],
+  kernels: readonly Pick<Kernel, "symbol">[],
+  headAt: number,
+): Listing {
+  const written = new Set<ValueId>();
+  const listed = calls.map(({ operands }, index): ListedLaunch => {
+    const launch = launches[index]!;
+    return {
+      kernel: kernels[launch.kernel]!.symbol,
+      layer: layerOfLaunch(
+        operands.map(({ operand }) => operand),
+        written,
+      ),
+      arguments: operands.map(({ name, type, operand }, slot) => ({
+        name,
+        type,
+        ...launch.arguments[slot]!,
+        refers_to: referent(operand),
+      })),
+    };
+  });
+  return { body: listed.slice(0, headAt), head: listed.slice(headAt) };
+}
+
+/** Launches of the body that write a layer's values or cache, per layer; 0 without layers. */
+export function launchesPerLayer({ body }: Listing): number {
+  const layers = body.flatMap(({ layer }) => (layer === null ? [] : [layer]));
+  return layers.length === 0 ? 0 : layers.length / new Set(layers).size;
+}
+
+/** A value is written by the first launch that mentions it; `written` gains those. */
+function layerOfLaunch(operands: readonly Operand[], written: Set<ValueId>): number | null {
+  let layer: number | null = null;
+  for (const operand of operands) {
+    if (operand.kind === "cache") layer ??= operand.layer;
+    if (operand.kind !== "value" || written.has(operand.id)) continue;
+    written.add(operand.id);
+    layer = layerOf(operand.id)?.index ?? layer;
+  }
+  return layer;
+}
+
+function referent(operand: Operand): string {
+  switch (operand.kind) {
+    case "step":
+      return "step";
+    case "value":
+      return operand.id;
+    case "weight":
+      return matrixName(operand.source);
+    case "vector":
+      return vectorName(operand.vector);
+    case "biases":
+      return operand.parts
+        .map(({ vector, length }) => (vector === null ? `${length} zeros` : vectorName(vector)))
+        .join(" + ");
+    case "rope":
+      return `rotary angles, theta ${operand.rope.theta}`;
+    case "cache":
+      return `${operand.part} of layer ${operand.layer}`;
+    case "counter":
+      return `tiers of ${operand.input}`;
+    default:
+      return operand satisfies never;
+  }
+}
+
+function vectorName({ tensor, first, length }: VectorRef): string {
+  return first === 0 ? tensor : `${tensor} [${first}, ${first + length})`;
+}
+
+function matrixName(source: WeightSource): string {
+  switch (source.kind) {
+    case "stacked":
+      return source.parts.map(matrixName).join(" + ");
+    case "stored": {
+      const { tensor, first, out } = source.matrix;
+      return first === 0 ? tensor : `${tensor} rows [${first}, ${first + out})`;
+    }
+    case "basis":
+      return `basis of ${source.input}, k = ${source.k}`;
+    case "image":
+      return `image of ${source.linear}, k = ${source.k}`;
+    default:
+      return source satisfies never;
+  }
+}

@@ -1,0 +1,131 @@
+/** One interface per template of `templates/gpu`: what params.ts is for CPUs. Operands are named, not numbered. */
+import type { Common } from "./params.js";
+
+/** A parameter of the kernel, by its C++ name. */
+export type Name = string;
+
+/** What every GPU kernel has. */
+export interface GpuCommon extends Common {
+  /** The kernel's parameter list. */
+  readonly parameters: string;
+  /** Waves of a workgroup. */
+  readonly waves: number;
+}
+
+export interface GpuEmbedParams extends GpuCommon {
+  readonly width: number;
+  /** Elements that a lane writes: the longest unit of the tables. */
+  readonly elements: number;
+  readonly tables: readonly {
+    readonly name: Name;
+    readonly type: string;
+    readonly out: number;
+    readonly d: number;
+    /** A C++ float literal; null: 1. */
+    readonly scale: string | null;
+    /** C++ expression that gives the row for `column`. */
+    readonly index: string;
+  }[];
+}
+
+/** A norm on the way in. */
+interface FusedNorm {
+  readonly layer: boolean;
+  /** Parameter, or nullptr. */
+  readonly bias: Name;
+  /** A C++ float literal. */
+  readonly epsilon: string;
+}
+
+export interface GpuNormParams extends GpuCommon, FusedNorm {
+  readonly width: number;
+  readonly residual: Name | null;
+}
+
+interface FusedGate {
+  /** Parameter, or nullptr where another launch counts for the same input. */
+  readonly counters: Name;
+  readonly k: number;
+  /** A C++ double literal. */
+  readonly epsilon: string;
+}
+
+interface GpuProjection extends GpuCommon {
+  readonly width: number;
+  /** Width of the input. */
+  readonly d: number;
+  readonly activation: string;
+  readonly norm: FusedNorm | null;
+  readonly gate: FusedGate | null;
+  /** Bytes of LDS for staged columns. */
+  readonly stageBytes: number;
+}
+
+interface GpuProduct {
+  readonly tier: string | null;
+  readonly out: number;
+  readonly d: number;
+  /** Waves that share a tile. */
+  readonly splits: number;
+  /** C++ names of the columns and of the source multiplied. */
+  readonly columns: string;
+  readonly input: string;
+}
+
+export interface GpuProjectParams extends GpuProjection {
+  /** C++ expression: the first column that is computed. */
+  readonly firstColumn: string;
+  readonly residual: Name | null;
+  /** Receives the squared norms of the input; a basis only. */
+  readonly squares: Name | null;
+  readonly products: readonly (GpuProduct & {
+    readonly type: string;
+    readonly column: number;
+    readonly last: number;
+    readonly weight: Name;
+    readonly bias: Name | null;
+  })[];
+}
+
+export interface GpuGatedUnitParams extends GpuProjection {
+  readonly products: readonly (GpuProduct & {
+    readonly gateType: string;
+    readonly upType: string;
+    readonly gateWeight: Name;
+    readonly upWeight: Name;
+    readonly gateBias: Name | null;
+    readonly upBias: Name | null;
+  })[];
+}
+
+export interface GpuAttendParams extends GpuCommon {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly context: number;
+  readonly sourceWidth: number;
+  readonly queryColumn: number;
+  readonly keyColumn: number;
+  readonly valueColumn: number;
+  /** Positions that a query sees. */
+  readonly window: number;
+  /** A C++ float literal. */
+  readonly scale: string;
+  /** C++ float literals; null without norms of heads. */
+  readonly norms: { readonly queryEpsilon: string; readonly keyEpsilon: string } | null;
+  readonly rotary: { readonly dim: number; readonly pairing: "half" | "adjacent" } | null;
+}
+
+export interface GpuChooseParams extends GpuCommon {
+  readonly vocabulary: number;
+}
+
+/** The templates by name; `templates/gpu/<name>.hbs`. */
+export interface GpuTemplateParams {
+  readonly embed: GpuEmbedParams;
+  readonly norm: GpuNormParams;
+  readonly project: GpuProjectParams;
+  readonly gated_unit: GpuGatedUnitParams;
+  readonly attend: GpuAttendParams;
+  readonly choose: GpuChooseParams;
+}

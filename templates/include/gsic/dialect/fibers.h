@@ -1,0 +1,302 @@
+// What the host dialect is made of: lanes as fibers, the workgroup's memory, and checked global memory.
+#ifndef GSIC_DIALECT_FIBERS_H
+#define GSIC_DIALECT_FIBERS_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#if !defined(__x86_64__)
+#include <ucontext.h>
+#endif
+
+#include <utility>
+
+#include "gsic/simulation.h"
+
+namespace gsic {
+
+/// Runs a kernel's body in one lane; made by `lane_call` from the kernel's function.
+struct LaneCall {
+  void (*invoke)(void (*kernel)(), void *const *arguments);
+  void (*kernel)();
+};
+
+template <class... Pointers, size_t... Index>
+inline void call_with(void (*kernel)(Pointers...), void *const *arguments, std::index_sequence<Index...>) {
+  kernel(*static_cast<Pointers *>(arguments[Index])...);
+}
+template <class... Pointers> inline LaneCall lane_call(void (*kernel)(Pointers...)) {
+  const auto invoke = [](void (*erased)(), void *const *arguments) {
+    call_with(reinterpret_cast<void (*)(Pointers...)>(erased), arguments, std::index_sequence_for<Pointers...>());
+  };
+  return {invoke, reinterpret_cast<void (*)()>(kernel)};
+}
+
+#if defined(__x86_64__)
+/// Stores the callee-saved registers on the stack, its pointer in *from, and continues where `to` was left.
+extern "C" void gsic_switch_stack(void **from, void *to);
+asm(R"(
+.pushsection .text
+.weak gsic_switch_stack
+.hidden gsic_switch_stack
+.type gsic_switch_stack, @function
+gsic_switch_stack:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.popsection
+)");
+#endif
+
+/// A suspended or running flow of control.
+class Context {
+ public:
+  /// Prepares a context that begins at `entry`, which must not return.
+  void prepare(uint8_t *stack, size_t bytes, void (*entry)()) {
+#if defined(__x86_64__)
+    void **top = reinterpret_cast<void **>(stack + bytes);
+    *--top = nullptr;  // keeps the stack aligned as after a call
+    *--top = reinterpret_cast<void *>(entry);
+    for (int i = 0; i < 6; i++) *--top = nullptr;
+    pointer_ = top;
+#else
+    getcontext(&context_);
+    context_.uc_stack.ss_sp = stack;
+    context_.uc_stack.ss_size = bytes;
+    context_.uc_link = nullptr;
+    makecontext(&context_, entry, 0);
+#endif
+  }
+  void switch_to(Context &other) {
+#if defined(__x86_64__)
+    gsic_switch_stack(&pointer_, other.pointer_);
+#else
+    swapcontext(&context_, &other.context_);
+#endif
+  }
+
+ private:
+#if defined(__x86_64__)
+  void *pointer_ = nullptr;
+#else
+  ucontext_t context_;
+#endif
+};
+
+/// The lanes of a workgroup. A lane that waits hands over to the next that can go on; the last to arrive goes on itself.
+class Fibers {
+ public:
+  static constexpr int kMostLanes = 1024;
+  static constexpr size_t kStack = size_t(64) << 10;
+  /// Bytes that a lane may show to its wave at once.
+  static constexpr int kExchange = 16;
+
+  int current() const { return current_; }
+  /// Whether the last run ended with lanes that waited for others in vain.
+  bool stuck() const { return stuck_; }
+
+  void run(int lanes, int wave, LaneCall call, void *const *arguments) {
+    if (stacks_ == nullptr) make_stacks();
+    lanes_ = lanes;
+    wave_ = wave;
+    call_ = call;
+    arguments_ = arguments;
+    stuck_ = false;
+    finished_ = 0;
+    memset(arrived_, 0, sizeof arrived_);
+    memset(completed_, 0, sizeof completed_);
+    for (int i = 0; i < lanes; i++) {
+      lane_[i].context.prepare(stacks_ + i * kStack, kStack, enter);
+      lane_[i].waits_for = -1;
+      lane_[i].done = false;
+      lane_[i].meetings = 0;
+    }
+    active = this;
+    current_ = 0;
+    main_.switch_to(lane_[0].context);
+  }
+
+  /// All lanes of the workgroup meet.
+  void barrier() { meet(kGroups - 1, lanes_); }
+
+  /// Shows `bytes` to the lanes of the wave; the result is the wave's, lane after lane.
+  void *exchange(const void *value, size_t bytes) {
+    const int wave = current_ / wave_;
+    // Two halves in turn: a lane may be at its next exchange while others still read this one.
+    uint8_t *half = shown_[wave][lane_[current_].meetings++ % 2];
+    memcpy(half + bytes * size_t(current_ % wave_), value, bytes);
+    meet(wave, wave_);
+    return half;
+  }
+
+ private:
+  /// Waves, and the workgroup as the last one.
+  static constexpr int kGroups = kMostLanes / 32 + 1;
+
+  struct Lane {
+    Context context;
+    int waits_for;        ///< group, or -1
+    uint64_t generation;  ///< of that group, that has to be completed
+    unsigned meetings;
+    bool done;
+  };
+
+  static inline Fibers *active = nullptr;
+
+  static void enter() {
+    Fibers &fibers = *active;
+    fibers.call_.invoke(fibers.call_.kernel, fibers.arguments_);
+    fibers.lane_[fibers.current_].done = true;
+    fibers.finished_++;
+    fibers.hand_over();
+  }
+
+  void meet(int group, int size) {
+    if (++arrived_[group] == size) {
+      arrived_[group] = 0;
+      completed_[group]++;
+      return;
+    }
+    Lane &lane = lane_[current_];
+    lane.waits_for = group;
+    lane.generation = completed_[group] + 1;
+    hand_over();
+  }
+
+  bool can_run(const Lane &lane) const {
+    return !lane.done && (lane.waits_for < 0 || completed_[lane.waits_for] >= lane.generation);
+  }
+
+  /// To the next lane of the same wave that can run, else of the workgroup; back to the caller if there is none.
+  void hand_over() {
+    const int from = current_, wave = from / wave_ * wave_;
+    int next = -1;
+    for (int i = 1; i < wave_ && next < 0; i++) {
+      const int candidate = wave + (from - wave + i) % wave_;
+      if (can_run(lane_[candidate])) next = candidate;
+    }
+    for (int i = 1; i <= lanes_ && next < 0; i++)
+      if (can_run(lane_[(from + i) % lanes_])) next = (from + i) % lanes_;
+    if (next < 0) {
+      stuck_ = finished_ < lanes_;
+      lane_[from].context.switch_to(main_);
+      return;
+    }
+    lane_[next].waits_for = -1;
+    current_ = next;
+    if (next != from) lane_[from].context.switch_to(lane_[next].context);
+  }
+
+  void make_stacks() {
+    void *mapped = mmap(nullptr, kMostLanes * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED) abort();
+    stacks_ = static_cast<uint8_t *>(mapped);
+  }
+
+  Context main_;
+  Lane lane_[kMostLanes];
+  int arrived_[kGroups];
+  uint64_t completed_[kGroups];
+  alignas(16) uint8_t shown_[kGroups][2][64 * kExchange];
+  uint8_t *stacks_ = nullptr;
+  LaneCall call_{};
+  void *const *arguments_ = nullptr;
+  int lanes_ = 0, wave_ = 0, current_ = 0, finished_ = 0;
+  bool stuck_ = false;
+};
+
+/// LDS: each GSIC_SHARED has its place, in the order in which lanes meet them.
+class SimulatedLds {
+ public:
+  void begin(size_t promised) {
+    promised_ = promised;
+    used_ = sites_ = 0;
+    memset(bytes_, 0xff, sizeof bytes_);
+  }
+  void *place(const void *site, size_t bytes, size_t alignment) {
+    for (int i = 0; i < sites_; i++)
+      if (site_[i] == site) return bytes_ + offset_[i];
+    used_ = (used_ + alignment - 1) / alignment * alignment;
+    if (sites_ == kMostSites || used_ + bytes > sizeof bytes_) abort();
+    site_[sites_] = site;
+    offset_[sites_++] = used_;
+    used_ += bytes;
+    return bytes_ + used_ - bytes;
+  }
+  bool overflowed() const { return used_ > promised_; }
+
+ private:
+  static constexpr int kMostSites = 64;
+  alignas(64) uint8_t bytes_[size_t(256) << 10];
+  const void *site_[kMostSites];
+  size_t offset_[kMostSites];
+  int sites_ = 0;
+  size_t used_ = 0, promised_ = 0;
+};
+
+/// Global memory: an access belongs to the argument with the greatest address that is not above it.
+class SimulatedMemory {
+ public:
+  void begin(const gsic_simulation &simulation, void *const *arguments) {
+    simulation_ = &simulation;
+    fault_ = nullptr;
+    count_ = int(simulation.arguments);
+    if (count_ > kMostArguments) abort();
+    for (int i = 0; i < count_; i++) {
+      const uint64_t base = uint64_t(*static_cast<uint8_t *const *>(arguments[i]));
+      int place = i;
+      for (; place > 0 && base_[place - 1] > base; place--) {
+        base_[place] = base_[place - 1];
+        argument_[place] = argument_[place - 1];
+      }
+      base_[place] = base;
+      argument_[place] = i;
+    }
+    base_[count_] = ~uint64_t(0);
+    last_ = 0;
+  }
+  const char *fault() const { return fault_; }
+  bool loads(const void *p, size_t bytes) { return touches(p, bytes, simulation_->loaded, "loads out of bounds"); }
+  bool stores(const void *p, size_t bytes) { return touches(p, bytes, simulation_->stored, "stores out of bounds"); }
+
+ private:
+  static constexpr int kMostArguments = 64;
+
+  bool touches(const void *p, size_t bytes, uint64_t *counters, const char *complaint) {
+    const uint64_t address = uint64_t(p);
+    if (address < base_[last_] || address >= base_[last_ + 1])
+      for (last_ = 0; last_ + 1 < count_ && base_[last_ + 1] <= address;) last_++;
+    const int argument = argument_[last_];
+    const bool outside = address < base_[last_] ||
+                         (simulation_->sizes != nullptr && address - base_[last_] + bytes > simulation_->sizes[argument]);
+    if (outside) {
+      fault_ = complaint;
+      return false;
+    }
+    if (counters != nullptr) counters[argument] += bytes;
+    return true;
+  }
+
+  const gsic_simulation *simulation_ = nullptr;
+  uint64_t base_[kMostArguments + 1];
+  int argument_[kMostArguments];
+  int count_ = 0, last_ = 0;
+  const char *fault_ = nullptr;
+};
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,104 @@
+// The AMD dialect: CDNA, waves of 64 lanes, compiler builtins in place of the HIP headers.
+#ifndef GSIC_DIALECT_HIP_H
+#define GSIC_DIALECT_HIP_H
+
+#pragma clang force_cuda_host_device begin
+
+#define GSIC_UNROLL _Pragma("unroll")
+#define GSIC_KEEP_LOOP _Pragma("unroll 1")
+#define GSIC_SHARED(Type, name) static __attribute__((shared)) Type name
+#define GSIC_KERNEL(symbol, threads, parameters) \
+  extern "C" __attribute__((global)) __attribute__((amdgpu_flat_work_group_size(threads, threads))) void symbol parameters
+
+namespace gsic {
+
+constexpr int kWave = 64;
+constexpr bool kMatrixCores = true;
+
+/// Opaque, so that what is computed from it is not kept in registers across loops: that makes large kernels spill.
+inline int thread_index() {
+  int index = int(__builtin_amdgcn_workitem_id_x());
+  asm volatile("" : "+v"(index));
+  __builtin_assume(index >= 0 && index < 1024);
+  return index;
+}
+inline int workgroup_index() { return int(__builtin_amdgcn_workgroup_id_x()); }
+inline int workgroup_count() { return int(__builtin_amdgcn_grid_size_x() / __builtin_amdgcn_workgroup_size_x()); }
+
+inline int uniform(int value) { return __builtin_amdgcn_readfirstlane(value); }
+
+/// The compiler moves nothing across: without it, it loads so far ahead that registers spill.
+inline void hold() { __builtin_amdgcn_sched_barrier(0); }
+
+inline void barrier() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+
+template <int Mask> inline float shuffle_xor(float value) {
+  int bits;
+  __builtin_memcpy(&bits, &value, 4);
+  if constexpr (Mask == 1) {
+    bits = __builtin_amdgcn_update_dpp(0, bits, 0xb1, 0xf, 0xf, true);  // within four lanes: 1, 0, 3, 2
+  } else if constexpr (Mask == 2) {
+    bits = __builtin_amdgcn_update_dpp(0, bits, 0x4e, 0xf, 0xf, true);  // 2, 3, 0, 1
+  } else if constexpr (Mask < 32) {
+    bits = __builtin_amdgcn_ds_swizzle(bits, Mask << 10 | 0x1f);
+  } else {
+    bits = __builtin_amdgcn_ds_bpermute((thread_index() ^ Mask) % kWave * 4, bits);
+  }
+  __builtin_memcpy(&value, &bits, 4);
+  return value;
+}
+
+/// The vector of the compiler that has the size of T, so that one instruction moves it.
+template <int Bytes> struct Word;
+template <> struct Word<1> { typedef uint8_t type; };
+template <> struct Word<2> { typedef uint16_t type; };
+template <> struct Word<4> { typedef uint32_t type; };
+template <> struct Word<8> { typedef uint32_t type __attribute__((ext_vector_type(2))); };
+template <> struct Word<16> { typedef uint32_t type __attribute__((ext_vector_type(4))); };
+
+template <class T> inline T load(const T *p) {
+  typedef typename Word<sizeof(T)>::type W;
+  const W word = *reinterpret_cast<const W *>(p);
+  T value;
+  __builtin_memcpy(&value, &word, sizeof value);
+  return value;
+}
+template <class T> inline T load_once(const T *p) {
+  typedef typename Word<sizeof(T)>::type W;
+  const W word = __builtin_nontemporal_load(reinterpret_cast<const W *>(p));
+  T value;
+  __builtin_memcpy(&value, &word, sizeof value);
+  return value;
+}
+template <class T> inline void store(T *p, T value) { *p = value; }
+
+inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline float f16_to_f32(uint16_t bits) {
+  _Float16 half;
+  __builtin_memcpy(&half, &bits, 2);
+  return float(half);
+}
+
+typedef float matrix_f32 __attribute__((ext_vector_type(4)));
+typedef short matrix_bf16 __attribute__((ext_vector_type(4)));
+
+/// v_mfma_f32_4x4x4_16b_bf16: in each block of four lanes, D = A B + C with A, B, C [4, 4]. Lane i of a block holds
+/// row i of A, column i of B, and column i of C and D; elements of a lane run along the other axis.
+inline f32x4 matrix_dot(u32x2 a, u32x2 b, f32x4 c) {
+  matrix_bf16 left, right;
+  matrix_f32 sum;
+  __builtin_memcpy(&left, &a, 8);
+  __builtin_memcpy(&right, &b, 8);
+  __builtin_memcpy(&sum, &c, 16);
+  sum = __builtin_amdgcn_mfma_f32_4x4x4bf16_1k(left, right, sum, 0, 0, 0);
+  __builtin_memcpy(&c, &sum, 16);
+  return c;
+}
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,228 @@
+// Causal attention on a GPU: a workgroup takes one head of one column. It turns the query and the pass's own keys by
+// their positions, appends key and value to the cache, and goes over the positions once, keeping a running softmax.
+// The cache is f32, [kv heads, context, padded head] a layer, zero beyond the head.
+#ifndef GSIC_GPU_ATTENTION_H
+#define GSIC_GPU_ATTENTION_H
+
+#include "gsic/gpu/functions.h"
+#include "gsic/gpu/columns.h"
+
+namespace gsic {
+
+constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
+
+template <int Heads, int KvHeads, int HeadDim, int Context, int Window, int Waves> struct Attention {
+  static constexpr int heads = Heads, kv_heads = KvHeads, head_dim = HeadDim, waves = Waves;
+  /// Positions that a query sees, its own among them.
+  static constexpr int window = Window;
+  static constexpr int group = Heads / KvHeads, padded = (HeadDim + 15) / 16 * 16;
+  /// Runs of four channels; the lanes that share a position; the runs of a lane; positions that a workgroup takes at once.
+  static constexpr int quads = (HeadDim + 3) / 4;
+  static constexpr int lanes = power_of_two_from(quads) < kWave ? power_of_two_from(quads) : kWave;
+  static constexpr int runs = (quads + lanes - 1) / lanes;
+  static constexpr int positions = Waves * kWave / lanes;
+  static int64_t place(int head, int position) { return (int64_t(head) * Context + position) * padded; }
+};
+
+/// Which channels turn together.
+enum class Pairing { half, adjacent };
+
+/// Scales a head's vector to a mean square of 1, and by a gain: RMS norm.
+template <int Width> struct HeadNorm {
+  const float *gain;
+  float epsilon;
+
+  float scale(const float *head) const {
+    float sum = 0;
+    for (int i = 0; i < Width; i++) sum = fma(load(head + i), load(head + i), sum);
+    return 1.0f / __builtin_sqrtf(sum / Width + epsilon);
+  }
+  float channel(const float *head, float scale, int i) const { return load(head + i) * scale * load(gain + i); }
+};
+struct NoHeadNorm {
+  float scale(const float *) const { return 1.0f; }
+  float channel(const float *head, float, int i) const { return load(head + i); }
+};
+
+/// Rotary embedding of the first `Width` channels; `table` is [context, cosines and sines].
+template <int Width, Pairing P> struct Rotary {
+  const float *table;
+
+  /// Channel `i` of a head at a position; `read` gives the channels before.
+  template <class Read> float channel(Read read, int i, int position) const {
+    if (i >= Width) return read(i);
+    constexpr int pairs = Width / 2;
+    const int pair = P == Pairing::half ? i % pairs : i / 2;
+    const bool first = P == Pairing::half ? i < pairs : i % 2 == 0;
+    const float a = read(P == Pairing::half ? pair : 2 * pair);
+    const float b = read(P == Pairing::half ? pair + pairs : 2 * pair + 1);
+    const float *angles = table + int64_t(position) * Width;
+    const float cosine = load(angles + pair), sine = load(angles + pairs + pair);
+    return first ? a * cosine - b * sine : b * cosine + a * sine;
+  }
+};
+struct NoRotary {
+  template <class Read> float channel(Read read, int i, int) const { return read(i); }
+};
+
+/// A head's vector of the pass itself, normalised and turned on the way.
+template <class Norm, class Turn> struct OwnHead {
+  const float *head;
+  Norm norm;
+  Turn turn;
+  int position;
+  float scale;
+
+  OwnHead(const float *vector, const Norm &of_head, const Turn &by, int at)
+      : head(vector), norm(of_head), turn(by), position(at), scale(of_head.scale(vector)) {}
+  float channel(int i) const {
+    return turn.channel([this](int j) { return norm.channel(head, scale, j); }, i, position);
+  }
+};
+
+/// Softmax-weighted values of some positions: sum e^(score - largest), and with the values, four channels a run.
+template <class A> struct Running {
+  float largest = -__builtin_inff(), weight = 0;
+  float value[A::runs][4] = {};
+
+  /// Scales to a new largest score, and returns the factor of what is added.
+  float rescale(float score) {
+    const float most = score > largest ? score : largest;
+    const float keep = largest == most ? 1.0f : exponential(largest - most);
+    largest = most;
+    weight *= keep;
+    for (auto &run : value)
+      for (float &channel : run) channel *= keep;
+    return score == most ? 1.0f : exponential(score - most);
+  }
+  void add(float score, const float (&v)[A::runs][4]) {
+    const float factor = rescale(score);
+    weight += factor;
+    for (int run = 0; run < A::runs; run++)
+      for (int i = 0; i < 4; i++) value[run][i] = fma(factor, v[run][i], value[run][i]);
+  }
+};
+
+/// Adds what the wave's other lanes with the same channels have.
+template <int Mask, class A> inline void merge_lanes(Running<A> &mine) {
+  if constexpr (Mask < kWave) {
+    const float largest = shuffle_xor<Mask>(mine.largest), weight = shuffle_xor<Mask>(mine.weight);
+    float value[A::runs][4];
+    for (int run = 0; run < A::runs; run++)
+      for (int i = 0; i < 4; i++) value[run][i] = shuffle_xor<Mask>(mine.value[run][i]);
+    const float factor = mine.rescale(largest);
+    mine.weight += factor * weight;
+    for (int run = 0; run < A::runs; run++)
+      for (int i = 0; i < 4; i++) mine.value[run][i] += factor * value[run][i];
+    merge_lanes<2 * Mask>(mine);
+  }
+}
+
+/// The sum over the lanes that share a position.
+template <class A, int Mask = 1> inline float sum_of_position(float value) {
+  if constexpr (Mask < A::lanes) return sum_of_position<A, 2 * Mask>(value + shuffle_xor<Mask>(value));
+  else return value;
+}
+
+/// LDS of attention: one running softmax a wave.
+template <class A> struct AttentionMemory {
+  float largest[A::waves], weight[A::waves], value[A::waves][A::lanes * A::runs * 4];
+};
+
+/// Where a layer's cache and the pass's own queries, keys and values lie.
+struct AttentionInputs {
+  const float *source;  ///< [columns, stride]: query heads, key heads and value heads at their columns
+  int stride, query, key, value;
+  float *keys, *values;
+};
+
+/// This lane's channels of a head's vector of the pass itself.
+template <class A, class Head> inline void read_own(const Head &head, float (&x)[A::runs][4]) {
+  for (int run = 0; run < A::runs; run++)
+    for (int i = 0; i < 4; i++) {
+      const int channel = (run * A::lanes + lane_index() % A::lanes) * 4 + i;
+      x[run][i] = channel < A::head_dim ? head.channel(channel) : 0.0f;
+    }
+}
+
+/// This lane's channels of a vector of the cache.
+template <class A> inline void read_cached(const float *cached, float (&x)[A::runs][4]) {
+  for (int run = 0; run < A::runs; run++) {
+    const int first = (run * A::lanes + lane_index() % A::lanes) * 4;
+    const f32x4 four = first < A::padded ? load(reinterpret_cast<const f32x4 *>(cached + first)) : f32x4{};
+    for (int i = 0; i < 4; i++) x[run][i] = four.v[i];
+  }
+}
+
+/// One head of one column: y = softmax(scale q K^T) V over the positions up to its own that the window shows.
+template <class A, class Turn, class Norm>
+inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn, const Norm &query_norm,
+                   const Norm &key_norm, int column, int head, float scale, AttentionMemory<A> &memory, float *y) {
+  const int kv_head = head / A::group, position = step.position + column;
+  const float *row = in.source + column * in.stride;
+  const auto key_at = [&](int of_column) {
+    const float *vector = in.source + of_column * in.stride + in.key + kv_head * A::head_dim;
+    return OwnHead<Norm, Turn>(vector, key_norm, turn, step.position + of_column);
+  };
+  const auto value_at = [&](int of_column) {
+    const float *vector = in.source + of_column * in.stride + in.value + kv_head * A::head_dim;
+    return OwnHead<NoHeadNorm, NoRotary>(vector, {}, {}, 0);
+  };
+  if (head % A::group == 0) {
+    const auto key = key_at(column);
+    const auto value = value_at(column);
+    for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
+      store(in.keys + A::place(kv_head, position) + i, key.channel(i));
+      store(in.values + A::place(kv_head, position) + i, value.channel(i));
+    }
+  }
+  float q[A::runs][4];
+  read_own<A>(OwnHead<Norm, Turn>(row + in.query + head * A::head_dim, query_norm, turn, position), q);
+  for (auto &run : q)
+    for (float &channel : run) channel *= scale;
+
+  Running<A> mine;
+  const int place = wave_index() * (kWave / A::lanes) + lane_index() / A::lanes;
+  const int oldest = position - A::window + 1 > 0 ? position - A::window + 1 : 0;
+  for (int begin = oldest / A::positions * A::positions; begin <= position; begin += A::positions) {
+    const int t = begin + place;
+    const bool valid = t >= oldest && t <= position, cached = valid && t < step.position;
+    const int64_t there = A::place(kv_head, cached ? t : 0);
+    float x[A::runs][4] = {};
+    if (cached) read_cached<A>(in.keys + there, x);
+    else if (valid) read_own<A>(key_at(t - step.position), x);
+    float score = 0;
+    for (int run = 0; run < A::runs; run++)
+      for (int i = 0; i < 4; i++) score = fma(q[run][i], x[run][i], score);
+    score = sum_of_position<A>(score);
+    if (!valid) continue;
+    if (cached) read_cached<A>(in.values + there, x);
+    else read_own<A>(value_at(t - step.position), x);
+    mine.add(score, x);
+  }
+  merge_lanes<A::lanes>(mine);
+  if (lane_index() < A::lanes) {
+    memory.largest[wave_index()] = mine.largest;
+    memory.weight[wave_index()] = mine.weight;
+    for (int run = 0; run < A::runs; run++)
+      for (int i = 0; i < 4; i++)
+        memory.value[wave_index()][(run * A::lanes + lane_index()) * 4 + i] = mine.value[run][i];
+  }
+  barrier();
+  for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
+    float largest = memory.largest[0], weight = 0, sum = 0;
+    for (int wave = 1; wave < A::waves; wave++)
+      largest = memory.largest[wave] > largest ? memory.largest[wave] : largest;
+    for (int wave = 0; wave < A::waves; wave++) {
+      const float factor = memory.largest[wave] == largest ? 1.0f : exponential(memory.largest[wave] - largest);
+      weight = fma(factor, memory.weight[wave], weight);
+      sum = fma(factor, memory.value[wave][i], sum);
+    }
+    store(y + i, sum / weight);
+  }
+  barrier();
+}
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,47 @@
+// The columns (tokens) of a pass that a GPU kernel works on.
+#ifndef GSIC_GPU_COLUMNS_H
+#define GSIC_GPU_COLUMNS_H
+
+#include "gsic/dialect/gpu.h"
+#include "gsic/value.h"
+
+namespace gsic {
+
+/// A set of columns; the same in all lanes.
+struct Columns {
+  uint32_t mask;
+
+  int count() const { return __builtin_popcount(mask); }
+  bool empty() const { return mask == 0; }
+  /// The column that `number` others precede.
+  int at(int number) const {
+    uint32_t rest = mask;
+    for (int i = 0; i < number; i++) rest &= rest - 1;
+    return __builtin_ctz(rest);
+  }
+};
+
+struct Step {
+  int columns, position, first_logit;
+  explicit Step(const gsic_step *step)
+      : columns(load(&step->columns)), position(load(&step->position)), first_logit(load(&step->first_logit)) {}
+};
+
+inline Columns columns_from(const Step &step, int first) {
+  return {first < step.columns ? (1u << step.columns) - (1u << first) : 0u};
+}
+
+/// How many columns a kernel is compiled for, as a type.
+template <int Count> struct ColumnCount { static constexpr int value = Count; };
+
+/// Calls `body` with the least of 1, 4, 8, 16 that is at least `count`, which is not 0.
+template <class Body> inline void with_column_count(int count, Body body) {
+  if (count == 1) body(ColumnCount<1>{});
+  else if (count <= 4) body(ColumnCount<4>{});
+  else if (count <= 8) body(ColumnCount<8>{});
+  else body(ColumnCount<16>{});
+}
+
+}  // namespace gsic
+
+#endif

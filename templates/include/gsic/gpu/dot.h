@@ -1,0 +1,186 @@
+// The dot products of one unit of a row with the staged columns, and how columns are staged for them.
+//
+// A dot has `columns`, `depth` (units that a lane loads ahead), `layout` (equal for dots that read the same staging), `elements` of a unit, `unit_bytes` of LDS,
+//   stage(lds, units, unit, column, read)   puts the unit's elements of a column in their place; read(first, x) gives them
+//   fetch(matrix, tile, row, unit)          the weights of a unit, as they are stored
+//   add(weights, lds, units, unit)          adds the products
+//   total(column)                           what this lane has added up
+#ifndef GSIC_GPU_DOT_H
+#define GSIC_GPU_DOT_H
+
+#include "gsic/gpu/weights.h"
+
+namespace gsic {
+
+/// Fused multiply-adds in f32. Staged [column][four elements of a unit][unit], so that lanes read side by side.
+template <class W, int C> struct PlainDot {
+  static constexpr int columns = C, layout = W::elements, elements = W::elements, groups = W::elements / 4;
+  static constexpr int unit_bytes = C * W::elements * int(sizeof(float)), depth = C <= 4 ? 4 : 1;
+  using Weights = typename W::Raw;
+
+  float sum[C] = {};
+
+  template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
+    f32x4 *place = reinterpret_cast<f32x4 *>(lds) + column * groups * units + unit;
+    GSIC_KEEP_LOOP
+    for (int group = 0; group < groups; group++) {
+      float x[4];
+      read(4 * group, x);
+      place[group * units] = {{x[0], x[1], x[2], x[3]}};
+    }
+  }
+  template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
+    return W::fetch(matrix.at(tile, row, unit), unit);
+  }
+  void add(const Weights &weights, const uint8_t *lds, int units, int unit) {
+    const f32x4 *place = reinterpret_cast<const f32x4 *>(lds) + unit;
+    GSIC_UNROLL
+    for (int group = 0; group < groups; group++) {
+      float w[4];
+      decode_group<W>(weights, group, w);
+      GSIC_UNROLL
+      for (int c = 0; c < C; c++) {
+        const f32x4 x = place[(c * groups + group) * units];
+        for (int i = 0; i < 4; i++) sum[c] = fma(w[i], x.v[i], sum[c]);
+        if (C > 4 && c % 4 == 3) hold();
+      }
+    }
+  }
+  float total(int column) const { return sum[column]; }
+};
+
+/// The nearest bf16, its bits in the low half.
+inline uint32_t to_bf16(float x) {
+  const uint32_t bits = bits_as<uint32_t>(x);
+  return x != x ? 0x7fc0u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+/// Two bf16 as one word.
+inline uint32_t bf16_pair(uint32_t low, uint32_t high) { return low | high << 16; }
+
+/// Columns for matrix cores. A column is staged as two bf16 numbers whose sum has sixteen bits of it: the rows of the
+/// left matrix are [high, low] of two columns; its columns, and those of the weights, run along d; the four lanes of a
+/// block hold four rows of weights. Eight elements of all rows are 64 bytes.
+template <int C> struct MatrixColumns {
+  static constexpr int pairs = (C + 1) / 2;
+  f32x4 sum[pairs] = {};
+
+  /// Puts eight elements of a column where `place` holds those of its pair.
+  static void split(u32x4 *place, int column, const float (&x)[8]) {
+    u32x4 high, low;
+    GSIC_UNROLL
+    for (int i = 0; i < 4; i++) {
+      const float a = x[2 * i], b = x[2 * i + 1];
+      high.v[i] = bf16_pair(to_bf16(a), to_bf16(b));
+      low.v[i] = bf16_pair(to_bf16(a - bits_as<float>(high.v[i] << 16)), to_bf16(b - bits_as<float>(high.v[i] & 0xffff0000u)));
+    }
+    place[column % 2 * 2] = high;
+    place[column % 2 * 2 + 1] = low;
+    if (C == 1) place[2] = place[3] = {};
+  }
+  /// The products of eight elements of a row with those of a pair of columns, added to `sum`.
+  static f32x4 multiply(const u32x4 &x, const u32x4 &w, f32x4 sum) {
+    sum = matrix_dot({{x.v[0], x.v[1]}}, {{w.v[0], w.v[1]}}, sum);
+    return matrix_dot({{x.v[2], x.v[3]}}, {{w.v[2], w.v[3]}}, sum);
+  }
+  float total(int column) const {
+    const f32x4 &both = sum[column / 2];
+    return column % 2 == 0 ? both.v[0] + both.v[1] : both.v[2] + both.v[3];
+  }
+};
+
+/// bf16 weights by matrix cores. Staged [pair of columns][unit][row of the left matrix][8].
+template <int C> struct MatrixDot : MatrixColumns<C> {
+  using Base = MatrixColumns<C>;
+  static constexpr int columns = C, layout = 1, elements = 8;
+  static constexpr int unit_bytes = Base::pairs * 64, depth = C <= 4 ? 4 : 2;
+  using Weights = bf16::Raw;
+
+  template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
+    float x[8];
+    read(0, x);
+    Base::split(reinterpret_cast<u32x4 *>(lds) + (column / 2 * units + unit) * 4, column, x);
+  }
+  template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
+    return bf16::fetch(matrix.at(tile, row, unit), unit);
+  }
+  void add(const Weights &w, const uint8_t *lds, int units, int unit) {
+    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + lane_index() % 4;
+    GSIC_UNROLL
+    for (int pair = 0; pair < Base::pairs; pair++)
+      this->sum[pair] = Base::multiply(place[pair * units * 4], w, this->sum[pair]);
+  }
+};
+
+/// Blocks of integers by matrix cores: the integers are exact in bf16, scale and minimum are applied to their sums.
+/// Staged [pair of columns][run of eight elements][unit][row of the left matrix][8], then sums [column][unit].
+template <class W, int C> struct BlockDot : MatrixColumns<C> {
+  using Base = MatrixColumns<C>;
+  static constexpr int columns = C, layout = 2, elements = 32;
+  static constexpr int unit_bytes = Base::pairs * 256 + C * int(sizeof(float)), depth = C == 1 ? 4 : C <= 4 ? 2 : 1;
+  using Weights = typename W::Raw;
+
+  static float *sums(uint8_t *lds, int units) { return reinterpret_cast<float *>(lds + Base::pairs * 256 * units); }
+
+  template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
+    u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (column / 2 * 4 * units + unit) * 4;
+    float sum = 0;
+    GSIC_KEEP_LOOP
+    for (int run = 0; run < 4; run++) {
+      float x[8];
+      read(8 * run, x);
+      Base::split(place + run * units * 4, column, x);
+      for (int i = 0; i < 8; i++) sum += x[i];
+    }
+    sums(lds, units)[column * units + unit] = sum;
+  }
+  template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
+    return W::fetch(matrix.at(tile, row, unit), unit);
+  }
+  void add(const Weights &w, const uint8_t *lds, int units, int unit) {
+    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + lane_index() % 4;
+    GSIC_UNROLL
+    for (int half = 0; half < 2; half++) {
+      f32x4 products[Base::pairs] = {};
+      GSIC_UNROLL
+      for (int run = 2 * half; run < 2 * half + 2; run++) {
+        u32x4 q;
+        GSIC_UNROLL
+        for (int i = 0; i < 4; i++) q.v[i] = pair_of(w, 8 * run + 2 * i);
+        if (C > 4) hold();
+        GSIC_UNROLL
+        for (int pair = 0; pair < Base::pairs; pair++) {
+          products[pair] = Base::multiply(place[(pair * 4 + run) * units * 4], q, products[pair]);
+          if (C > 4 && pair % 2 == 1) hold();
+        }
+      }
+      const float scale = W::scale(w, half);
+      GSIC_UNROLL
+      for (int pair = 0; pair < Base::pairs; pair++)
+        for (int i = 0; i < 4; i++) this->sum[pair].v[i] = fma(scale, products[pair].v[i], this->sum[pair].v[i]);
+      if (C > 4) hold();
+    }
+    const float *of_unit = sums(const_cast<uint8_t *>(lds), units) + unit;
+    const float minimum = W::minimum(w);
+    GSIC_UNROLL
+    for (int c = 0; c < C; c++)
+      this->sum[c / 2].v[c % 2 * 2] = fma(minimum, of_unit[c * units], this->sum[c / 2].v[c % 2 * 2]);
+  }
+
+ private:
+  /// Elements i and i + 1 as bf16.
+  static uint32_t pair_of(const Weights &w, int i) {
+    const uint32_t low = bits_as<uint32_t>(float(W::quant(w, i))), high = bits_as<uint32_t>(float(W::quant(w, i + 1)));
+    return low >> 16 | (high & 0xffff0000u);
+  }
+};
+
+template <class W, int C, bool Matrix, bool Block> struct ChooseDot { using type = PlainDot<W, C>; };
+template <class W, int C> struct ChooseDot<W, C, true, true> { using type = BlockDot<W, C>; };
+template <int C> struct ChooseDot<bf16, C, true, false> { using type = MatrixDot<C>; };
+/// The dot of a weight type for C columns on this device.
+template <class W, int C> using Dot = typename ChooseDot<W, C, kMatrixCores, is_block<W>>::type;
+
+}  // namespace gsic
+
+#endif

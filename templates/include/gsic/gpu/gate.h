@@ -1,0 +1,96 @@
+// The gate of the subspace form on a GPU: rho = ||x - V g|| / ||x|| < epsilon, with g = V^T x and V [D, K] orthonormal.
+// Every workgroup decides for itself, alike, in the launch that uses the decision: the host never waits for a gate.
+#ifndef GSIC_GPU_GATE_H
+#define GSIC_GPU_GATE_H
+
+#include "gsic/gpu/project.h"
+
+namespace gsic {
+
+/// LDS of a gate.
+template <int Waves> struct GateMemory {
+  double ratio[GSIC_MAX_COLUMNS];  ///< ||r||^2 / ||x||^2
+  WorkgroupSum<Waves, double> sums;
+};
+
+/// ||x||^2 of columns, by the first workgroup; the launches that decide gates read it. All its lanes call it.
+template <int Waves, class Source>
+inline void square_columns(const Source &source, Columns columns, WorkgroupSum<Waves, double> &sums, double *squares) {
+  if (workgroup_index() != 0) return;
+  for (int n = 0; n < columns.count(); n++)
+    sums.give(n, sum_in_lane<double, Waves>(source, columns.at(n), [](float x) { return double(x) * x; }));
+  barrier();
+  const int n = thread_index();
+  if (n < columns.count()) store(squares + columns.at(n), sums.total(n));
+}
+
+/// Columns by what is known of their gate.
+struct Decision { Columns closed, open, near; };
+
+/// By ||r||^2 = ||x||^2 - ||g||^2. That difference cancels, and V is rounded to f16: columns close to the threshold
+/// stay undecided. All lanes call it.
+template <int Waves, int K>
+inline Decision decide_by_norms(Columns columns, const float *g, const double *squares, double epsilon,
+                                GateMemory<Waves> &memory) {
+  for (int n = wave_index(); n < columns.count(); n += Waves) {
+    const int column = columns.at(n);
+    double sum = 0;
+    for (int i = lane_index(); i < K; i += kWave) {
+      const float value = load(g + column * stride_of(K) + i);
+      sum += double(value) * value;
+    }
+    const double square = load(squares + column), length = wave_sum(sum);
+    if (lane_index() == 0) memory.ratio[column] = square > 0 ? 1 - length / square : square == 0 ? -1.0 : 2.0;
+  }
+  barrier();
+  const double threshold = epsilon * epsilon;
+  Decision decision{{0}, {0}, {0}};
+  for (int n = 0; n < columns.count(); n++) {
+    const int column = columns.at(n);
+    const double ratio = memory.ratio[column];
+    const bool near = ratio < threshold + 1e-3 && ratio > threshold - 1e-3;
+    (near ? decision.near : ratio < threshold ? decision.closed : decision.open).mask |= 1u << column;
+  }
+  return decision;
+}
+
+/// Decides the columns that are near the threshold by the residual itself. `basis` is V^T [K, D]. All lanes call it.
+template <int Waves, class M, class Source>
+inline void settle(Decision &decision, const M &basis, const Source &source, const float *g, const double *squares,
+                   double epsilon, GateMemory<Waves> &memory) {
+  constexpr int elements = M::type::elements;
+  for (int n = 0; n < decision.near.count(); n++) {
+    const int column = decision.near.at(n);
+    double sum = 0;
+    for (int unit = thread_index(); unit < M::units; unit += Waves * kWave) {
+      float r[elements];
+      source.read(column, unit * elements, r);
+      for (int row = 0; row < M::out; row++) {
+        float v[elements];
+        decode_unit<typename M::type>(basis.at(row, unit), unit, v);
+        const float along = load(g + column * stride_of(M::out) + row);
+        for (int i = 0; i < elements; i++) r[i] = fma(-along, v[i], r[i]);
+      }
+      for (int i = 0; i < elements; i++) sum += double(r[i]) * r[i];
+    }
+    memory.sums.give(n, sum);
+  }
+  barrier();
+  for (int n = 0; n < decision.near.count(); n++) {
+    const int column = decision.near.at(n);
+    const bool closed = memory.sums.total(n) / load(squares + column) < epsilon * epsilon;
+    (closed ? decision.closed : decision.open).mask |= 1u << column;
+  }
+  barrier();
+}
+
+/// Adds the tokens per tier; `counters` may be null.
+inline void count_tiers(const Decision &decision, uint64_t *counters) {
+  if (counters == nullptr || workgroup_index() != 0 || thread_index() != 0) return;
+  store(counters, load(counters) + uint64_t(decision.closed.count()));
+  store(counters + 1, load(counters + 1) + uint64_t(decision.open.count()));
+}
+
+}  // namespace gsic
+
+#endif

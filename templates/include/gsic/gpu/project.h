@@ -1,0 +1,180 @@
+// y = W x for 1 to 16 columns on a GPU. A tile of four rows belongs to `Splits` waves of a workgroup, which take turns
+// along d; a lane reads sixteen bytes of one row at a time. Batch-invariant: the order of additions depends neither on
+// the number of columns nor on that of workgroups.
+#ifndef GSIC_GPU_PROJECT_H
+#define GSIC_GPU_PROJECT_H
+
+#include "gsic/gpu/dot.h"
+#include "gsic/gpu/source.h"
+
+namespace gsic {
+
+/// How a workgroup divides a projection: its waves, and how many of them share a tile.
+template <int Waves, int Splits> struct Division {
+  static constexpr int waves = Waves, splits = Splits, tiles = Waves / Splits;
+  /// Units of a row that the waves of a tile read at once.
+  static constexpr int round = kWave / kTileRows * Splits;
+  static_assert(Waves % Splits == 0, "every tile has as many waves");
+};
+
+/// LDS of a projection: staged columns, and sums of one matrix or of a pair.
+template <int Waves, int StageBytes, int Matrices> struct ProjectionMemory {
+  static constexpr int stage_bytes = StageBytes, matrices = Matrices;
+  alignas(16) uint8_t stage[StageBytes];
+  float sums[Matrices][Waves][GSIC_MAX_COLUMNS * kTileRows];
+};
+
+/// Columns in LDS, a chunk of d at a time. All lanes call its functions alike.
+template <class Work, class Source, int Bytes> class Stage {
+ public:
+  Stage(const Source &source, Columns columns, uint8_t *lds) : source_(source), columns_(columns), lds_(lds) {}
+
+  /// Units of a chunk: all; as many whole rounds of the waves as fit; or a part of a round that divides it.
+  template <class D> static constexpr int chunk_units() {
+    constexpr int units = (Source::width + D::elements - 1) / D::elements, room = Bytes / D::unit_bytes;
+    static_assert(room > 0, "a unit fits into LDS");
+    if (units <= room) return units;
+    if (room >= Work::round) return room / Work::round * Work::round;
+    int part = Work::round;
+    while (part > room) part /= 2;
+    return part;
+  }
+
+  /// Makes a chunk readable.
+  template <class D> const uint8_t *chunk(int number) {
+    const int key = number * 64 + D::layout;
+    if (key == staged_) return lds_;
+    if (staged_ >= 0) barrier();
+    staged_ = key;
+    constexpr int units = chunk_units<D>();
+    const int count = columns_.count(), first = number * units;
+    for (int item = thread_index(); item < units * D::columns; item += Work::waves * kWave) {
+      const int n = item / units, unit = item % units;
+      D::stage(lds_, units, unit, n, [&](int within, auto &x) {
+        const int element = (first + unit) * D::elements + within;
+        for (float &one : x) one = 0;
+        if (n < count && element < Source::width) source_.read(columns_.at(n), element, x);
+      });
+    }
+    barrier();
+    return lds_;
+  }
+
+ private:
+  Source source_;
+  Columns columns_;
+  uint8_t *lds_;
+  int staged_ = -1;
+};
+
+/// Adds the products of `Count` staged units, of which this wave takes every round's own; `first` is this lane's.
+template <int Count, class D, class Work, class M>
+inline void accumulate_chunk(D &dot, const M &matrix, int tile, int begin, int first, const uint8_t *lds, int units) {
+  constexpr int rounds = Count / Work::round, depth = D::depth, batches = rounds / depth * depth;
+  const int row = lane_index() % kTileRows;
+  const auto fetch = [&](int unit) { return D::fetch(matrix, tile, row, begin + unit); };
+  GSIC_KEEP_LOOP
+  for (int i = 0; i < batches; i += depth) {
+    typename D::Weights weights[depth];
+    GSIC_UNROLL
+    for (int j = 0; j < depth; j++) weights[j] = fetch((i + j) * Work::round + first);
+    GSIC_UNROLL
+    for (int j = 0; j < depth; j++) dot.add(weights[j], lds, units, (i + j) * Work::round + first);
+  }
+  GSIC_KEEP_LOOP
+  for (int i = batches; i < rounds; i++) dot.add(fetch(i * Work::round + first), lds, units, i * Work::round + first);
+  if constexpr (Count % Work::round != 0) {  // matrix cores take all lanes: those without a unit multiply zeros
+    const int unit = rounds * Work::round + first;
+    typename D::Weights weights{};
+    if (unit < Count) weights = fetch(unit);
+    dot.add(weights, lds, units, unit < Count ? unit : 0);
+  }
+}
+
+/// This lane's part of the dot products of a tile's rows with the staged columns.
+template <class D, class Work, class M, class Staged>
+inline void accumulate(D &dot, const M &matrix, int tile, Staged &stage) {
+  constexpr int units = Staged::template chunk_units<D>(), whole = M::units / units, rest = M::units % units;
+  const int mine = wave_index() % Work::splits * (kWave / kTileRows) + lane_index() / kTileRows;
+  GSIC_KEEP_LOOP
+  for (int number = 0; number < whole; number++) {
+    const uint8_t *lds = stage.template chunk<D>(number);
+    const int begin = number * units, first = (mine + Work::round - begin % Work::round) % Work::round;
+    if (tile < M::tiles) accumulate_chunk<units, D, Work>(dot, matrix, tile, begin, first, lds, units);
+  }
+  if constexpr (rest > 0) {
+    constexpr int begin = whole * units;
+    const uint8_t *lds = stage.template chunk<D>(whole);
+    const int first = (mine + Work::round - begin % Work::round) % Work::round;
+    if (tile < M::tiles) accumulate_chunk<rest, D, Work>(dot, matrix, tile, begin, first, lds, units);
+  }
+}
+
+/// Adds up the lanes of a wave that hold parts of the same row, and leaves the sums in LDS.
+template <class D> inline void collect(const D &dot, int columns, float *sums) {
+  for (int c = 0; c < D::columns; c++) {
+    const float sum = wave_sum<kTileRows>(dot.total(c));
+    if (c < columns && lane_index() < kTileRows) sums[c * kTileRows + lane_index()] = sum;
+  }
+}
+
+/// Calls `finish(row, column, sum of each matrix)` for every output of a workgroup's tiles. Ends with a barrier.
+template <class Work, int Out, class Memory, class Finish>
+inline void finish_tiles(int group, Columns columns, const Memory &memory, Finish finish) {
+  barrier();
+  const int count = columns.count() * kTileRows;
+  for (int item = thread_index(); item < Work::tiles * count; item += Work::waves * kWave) {
+    const int local = item / count, place = item % count;
+    const int row = (group * Work::tiles + local) * kTileRows + place % kTileRows;
+    if (row >= Out) continue;
+    float sum[Memory::matrices] = {};
+    for (int kind = 0; kind < Memory::matrices; kind++)
+      for (int split = 0; split < Work::splits; split++)
+        sum[kind] += memory.sums[kind][local * Work::splits + split][place];
+    finish(row, columns.at(place / kTileRows), sum);
+  }
+  barrier();
+}
+
+/// y = W x: `finish(row, column, sum[1])` receives every output element once.
+template <class Work, class M, class Source, class Memory, class Finish>
+inline void multiply(const M &matrix, Columns columns, const Source &source, Memory &memory, Finish finish) {
+  if (columns.empty()) return;
+  with_column_count(columns.count(), [&](auto count) {
+    using D = Dot<typename M::type, decltype(count)::value>;
+    Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
+    for (int group = workgroup_index(); group * Work::tiles < M::tiles; group += workgroup_count()) {
+      D dot;
+      accumulate<D, Work>(dot, matrix, group * Work::tiles + wave_index() / Work::splits, stage);
+      collect(dot, columns.count(), memory.sums[0][wave_index()]);
+      finish_tiles<Work, M::out>(group, columns, memory, finish);
+    }
+  });
+}
+
+/// Two matrices of the same shape on the same input: `finish(row, column, sum[2])`.
+template <class Work, class A, class B, class Source, class Memory, class Finish>
+inline void multiply_pair(const A &first, const B &second, Columns columns, const Source &source, Memory &memory,
+                          Finish finish) {
+  static_assert(A::out == B::out && A::d == B::d, "a pair has one shape");
+  if (columns.empty()) return;
+  with_column_count(columns.count(), [&](auto count) {
+    using DA = Dot<typename A::type, decltype(count)::value>;
+    using DB = Dot<typename B::type, decltype(count)::value>;
+    Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
+    for (int group = workgroup_index(); group * Work::tiles < A::tiles; group += workgroup_count()) {
+      const int tile = group * Work::tiles + wave_index() / Work::splits;
+      DA of_first;
+      accumulate<DA, Work>(of_first, first, tile, stage);
+      collect(of_first, columns.count(), memory.sums[0][wave_index()]);
+      DB of_second;
+      accumulate<DB, Work>(of_second, second, tile, stage);
+      collect(of_second, columns.count(), memory.sums[1][wave_index()]);
+      finish_tiles<Work, A::out>(group, columns, memory, finish);
+    }
+  });
+}
+
+}  // namespace gsic
+
+#endif

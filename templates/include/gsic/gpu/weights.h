@@ -1,0 +1,250 @@
+// Weight types on GPUs. A unit is the run of a row's elements that one lane multiplies at a time; its bytes lie in
+// planes, so that a wave's loads are contiguous: plane p of a tile of four rows holds, unit by unit, the four rows' p-th
+// part. compiler/pack/planes.ts writes the same layout.
+//
+// A type has `elements` of a unit, `planes` (bytes, and units that share them), `Raw` (a unit in registers),
+//   fetch(unit, index)           loads the row's unit `index`
+// and either, for floats,
+//   decode(raw, group, w)        elements 4 group .. 4 group + 3 as f32
+// or, for blocks of 32 integers q with w = scale q + minimum,
+//   quant(raw, i)                at most 8 bits
+//   scale(raw, half)             of elements 0 to 15 and 16 to 31
+//   minimum(raw)
+#ifndef GSIC_GPU_WEIGHTS_H
+#define GSIC_GPU_WEIGHTS_H
+
+#include "gsic/dialect/gpu.h"
+
+namespace gsic {
+
+/// One plane of a type: `bytes` for every run of `units` units of a row.
+struct Plane { int bytes, units; };
+
+/// A row's part of a unit in each plane.
+struct UnitAddress { const uint8_t *plane[4]; };
+
+inline u32x4 sixteen_at(const uint8_t *p) { return load_once(reinterpret_cast<const u32x4 *>(p)); }
+inline uint32_t word_at(const uint8_t *p) { return load_once(reinterpret_cast<const uint32_t *>(p)); }
+inline uint16_t half_word_at(const uint8_t *p) { return load(reinterpret_cast<const uint16_t *>(p)); }
+inline float half_at(const uint8_t *p) { return f16_to_f32(half_word_at(p)); }
+
+struct f32 {
+  static constexpr int elements = 4;
+  static constexpr Plane planes[] = {{16, 1}};
+  using Raw = u32x4;
+  static Raw fetch(const UnitAddress &unit, int) { return sixteen_at(unit.plane[0]); }
+  static void decode(const Raw &raw, int, float (&w)[4]) {
+    for (int i = 0; i < 4; i++) w[i] = bits_as<float>(raw.v[i]);
+  }
+};
+
+struct bf16 {
+  static constexpr int elements = 8;
+  static constexpr Plane planes[] = {{16, 1}};
+  using Raw = u32x4;
+  static Raw fetch(const UnitAddress &unit, int) { return sixteen_at(unit.plane[0]); }
+  static void decode(const Raw &raw, int group, float (&w)[4]) {
+    for (int i = 0; i < 2; i++) {
+      w[2 * i] = bits_as<float>(raw.v[2 * group + i] << 16);
+      w[2 * i + 1] = bits_as<float>(raw.v[2 * group + i] & 0xffff0000u);
+    }
+  }
+};
+
+struct f16 {
+  static constexpr int elements = 8;
+  static constexpr Plane planes[] = {{16, 1}};
+  using Raw = u32x4;
+  static Raw fetch(const UnitAddress &unit, int) { return sixteen_at(unit.plane[0]); }
+  static void decode(const Raw &raw, int group, float (&w)[4]) {
+    for (int i = 0; i < 2; i++) {
+      w[2 * i] = f16_to_f32(uint16_t(raw.v[2 * group + i]));
+      w[2 * i + 1] = f16_to_f32(uint16_t(raw.v[2 * group + i] >> 16));
+    }
+  }
+};
+
+/// w = d q: two planes of i8, f16 d.
+struct q8_0 {
+  static constexpr int elements = 32;
+  static constexpr Plane planes[] = {{16, 1}, {16, 1}, {2, 1}};
+  struct Raw { u32x4 quants[2]; float d; };
+  static Raw fetch(const UnitAddress &unit, int) {
+    return {{sixteen_at(unit.plane[0]), sixteen_at(unit.plane[1])}, half_at(unit.plane[2])};
+  }
+  static int quant(const Raw &raw, int i) { return int8_t(raw.quants[i / 16].v[i % 16 / 4] >> (8 * (i % 4))); }
+  static float scale(const Raw &raw, int) { return raw.d; }
+  static float minimum(const Raw &) { return 0; }
+};
+
+/// Nibble `i` of 16 bytes that hold elements 0 to 15 in their low halves and 16 to 31 in their high ones.
+inline int nibble(const u32x4 &quants, int i) { return int(quants.v[i % 16 / 4] >> (8 * (i % 4) + 4 * (i / 16)) & 15u); }
+
+/// Types of four bits: d q + m.
+struct Nibbles {
+  struct Raw { u32x4 quants; float d, m; };
+  static constexpr int elements = 32;
+  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i); }
+  static float scale(const Raw &raw, int) { return raw.d; }
+  static float minimum(const Raw &raw) { return raw.m; }
+};
+/// Types of four bits and a fifth.
+struct FiveBits {
+  struct Raw { u32x4 quants; uint32_t fifth; float d, m; };
+  static constexpr int elements = 32;
+  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | int(raw.fifth >> i & 1u) << 4; }
+  static float scale(const Raw &raw, int) { return raw.d; }
+  static float minimum(const Raw &raw) { return raw.m; }
+};
+
+/// f16 d in the low half of a word, f16 m in the high one.
+inline float low_half(uint32_t pair) { return f16_to_f32(uint16_t(pair)); }
+inline float high_half(uint32_t pair) { return f16_to_f32(uint16_t(pair >> 16)); }
+
+/// w = d (q - 8): nibbles, f16 d.
+struct q4_0 : Nibbles {
+  static constexpr Plane planes[] = {{16, 1}, {2, 1}};
+  static Raw fetch(const UnitAddress &unit, int) {
+    const float d = half_at(unit.plane[1]);
+    return {sixteen_at(unit.plane[0]), d, -8.0f * d};
+  }
+};
+
+/// w = d q + m: nibbles, f16 d and m.
+struct q4_1 : Nibbles {
+  static constexpr Plane planes[] = {{16, 1}, {4, 1}};
+  static Raw fetch(const UnitAddress &unit, int) {
+    const uint32_t scale = word_at(unit.plane[1]);
+    return {sixteen_at(unit.plane[0]), low_half(scale), high_half(scale)};
+  }
+};
+
+/// w = d (q - 16): nibbles, fifth bits, f16 d.
+struct q5_0 : FiveBits {
+  static constexpr Plane planes[] = {{16, 1}, {4, 1}, {2, 1}};
+  static Raw fetch(const UnitAddress &unit, int) {
+    const float d = half_at(unit.plane[2]);
+    return {sixteen_at(unit.plane[0]), word_at(unit.plane[1]), d, -16.0f * d};
+  }
+};
+
+/// w = d q + m: nibbles, fifth bits, f16 d and m.
+struct q5_1 : FiveBits {
+  static constexpr Plane planes[] = {{16, 1}, {4, 1}, {4, 1}};
+  static Raw fetch(const UnitAddress &unit, int) {
+    const uint32_t scale = word_at(unit.plane[2]);
+    return {sixteen_at(unit.plane[0]), word_at(unit.plane[1]), low_half(scale), high_half(scale)};
+  }
+};
+
+/// Scale and minimum of unit 0 to 7 of a K block: f16 d and m, then twelve bytes of six-bit factors of both.
+inline void unit_scale(const uint8_t *header, int unit, float &d, float &m) {
+  const u32x4 words = load(reinterpret_cast<const u32x4 *>(header));
+  const int shift = 8 * (unit % 4);
+  const uint32_t a = words.v[1] >> shift, b = words.v[2] >> shift, c = words.v[3] >> shift;
+  const uint32_t scale = unit < 4 ? a & 63u : (c & 15u) | (a >> 6 & 3u) << 4;
+  const uint32_t minimum = unit < 4 ? b & 63u : (c >> 4 & 15u) | (b >> 6 & 3u) << 4;
+  d = low_half(words.v[0]) * float(scale);
+  m = -high_half(words.v[0]) * float(minimum);
+}
+
+/// w = d s q - dmin m in groups of 32: nibbles, one header for eight units.
+struct q4_k : Nibbles {
+  static constexpr Plane planes[] = {{16, 1}, {16, 8}};
+  static Raw fetch(const UnitAddress &unit, int index) {
+    Raw raw{sixteen_at(unit.plane[0]), 0, 0};
+    unit_scale(unit.plane[1], index % 8, raw.d, raw.m);
+    return raw;
+  }
+};
+
+/// The same with fifth bits.
+struct q5_k : FiveBits {
+  static constexpr Plane planes[] = {{16, 1}, {4, 1}, {16, 8}};
+  static Raw fetch(const UnitAddress &unit, int index) {
+    Raw raw{sixteen_at(unit.plane[0]), word_at(unit.plane[1]), 0, 0};
+    unit_scale(unit.plane[2], index % 8, raw.d, raw.m);
+    return raw;
+  }
+};
+
+/// w = d s (q - 32) in groups of 16: nibbles, two high bits each, two i8 scales, one f16 d for eight units.
+struct q6_k {
+  static constexpr int elements = 32;
+  static constexpr Plane planes[] = {{16, 1}, {8, 1}, {2, 1}, {2, 8}};
+  struct Raw { u32x4 quants; u32x2 high; float first, second; };
+  static Raw fetch(const UnitAddress &unit, int) {
+    const uint16_t scales = half_word_at(unit.plane[2]);
+    const float d = half_at(unit.plane[3]);
+    const u32x2 high = load_once(reinterpret_cast<const u32x2 *>(unit.plane[1]));
+    return {sixteen_at(unit.plane[0]), high, d * float(int8_t(scales)), d * float(int8_t(scales >> 8))};
+  }
+  static int quant(const Raw &raw, int i) {
+    return (nibble(raw.quants, i) | int(raw.high.v[i / 16] >> (2 * (i % 16)) & 3u) << 4) - 32;
+  }
+  static float scale(const Raw &raw, int half) { return half == 0 ? raw.first : raw.second; }
+  static float minimum(const Raw &) { return 0; }
+};
+
+/// Whether a type's units are blocks of integers.
+template <class W> constexpr bool is_block = W::elements == 32;
+
+/// Elements 4 group .. 4 group + 3 of a unit of any type.
+template <class W> inline void decode_group(const typename W::Raw &raw, int group, float (&w)[4]) {
+  if constexpr (is_block<W>) {
+    for (int i = 0; i < 4; i++) w[i] = fma(W::scale(raw, group / 4), float(W::quant(raw, 4 * group + i)), W::minimum(raw));
+  } else {
+    W::decode(raw, group, w);
+  }
+}
+
+/// All elements of a unit.
+template <class W> inline void decode_unit(const UnitAddress &unit, int index, float (&w)[W::elements]) {
+  const typename W::Raw raw = W::fetch(unit, index);
+  GSIC_UNROLL
+  for (int group = 0; group < W::elements / 4; group++) {
+    float four[4];
+    decode_group<W>(raw, group, four);
+    for (int i = 0; i < 4; i++) w[4 * group + i] = four[i];
+  }
+}
+
+constexpr int kTileRows = 4;
+
+/// A matrix [Out, D] in tiles of four rows.
+template <class W, int Out, int D> struct Matrix {
+  using type = W;
+  static constexpr int out = Out, d = D;
+  static constexpr int units = (D + W::elements - 1) / W::elements;
+  static constexpr int tiles = (Out + kTileRows - 1) / kTileRows;
+  static constexpr int planes = int(sizeof(W::planes) / sizeof(Plane));
+  static constexpr int64_t plane_bytes(int p) {
+    const int64_t runs = (units + W::planes[p].units - 1) / W::planes[p].units;
+    return (runs * kTileRows * W::planes[p].bytes + 15) / 16 * 16;
+  }
+  static constexpr int64_t plane_begin(int p) { return p == 0 ? 0 : plane_begin(p - 1) + plane_bytes(p - 1); }
+  static constexpr int64_t tile_bytes = plane_begin(planes);
+  const uint8_t *data;
+
+  explicit Matrix(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
+
+  UnitAddress at(int row, int unit) const { return at(row / kTileRows, row % kTileRows, unit); }
+  UnitAddress at(int tile, int row, int unit) const {
+    UnitAddress address;
+    place<0>(data + tile * tile_bytes, row, unit, address);
+    return address;
+  }
+
+ private:
+  template <int P> static void place(const uint8_t *tile, int row, int unit, UnitAddress &address) {
+    if constexpr (P < planes) {
+      constexpr int bytes = W::planes[P].bytes, shared = W::planes[P].units;
+      address.plane[P] = tile + plane_begin(P) + uint32_t(unit / shared * kTileRows + row) * bytes;
+      place<P + 1>(tile, row, unit, address);
+    }
+  }
+};
+
+}  // namespace gsic
+
+#endif
