@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { GsicError } from "./errors.js";
-import type { Plan } from "./ir.js";
+import type { DeviceKind, Plan } from "./ir.js";
 import type { Model } from "./model.js";
 import type { ParsedPlan } from "./parse.js";
 import { accountBytes } from "./passes/account-bytes.js";
@@ -10,7 +10,12 @@ import { accountBytes } from "./passes/account-bytes.js";
  * may be shortened; the graph must be the model's own, node for node. Bytes are counted anew. Throws
  * `graph-other-model` and `graph-changed` (category usage).
  */
-export function adoptPlan({ plan, header }: ParsedPlan, model: Model, file: string): Plan {
+export function adoptPlan(
+  { plan, header }: ParsedPlan,
+  model: Model,
+  file: string,
+  device: DeviceKind = "cpu",
+): Plan {
   const refuse = (code: string, message: string, where = file) =>
     new GsicError({
       category: "usage",
@@ -45,5 +50,5 @@ export function adoptPlan({ plan, header }: ParsedPlan, model: Model, file: stri
     const message = `${key} is ${JSON.stringify(graph[key])}, and the model's is ${JSON.stringify(expected[key])}`;
     throw refuse("graph-changed", message);
   }
-  return accountBytes(plan);
+  return accountBytes(plan, { device });
 }

@@ -1,12 +1,12 @@
 import { existsSync, realpathSync } from "node:fs";
-import { chmod, copyFile, cp, mkdir, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { adoptPlan } from "./adopt.js";
 import { readPlan } from "./built.js";
 import { Algebra } from "./calibrate/algebra.js";
 import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
-import { buildRuntime, compileKernels } from "./cc.js";
+import { buildRuntime, compileFor, type TargetCode } from "./cc.js";
 import { type Config, readConfig } from "./config.js";
 import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
@@ -14,17 +14,18 @@ import type { Mode, Plan } from "./ir.js";
 import { type Model, openModel } from "./model.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { checkOutput, publish } from "./pack/publish.js";
+import { writeSources } from "./pack/sources.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
 import { makePlan } from "./passes/index.js";
-import { runtimeFolder, templatesFolder } from "./paths.js";
+import { runtimeFolder } from "./paths.js";
 import { printPlan } from "./print.js";
 import type { Progress } from "./progress.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Report, reportOf } from "./report.js";
-import { type Schedule, schedule } from "./schedule/program.js";
+import { schedule } from "./schedule/program.js";
 import { selfCheck } from "./selfcheck.js";
-import { bestFirst, machineTargets, readTarget, type Target } from "./target.js";
+import { commonTarget, type Target, targetsOf } from "./target.js";
 
 export interface BuildOptions {
   /** Path of a model.toml, or of the graph.ts of an earlier build. */
@@ -55,8 +56,8 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     auditWeights(model.weights);
     const plan =
       edited === null
-        ? await planOf(model, config, mode, options.dump)
-        : adoptPlan(edited, model, options.input);
+        ? await planOf(model, config, mode, targets, options.dump)
+        : adoptPlan(edited, model, options.input, targets[0]!.device);
     if (mode === "exact" && hasGates(plan)) throw gatesInExactMode(options.input);
     const gated = hasGates(plan);
     const calibration = gated ? await collectStats(model, config, targets, progress) : null;
@@ -124,57 +125,37 @@ interface Job {
 async function makeBuild(job: Job): Promise<Report> {
   const { staging, model, plan, targets, progress, config } = job;
   const modes: readonly Mode[] = job.mode === "exact" ? ["exact"] : [job.mode, "exact"];
-  const scheduled = schedule(plan, modes, targets[0]!.dialect);
-  const code = [];
+  const scheduled = schedule(plan, modes, commonTarget(targets));
+  const { kernels } = scheduled;
+  const code: TargetCode[] = [];
   for (const target of targets) {
-    const update = progress.stage(`Compiling ${scheduled.kernels.length} kernels for ${target.name}`);
-    const bytes = await compileKernels(scheduled.kernels, target, (done) =>
-      update(done, scheduled.kernels.length),
-    );
-    code.push({ target, bytes });
+    const update = progress.stage(`Compiling ${kernels.length} kernels for ${target.name}`);
+    code.push(await compileFor(kernels, target, (done) => update(done, kernels.length)));
   }
   const name = config.model.name;
   const bundle = join(staging, `${name}.gsi`);
   const factors = job.factors ?? noFactors;
   const content = { model, plan, schedule: scheduled, modes, code, factors };
   await writeModelBundle(bundle, content, progress.stage("Packing the weights"));
-  await writeSources(staging, scheduled);
+  await writeSources(staging, scheduled, code);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
   await writeFile(join(staging, "graph.ts"), printPlan(plan, header));
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
-  const checking = progress.stage("Checking the build against the float64 oracle");
-  const check = await selfCheck(bundle, model, modes, plan.graph.context, checking);
+  const check = await selfCheck({ bundle, model, modes, targets, scheduled, progress });
   const report = reportOf({
     config: header.config,
     plan,
     scheduled,
     model,
     modes,
-    targets,
+    code,
     check,
     calibration: job.calibration,
   });
   await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
-}
-
-/**
- * The targets of those names, best first; this machine's CPU targets if none are named. All are of one kind. Throws
- * `targets-none` and `targets-mixed` (category usage).
- */
-export function targetsOf(names: readonly string[] | null): readonly Target[] {
-  const targets = names === null ? machineTargets() : bestFirst([...new Set(names)].map(readTarget));
-  const refuse = (code: string, message: string, hint: string) =>
-    new GsicError({ category: "usage", code, message, where: "target.name", hint });
-  const first = targets[0];
-  if (first === undefined)
-    throw refuse("targets-none", "no target is named", "name one of targets/, or none");
-  const other = targets.find((target) => target.dialect !== first.dialect);
-  if (other === undefined) return targets;
-  const message = `${first.name} and ${other.name} are of different kinds`;
-  throw refuse("targets-mixed", message, "build for one kind of device at a time");
 }
 
 function gatesInExactMode(input: string): GsicError {
@@ -191,10 +172,16 @@ function hasGates(plan: Plan): boolean {
   return plan.groups.some(({ gate }) => gate !== null);
 }
 
-async function planOf(model: Model, config: Config, mode: Mode, dump: string | undefined): Promise<Plan> {
+async function planOf(
+  model: Model,
+  config: Config,
+  mode: Mode,
+  targets: readonly Target[],
+  dump: string | undefined,
+): Promise<Plan> {
   const options = mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : config.plan;
   const stages: { name: string; plan: Plan }[] = [];
-  const plan = makePlan(model.graph, { options }, (number, name, after) =>
+  const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (number, name, after) =>
     stages.push({ name: `${String(number).padStart(2, "0")}-${name}.ts`, plan: after }),
   );
   if (dump !== undefined) {
@@ -203,14 +190,6 @@ async function planOf(model: Model, config: Config, mode: Mode, dump: string | u
     for (const stage of stages) await writeFile(join(dump, stage.name), printPlan(stage.plan, header));
   }
   return plan;
-}
-
-/** The emitted sources, and what they include, so that they compile by themselves. */
-async function writeSources(staging: string, { kernels }: Schedule): Promise<void> {
-  const folder = join(staging, "kernels");
-  await mkdir(folder);
-  for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
-  await cp(join(templatesFolder, "include"), join(folder, "include"), { recursive: true });
 }
 
 async function copyProducts(

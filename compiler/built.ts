@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { GsicError, messageOf } from "./errors.js";
 import type { Mode } from "./ir.js";
+import type { ProgramJson } from "./pack/sources.js";
 import { type ParsedPlan, parsePlan } from "./parse.js";
 import type { Report } from "./report.js";
 
@@ -29,6 +30,23 @@ export function openBuild(path: string): Built {
       message: `this is not the folder of a build (${messageOf(cause)})`,
       where: folder,
       hint: "build it first: gsic build <model.toml>",
+      cause,
+    });
+  }
+}
+
+/** Reads what a build's launches are. Throws `build-incomplete` (category usage). */
+export function readProgram({ folder }: Built): ProgramJson {
+  const file = join(folder, "program.json");
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as ProgramJson;
+  } catch (cause) {
+    throw new GsicError({
+      category: "usage",
+      code: "build-incomplete",
+      message: messageOf(cause),
+      where: file,
+      hint: "build it again: gsic build <model.toml>",
       cause,
     });
   }

@@ -3,12 +3,13 @@ import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { benchText, type Measurements } from "./bench/text.js";
-import { build as buildModel, targetsOf } from "./build.js";
-import { modeOf, openBuild, readPlan } from "./built.js";
+import { build as buildModel } from "./build.js";
+import { type Built, modeOf, openBuild, readPlan, readProgram } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
 import { readConfig } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
+import { deviceJson, deviceText } from "./inspect/device.js";
 import { planDot, planJson, planTable } from "./inspect/table.js";
 import { evaluationText, reportText } from "./inspect/text.js";
 import type { Mode, Plan } from "./ir.js";
@@ -16,6 +17,7 @@ import { openModel } from "./model.js";
 import { runTool } from "./native.js";
 import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
+import { targetsOf } from "./target.js";
 
 interface Json {
   readonly json?: boolean;
@@ -74,19 +76,26 @@ export async function calibrate(input: string, options: Json & { out: string }):
 
 /** `gsic inspect`. */
 export async function inspect(path: string, options: Json & { dot?: boolean }): Promise<void> {
-  const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(path);
-  print(options.json ? JSON.stringify(planJson(plan)) : options.dot ? planDot(plan) : planTable(plan));
+  const built = /\.(toml|ts)$/.test(path) ? null : openBuild(path);
+  const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
+  if (options.json) {
+    const build = built === null ? {} : { build: deviceJson(built.report, readProgram(built)) };
+    print(JSON.stringify({ ...planJson(plan), ...build }));
+  } else if (options.dot) print(planDot(plan));
+  else if (built === null || built.report.device === "cpu") print(planTable(plan));
+  else print(`${planTable(plan)}\n\n${deviceText(built.report)}`);
 }
 
 async function planOfConfig(path: string): Promise<Plan> {
   const config = readConfig(path);
   const model = await openModel(config, () => {});
   model.weights.close();
-  return makePlan(model.graph, { options: config.plan });
+  const { device } = targetsOf(config.target.names)[0]!;
+  return makePlan(model.graph, { options: config.plan, device });
 }
 
-async function planOfBuild(path: string): Promise<Plan> {
-  return (await readPlan(path.endsWith(".ts") ? path : join(openBuild(path).folder, "graph.ts"))).plan;
+async function planOfBuild(built: Built | null, path: string): Promise<Plan> {
+  return (await readPlan(built === null ? path : join(built.folder, "graph.ts"))).plan;
 }
 
 /** `gsic run`: the build's own executable, so that what is shown is what is shipped. */

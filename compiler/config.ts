@@ -56,7 +56,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The executable bears the model's name, and stands beside these. */
-const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "report.json"];
+const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.json", "report.json"];
 
 const modes = ["exact", "bounded"] as const;
 const forms = ["dense", "gated"] as const;

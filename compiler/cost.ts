@@ -1,17 +1,24 @@
-import { blockSizes, type DType, type MatrixRef, type Plan } from "./ir.js";
+import { factorType } from "./emit/shape.js";
+import type { DeviceKind, MatrixRef, Plan } from "./ir.js";
+import { packedBytes, tileRows } from "./schedule/layout.js";
+import type { CostModel } from "./target.js";
 
-/** The type in which factors that the compiler makes (bases, images) are kept. */
-export const factorType = "f16" satisfies DType;
-
-/** Bytes of a matrix as it is stored, which is what a token that multiplies by it reads. */
-export function matrixBytes({ dtype, out, d }: Pick<MatrixRef, "dtype" | "out" | "d">): number {
-  const block = blockSizes[dtype];
-  return (out * d * block.bytes) / block.elements;
+/** Bytes that a token reads when it multiplies by a matrix: as it is packed for a device, padding and all. */
+export function matrixBytes(
+  { dtype, out, d }: Pick<MatrixRef, "dtype" | "out" | "d">,
+  device: DeviceKind = "cpu",
+): number {
+  return packedBytes(device, dtype, out, d);
 }
 
-/** Bytes of a factor [out, d] that the compiler made. */
-export function factorBytes(out: number, d: number): number {
-  return matrixBytes({ dtype: factorType, out, d });
+/** Bytes of one row of a packed matrix, which is what a look-up reads. */
+export function rowBytes({ dtype, d }: Pick<MatrixRef, "dtype" | "d">, device: DeviceKind = "cpu"): number {
+  return packedBytes(device, dtype, tileRows, d) / tileRows;
+}
+
+/** Bytes of a packed factor [out, d] that the compiler made. */
+export function factorBytes(out: number, d: number, device: DeviceKind = "cpu"): number {
+  return matrixBytes({ dtype: factorType, out, d }, device);
 }
 
 /** Bytes of weights that one token reads in all linears: dense, with every gate closed, with every gate open. */
@@ -25,11 +32,21 @@ export function bytesPerToken(plan: Plan): { dense: number; fast: number; slow: 
   return total;
 }
 
-/** Seconds of one token on a target: bytes over bandwidth, and a fixed cost per dependent launch. */
-export function predictSeconds(
-  bytes: number,
-  launches: number,
-  target: { bandwidth: number; step: number },
-): number {
-  return bytes / target.bandwidth + launches * target.step;
+/** What a token is predicted to take on a target, in seconds. */
+export interface Prediction {
+  /** Reading weights. */
+  readonly memory: number;
+  /** Launches that the host issues: one, since a token's kernels are captured as a graph. */
+  readonly launches: number;
+  /** Dependent kernels. */
+  readonly steps: number;
+  readonly total: number;
+}
+
+/** Seconds of one token that reads so many bytes of weights in so many dependent kernels. */
+export function predictSeconds(bytes: number, kernels: number, cost: CostModel): Prediction {
+  const memory = bytes / cost.bandwidth;
+  const launches = cost.launch;
+  const steps = kernels * cost.step;
+  return { memory, launches, steps, total: memory + launches + steps };
 }

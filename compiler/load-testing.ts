@@ -12,6 +12,7 @@ import { writeModelBundle } from "./pack/assemble.js";
 import { makePlan } from "./passes/index.js";
 import { packageRoot } from "./paths.js";
 import { schedule } from "./schedule/program.js";
+import { readTarget } from "./target.js";
 import { densePlan, noFactors, testTargets } from "./testing.js";
 
 export const folder = mkdtempSync(join(tmpdir(), "gsic-load-"));
@@ -23,7 +24,7 @@ export async function makeBundle(): Promise<void> {
   const config = readConfig(join(packageRoot, "examples/tiny-gpt2/model.toml"));
   const source = await openModel(config, () => {});
   const plan = makePlan(source.graph, { options: densePlan });
-  const scheduled = schedule(plan, ["bounded", "exact"], "cpu");
+  const scheduled = schedule(plan, ["bounded", "exact"], readTarget("cpu-portable"));
   const code = [];
   for (const target of testTargets())
     code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });

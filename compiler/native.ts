@@ -14,15 +14,17 @@ const categories: Readonly<Record<number, "usage" | "data" | "environment">> = {
 
 /**
  * Runs a subcommand of gsic-tool (runtime/tools), the native helper that computes on bundles; returns its standard
- * output. Throws with the tool's own message if it fails.
+ * output. `environment` is added to this process's own. Throws with the tool's own message if it fails.
  */
 export async function runTool(
   args: readonly string[],
   progress: ProgressListener = () => {},
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   const tool = await buildRuntime("tool");
   return new Promise((resolve, reject) => {
-    const child = spawn(tool, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...process.env, ...environment };
+    const child = spawn(tool, args, { stdio: ["ignore", "pipe", "pipe"], env });
     const out: Buffer[] = [];
     let messages = "";
     let line = "";

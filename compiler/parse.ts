@@ -113,13 +113,27 @@ function planOf(graph: Graph, decisions: ReadonlyMap<ValueId, Decision>): Plan {
     const { form, verdict } = decisions.get(id)!;
     return [id, { ...plan, form, verdict: verdict ?? editedVerdict }];
   });
-  const accounted = accountBytes({ graph, linears: new Map(decided), groups });
+  const accounted = accountWritten({ graph, linears: new Map(decided), groups }, decisions);
   const linears = new Map<ValueId, LinearPlan>();
-  for (const [id, plan] of accounted.linears) {
-    const edited = !sameBytes(decisions.get(id)!.bytes, plan.bytes);
-    linears.set(id, edited ? { ...plan, verdict: editedVerdict } : plan);
-  }
+  const kept = (id: ValueId) => sameBytes(decisions.get(id)!.bytes, accounted.linears.get(id)!.bytes);
+  // Of a changed k, padding may hide all but the bytes of the basis, which the first of a group has.
+  const whole = new Set(groups.flatMap((group) => (group.linears.every(kept) ? group.linears : [])));
+  for (const [id, plan] of accounted.linears)
+    linears.set(id, whole.has(id) ? plan : { ...plan, verdict: editedVerdict });
   return { graph, linears, groups };
+}
+
+/** Counts bytes as weights are packed for the device of the build that wrote the file: of those, the nearest to it. */
+function accountWritten(plan: Plan, decisions: ReadonlyMap<ValueId, Decision>): Plan {
+  const accounts = (["cpu", "hip"] as const).map((device) => {
+    const accounted = accountBytes(plan, { device });
+    const same = [...accounted.linears].filter(([id, { bytes }]) =>
+      sameBytes(decisions.get(id)!.bytes, bytes),
+    );
+    return { accounted, same: same.length };
+  });
+  const [cpu, gpu] = accounts as [(typeof accounts)[0], (typeof accounts)[0]];
+  return gpu.same > cpu.same ? gpu.accounted : cpu.accounted;
 }
 
 /** The gate that the linears of a group share. Throws `graph-gates-differ`. */

@@ -1,11 +1,12 @@
-import { bytesPerToken, predictSeconds } from "./cost.js";
+import type { ResourceFacts, TargetCode } from "./cc.js";
+import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
 import type { Evaluation } from "./evaluate/evaluate.js";
 import { linearById } from "./graph.js";
-import type { CalibrationOrigin, Form, Mode, Plan } from "./ir.js";
+import type { CalibrationOrigin, DeviceKind, Form, LaunchShape, Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
+import { launchesPerLayer } from "./schedule/listing.js";
 import type { Schedule } from "./schedule/program.js";
 import type { SelfCheck } from "./selfcheck.js";
-import type { Target } from "./target.js";
 
 /** What a build chose, why, and what it costs: report.json. Times are predictions unless `evaluation` says more. */
 export interface Report {
@@ -18,6 +19,7 @@ export interface Report {
   readonly mode: Mode;
   readonly modes: readonly Mode[];
   readonly targets: readonly string[];
+  readonly device: DeviceKind;
   readonly context: number;
   /** Why the executable takes token ids only; null if it takes text. */
   readonly text_unavailable: string | null;
@@ -30,7 +32,11 @@ export interface Report {
     readonly fast: number;
     readonly slow: number;
   };
+  /** What those seconds are made of. */
+  readonly prediction: { readonly dense: Prediction; readonly fast: Prediction; readonly slow: Prediction };
   readonly launches_per_token: Readonly<Partial<Record<Mode, number>>>;
+  /** Launches that write a layer's values or cache, per layer. */
+  readonly launches_per_layer: Readonly<Partial<Record<Mode, number>>>;
   readonly linears: readonly {
     readonly linear: string;
     /** The value that it reads; linears of one input share their gate. */
@@ -39,7 +45,14 @@ export interface Report {
     readonly bytes: { readonly dense: number; readonly fast: number; readonly slow: number };
     readonly verdict: string;
   }[];
-  readonly kernels: readonly { readonly symbol: string; readonly summary: string }[];
+  readonly kernels: readonly {
+    readonly symbol: string;
+    readonly summary: string;
+    /** Null on CPUs. */
+    readonly launch: LaunchShape | null;
+    /** What the compiled kernel takes of the device, by target; no entry where the compiler does not say. */
+    readonly resources: Readonly<Record<string, ResourceFacts>>;
+  }[];
   readonly self_check: SelfCheck;
   /** What was measured on text, once it was; null until then. */
   readonly evaluation: Evaluation | null;
@@ -53,20 +66,26 @@ export function reportOf(facts: {
   scheduled: Schedule;
   model: Model;
   modes: readonly Mode[];
-  targets: readonly Target[];
+  code: readonly TargetCode[];
   check: SelfCheck;
   calibration: Report["calibration"];
 }): Report {
-  const { config, plan, scheduled, model, modes, targets, check, calibration } = facts;
+  const { config, plan, scheduled, model, modes, code, check, calibration } = facts;
+  const { cost, device } = code[0]!.target;
   const bytes = bytesPerToken(plan);
-  const launches = Object.fromEntries(
-    modes.map((mode) => {
-      const program = scheduled.programs[mode]!;
-      return [mode, program.body.length + program.head.length];
-    }),
-  ) as Partial<Record<Mode, number>>;
-  const seconds = (count: number, mode: Mode) => predictSeconds(count, launches[mode]!, targets[0]!.cost);
+  const byMode = (count: (mode: Mode) => number) =>
+    Object.fromEntries(modes.map((mode) => [mode, count(mode)])) as Partial<Record<Mode, number>>;
+  const launches = byMode((mode) => {
+    const { body, head } = scheduled.programs[mode]!;
+    return body.length + head.length;
+  });
+  const predict = (count: number, mode: Mode) => predictSeconds(count, launches[mode]!, cost);
   const first = modes[0]!;
+  const prediction = {
+    dense: predict(bytes.dense, "exact"),
+    fast: predict(bytes.fast, first),
+    slow: predict(bytes.slow, first),
+  };
   return {
     gsic: version,
     name: plan.graph.name,
@@ -75,23 +94,40 @@ export function reportOf(facts: {
     model: { source: model.weights.source, fingerprint: model.fingerprint },
     mode: first,
     modes,
-    targets: targets.map(({ name }) => name),
+    targets: code.map(({ target }) => target.name),
+    device,
     context: plan.graph.context,
     text_unavailable: model.tokenizerProblem,
     calibration,
     bytes_per_token: bytes,
     predicted_seconds_per_token: {
-      dense: seconds(bytes.dense, "exact"),
-      fast: seconds(bytes.fast, first),
-      slow: seconds(bytes.slow, first),
+      dense: prediction.dense.total,
+      fast: prediction.fast.total,
+      slow: prediction.slow.total,
     },
+    prediction,
     launches_per_token: launches,
+    launches_per_layer: byMode((mode) => launchesPerLayer(scheduled.listings[mode]!)),
     linears: [...plan.linears.values()].map((linear) => ({
       ...linear,
       input: linearById(plan.graph, linear.linear).input,
     })),
-    kernels: scheduled.kernels.map(({ symbol, summary }) => ({ symbol, summary })),
+    kernels: scheduled.kernels.map(({ symbol, summary, launch }, index) => ({
+      symbol,
+      summary,
+      launch,
+      resources: resourcesOf(code, index),
+    })),
     self_check: check,
     evaluation: null,
   };
+}
+
+/** What a kernel takes of each target's device. */
+function resourcesOf(code: readonly TargetCode[], kernel: number): Record<string, ResourceFacts> {
+  const found = code.flatMap((one) => {
+    const facts = "objects" in one ? one.objects[kernel]!.resources : null;
+    return facts === null ? [] : [[one.target.name, facts] as const];
+  });
+  return Object.fromEntries(found);
 }

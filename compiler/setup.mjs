@@ -1,12 +1,15 @@
-// Makes a fresh clone ready: system packages, npm packages, and the compiled compiler. Plain JavaScript without
-// dependencies, because it runs before there are any. Everything that is already there is left alone.
+// Makes a fresh clone ready: system packages, npm packages, and the compiled compiler; with --gpu a compiler for GPU
+// targets too. Plain JavaScript without dependencies, because it runs before there are any. Everything that is already
+// there is left alone.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const leastNode = 20;
+/** Versions of clang that GPU kernels are compiled with, as in compiler/cc/gpu-compiler.ts. */
+const clangVersions = [22, 21, 20, 19, 18, 17];
 /** Debian packages that are a command, not a header. */
 const commands = [{ command: "g++", debian: "g++", instead: ["clang++", "c++"] }];
 
@@ -16,17 +19,23 @@ function main() {
   if (Number(process.versions.node.split(".")[0]) < leastNode) {
     fail(2, `gsic needs Node ${leastNode} or later; this is ${process.versions.node}`);
   }
-  installSystemPackages();
+  const options = process.argv.slice(2);
+  const unknown = options.find((option) => option !== "--gpu");
+  if (unknown !== undefined) fail(2, `unknown option ${unknown}\n  next  node compiler/setup.mjs [--gpu]`);
+  installSystemPackages(options.includes("--gpu"));
   installNpmPackages();
   compile();
 }
 
-/** Installs what the native parts need, where this user may; else names the command that does. */
-function installSystemPackages() {
-  const packages = missingPackages();
-  if (packages.length === 0) return;
-  const command = `apt-get install -y ${packages.join(" ")}`;
+/** Installs what the native parts, and GPU kernels, need, where this user may; else names the command that does. */
+function installSystemPackages(gpu) {
+  const missing = missingPackages();
+  const needsClang = gpu && !hasGpuCompiler();
+  if (missing.length === 0 && !needsClang) return;
   const prefix = aptPrefix();
+  if (prefix !== null) run([...prefix, "apt-get", "update", "-q"], { quiet: true });
+  const packages = [...missing, ...(needsClang ? gpuPackages() : [])];
+  const command = `apt-get install -y ${packages.join(" ")}`;
   if (prefix === null) {
     fail(
       4,
@@ -34,13 +43,40 @@ function installSystemPackages() {
     );
   }
   say(`installing system packages: ${packages.join(", ")}`);
-  run([...prefix, "apt-get", "update", "-q"], { quiet: true });
   const options = ["install", "-y", "-q", "--no-install-recommends"];
   if (!run([...prefix, "apt-get", ...options, ...packages], { quiet: true, apt: true })) {
     fail(4, `the packages could not be installed\n  next  run it yourself: ${command}`);
   }
   const still = missingPackages();
   if (still.length > 0) fail(4, `still missing after the installation: ${still.join(", ")}`);
+  if (needsClang && !hasGpuCompiler()) fail(4, "the clang that was installed does not compile for GPUs");
+}
+
+/** Whether a clang is here that compiles for AMD's GPUs, and finds the linker for it. */
+function hasGpuCompiler() {
+  const versions = clangVersions.map((version) => `clang++-${version}`);
+  const others = ["/opt/rocm/llvm/bin/clang++", ...versions, "clang++"];
+  const commands = process.env.GSIC_CLANG ? [process.env.GSIC_CLANG] : others;
+  return commands.some((command) => {
+    const version = /clang version (\d+)/.exec(printed(command, "--version"))?.[1];
+    if (Number(version ?? 0) < clangVersions.at(-1)) return false;
+    const linker = printed(command, "-print-prog-name=lld").trim();
+    return /^\s*amdgcn\s/m.test(printed(command, "--print-targets")) && isAbsolute(linker);
+  });
+}
+
+/** Debian names of the newest clang that the distribution has, its linker, and the tools that tests look at code with. */
+function gpuPackages() {
+  const known = (name) => spawnSync("apt-cache", ["show", name], { stdio: "ignore" }).status === 0;
+  const newest = clangVersions.find((version) => [`clang-${version}`, `lld-${version}`].every(known));
+  if (newest === undefined) {
+    const least = clangVersions.at(-1);
+    fail(
+      4,
+      `no clang from version ${least} on is among this system's packages\n  next  install clang and lld yourself, or name a clang++ in GSIC_CLANG`,
+    );
+  }
+  return [`clang-${newest}`, `lld-${newest}`, `llvm-${newest}`];
 }
 
 /** Debian names of what runtime/build.json needs and the C++ compiler does not find. */
@@ -99,6 +135,11 @@ function run([command, ...args], { quiet = false, apt = false }) {
 
 function answers(command) {
   return spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+}
+
+/** What a command prints when asked with one option; nothing if it does not answer. */
+function printed(command, option) {
+  return spawnSync(command, [option], { stdio: ["ignore", "pipe", "ignore"] }).stdout?.toString() ?? "";
 }
 
 function say(text) {

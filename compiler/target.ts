@@ -1,28 +1,58 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import TOML from "@iarna/toml";
 import { closest } from "fastest-levenshtein";
-import { GsicError, messageOf } from "./errors.js";
+import { GsicError } from "./errors.js";
 import { targetsFolder } from "./paths.js";
+import { readTargetFile } from "./target-file.js";
 
 /** A machine that kernels are emitted for: data alone, read from `targets/<name>.toml`. */
-export interface Target {
+export type Target = CpuTarget | GpuTarget;
+
+interface TargetBase {
   readonly name: string;
-  readonly device: "cpu";
-  /** Folder of templates, and dialect header. */
+  /** Folder of templates. */
   readonly dialect: string;
-  /** What the machine must have, by the names of the compiler's `__builtin_cpu_supports`. */
-  readonly features: readonly string[];
-  /** Compiler flags for exactly these features. */
+  /** Compiler flags beside those that every kernel gets. */
   readonly flags: readonly string[];
+  readonly cost: CostModel;
+}
+
+/** What a token costs beside its arithmetic, which reading hides. */
+export interface CostModel {
+  /** Bytes per second that a good matrix-vector kernel reads from memory. */
+  readonly bandwidth: number;
+  /** Seconds per launch that the host issues; a captured graph counts as one. CPUs: 0. */
+  readonly launch: number;
+  /** Seconds per dependent kernel. */
+  readonly step: number;
+}
+
+export interface CpuTarget extends TargetBase {
+  readonly device: "cpu";
   /** As `uname -m` names it, or `any`. */
   readonly architecture: string;
-  readonly cost: {
-    /** Bytes per second that all threads together read from memory. */
-    readonly bandwidth: number;
-    /** Seconds per dependent launch. */
-    readonly step: number;
-  };
+  /** What the machine must have, by the names of the compiler's `__builtin_cpu_supports`. */
+  readonly features: readonly string[];
+}
+
+export interface GpuTarget extends TargetBase {
+  readonly device: "hip" | "cuda";
+  /** As the compiler names it: gfx942, sm_90. */
+  readonly architecture: string;
+  readonly gpu: GpuShape;
+}
+
+/** What kernels are shaped by. */
+export interface GpuShape {
+  /** Lanes that run in step. */
+  readonly wave: number;
+  readonly computeUnits: number;
+  /** Bytes of LDS (shared memory) that a workgroup may take. */
+  readonly lds: number;
+  /** Workgroups that a compute unit holds at once. */
+  readonly workgroupsPerUnit: number;
+  readonly wavesPerWorkgroup: number;
+  readonly matrixCores: boolean;
 }
 
 /** Names of the targets that gsic knows. */
@@ -33,62 +63,84 @@ export function targetNames(): string[] {
     .sort();
 }
 
-/** The targets of this machine's architecture, best first: the runtime takes the first that the CPU supports. */
-export function machineTargets(): Target[] {
+/** The CPU targets of this machine's architecture, best first: the runtime takes the first that the CPU supports. */
+export function machineTargets(): CpuTarget[] {
   const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
-  const targets = targetNames().map(readTarget);
+  const targets = targetNames()
+    .map(readTarget)
+    .filter((target) => target.device === "cpu");
   return bestFirst(targets.filter((target) => ["any", machine].includes(target.architecture)));
 }
 
-/** In the order in which the runtime tries them: what needs most of a machine comes first. */
-export function bestFirst(targets: readonly Target[]): Target[] {
-  return [...targets].sort((a, b) => b.features.length - a.features.length);
+/** The targets that statistics are collected on: a GPU's own device need not be here, the CPU is. */
+export function calibrationTargets(targets: readonly Target[]): readonly CpuTarget[] {
+  return targets.every(isCpu) ? targets : machineTargets();
+}
+
+/**
+ * What one set of kernels for several targets is shaped by: the first of them, with no more of anything than all have.
+ */
+export function commonTarget(targets: readonly Target[]): Target {
+  const first = targets[0]!;
+  const gpus = targets.filter(isGpu);
+  if (!isGpu(first)) return first;
+  const least = (of: (shape: GpuShape) => number) => Math.min(...gpus.map(({ gpu }) => of(gpu)));
+  return {
+    ...first,
+    gpu: {
+      ...first.gpu,
+      lds: least(({ lds }) => lds),
+      workgroupsPerUnit: least(({ workgroupsPerUnit }) => workgroupsPerUnit),
+      wavesPerWorkgroup: least(({ wavesPerWorkgroup }) => wavesPerWorkgroup),
+      matrixCores: gpus.every(({ gpu }) => gpu.matrixCores),
+    },
+  };
+}
+
+/**
+ * In the order in which the runtime tries them: of CPUs what needs most of a machine comes first; GPUs exclude each
+ * other, so theirs is the order that they were named in.
+ */
+export function bestFirst<T extends Target>(targets: readonly T[]): T[] {
+  const needs = (target: Target) => (isCpu(target) ? target.features.length : 0);
+  return [...targets].sort((a, b) => needs(b) - needs(a));
+}
+
+export function isCpu(target: Target): target is CpuTarget {
+  return target.device === "cpu";
+}
+
+export function isGpu(target: Target): target is GpuTarget {
+  return !isCpu(target);
+}
+
+/**
+ * The targets of those names, best first; this machine's CPU targets if none are named. All are of one device, since
+ * one set of kernels serves them. Throws `targets-none` and `targets-mixed` (category usage).
+ */
+export function targetsOf(names: readonly string[] | null): readonly Target[] {
+  const targets = names === null ? machineTargets() : bestFirst([...new Set(names)].map(readTarget));
+  const refuse = (code: string, message: string, hint: string) =>
+    new GsicError({ category: "usage", code, message, where: "target.name", hint });
+  const first = targets[0];
+  if (first === undefined)
+    throw refuse("targets-none", "no target is named", "name one of targets/, or none");
+  const other = targets.find(({ device, dialect }) => device !== first.device || dialect !== first.dialect);
+  if (other === undefined) return targets;
+  const message = `${first.name} and ${other.name} are of different kinds`;
+  throw refuse("targets-mixed", message, "build for one kind of device at a time");
 }
 
 /** Reads a target's file. Throws `target-unknown` and `target-invalid` (category usage). */
 export function readTarget(name: string): Target {
   const file = join(targetsFolder, `${name}.toml`);
-  if (!/^[a-z0-9-]+$/.test(name) || !existsSync(file)) {
-    const known = targetNames();
-    throw new GsicError({
-      category: "usage",
-      code: "target-unknown",
-      message: `there is no target ${JSON.stringify(name)}`,
-      where: targetsFolder,
-      hint: `did you mean ${closest(name, known)}? Known: ${known.join(", ")}`,
-    });
-  }
-  let fields: Record<string, unknown>;
-  try {
-    fields = TOML.parse(readFileSync(file, "utf8"));
-  } catch (cause) {
-    throw invalid(file, messageOf(cause).split("\n")[0]!);
-  }
-  const cost = fields.cost as Record<string, unknown> | undefined;
-  const { device, dialect, architecture } = fields;
-  if (device !== "cpu") throw invalid(file, `device must be "cpu"`);
-  if (typeof dialect !== "string") throw invalid(file, "dialect must be a string");
-  if (typeof architecture !== "string") throw invalid(file, "architecture must be a string");
-  if (typeof cost?.bandwidth !== "number" || typeof cost.step !== "number") {
-    throw invalid(file, "[cost] needs bandwidth and step");
-  }
-  return {
-    name,
-    device,
-    dialect,
-    architecture,
-    features: strings(fields.features, "features", file),
-    flags: strings(fields.flags, "flags", file),
-    cost: { bandwidth: cost.bandwidth, step: cost.step },
-  };
-}
-
-function strings(value: unknown, key: string, file: string): string[] {
-  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value;
-  throw invalid(file, `${key} must be a list of strings`);
-}
-
-function invalid(file: string, message: string): GsicError {
-  const hint = "see the other files in targets/ for the fields";
-  return new GsicError({ category: "usage", code: "target-invalid", message, where: file, hint });
+  if (/^[a-z0-9-]+$/.test(name) && existsSync(file)) return readTargetFile(file);
+  const known = targetNames();
+  throw new GsicError({
+    category: "usage",
+    code: "target-unknown",
+    message: `there is no target ${JSON.stringify(name)}`,
+    where: targetsFolder,
+    hint: `did you mean ${closest(name, known)}? Known: ${known.join(", ")}`,
+  });
 }

@@ -18,7 +18,7 @@ import { packageRoot } from "./paths.js";
 import { readTensors } from "./read/safetensors-write.js";
 import { Weights } from "./read/weights.js";
 import { schedule } from "./schedule/program.js";
-import { machineTargets, type Target } from "./target.js";
+import { type CpuTarget, machineTargets, readTarget } from "./target.js";
 
 export const fixturesFolder = join(packageRoot, "compiler/models/fixtures");
 
@@ -60,7 +60,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** This machine's targets that its CPU can run: all, unless GSIC_TEST_TARGETS narrows them. */
-export function testTargets(): Target[] {
+export function testTargets(): CpuTarget[] {
   const names = process.env.GSIC_TEST_TARGETS?.split(",");
   return machineTargets().filter(({ name }) => names === undefined || names.includes(name));
 }
@@ -71,10 +71,10 @@ export async function writeTestBundle(
   options: PlanOptions,
   modes: readonly Mode[],
   factors: FactorSource,
-  targets: readonly Target[] = testTargets(),
+  targets: readonly CpuTarget[] = testTargets(),
 ): Promise<string> {
   const plan = makePlan(model.graph, { options });
-  const scheduled = schedule(plan, modes, "cpu");
+  const scheduled = schedule(plan, modes, readTarget("cpu-portable"));
   const code = [];
   for (const target of targets) code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
   const path = join(await temporaryFolder(), "model.gsi");

@@ -13,7 +13,7 @@ import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import type { Progress } from "../progress.js";
 import { type Schedule, schedule } from "../schedule/program.js";
-import type { Target } from "../target.js";
+import { type CpuTarget, calibrationTargets, type Target } from "../target.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 import { asWindows, encodeFiles, requireTokenizer } from "./text.js";
 
@@ -30,7 +30,8 @@ export function windowOf(model: Model, config: Config): number {
 
 /**
  * Statistics of every linear's input: read from the configured file, taken from the cache, or collected by running
- * the dense model natively over the calibration text, or over text that it samples itself.
+ * the dense model natively over the calibration text, or over text that it samples itself. It runs on the CPU,
+ * whatever the build is for: a build needs no GPU.
  */
 export async function collectStats(
   model: Model,
@@ -46,7 +47,7 @@ export async function collectStats(
   await removeAbandoned(folder);
   const work = await mkdtemp(join(folder, `work-${process.pid}-`));
   try {
-    const dense = new DenseBundle(model, targets, work, progress);
+    const dense = new DenseBundle(model, calibrationTargets(targets), work, progress);
     const tokens = await calibrationTokens(model, config, dense, work, progress);
     const key = createHash("sha256")
       .update(
@@ -90,21 +91,26 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
+interface CpuCode {
+  readonly target: CpuTarget;
+  readonly bytes: Uint8Array;
+}
+
 /** The dense model as a bundle in a work folder, compiled and written when it is first needed. */
 class DenseBundle {
   private written: Promise<string> | undefined;
-  private compiled: Promise<{ target: Target; bytes: Uint8Array }[]> | undefined;
+  private compiled: Promise<CpuCode[]> | undefined;
   private readonly plan: Plan;
   private readonly dense: Schedule;
 
   constructor(
     private readonly model: Model,
-    private readonly targets: readonly Target[],
+    private readonly targets: readonly CpuTarget[],
     private readonly folder: string,
     private readonly progress: Progress,
   ) {
     this.plan = makePlan(model.graph, { options: { forms: ["dense"], k: [1], epsilon: [1] } });
-    this.dense = schedule(this.plan, ["exact"], targets[0]!.dialect);
+    this.dense = schedule(this.plan, ["exact"], targets[0]!);
   }
 
   /** Hash of the machine code that computes the statistics: other code sums in another order. */
@@ -119,12 +125,12 @@ class DenseBundle {
     return this.written;
   }
 
-  private code(): Promise<{ target: Target; bytes: Uint8Array }[]> {
+  private code(): Promise<CpuCode[]> {
     this.compiled ??= this.compile();
     return this.compiled;
   }
 
-  private async compile(): Promise<{ target: Target; bytes: Uint8Array }[]> {
+  private async compile(): Promise<CpuCode[]> {
     const update = this.progress.stage("Compiling the dense model");
     const { kernels } = this.dense;
     const code = [];

@@ -131,7 +131,7 @@ function smollm2(name: string, prefix = "model.layers") {
     embed_tokens: [vocab, hidden],
   };
   const info = (tensor: string) => {
-    if (tensor.endsWith(".bias")) return undefined;
+    if (tensor.endsWith(".bias") || tensor === "lm_head.weight") return undefined;
     return { dtype: "bf16", shape: shapes[tensor.split(".").at(-2)!] ?? [hidden] };
   };
   const config = {

@@ -2,6 +2,7 @@ import { bytesPerToken } from "../cost.js";
 import { inputsOf, linearById } from "../graph.js";
 import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir.js";
 import { layerOf } from "../print-names.js";
+import { size, visible, wrap } from "./layout.js";
 
 // ------------------------------------------------------------------------------------------------------ json
 
@@ -156,35 +157,6 @@ function totals(plan: Plan): string[] {
     `With every gate closed: ${size(fast)}${share(fast)}. With every gate open: ${size(slow)}${share(slow)}.`,
     "How often gates close is measured on held-out text: see `gsic eval`.",
   ];
-}
-
-/** Bytes in decimal units, to four figures. */
-function size(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let scaled = bytes;
-  let unit = 0;
-  while (scaled >= 999.95 && unit < units.length - 1) {
-    scaled /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? scaled : scaled.toFixed(1)} ${units[unit]}`;
-}
-
-/** Words filled into lines of at most `width`; longer words are cut. At least one line. */
-function wrap(text: string, width: number): string[] {
-  const pieces = text.split(" ").flatMap((word) => word.match(new RegExp(`.{1,${width}}`, "g")) ?? [""]);
-  const lines = [pieces[0]!];
-  for (const piece of pieces.slice(1)) {
-    const joined = `${lines.at(-1)} ${piece}`;
-    if (joined.length <= width) lines[lines.length - 1] = joined;
-    else lines.push(piece);
-  }
-  return lines;
-}
-
-/** Printable ASCII, one column a character: the rest, escape sequences of terminals among it, is spelt out. */
-function visible(text: string): string {
-  return text.replace(/[^ -~]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
 // ------------------------------------------------------------------------------------------------------- dot

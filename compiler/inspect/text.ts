@@ -2,6 +2,8 @@ import type { Estimate } from "../evaluate/bootstrap.js";
 import type { Evaluation, TextQuality } from "../evaluate/evaluate.js";
 import type { CalibrationOrigin, Form } from "../ir.js";
 import type { Report } from "../report.js";
+import { predictionText } from "./device.js";
+import { wrap } from "./layout.js";
 
 /** The report of a build for a terminal of 100 columns. */
 export function reportText(report: Report, out: string): string {
@@ -24,10 +26,9 @@ export function reportText(report: Report, out: string): string {
   lines.push(
     `  launches    ${report.modes.map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`).join(", ")}`,
   );
-  lines.push(
-    `  kernels     ${report.kernels.length}, in ${out}/kernels`,
-    `  checked     ${checkText(report)}`,
-  );
+  if (report.device !== "cpu") lines.push(...paragraph("predicted", predictionText(report)));
+  lines.push(`  kernels     ${report.kernels.length}, in ${out}/kernels`);
+  lines.push(...paragraph("checked", checkText(report)));
   if (report.text_unavailable !== null)
     lines.push(`  text        token ids only: ${report.text_unavailable}`);
   const prompt = report.text_unavailable === null ? '"Once upon a time"' : "--ids 1,2,3";
@@ -113,7 +114,14 @@ function originText(origin: CalibrationOrigin): string {
 function checkText({ self_check: check }: Report): string {
   if (check.skipped !== null) return `not against the oracle: ${check.skipped}`;
   const exact = `exact logits within ${check.exactError!.toExponential(1)} of the float64 oracle (${check.tokens} tokens)`;
-  return exact;
+  const reads = check.weight_reads?.exact;
+  if (check.computed_by === "cpu" || reads === undefined) return exact;
+  return `${exact}, on simulated lanes, which read ${(100 * reads.ratio).toFixed(1)} % of the bytes planned`;
+}
+
+/** A title and a text that may take several lines. */
+function paragraph(title: string, text: string): string[] {
+  return wrap(text, 86).map((line, index) => `  ${(index === 0 ? title : "").padEnd(11)} ${line}`);
 }
 
 function estimate({ value, low, high }: Estimate, digits: number): string {

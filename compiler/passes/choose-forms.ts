@@ -1,16 +1,16 @@
 import { factorBytes, matrixBytes } from "../cost.js";
 import { linearById } from "../graph.js";
-import type { Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
+import type { DeviceKind, Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
 import type { PassContext } from "./index.js";
 
 /**
  * Gives every linear the form that the configuration asks for: gated with the first k and epsilon where `gated` is
  * among the forms and the basis is a proper subspace (k < d), else dense. The output head stays dense.
  */
-export function chooseForms(plan: Plan, { options }: PassContext): Plan {
+export function chooseForms(plan: Plan, context: PassContext): Plan {
   const linears = new Map<ValueId, LinearPlan>(plan.linears);
   const groups = plan.groups.map((group): InputGroup => {
-    const { form, verdict } = formOf(plan, group, options);
+    const { form, verdict } = formOf(plan, group, context);
     for (const id of group.linears) linears.set(id, { ...linears.get(id)!, form, verdict });
     return { ...group, gate: form.kind === "gated" ? { k: form.k, epsilon: form.epsilon } : null };
   });
@@ -20,7 +20,7 @@ export function chooseForms(plan: Plan, { options }: PassContext): Plan {
 function formOf(
   plan: Plan,
   group: InputGroup,
-  options: PassContext["options"],
+  { options, device }: PassContext,
 ): { form: Form; verdict: string } {
   const dense: Form = { kind: "dense" };
   if (!options.forms.includes("gated"))
@@ -32,16 +32,20 @@ function formOf(
   const { d } = linearById(plan.graph, group.linears[0]!).weight;
   if (k >= d) return { form: dense, verdict: `stays dense: k = ${k} is not below d = ${d}` };
   const form: Form = { kind: "gated", k, epsilon };
-  if (closedBytes(plan, group, k) < denseBytes(plan, group)) return { form, verdict: "gated, as configured" };
+  if (closedBytes(plan, group, k, device) < denseBytes(plan, group, device))
+    return { form, verdict: "gated, as configured" };
   return { form, verdict: "gated, as configured, but reads more than dense even when closed" };
 }
 
 /** Bytes that a token reads in a group with its gate closed: the shared basis, and every image. */
-function closedBytes({ graph }: Plan, { linears }: InputGroup, k: number): number {
+function closedBytes({ graph }: Plan, { linears }: InputGroup, k: number, device?: DeviceKind): number {
   const weights = linears.map((id) => linearById(graph, id).weight);
-  return weights.reduce((sum, { out }) => sum + factorBytes(out, k), factorBytes(k, weights[0]!.d));
+  return weights.reduce(
+    (sum, { out }) => sum + factorBytes(out, k, device),
+    factorBytes(k, weights[0]!.d, device),
+  );
 }
 
-function denseBytes({ graph }: Plan, { linears }: InputGroup): number {
-  return linears.reduce((sum, id) => sum + matrixBytes(linearById(graph, id).weight), 0);
+function denseBytes({ graph }: Plan, { linears }: InputGroup, device?: DeviceKind): number {
+  return linears.reduce((sum, id) => sum + matrixBytes(linearById(graph, id).weight, device), 0);
 }

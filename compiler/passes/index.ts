@@ -1,5 +1,5 @@
 import type { PlanOptions } from "../config.js";
-import type { Graph, Plan } from "../ir.js";
+import type { DeviceKind, Graph, Plan } from "../ir.js";
 import { verifyPlan } from "../verify.js";
 import { accountBytes } from "./account-bytes.js";
 import { chooseForms } from "./choose-forms.js";
@@ -8,6 +8,8 @@ import { shareInputs } from "./share-inputs.js";
 /** What passes may look at besides the plan. */
 export interface PassContext {
   readonly options: PlanOptions;
+  /** Decides how weights are packed, and so how many bytes they take; default: a CPU. */
+  readonly device?: DeviceKind;
 }
 
 /** A pass: one pure function from plan to plan, in a file of its name. */

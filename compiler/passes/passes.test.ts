@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { bytesPerToken } from "../cost.js";
 import { inputsOf, linearById } from "../graph.js";
-import { blockSizes, type Plan } from "../ir.js";
+import { blockSizes, type DType, type Plan } from "../ir.js";
 import { fixtureNames, openFixture } from "../testing.js";
 import { verifyPlan, violations } from "../verify.js";
 import { makePlan, passes } from "./index.js";
@@ -10,6 +10,13 @@ async function planOf(name: string, k: number, forms: readonly ("dense" | "gated
   const { model } = await openFixture(name);
   model.weights.close();
   return makePlan(model.graph, { options: { forms, k: [k, 99], epsilon: [0.3, 0.1] } });
+}
+
+/** Bytes of a matrix in tiles of four rows and blocks of at least 32 elements. */
+function packed(dtype: DType, out: number, d: number): number {
+  const { elements, bytes } = blockSizes[dtype];
+  const block = Math.max(elements, 32);
+  return 4 * Math.ceil(out / 4) * Math.ceil(d / block) * (block / elements) * bytes;
 }
 
 describe("plans of every fixture", () => {
@@ -27,8 +34,8 @@ describe("plans of every fixture", () => {
           const { form, bytes, verdict } = linears.get(id)!;
           expect(inputsOf(node)).toEqual([input]);
           expect(verdict).not.toBe("");
-          const { elements, bytes: size } = blockSizes[node.weight.dtype];
-          const dense = ((node.weight.out * node.weight.d) / elements) * size;
+          const { out, d, dtype } = node.weight;
+          const dense = packed(dtype, out, d);
           expect(bytes.dense).toBe(dense);
           if (id === graph.output) {
             expect([form, gate, bytes]).toEqual([
@@ -41,8 +48,8 @@ describe("plans of every fixture", () => {
           expect(form).toEqual({ kind: "gated", k: 5, epsilon: 0.3 });
           expect(gate).toEqual({ k: 5, epsilon: 0.3 });
           // f16: M is [out, 5], V is [d, 5] and read once, for the first of the group.
-          const basis = index === 0 ? 2 * 5 * node.weight.d : 0;
-          expect(bytes).toEqual({ dense, fast: basis + 2 * 5 * node.weight.out, slow: basis + dense });
+          const basis = index === 0 ? packed("f16", 5, d) : 0;
+          expect(bytes).toEqual({ dense, fast: basis + packed("f16", out, 5), slow: basis + dense });
         });
       }
       const sums = [...linears.values()].map(({ bytes }) => bytes);
@@ -104,6 +111,14 @@ test("the verifier names what a broken graph or plan violates", async () => {
   expect(violations(change(linear.id, { bias: { tensor: "b", length: 3, first: 0 } })).join()).toContain(
     "bias-matches-rows",
   );
+  const table = graph.nodes.find((node) => node.kind === "embedding")!;
+  expect(violations(change(table.id, { offset: 1 })).join()).toContain("table-has-every-row");
+  expect(violations(change(table.id, { index: "position" })).join()).toBe("");
+  expect(violations({ ...change(table.id, { index: "position" }), context: 1e6 }).join()).toContain(
+    "table-has-every-row",
+  );
+  const norm = graph.nodes.find((node) => node.kind === "norm")!;
+  expect(violations(change(norm.id, { heads: 2 })).join()).toContain("inputs-have-the-node's-width");
   expect(violations({ ...graph, vocabulary: 7 }).join()).toContain("output-has-the-vocabulary");
   expect(violations({ ...graph, output: attention.id }).join()).toContain("output-is-a-linear");
 

@@ -1,0 +1,117 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { GsicError } from "../errors.js";
+import type { Kernel } from "../ir.js";
+import { templatesFolder } from "../paths.js";
+import type { GpuTarget } from "../target.js";
+import { cached, contentHash, hashOf, objectPath } from "./cache.js";
+import { type CxxCompiler, run } from "./compilers.js";
+import { findGpuCompiler } from "./gpu-compiler.js";
+import { inParallel } from "./process.js";
+import { parseResources, type ResourceFacts, refuseSpills } from "./resources.js";
+
+/** A GPU kernel's machine code: an ELF file for AMD's devices, PTX text with a closing NUL for NVIDIA's. */
+export interface CodeObject {
+  readonly bytes: Uint8Array;
+  /** Null for PTX, whose registers the driver assigns. */
+  readonly resources: ResourceFacts | null;
+}
+
+/** How the files of a device's code objects end. */
+export const objectEndings: Readonly<Record<GpuTarget["device"], string>> = { hip: ".hsaco", cuda: ".ptx" };
+
+const commonFlags = ["-O3", "-std=c++17", "-ffp-contract=off"];
+
+/**
+ * Compiles kernels for a GPU target, each by itself, and reads what each takes of the device. Objects are cached by
+ * the content of source, headers, flags and compiler. `progress` is told after each kernel. Throws `kernel-spills`,
+ * `gpu-compiler-missing` and `gpu-architecture-unknown`.
+ */
+export async function compileGpuKernels(
+  kernels: readonly Kernel[],
+  target: GpuTarget,
+  progress: (done: number) => void = () => {},
+): Promise<CodeObject[]> {
+  const compiler = await findGpuCompiler(target.device);
+  const flags = [...deviceFlags(target), ...commonFlags, ...target.flags];
+  const headers = await contentHash(join(templatesFolder, "include"));
+  const objects: CodeObject[] = [];
+  let done = 0;
+  await inParallel(kernels, async (kernel, index) => {
+    const key = hashOf(compiler.version, flags.join(" "), headers, kernel.source);
+    const object = await compile(compiler, kernel, target, flags, key);
+    if (object.resources !== null) check(kernel, target, object.resources);
+    objects[index] = object;
+    progress(++done);
+  });
+  return objects;
+}
+
+function deviceFlags({ device, architecture }: GpuTarget): readonly string[] {
+  switch (device) {
+    case "hip":
+      return [
+        ...["-x", "hip", `--offload-arch=${architecture}`, "--offload-device-only", "--no-gpu-bundle-output"],
+        // Without the last, a symbol would be named after the source's path.
+        ...["-nogpuinc", "-nogpulib", "-Rpass-analysis=kernel-resource-usage", "-fuse-cuid=none"],
+        // Kernels are one function: calls would need a stack, and keep arrays out of registers.
+        ...["-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false"],
+      ];
+    case "cuda":
+      return [
+        ...["-x", "cuda", `--cuda-gpu-arch=${architecture}`, "--cuda-device-only", "-nocudainc"],
+        ...["-nocudalib", "--cuda-feature=+ptx80", "-S", "-fuse-cuid=none"],
+      ];
+    default:
+      return device satisfies never;
+  }
+}
+
+async function compile(
+  compiler: CxxCompiler,
+  { symbol, source }: Kernel,
+  { device, architecture }: GpuTarget,
+  flags: readonly string[],
+  key: string,
+): Promise<CodeObject> {
+  const outputs = [objectPath(`${key}${objectEndings[device]}`), objectPath(`${key}.json`)];
+  const [bytes, resources] = await cached(outputs, symbol, async ([object, facts], folder) => {
+    const name = `${symbol}.cpp`;
+    await writeFile(join(folder, name), source);
+    const include = `-I${join(templatesFolder, "include")}`;
+    const args = [...flags, include, name, "-o", object!];
+    const messages = await run(compiler, args, `kernel ${symbol}`, folder).catch((cause: unknown) => {
+      throw isUnknownArchitecture(cause) ? unknownArchitecture(compiler, architecture) : cause;
+    });
+    await writeFile(facts!, JSON.stringify(device === "hip" ? parseResources(messages, symbol) : null));
+  });
+  const code = device === "cuda" ? Buffer.concat([bytes!, Buffer.of(0)]) : bytes!;
+  return { bytes: code, resources: JSON.parse(resources!.toString()) as ResourceFacts | null };
+}
+
+/** Refuses spills, and a launch that promises another amount of LDS than the kernel takes. */
+function check({ symbol, launch }: Kernel, target: GpuTarget, facts: ResourceFacts): void {
+  refuseSpills(symbol, facts, target);
+  if (launch?.lds === facts.lds) return;
+  throw new GsicError({
+    category: "defect",
+    code: "kernel-lds",
+    message: `kernel ${symbol} takes ${facts.lds} bytes of LDS, its launch says ${launch?.lds ?? "nothing"}`,
+    where: `${symbol}.cpp`,
+    hint: "this is a defect of gsic; please report it",
+  });
+}
+
+function isUnknownArchitecture(cause: unknown): boolean {
+  const words = /invalid target ID|unsupported (?:CUDA|HIP) gpu architecture|unknown target CPU/;
+  return cause instanceof GsicError && words.test(cause.message);
+}
+
+function unknownArchitecture({ command, version }: CxxCompiler, architecture: string): GsicError {
+  return new GsicError({
+    category: "environment",
+    code: "gpu-architecture-unknown",
+    message: `${command} (${version.split("\n")[0]!.trim()}) does not compile for ${architecture}`,
+    hint: "install a newer clang and lld (gfx950 needs version 20), or name one in GSIC_CLANG",
+  });
+}

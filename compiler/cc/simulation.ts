@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+import type { Kernel } from "../ir.js";
+import { type CpuTarget, machineTargets } from "../target.js";
+import { findCompiler, unloadable } from "./compilers.js";
+import { sharedObject } from "./kernels.js";
+
+/**
+ * Compiles GPU kernels for this machine's CPU, which runs their workgroups lane by lane (templates/include/gsic/
+ * simulation.h); returns the path of the shared object in the cache. `wave` is the lanes that run in step.
+ */
+export async function compileSimulation(
+  kernels: readonly Kernel[],
+  wave: number,
+  progress: (done: number) => void = () => {},
+): Promise<string> {
+  const compiler = await findCompiler();
+  const flags = [
+    ...["-std=c++17", "-O2", "-fPIC", "-ffp-contract=off", "-fvisibility=default", "-Wno-psabi"],
+    `-DGSIC_WAVE=${wave}`,
+    ...unloadable(compiler),
+    ...supportedTarget().flags,
+  ];
+  return sharedObject(compiler, kernels, flags, "simulation of GPU kernels", progress);
+}
+
+/** The best CPU target whose features this machine has. */
+function supportedTarget(): Pick<CpuTarget, "flags"> {
+  let present: readonly string[] = [];
+  try {
+    const line = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"));
+    present = line?.[1]?.trim().split(/\s+/) ?? [];
+  } catch {
+    // A system without that file gets the plain target.
+  }
+  const has = (target: CpuTarget) => target.features.every((feature) => present.includes(feature));
+  return machineTargets().find(has) ?? { flags: [] };
+}

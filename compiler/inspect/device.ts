@@ -1,0 +1,107 @@
+import type { Prediction } from "../cost.js";
+import type { Mode } from "../ir.js";
+import type { ProgramJson } from "../pack/sources.js";
+import type { Report } from "../report.js";
+import { visible, wrap } from "./layout.js";
+
+/** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */
+export type DeviceJson = Pick<
+  Report,
+  "device" | "targets" | "modes" | "launches_per_token" | "launches_per_layer" | "prediction" | "kernels"
+> & {
+  /** Every launch of every mode. */
+  readonly programs: ProgramJson["modes"];
+};
+
+export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
+  const { device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels } = report;
+  return {
+    ...{ device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels },
+    programs: program.modes,
+  };
+}
+
+/**
+ * A GPU build for a terminal: launches, the prediction's parts, and what each kernel takes of the device. No line is
+ * longer than `columns`.
+ */
+export function deviceText(report: Report, columns = 100): string {
+  const lines = [launchText(report), `Predicted on ${report.targets[0]}: ${predictionText(report)}`];
+  return [...lines.flatMap((line) => wrap(line, columns)), ...kernelTables(report, columns)].join("\n");
+}
+
+/** Launches of a token and of a layer, by mode. */
+export function launchText({ modes, launches_per_token: token, launches_per_layer: layer }: Report): string {
+  const counts = (mode: Mode) => `${token[mode]} a token, ${decimal(layer[mode]!)} a layer, in ${mode} mode`;
+  return `Launches: ${modes.map(counts).join("; ")}.`;
+}
+
+/** What a token is predicted to take on the first target, and why. */
+export function predictionText({ prediction, bytes_per_token: bytes }: Report): string {
+  const { dense, fast, slow } = prediction;
+  const text = `${milliseconds(dense.total)} a token, dense (${partsText(dense)})`;
+  if (bytes.fast === bytes.dense && bytes.slow === bytes.dense) return `${text}.`;
+  const closed = `${milliseconds(fast.total)} with every gate closed (${partsText(fast)})`;
+  return `${text}; ${closed}; ${milliseconds(slow.total)} with every gate open.`;
+}
+
+function partsText({ memory, launches, steps }: Prediction): string {
+  return `${milliseconds(memory)} to read weights, ${milliseconds(launches)} to launch, ${milliseconds(steps)} between kernels`;
+}
+
+const headings = ["kernel", "groups", "a unit", "threads", "LDS", "VGPRs", "AGPRs", "SGPRs", "waves/SIMD"];
+const accumulation = headings.indexOf("AGPRs");
+
+/** A table per target: what each kernel takes of a compute unit. */
+function kernelTables({ targets, kernels }: Report, columns: number): string[] {
+  return targets.flatMap((target) => {
+    const rows = kernels.map(({ symbol, launch, resources }) => {
+      const facts = resources[target];
+      const { most = 0, perUnit = 0, threads = 0, lds = 0 } = launch ?? {};
+      const registers = [facts?.vgprs, facts?.agprs, facts?.sgprs, facts?.occupancy];
+      const cells = [visible(symbol), most, perUnit, threads, lds, ...registers];
+      return cells.map((cell) => String(cell ?? "-"));
+    });
+    const unused = rows.every((row) => ["0", "-"].includes(row[accumulation]!));
+    const all = [headings, ...rows].map((row) => (unused ? row.toSpliced(accumulation, 1) : row));
+    return ["", `Kernels for ${target}`, ...tableLines(all, columns), ...notes(target, kernels)];
+  });
+}
+
+/** What the table has no column for. */
+function notes(target: string, kernels: Report["kernels"]): string[] {
+  const spilling = kernels.filter(({ resources }) => (resources[target]?.sgprSpills ?? 0) > 0);
+  const lines = spilling.map(
+    ({ symbol, resources }) =>
+      `${symbol}: ${resources[target]!.sgprSpills} scalar registers kept in lanes of vector registers`,
+  );
+  if (kernels.every(({ resources }) => resources[target] === undefined))
+    lines.push("PTX: the driver assigns registers when it loads the model.");
+  return lines.flatMap((line) => wrap(visible(line), 100));
+}
+
+/** Rows under their headings; the first column, of names, is cut where the rest needs the room. */
+function tableLines(rows: readonly (readonly string[])[], columns: number): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const rest = widths.slice(1).reduce((sum, width) => sum + width + 2, 2);
+  widths[0] = Math.min(widths[0]!, Math.max(columns - rest, 8));
+  const line = (row: readonly string[]) =>
+    `  ${row
+      .map((cell, column) => {
+        const width = widths[column]!;
+        if (column > 0) return cell.padStart(width);
+        return (cell.length <= width ? cell : `${cell.slice(0, width - 3)}...`).padEnd(width);
+      })
+      .join("  ")}`.trimEnd();
+  const rule = line(widths.map((width) => "-".repeat(width)));
+  return [line(rows[0]!), rule, ...rows.slice(1).map(line)];
+}
+
+/** Seconds as milliseconds, to three figures. */
+function milliseconds(seconds: number): string {
+  return `${Number((seconds * 1e3).toPrecision(3))} ms`;
+}
+
+function decimal(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(1);
+}
