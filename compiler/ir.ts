@@ -373,7 +373,7 @@ export type DeviceStep =
   | StepOf<"norm">
   /** `squares` receives ||x||^2 of each column, [16] f64. */
   | (StepOf<"basis"> & Normed & { readonly squares: ValueId })
-  /** `squares` is what the gate compares with; null without a gate. */
+  /** `squares` is what the gate compares with; null without a gate, and where every workgroup computes g for itself. */
   | (StepOf<"project"> & Normed & { readonly squares: ValueId | null })
   /** Normalises and turns the heads of query and key, appends key and value to the cache, and attends. */
   | {

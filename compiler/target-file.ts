@@ -15,7 +15,7 @@ const keys = {
   },
   gpu: {
     "": ["device", "dialect", "architecture", "flags", "gpu", "cost"],
-    gpu: ["wave", "compute_units", "lds", "workgroups_per_unit", "waves_per_workgroup", "matrix_cores"],
+    gpu: ["wave", "compute_units", "lds", "workgroups_per_unit", "waves_per_workgroup", "cache_bandwidth"],
     cost: ["bandwidth", "launch", "step"],
   },
 } as const;
@@ -86,7 +86,7 @@ class Fields {
       lds: this.count("lds", mostStaticLds[device]),
       workgroupsPerUnit: this.count("workgroups_per_unit", 32),
       wavesPerWorkgroup: waves,
-      matrixCores: this.flag("matrix_cores"),
+      cacheBandwidthPerUnit: this.positive("cache_bandwidth"),
     };
   }
 
@@ -126,12 +126,6 @@ class Fields {
     const value = this.table[key];
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1 && value <= most) return value;
     throw this.error(key, "it must be a positive integer", `at most ${most}`);
-  }
-
-  private flag(key: string): boolean {
-    const value = this.table[key];
-    if (typeof value === "boolean") return value;
-    throw this.error(key, "it must be true or false", "write it without quotes");
   }
 
   private error(key: string, message: string, hint: string): GsicError {

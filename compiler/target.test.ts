@@ -29,7 +29,7 @@ compute_units = 304
 lds = 65536
 workgroups_per_unit = 1
 waves_per_workgroup = 16
-matrix_cores = true
+cache_bandwidth = 56e9
 [cost]
 bandwidth = 4.1e12
 launch = 4.5e-6
@@ -124,7 +124,7 @@ describe("a target's file is refused, by its field", () => {
       "gpu.waves_per_workgroup",
       /16/,
     ],
-    ["a switch in quotes", "= true", '= "yes"', "gpu.matrix_cores", /quotes/],
+    ["a figure in quotes", "= 56e9", '= "56e9"', "gpu.cache_bandwidth", /unit/],
     ["flags that are no list", "flags = []", 'flags = "-O2"', "flags", /write flags = \[\.\.\.\]/],
     ["more LDS than there is", "lds = 65536", "lds = 655360", "gpu.lds", /at most 163840/],
     ["more shared memory than CUDA declares", '"hip"\n', '"cuda"\n', "gpu.lds", /at most 49152/],

@@ -52,7 +52,8 @@ export interface GpuShape {
   /** Workgroups that a compute unit holds at once. */
   readonly workgroupsPerUnit: number;
   readonly wavesPerWorkgroup: number;
-  readonly matrixCores: boolean;
+  /** Bytes per second that a compute unit reads from the second-level cache when all of them do. */
+  readonly cacheBandwidthPerUnit: number;
 }
 
 /** Names of the targets that gsic knows. */
@@ -92,7 +93,7 @@ export function commonTarget(targets: readonly Target[]): Target {
       lds: least(({ lds }) => lds),
       workgroupsPerUnit: least(({ workgroupsPerUnit }) => workgroupsPerUnit),
       wavesPerWorkgroup: least(({ wavesPerWorkgroup }) => wavesPerWorkgroup),
-      matrixCores: gpus.every(({ gpu }) => gpu.matrixCores),
+      cacheBandwidthPerUnit: least(({ cacheBandwidthPerUnit }) => cacheBandwidthPerUnit),
     },
   };
 }

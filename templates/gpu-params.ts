@@ -48,6 +48,8 @@ interface FusedGate {
   readonly k: number;
   /** A C++ double literal. */
   readonly epsilon: string;
+  /** How each workgroup computes g for itself; null where an earlier launch has. */
+  readonly own: { readonly splits: number } | null;
 }
 
 interface GpuProjection extends GpuCommon {

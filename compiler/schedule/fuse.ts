@@ -4,9 +4,13 @@ import type { DeviceStep, NormNode, Step, ValueId } from "../ir.js";
  * The steps of a GPU's token program. A launch costs more there than reading a value again, so every launch that reads
  * a norm's result normalises for itself, and attention updates the cache on its way. What is left of a transformer
  * layer are five launches: query, key and value; attention; its output; gate and up; down. A gated input adds one, that
- * computes its coordinates. The last launch chooses the most likely token.
+ * computes its coordinates, unless its basis is so small that every workgroup does better to compute them for itself.
+ * The last launch chooses the most likely token.
  */
-export function fuse(steps: readonly Step[]): readonly DeviceStep[] {
+export function fuse(
+  steps: readonly Step[],
+  computesOwnBasis: (shape: { k: number; d: number }) => boolean,
+): readonly DeviceStep[] {
   const norms = fusedNorms(steps);
   const fused: DeviceStep[] = [];
   for (const [index, step] of steps.entries()) {
@@ -18,10 +22,12 @@ export function fuse(steps: readonly Step[]): readonly DeviceStep[] {
         if (!norms.has(step.output)) fused.push(step);
         break;
       case "basis":
-        fused.push({ ...step, ...inputOf(step.input, norms), squares: squaresOf(step.output) });
+        if (!computesOwnBasis(step))
+          fused.push({ ...step, ...inputOf(step.input, norms), squares: squaresOf(step.output) });
         break;
       case "project": {
-        const squares = step.gate && squaresOf(step.gate.coordinates);
+        const given = step.gate !== null && !computesOwnBasis({ k: step.gate.k, d: step.d });
+        const squares = given ? squaresOf(step.gate.coordinates) : null;
         fused.push({ ...step, ...inputOf(step.input, norms), squares });
         if (step.head) fused.push(chooseStep(step));
         break;

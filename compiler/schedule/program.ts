@@ -1,3 +1,4 @@
+import { computesOwnBasis } from "../emit/gpu/division.js";
 import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import { kernelOf } from "../emit/kernel.js";
 import type { KernelCall, Operand } from "../emit/operands.js";
@@ -95,7 +96,7 @@ function callsOf(steps: readonly Step[], context: number, target: Target) {
   if (target.device === "cpu") {
     return { steps, calls: steps.map((step): KernelCall => kernelOf(step, context)) };
   }
-  const fused = fuse(steps);
+  const fused = fuse(steps, (shape) => computesOwnBasis(shape, target));
   return { steps: fused, calls: fused.map((step): KernelCall => deviceKernelOf(step, context, target)) };
 }
 

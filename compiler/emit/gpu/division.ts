@@ -1,7 +1,8 @@
+import { factorBytes } from "../../cost.js";
 import type { LaunchShape, WeightSource } from "../../ir.js";
 import { maxColumns, tileRows } from "../../schedule/layout.js";
 import { unitLayouts, unitsOf } from "../../schedule/planes.js";
-import type { GpuShape } from "../../target.js";
+import type { GpuShape, GpuTarget } from "../../target.js";
 import { shapeOf } from "../shape.js";
 
 /** Waves of the workgroups that do not multiply: enough to hide latency, few enough that many fit. */
@@ -37,23 +38,44 @@ export function groupsOf(source: WeightSource, gpu: GpuShape): number {
   return Math.ceil((tiles * splitsOf(source, gpu)) / gpu.wavesPerWorkgroup);
 }
 
+/** Bytes of LDS that the coordinates of all columns may take in a launch that computes them for itself. */
+const mostCoordinateBytes = 16 * 1024;
+
+/**
+ * Whether every workgroup of a gated launch computes g for itself: where reading the basis from the cache, by all
+ * compute units at once, takes less time than a launch more.
+ */
+export function computesOwnBasis(
+  { k, d }: { k: number; d: number },
+  { gpu, cost, device }: GpuTarget,
+): boolean {
+  const seconds = factorBytes(k, d, device) / gpu.cacheBandwidthPerUnit;
+  return seconds < cost.step && coordinateBytes(k) <= mostCoordinateBytes;
+}
+
+/** Bytes of `CoordinatesMemory` in templates/include/gsic/gpu/gate.h. */
+export function coordinateBytes(k: number): number {
+  return Math.ceil((maxColumns * k * 4) / 8) * 8 + maxColumns * 8;
+}
+
 /** LDS of a projection in bytes, part by part, as templates/include/gsic/gpu/{project,source,gate}.h declare it. */
 export function ldsOf(
   gpu: GpuShape,
   matrices: number,
   sources: readonly WeightSource[],
-  uses: { readonly norm: boolean; readonly gate: boolean },
+  uses: { readonly norm: boolean; readonly gate: boolean; readonly coordinates?: number },
 ): { readonly stage: number; readonly total: number } {
   const waves = gpu.wavesPerWorkgroup;
   const sums = matrices * waves * maxColumns * tileRows * 4;
   const norm = uses.norm ? maxColumns * waves * 4 + maxColumns * 8 : 0;
   const gate = uses.gate ? maxColumns * 8 + maxColumns * waves * 8 : 0;
-  const room = Math.floor((gpu.lds - sums - norm - gate) / 1024) * 1024;
+  const fixed = sums + norm + gate + (uses.coordinates ?? 0);
+  const room = Math.floor((gpu.lds - fixed) / 1024) * 1024;
   // A column takes four bytes an element, however it is staged, and a block its sum.
   const wanted = sources.map((source) => {
     const { dtype, d } = shapeOf(source);
     return unitsOf(dtype, d) * (unitLayouts[dtype].elements + 1) * 4 * maxColumns;
   });
   const stage = Math.min(room, Math.max(...wanted));
-  return { stage, total: stage + sums + norm + gate };
+  return { stage, total: stage + fixed };
 }

@@ -1,7 +1,7 @@
 import { factorBytes } from "../../cost.js";
 import type { DeviceStep, NormNode, ProjectionPart, WeightSource } from "../../ir.js";
 import { tileRows } from "../../schedule/layout.js";
-import type { GpuTarget } from "../../target.js";
+import type { GpuShape, GpuTarget } from "../../target.js";
 import { doubleLiteral, floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import {
@@ -14,7 +14,7 @@ import {
   tiers,
 } from "../projection.js";
 import { shapeOf } from "../shape.js";
-import { groupsOf, launchOf, ldsOf, splitsOf } from "./division.js";
+import { coordinateBytes, groupsOf, launchOf, ldsOf, splitsOf } from "./division.js";
 import { DeviceOperands } from "./operands.js";
 
 type BasisStep = Extract<DeviceStep, { kind: "basis" }>;
@@ -71,7 +71,7 @@ export function project(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall {
   operands.input("x", step.input);
   operands.output("y", step.output);
   const residual = step.residual === null ? null : operands.input("residual", step.residual);
-  const gate = gateParams(step, operands);
+  const gate = gateParams(step, operands, gpu);
   const products = tiers(step).flatMap((tier) =>
     stack(step.parts, tier).map(({ source, parts, column }, index) => {
       const { dtype, out } = shapeOf(source);
@@ -89,7 +89,7 @@ export function project(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall {
     }),
   );
   const sources = products.map(({ source }) => source);
-  const lds = ldsOf(gpu, 1, sources, { norm: step.norm !== null, gate: gate !== null });
+  const lds = memoryOf(step, gpu, 1, sources);
   const most = Math.max(...sources.map((source) => groupsOf(source, gpu)));
   return {
     template: "project",
@@ -113,7 +113,7 @@ export function gatedUnit(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall 
   const operands = new DeviceOperands();
   operands.input("x", step.input);
   operands.output("y", step.output);
-  const gate = gateParams(step, operands);
+  const gate = gateParams(step, operands, gpu);
   const [first, second] = step.parts as [ProjectionPart, ProjectionPart];
   const gateBias = biasName([first], "gate_bias", operands);
   const upBias = biasName([second], "up_bias", operands);
@@ -132,7 +132,7 @@ export function gatedUnit(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall 
       upBias,
     };
   });
-  const lds = ldsOf(gpu, 2, sources, { norm: step.norm !== null, gate: gate !== null });
+  const lds = memoryOf(step, gpu, 2, sources);
   const most = Math.max(...sources.map((source) => groupsOf(source, gpu)));
   return {
     template: "gated_unit",
@@ -178,19 +178,35 @@ function normParams(norm: NormNode | null, operands: DeviceOperands) {
   };
 }
 
-function gateParams(step: ProjectStep, operands: DeviceOperands) {
+function gateParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) {
   const { gate, squares, normed, d } = step;
-  if (gate === null || squares === null) return null;
-  operands.input("g", gate.coordinates);
-  operands.input("squares", squares, "const double");
-  operands.weight("basis", { kind: "basis", input: normed, k: gate.k, d });
+  if (gate === null) return null;
+  if (squares !== null) {
+    operands.input("g", gate.coordinates);
+    operands.input("squares", squares, "const double");
+  }
+  const basis: WeightSource = { kind: "basis", input: normed, k: gate.k, d };
+  operands.weight("basis", basis);
   return {
     counters: gate.counts
       ? operands.add("counters", "uint64_t", { kind: "counter", input: normed })
       : "nullptr",
     k: gate.k,
     epsilon: doubleLiteral(gate.epsilon),
+    own: squares === null ? { splits: splitsOf(basis, { ...gpu, computeUnits: 1 }) } : null,
   };
+}
+
+/** LDS of a projection. */
+function memoryOf(step: ProjectStep, gpu: GpuShape, matrices: number, sources: readonly WeightSource[]) {
+  const { gate, squares, norm, normed, d } = step;
+  const own = gate !== null && squares === null;
+  const basis: readonly WeightSource[] = own ? [{ kind: "basis", input: normed, k: gate.k, d }] : [];
+  return ldsOf(gpu, matrices, [...sources, ...basis], {
+    norm: norm !== null,
+    gate: gate !== null,
+    coordinates: own ? coordinateBytes(gate.k) : 0,
+  });
 }
 
 function sourceOf(part: ProjectionPart, tier: Tier): WeightSource {

@@ -89,12 +89,26 @@ template <int C> struct MatrixColumns {
   }
 };
 
-/// bf16 weights by matrix cores. Staged [pair of columns][unit][row of the left matrix][8].
-template <int C> struct MatrixDot : MatrixColumns<C> {
+/// Two floats cut to bf16, as one word.
+inline uint32_t cut_pair(float low, float high) { return bits_as<uint32_t>(low) >> 16 | (bits_as<uint32_t>(high) & 0xffff0000u); }
+
+/// A row's eight elements as bf16 numbers whose sums they are: one number each, or two of an f16, which has eleven bits.
+inline void as_bf16(const bf16::Raw &raw, bf16, u32x4 (&parts)[1]) { parts[0] = raw; }
+inline void as_bf16(const f16::Raw &raw, f16, u32x4 (&parts)[2]) {
+  GSIC_UNROLL
+  for (int i = 0; i < 4; i++) {
+    const float low = f16_to_f32(uint16_t(raw.v[i])), high = f16_to_f32(uint16_t(raw.v[i] >> 16));
+    parts[0].v[i] = cut_pair(low, high);
+    parts[1].v[i] = cut_pair(low - bits_as<float>(parts[0].v[i] << 16), high - bits_as<float>(parts[0].v[i] & 0xffff0000u));
+  }
+}
+
+/// bf16 and f16 weights by matrix cores. Staged [pair of columns][unit][row of the left matrix][8].
+template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
   using Base = MatrixColumns<C>;
   static constexpr int columns = C, layout = 1, elements = 8;
   static constexpr int unit_bytes = Base::pairs * 64, depth = C <= 4 ? 4 : 2;
-  using Weights = bf16::Raw;
+  using Weights = typename W::Raw;
 
   template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
     float x[8];
@@ -102,13 +116,18 @@ template <int C> struct MatrixDot : MatrixColumns<C> {
     Base::split(reinterpret_cast<u32x4 *>(lds) + (column / 2 * units + unit) * 4, column, x);
   }
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
-    return bf16::fetch(matrix.at(tile, row, unit), unit);
+    return W::fetch(matrix.at(tile, row, unit), unit);
   }
   void add(const Weights &w, const uint8_t *lds, int units, int unit) {
     const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + lane_index() % 4;
+    u32x4 parts[Parts];
+    as_bf16(w, W{}, parts);
     GSIC_UNROLL
-    for (int pair = 0; pair < Base::pairs; pair++)
-      this->sum[pair] = Base::multiply(place[pair * units * 4], w, this->sum[pair]);
+    for (int pair = 0; pair < Base::pairs; pair++) {
+      const u32x4 x = place[pair * units * 4];
+      GSIC_UNROLL
+      for (int part = 0; part < Parts; part++) this->sum[pair] = Base::multiply(x, parts[part], this->sum[pair]);
+    }
   }
 };
 
@@ -169,15 +188,13 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
 
  private:
   /// Elements i and i + 1 as bf16.
-  static uint32_t pair_of(const Weights &w, int i) {
-    const uint32_t low = bits_as<uint32_t>(float(W::quant(w, i))), high = bits_as<uint32_t>(float(W::quant(w, i + 1)));
-    return low >> 16 | (high & 0xffff0000u);
-  }
+  static uint32_t pair_of(const Weights &w, int i) { return cut_pair(float(W::quant(w, i)), float(W::quant(w, i + 1))); }
 };
 
 template <class W, int C, bool Matrix, bool Block> struct ChooseDot { using type = PlainDot<W, C>; };
 template <class W, int C> struct ChooseDot<W, C, true, true> { using type = BlockDot<W, C>; };
-template <int C> struct ChooseDot<bf16, C, true, false> { using type = MatrixDot<C>; };
+template <int C> struct ChooseDot<bf16, C, true, false> { using type = MatrixDot<bf16, C, 1>; };
+template <int C> struct ChooseDot<f16, C, true, false> { using type = MatrixDot<f16, C, 2>; };
 /// The dot of a weight type for C columns on this device.
 template <class W, int C> using Dot = typename ChooseDot<W, C, kMatrixCores, is_block<W>>::type;
 

@@ -13,15 +13,50 @@ template <int Waves> struct GateMemory {
   WorkgroupSum<Waves, double> sums;
 };
 
-/// ||x||^2 of columns, by the first workgroup; the launches that decide gates read it. All its lanes call it.
-template <int Waves, class Source>
-inline void square_columns(const Source &source, Columns columns, WorkgroupSum<Waves, double> &sums, double *squares) {
-  if (workgroup_index() != 0) return;
+/// g and ||x||^2 as an earlier launch left them. A source, too: of g.
+template <int K> struct GivenCoordinates : Direct<K> {
+  const double *squares;
+
+  GivenCoordinates(const float *g, const double *of_columns) : Direct<K>{g}, squares(of_columns) {}
+  float coordinate(int column, int i) const { return load(this->value + column * stride_of(K) + i); }
+  double square(int column) const { return load(squares + column); }
+};
+
+/// The same in LDS, as a workgroup computed them for itself.
+template <int K> struct CoordinatesMemory {
+  float g[GSIC_MAX_COLUMNS][K];
+  double squares[GSIC_MAX_COLUMNS];
+};
+template <int K> struct OwnCoordinates {
+  static constexpr int width = K;
+  const CoordinatesMemory<K> &memory;
+
+  float coordinate(int column, int i) const { return memory.g[column][i]; }
+  double square(int column) const { return memory.squares[column]; }
+  template <int N> void read(int column, int first, float (&x)[N]) const {
+    GSIC_UNROLL
+    for (int i = 0; i < N; i++) x[i] = K % N == 0 || first + i < K ? memory.g[column][first + i] : 0.0f;
+  }
+};
+
+/// `give(column, ||x||^2)` for every column, in one lane. All lanes of the workgroup call it.
+template <int Waves, class Source, class Give>
+inline void square_columns(const Source &source, Columns columns, WorkgroupSum<Waves, double> &sums, Give give) {
   for (int n = 0; n < columns.count(); n++)
     sums.give(n, sum_in_lane<double, Waves>(source, columns.at(n), [](float x) { return double(x) * x; }));
   barrier();
   const int n = thread_index();
-  if (n < columns.count()) store(squares + columns.at(n), sums.total(n));
+  if (n < columns.count()) give(columns.at(n), sums.total(n));
+  barrier();
+}
+
+/// g = V^T x and ||x||^2, by every workgroup for itself. `basis` is V^T [K, D].
+template <class Work, int K, class M, class Source, class Memory>
+inline void compute_coordinates(const M &basis, Columns columns, const Source &source, Memory &memory,
+                                GateMemory<Work::waves> &gate, CoordinatesMemory<K> &own) {
+  square_columns(source, columns, gate.sums, [&](int column, double square) { own.squares[column] = square; });
+  multiply<Work, By::workgroup>(basis, columns, source, memory,
+                                [&](int row, int column, const float *sum) { own.g[column][row] = sum[0]; });
 }
 
 /// Columns by what is known of their gate.
@@ -29,17 +64,16 @@ struct Decision { Columns closed, open, near; };
 
 /// By ||r||^2 = ||x||^2 - ||g||^2. That difference cancels, and V is rounded to f16: columns close to the threshold
 /// stay undecided. All lanes call it.
-template <int Waves, int K>
-inline Decision decide_by_norms(Columns columns, const float *g, const double *squares, double epsilon,
-                                GateMemory<Waves> &memory) {
+template <int Waves, class Coordinates>
+inline Decision decide_by_norms(Columns columns, const Coordinates &g, double epsilon, GateMemory<Waves> &memory) {
   for (int n = wave_index(); n < columns.count(); n += Waves) {
     const int column = columns.at(n);
     double sum = 0;
-    for (int i = lane_index(); i < K; i += kWave) {
-      const float value = load(g + column * stride_of(K) + i);
+    for (int i = lane_index(); i < Coordinates::width; i += kWave) {
+      const float value = g.coordinate(column, i);
       sum += double(value) * value;
     }
-    const double square = load(squares + column), length = wave_sum(sum);
+    const double square = g.square(column), length = wave_sum(sum);
     if (lane_index() == 0) memory.ratio[column] = square > 0 ? 1 - length / square : square == 0 ? -1.0 : 2.0;
   }
   barrier();
@@ -55,9 +89,9 @@ inline Decision decide_by_norms(Columns columns, const float *g, const double *s
 }
 
 /// Decides the columns that are near the threshold by the residual itself. `basis` is V^T [K, D]. All lanes call it.
-template <int Waves, class M, class Source>
-inline void settle(Decision &decision, const M &basis, const Source &source, const float *g, const double *squares,
-                   double epsilon, GateMemory<Waves> &memory) {
+template <int Waves, class M, class Source, class Coordinates>
+inline void settle(Decision &decision, const M &basis, const Source &source, const Coordinates &g, double epsilon,
+                   GateMemory<Waves> &memory) {
   constexpr int elements = M::type::elements;
   for (int n = 0; n < decision.near.count(); n++) {
     const int column = decision.near.at(n);
@@ -68,7 +102,7 @@ inline void settle(Decision &decision, const M &basis, const Source &source, con
       for (int row = 0; row < M::out; row++) {
         float v[elements];
         decode_unit<typename M::type>(basis.at(row, unit), unit, v);
-        const float along = load(g + column * stride_of(M::out) + row);
+        const float along = g.coordinate(column, row);
         for (int i = 0; i < elements; i++) r[i] = fma(-along, v[i], r[i]);
       }
       for (int i = 0; i < elements; i++) sum += double(r[i]) * r[i];
@@ -78,7 +112,7 @@ inline void settle(Decision &decision, const M &basis, const Source &source, con
   barrier();
   for (int n = 0; n < decision.near.count(); n++) {
     const int column = decision.near.at(n);
-    const bool closed = memory.sums.total(n) / load(squares + column) < epsilon * epsilon;
+    const bool closed = memory.sums.total(n) / g.square(column) < epsilon * epsilon;
     (closed ? decision.closed : decision.open).mask |= 1u << column;
   }
   barrier();

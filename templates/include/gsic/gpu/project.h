@@ -136,14 +136,18 @@ inline void finish_tiles(int group, Columns columns, const Memory &memory, Finis
   barrier();
 }
 
-/// y = W x: `finish(row, column, sum[1])` receives every output element once.
-template <class Work, class M, class Source, class Memory, class Finish>
+/// Who computes a product: all workgroups together, or each the whole of it for itself.
+enum class By { device, workgroup };
+
+/// y = W x: `finish(row, column, sum[1])` receives every output element once, by one workgroup or by each.
+template <class Work, By Whom = By::device, class M, class Source, class Memory, class Finish>
 inline void multiply(const M &matrix, Columns columns, const Source &source, Memory &memory, Finish finish) {
   if (columns.empty()) return;
+  const int begin = Whom == By::device ? workgroup_index() : 0, step = Whom == By::device ? workgroup_count() : 1;
   with_column_count(columns.count(), [&](auto count) {
     using D = Dot<typename M::type, decltype(count)::value>;
     Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
-    for (int group = workgroup_index(); group * Work::tiles < M::tiles; group += workgroup_count()) {
+    for (int group = begin; group * Work::tiles < M::tiles; group += step) {
       D dot;
       accumulate<D, Work>(dot, matrix, group * Work::tiles + wave_index() / Work::splits, stage);
       collect(dot, columns.count(), memory.sums[0][wave_index()]);
