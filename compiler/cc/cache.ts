@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { extname, join } from "node:path";
 import { GsicError } from "../errors.js";
+import { temporaryFolder } from "../temporary.js";
 
 /** Folder of everything that gsic caches by content: objects, downloads. */
 export function cacheFolder(): string {
@@ -28,7 +29,7 @@ export async function cached(
   const present = await Promise.all(outputs.map((output) => readFile(output).catch(() => null)));
   if (!present.includes(null)) return present as Buffer[];
   await mkdir(join(cacheFolder(), "objects"), { recursive: true });
-  const folder = await mkdtemp(join(tmpdir(), "gsic-cc-"));
+  const folder = await temporaryFolder("cc");
   try {
     const made = outputs.map((_, index) => join(folder, `output${index}`));
     await make(made, folder);
@@ -63,13 +64,16 @@ async function store(made: string, output: string, what: string): Promise<void> 
   await rename(beside, output);
 }
 
-/** Hash of the names and contents of all C and C++ files below folders. */
-export async function contentHash(...folders: readonly string[]): Promise<string> {
+/** Hash of the names and contents of all files below folders that end so. */
+export async function contentHash(
+  folders: readonly string[],
+  endings: readonly string[] = [".h", ".cpp", ".map"],
+): Promise<string> {
   const hash = createHash("sha256");
   for (const folder of folders) {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     const files = entries
-      .filter((entry) => entry.isFile() && /\.(h|hpp|c|cpp|map)$/.test(entry.name))
+      .filter((entry) => entry.isFile() && endings.includes(extname(entry.name)))
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
     for (const file of files)

@@ -34,7 +34,7 @@ export async function compileGpuKernels(
 ): Promise<CodeObject[]> {
   const compiler = await findGpuCompiler(target.device);
   const flags = [...deviceFlags(target), ...commonFlags, ...target.flags];
-  const headers = await contentHash(join(templatesFolder, "include"));
+  const headers = await contentHash([join(templatesFolder, "include")]);
   const objects: CodeObject[] = [];
   let done = 0;
   await inParallel(kernels, async (kernel, index) => {

@@ -43,7 +43,7 @@ export async function sharedObject(
   progress: (done: number) => void,
 ): Promise<string> {
   const include = join(templatesFolder, "include");
-  const headers = await contentHash(include);
+  const headers = await contentHash([include]);
   const keys = kernels.map(({ source }) => hashOf(compiler.version, flags.join(" "), headers, source));
   const library = objectPath(`${hashOf(...keys)}.so`);
   await cachedCompile(library, what, async (output) => {

@@ -35,11 +35,16 @@ export async function buildRuntime(
   const text = await readFile(join(runtimeFolder, "build.json"), "utf8");
   const recipes = JSON.parse(text) as RuntimeRecipes;
   const recipe = recipes.outputs[product];
-  const content = await contentHash(runtimeFolder, join(templatesFolder, "include"));
-  const common = hashOf(compiler.version, content, text);
   const sources = (await Promise.all(recipe.sources.map(matchingFiles))).flat();
-  const objects = sources.map((source) => objectPath(`${hashOf(common, source)}.o`));
-  const output = objectPath(hashOf(common, product));
+  const headers = await headersHash();
+  const packages = JSON.stringify(recipe.packages ?? []);
+  const keys = await Promise.all(
+    sources.map(async (source) =>
+      hashOf(compiler.version, recipes.flags.join(" "), packages, headers, await readFile(source, "utf8")),
+    ),
+  );
+  const objects = keys.map((key) => objectPath(`${key}.o`));
+  const output = objectPath(hashOf(...keys, recipe.link.join(" "), await linkerScripts(recipe.link)));
   let done = 0;
   await cachedCompile(output, product, async (temporary) => {
     await inParallel(sources, async (source, index) => {
@@ -54,6 +59,21 @@ export async function buildRuntime(
     await run(compiler, [...objects, ...link, "-o", temporary], product);
   });
   return output;
+}
+
+/** Headers of the kernels' interfaces, which the runtime includes too. */
+const sharedHeaders = ["gsic/abi.h", "gsic/simulation.h"];
+
+/** Hash of every header that a source of the runtime may include. */
+async function headersHash(): Promise<string> {
+  const shared = sharedHeaders.map((header) => readFile(join(templatesFolder, "include", header), "utf8"));
+  return hashOf(await contentHash([runtimeFolder], [".h"]), ...(await Promise.all(shared)));
+}
+
+/** Contents of the version scripts that link flags name. */
+async function linkerScripts(flags: readonly string[]): Promise<string> {
+  const files = flags.flatMap((flag) => /--version-script=(.+)/.exec(flag)?.[1] ?? []);
+  return hashOf(...(await Promise.all(files.map((file) => readFile(join(packageRoot, file), "utf8")))));
 }
 
 /** The absolute path of `name` or `name/folder`, a package that npm installed. */
