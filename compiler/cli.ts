@@ -72,7 +72,8 @@ function program(): Command {
   gsic
     .command("run <build>")
     .description("generate text")
-    .requiredOption("--prompt <text>", "the text to go on from")
+    .option("--prompt <text>", "the text to go on from")
+    .addOption(new Option("--ids <ids>", "the prompt as token ids").argParser(ids).conflicts("prompt"))
     .option("--tokens <n>", "most tokens to generate", count, 128)
     .addOption(mode())
     .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
@@ -105,12 +106,19 @@ function program(): Command {
     .option("--tokens <n>", "tokens per measurement", count, 64)
     .option("--repeat <n>", "measurements", count, 5)
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--launches", "measure each launch of a token alone, weights from memory and cached (GPUs)")
+    .addOption(mode().conflicts("tune"))
+    .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
+    .option("--candidates <splits>", "what --tune tries (default: 1,2,4,8,16)", splits)
     .addOption(json())
     .addHelpText("after", "\nExample: gsic bench build/tiny-gpt2")
     .action(commands.bench);
   for (const command of gsic.commands) command.exitOverride();
   return gsic;
 }
+
+/** Ids are 32-bit integers. */
+const mostId = 2 ** 31 - 1;
 
 function list(text: string): string[] {
   return text.split(",").filter((part) => part !== "");
@@ -129,6 +137,18 @@ function amount(text: string): number {
   return value;
 }
 
+function splits(text: string): number[] {
+  return text.split(",").map((part) => {
+    if (["1", "2", "4", "8", "16"].includes(part.trim())) return Number(part);
+    throw new InvalidArgumentError("give some of 1,2,4,8,16");
+  });
+}
+
 function ids(text: string): number[] {
-  return text.split(",").map((part) => count(part.trim()));
+  return text.split(",").map((part, index) => {
+    const id = part.trim();
+    if (/^\d{1,10}$/.test(id) && Number(id) <= mostId) return Number(id);
+    const what = id === "" ? "is missing" : `is ${JSON.stringify(id)}, not an integer from 0 to ${mostId}`;
+    throw new InvalidArgumentError(`id ${index + 1} ${what}; give ids like 1,2,3`);
+  });
 }

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { readConfig } from "./config.js";
 import { GsicError } from "./errors.js";
@@ -33,7 +33,7 @@ test("a model.toml with the source alone has defaults for the rest", () => {
     heldout: { text: [], tokens: 4096 },
     quality: { mode: "exact", maxKl: null },
     plan: { forms: ["dense"], k: [64], epsilon: [0.1] },
-    target: { names: null },
+    target: { names: null, tuning: null },
   });
 });
 
@@ -60,6 +60,7 @@ k = [32, 64]
 epsilon = [1, 0.05]
 [target]
 name = ["cpu-avx2", "cpu-portable"]
+tuning = "measured.toml"
 `);
   expect(readConfig(file)).toEqual({
     file,
@@ -68,7 +69,7 @@ name = ["cpu-avx2", "cpu-portable"]
     heldout: { text: [join(folder, "c.txt")], tokens: 20 },
     quality: { mode: "bounded", maxKl: 0.5 },
     plan: { forms: ["gated", "dense"], k: [32, 64], epsilon: [1, 0.05] },
-    target: { names: ["cpu-avx2", "cpu-portable"] },
+    target: { names: ["cpu-avx2", "cpu-portable"], tuning: join(dirname(file), "measured.toml") },
   });
   const named = write(
     '[model]\nname = "m"\nsource = "w"\n[target]\nname = "cpu-avx2"\n[calibration]\nstats = "s"',
@@ -118,6 +119,7 @@ const refused: [string, string, string, string][] = [
   ["[plan]\nepsilon = [nan]", "config-value : plan.epsilon", "epsilon = NaN is out of range", ""],
   ["[plan]\nepsilon = [-1]", "config-value : plan.epsilon", "epsilon = -1 is out of range", ""],
   ['[plan]\nepsilon = ["0.1"]', "config-value : plan.epsilon", 'epsilon = "0.1"', ""],
+  ["[target]\ntuning = 3", "config-value : target.tuning", "must be a string", "quote it"],
   ["[target]\nname = 3", "config-value : target.name", "must be a string", "targets/"],
   ["[[plan]]\nk = [1]", "config-value : plan", "plan must be a table", "[plan]"],
 ];

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import TOML from "@iarna/toml";
 import { closest } from "fastest-levenshtein";
 import { GsicError, messageOf } from "./errors.js";
 import type { Mode } from "./ir.js";
+import { readWhole } from "./read/file.js";
 
 /** What model.toml says, with defaults filled in and paths made absolute. */
 export interface Config {
@@ -33,7 +33,11 @@ export interface Config {
     readonly maxKl: number | null;
   };
   readonly plan: PlanOptions;
-  readonly target: { readonly names: readonly string[] | null };
+  readonly target: {
+    readonly names: readonly string[] | null;
+    /** Absolute path of measured choices (tuning.ts); null: those beside model.toml, if there are any. */
+    readonly tuning: string | null;
+  };
 }
 
 /** Narrows what may be chosen for a linear. */
@@ -52,11 +56,17 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   heldout: ["text", "tokens"],
   quality: ["mode", "max_kl"],
   plan: ["forms", "k", "epsilon"],
-  target: ["name"],
+  target: ["name", "tuning"],
 };
+
+/** What can name a build: it becomes the name of files, and stands in generated text. */
+export const buildName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The executable bears the model's name, and stands beside these. */
 const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.json", "report.json"];
+
+/** No model.toml that a person wrote is a thousandth of this. */
+const mostBytes = 1 << 24;
 
 const modes = ["exact", "bounded"] as const;
 const forms = ["dense", "gated"] as const;
@@ -89,6 +99,11 @@ class Reader {
     const source = this.text("model", "source", null);
     if (source === null)
       throw this.error("model.source", "model.source is missing", 'add source = "..." to [model]');
+    if (source.trim() === "") {
+      const hint = 'name a folder, a .gguf file, or "hf:owner/name"';
+      throw this.error("model.source", "model.source is empty", hint);
+    }
+    const tuning = this.text("target", "tuning", null);
     return {
       file: this.file,
       model: {
@@ -106,13 +121,13 @@ class Reader {
       heldout: { text: this.paths("heldout", "text"), tokens: this.integer("heldout", "tokens", 4096) },
       quality: { mode: this.choice("quality", "mode", modes, "exact"), maxKl: this.maxKl() },
       plan: this.plan(),
-      target: { names: this.targets() },
+      target: { names: this.targets(), tuning: tuning === null ? null : this.path(tuning) },
     };
   }
 
   private name(): string {
     const name = this.text("model", "name", basename(dirname(this.file)));
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
+    if (!buildName.test(name)) {
       const hint = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64";
       throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
     }
@@ -239,9 +254,9 @@ function shown(value: unknown): string {
 }
 
 function readText(file: string): string {
-  let bytes: Buffer;
+  let bytes: Uint8Array;
   try {
-    bytes = readFileSync(file);
+    bytes = readWhole(file, mostBytes);
   } catch (cause) {
     throw new GsicError({
       category: "usage",
@@ -252,7 +267,7 @@ function readText(file: string): string {
       cause,
     });
   }
-  if (bytes.subarray(0, 3).equals(Buffer.of(0xef, 0xbb, 0xbf))) {
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
     throw new GsicError({
       category: "usage",
       code: "config-encoding",

@@ -1,5 +1,7 @@
+import { relative } from "node:path";
 import type { ResourceFacts, TargetCode } from "./cc.js";
 import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
+import { type ProjectionShape, shapeKey } from "./emit/gpu/division.js";
 import type { Evaluation } from "./evaluate/evaluate.js";
 import { linearById } from "./graph.js";
 import type { CalibrationOrigin, DeviceKind, Form, LaunchShape, Mode, Plan } from "./ir.js";
@@ -7,6 +9,7 @@ import type { Model } from "./model.js";
 import { launchesPerLayer } from "./schedule/listing.js";
 import type { Schedule } from "./schedule/program.js";
 import type { SelfCheck } from "./selfcheck.js";
+import type { Tuning } from "./tuning.js";
 
 /** What a build chose, why, and what it costs: report.json. Times are predictions unless `evaluation` says more. */
 export interface Report {
@@ -53,9 +56,24 @@ export interface Report {
     /** What the compiled kernel takes of the device, by target; no entry where the compiler does not say. */
     readonly resources: Readonly<Record<string, ResourceFacts>>;
   }[];
+  /** How projections are divided among waves, and by what; null on CPUs. */
+  readonly tuning: TuningReport | null;
   readonly self_check: SelfCheck;
   /** What was measured on text, once it was; null until then. */
   readonly evaluation: Evaluation | null;
+}
+
+/** The distinct shapes of a GPU build's projections. */
+export interface TuningReport {
+  /** The tuning file, relative to the build folder; null if there was none. */
+  readonly file: string | null;
+  readonly shapes: readonly (ProjectionShape & {
+    /** Waves that share a tile of four rows. */
+    readonly splits: number;
+    readonly by: "measurement" | "rule";
+    /** What it was measured on; null by the rule. */
+    readonly device: string | null;
+  })[];
 }
 
 export const version = "0.1.0";
@@ -69,8 +87,9 @@ export function reportOf(facts: {
   code: readonly TargetCode[];
   check: SelfCheck;
   calibration: Report["calibration"];
+  tuning: TuningReport | null;
 }): Report {
-  const { config, plan, scheduled, model, modes, code, check, calibration } = facts;
+  const { config, plan, scheduled, model, modes, code, check, calibration, tuning } = facts;
   const { cost, device } = code[0]!.target;
   const bytes = bytesPerToken(plan);
   const byMode = (count: (mode: Mode) => number) =>
@@ -118,9 +137,28 @@ export function reportOf(facts: {
       launch,
       resources: resourcesOf(code, index),
     })),
+    tuning: device === "cpu" ? null : tuning,
     self_check: check,
     evaluation: null,
   };
+}
+
+/** What a build says of its divisions; `out` is the folder that it goes to. */
+export function tuningReport(
+  divisions: Schedule["divisions"],
+  tuning: Tuning | null,
+  out: string,
+): TuningReport {
+  const measured = new Map(tuning?.shapes.map((shape) => [shapeKey(shape), shape]));
+  const distinct = new Map(divisions.flat().map((division) => [shapeKey(division), division]));
+  const shapes = [...distinct].map(([key, { type, out: rows, d, matrices, splits }]) => {
+    // A choice that the target's workgroups cannot make was left to the rule.
+    const found = measured.get(key);
+    const used = found?.splits === splits ? found : null;
+    const by = used === null ? ("rule" as const) : ("measurement" as const);
+    return { type, out: rows, d, matrices, splits, by, device: used?.device ?? null };
+  });
+  return { file: tuning === null ? null : relative(out, tuning.file), shapes };
 }
 
 /** What a kernel takes of each target's device. */

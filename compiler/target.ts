@@ -54,6 +54,8 @@ export interface GpuShape {
   readonly wavesPerWorkgroup: number;
   /** Bytes per second that a compute unit reads from the second-level cache when all of them do. */
   readonly cacheBandwidthPerUnit: number;
+  /** Splits that were measured to be best, by `shapeKey` of emit/gpu/division.ts; a shape without gets the rule. */
+  readonly tuned?: ReadonlyMap<string, number> | undefined;
 }
 
 /** Names of the targets that gsic knows. */

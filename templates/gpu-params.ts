@@ -28,8 +28,7 @@ export interface GpuEmbedParams extends GpuCommon {
   }[];
 }
 
-/** A norm on the way in. */
-interface FusedNorm {
+interface Norm {
   readonly layer: boolean;
   /** Parameter, or nullptr. */
   readonly bias: Name;
@@ -37,7 +36,13 @@ interface FusedNorm {
   readonly epsilon: string;
 }
 
-export interface GpuNormParams extends GpuCommon, FusedNorm {
+/** A norm on the way in. */
+interface FusedNorm extends Norm {
+  /** Whether all columns are measured at once; else the gate measures those that it needs. */
+  readonly ofAll: boolean;
+}
+
+export interface GpuNormParams extends GpuCommon, Norm {
   readonly width: number;
   readonly residual: Name | null;
 }
@@ -48,12 +53,13 @@ interface FusedGate {
   readonly k: number;
   /** A C++ double literal. */
   readonly epsilon: string;
+  /** Whether the columns that are not closed are measured for the norm then. */
+  readonly measures: boolean;
   /** How each workgroup computes g for itself; null where an earlier launch has. */
   readonly own: { readonly splits: number } | null;
 }
 
 interface GpuProjection extends GpuCommon {
-  readonly width: number;
   /** Width of the input. */
   readonly d: number;
   readonly activation: string;
@@ -75,6 +81,8 @@ interface GpuProduct {
 }
 
 export interface GpuProjectParams extends GpuProjection {
+  /** Width of the output. */
+  readonly width: number;
   /** C++ expression: the first column that is computed. */
   readonly firstColumn: string;
   readonly residual: Name | null;
@@ -122,6 +130,12 @@ export interface GpuChooseParams extends GpuCommon {
   readonly vocabulary: number;
 }
 
+/** Reads memory and does nothing else; no program launches it. */
+export interface GpuReadParams extends GpuCommon {
+  /** Loads of 16 bytes that a lane has in flight. */
+  readonly depth: number;
+}
+
 /** The templates by name; `templates/gpu/<name>.hbs`. */
 export interface GpuTemplateParams {
   readonly embed: GpuEmbedParams;
@@ -130,4 +144,5 @@ export interface GpuTemplateParams {
   readonly gated_unit: GpuGatedUnitParams;
   readonly attend: GpuAttendParams;
   readonly choose: GpuChooseParams;
+  readonly read: GpuReadParams;
 }

@@ -7,16 +7,24 @@ import { visible, wrap } from "./layout.js";
 /** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */
 export type DeviceJson = Pick<
   Report,
-  "device" | "targets" | "modes" | "launches_per_token" | "launches_per_layer" | "prediction" | "kernels"
+  | "device"
+  | "targets"
+  | "modes"
+  | "launches_per_token"
+  | "launches_per_layer"
+  | "prediction"
+  | "kernels"
+  | "tuning"
 > & {
   /** Every launch of every mode. */
   readonly programs: ProgramJson["modes"];
 };
 
 export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
-  const { device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels } = report;
+  const { device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels, tuning } =
+    report;
   return {
-    ...{ device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels },
+    ...{ device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels, tuning },
     programs: program.modes,
   };
 }
@@ -27,13 +35,33 @@ export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
  */
 export function deviceText(report: Report, columns = 100): string {
   const lines = [launchText(report), `Predicted on ${report.targets[0]}: ${predictionText(report)}`];
-  return [...lines.flatMap((line) => wrap(line, columns)), ...kernelTables(report, columns)].join("\n");
+  const wrapped = [...lines, ...tuningLines(report)].flatMap((line) => wrap(line, columns));
+  return [...wrapped, ...kernelTables(report, columns)].join("\n");
 }
 
 /** Launches of a token and of a layer, by mode. */
 export function launchText({ modes, launches_per_token: token, launches_per_layer: layer }: Report): string {
   const counts = (mode: Mode) => `${token[mode]} a token, ${decimal(layer[mode]!)} a layer, in ${mode} mode`;
   return `Launches: ${modes.map(counts).join("; ")}.`;
+}
+
+/** Which shapes of projections are divided as measured, and which by the rule. */
+function tuningLines({ tuning, targets }: Report): string[] {
+  // Reports of earlier versions say nothing.
+  const shapes = tuning?.shapes ?? [];
+  if (shapes.length === 0) return [];
+  const measured = shapes.filter(({ by }) => by === "measurement");
+  const name = ({ type, out, d, matrices, splits }: (typeof shapes)[number]) =>
+    `${type} ${out}x${d}${matrices === 2 ? " (pair)" : ""}: ${splits}`;
+  const list = (some: typeof shapes) => some.map(name).join(", ");
+  const ruled = list(shapes.filter(({ by }) => by === "rule"));
+  if (measured.length === 0)
+    return [
+      `Waves that share a tile, by the rule (gsic bench --tune on a ${targets[0]} measures): ${ruled}.`,
+    ];
+  const devices = [...new Set(measured.map(({ device }) => visible(device!)))].join(", ");
+  const rest = ruled === "" ? "" : `; by the rule: ${ruled}`;
+  return [`Waves that share a tile, as measured on ${devices}: ${list(measured)}${rest}.`];
 }
 
 /** What a token is predicted to take on the first target, and why. */

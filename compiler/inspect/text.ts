@@ -113,7 +113,11 @@ function originText(origin: CalibrationOrigin): string {
 
 function checkText({ self_check: check }: Report): string {
   if (check.skipped !== null) return `not against the oracle: ${check.skipped}`;
-  const exact = `exact logits within ${check.exactError!.toExponential(1)} of the float64 oracle (${check.tokens} tokens)`;
+  const { layers, tiles_compared: tiles, kernels_not_compared: others } = check;
+  const part = layers.compared < layers.of ? ` of ${layers.compared} of ${layers.of} layers` : "";
+  const also = tiles > 0 ? `, and ${tiles} tiles of all matrices as stored` : "";
+  const but = others.length > 0 ? `; not compared: ${others.join(", ")}` : "";
+  const exact = `exact logits${part} within ${check.exactError!.toExponential(1)} of the float64 oracle (${check.tokens} tokens)${also}${but}`;
   const reads = check.weight_reads?.exact;
   if (check.computed_by === "cpu" || reads === undefined) return exact;
   return `${exact}, on simulated lanes, which read ${(100 * reads.ratio).toFixed(1)} % of the bytes planned`;

@@ -56,6 +56,7 @@ export function packing(dtype: DType, out: number, d: number) {
 export class WeightLayout implements PackedWeights {
   readonly items: WeightItem[] = [];
   private readonly offsets = new Map<string, number>();
+  private readonly sizes = new Map<number, number>();
   private end = 0;
 
   constructor(
@@ -75,9 +76,15 @@ export class WeightLayout implements PackedWeights {
     const offset = roundUp(this.end, alignment);
     const item = this.itemOf(operand, offset);
     this.items.push(item);
+    this.sizes.set(offset, item.bytes);
     this.offsets.set(key, offset);
     this.end = offset + item.bytes;
     return offset;
+  }
+
+  /** Bytes of what begins at an offset. */
+  bytesAt(offset: number): number {
+    return this.sizes.get(offset)!;
   }
 
   private itemOf(

@@ -14,6 +14,8 @@ export interface ListedLaunch {
     readonly offset: number;
     /** The tensor, the value or the part of the cache. */
     readonly refers_to: string;
+    /** Bytes of a matrix, a vector, a table or a value; null for the rest. */
+    readonly bytes: number | null;
   }[];
 }
 
@@ -29,6 +31,7 @@ export function listLaunches(
   launches: readonly Launch[],
   kernels: readonly Pick<Kernel, "symbol">[],
   headAt: number,
+  bytesOf: (operand: Operand) => number | null = () => null,
 ): Listing {
   const written = new Set<ValueId>();
   const listed = calls.map(({ operands }, index): ListedLaunch => {
@@ -44,6 +47,7 @@ export function listLaunches(
         type,
         ...launch.arguments[slot]!,
         refers_to: referent(operand),
+        bytes: bytesOf(operand),
       })),
     };
   });

@@ -1,5 +1,7 @@
 import { computesOwnBasis } from "../emit/gpu/division.js";
 import { deviceKernelOf } from "../emit/gpu/kernel.js";
+import { type ProjectionDivision, projectionDivisions } from "../emit/gpu/projection-divisions.js";
+import { readKernel } from "../emit/gpu/read.js";
 import { kernelOf } from "../emit/kernel.js";
 import type { KernelCall, Operand } from "../emit/operands.js";
 import { strideOf } from "../emit/stride.js";
@@ -7,13 +9,15 @@ import { loadTemplates } from "../emit/template.js";
 import type { Argument, DeviceStep, Kernel, Launch, Mode, Plan, Program, Step, Tap, ValueId } from "../ir.js";
 import type { Target } from "../target.js";
 import { fuse } from "./fuse.js";
-import { type PackedWeights, placeValues, roundUp, WeightLayout } from "./layout.js";
+import { maxColumns, type PackedWeights, placeValues, roundUp, WeightLayout } from "./layout.js";
 import { type Listing, listLaunches } from "./listing.js";
 import { gatedInputs, lower } from "./lower.js";
 
 /** Everything that the bundle needs besides weights and machine code. */
 export interface Schedule {
   readonly kernels: readonly Kernel[];
+  /** How each kernel divides its projections among waves; none on CPUs. */
+  readonly divisions: readonly (readonly ProjectionDivision[])[];
   readonly programs: Readonly<Partial<Record<Mode, Program>>>;
   /** The programs with the names of what their launches refer to. */
   readonly listings: Readonly<Partial<Record<Mode, Listing>>>;
@@ -66,8 +70,13 @@ export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Sc
         arguments: call.operands.map(({ operand }) => resolve(operand)),
       }),
     );
+    const bytesOf = (operand: Operand): number | null => {
+      if (operand.kind === "value") return maxColumns * strideOf(widths.get(operand.id)!) * 4;
+      const { buffer, offset } = resolve(operand);
+      return buffer === "weights" ? weights.bytesAt(offset) : null;
+    };
     const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
-    listings[mode] = listLaunches(calls, launches, kernels.kernels, headAt);
+    listings[mode] = listLaunches(calls, launches, kernels.kernels, headAt, bytesOf);
     programs[mode] = {
       body: launches.slice(0, headAt),
       head: launches.slice(headAt),
@@ -80,8 +89,10 @@ export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Sc
       tiers: mode === "exact" ? [] : [...counters.keys()],
     };
   }
+  if (target.device !== "cpu") kernels.index(readKernel(target));
   return {
     kernels: kernels.kernels,
+    divisions: kernels.divisions,
     programs,
     listings,
     weights,
@@ -109,6 +120,7 @@ function greedyOf(steps: readonly (Step | DeviceStep)[], offsets: ReadonlyMap<Va
 /** Renders kernels; calls with equal parameters share one. */
 class KernelTable {
   readonly kernels: Kernel[] = [];
+  readonly divisions: (readonly ProjectionDivision[])[] = [];
   private readonly byContent = new Map<string, number>();
   private readonly symbols = new Set<string>();
   private readonly render: ReturnType<typeof loadTemplates>;
@@ -130,6 +142,7 @@ class KernelTable {
       launch: call.launch,
       source: this.render(call.template, { ...call.params, symbol }),
     });
+    this.divisions.push(projectionDivisions(call));
     this.byContent.set(content, this.kernels.length - 1);
     return this.kernels.length - 1;
   }

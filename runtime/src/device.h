@@ -51,6 +51,8 @@ class Device {
   virtual ~Device() = default;
   /// A CPU: workers that share a launch. A GPU: compute units.
   virtual uint32_t threads() const = 0;
+  /// What the device calls itself, for people.
+  virtual std::string name() const { return "CPU"; }
   /// Throws GSIC_OUT_OF_MEMORY if the device has fewer than `bytes` free now; `what` names what they are for.
   virtual void require_memory(uint64_t bytes, const std::string &what) = 0;
   /// Throws GSIC_OUT_OF_MEMORY; `what` names the block.

@@ -147,6 +147,7 @@ class GpuDevice final : public Device {
   }
 
   uint32_t threads() const override { return context_->units(); }
+  std::string name() const override { return context_->name(); }
 
   void require_memory(uint64_t bytes, const std::string &what) override {
     const auto lock = context_->enter();

@@ -5,12 +5,19 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "model.h"
 
 namespace gsic {
+
+/// A result could not be written. The message is "path: why; what next".
+struct OutputError : std::runtime_error {
+  explicit OutputError(const std::string &path, const std::string &why)
+      : std::runtime_error(path + ": cannot be written: " + why + "; check that the folder exists, may be written, and has room") {}
+};
 
 /// The command line of a subcommand. Every getter throws GSIC_INVALID_ARGUMENT with the option's name.
 class Arguments {
@@ -56,7 +63,9 @@ void run_evaluate(const Arguments &arguments);
 void run_calibrate(const Arguments &arguments);
 void run_sample(const Arguments &arguments);
 void run_bench(const Arguments &arguments);
+void run_launches(const Arguments &arguments);
 void run_linalg(const Arguments &arguments);
+void run_exchange(const Arguments &arguments);
 
 }  // namespace gsic
 

@@ -1,8 +1,8 @@
 // gsic-tool bench BUNDLE [--tokens 64] [--repeat 5] [--prefill 512] [--mode M] [--ids-file F] [--threads N]
 // One JSON document on standard output. Every repetition measures the read ceiling, then each mode in turn: so that
 // a change of the machine's speed meets all of them. Decoding is greedy from a prompt of 16 tokens (of --ids-file,
-// else fixed ids); the cost of choosing a token is included. Times are seconds, rates per second. On a GPU there is no
-// kernel that measures the ceiling yet: what depends on it is null.
+// else fixed ids); the cost of choosing a token is included. Times are seconds, rates per second. On a GPU the bundle's
+// own kernel `gsic_read` measures the ceiling (device_ceiling.h); in a bundle without it, what depends on it is null.
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -11,8 +11,10 @@
 #include <optional>
 
 #include "arguments.h"
+#include "device_ceiling.h"
 #include "generate.h"
 #include "read_ceiling.h"
+#include "samples.h"
 #include "session.h"
 
 namespace gsic {
@@ -22,26 +24,6 @@ using nlohmann::ordered_json;
 
 constexpr size_t kPromptTokens = 16;
 constexpr size_t kCeilingBytes = size_t(512) << 20;
-
-struct Samples {
-  std::vector<double> values;
-
-  void add(double value) { values.push_back(value); }
-  bool empty() const { return values.empty(); }
-  double median() const {
-    std::vector<double> sorted = values;
-    std::sort(sorted.begin(), sorted.end());
-    const size_t middle = sorted.size() / 2;
-    return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-  }
-  /// Null where nothing was measured.
-  ordered_json json() const {
-    if (empty()) return nullptr;
-    return {{"median", median()},
-            {"least", *std::min_element(values.begin(), values.end())},
-            {"most", *std::max_element(values.begin(), values.end())}};
-  }
-};
 
 /// One mode while it is measured.
 struct Subject {
@@ -111,8 +93,11 @@ void run_bench(const Arguments &arguments) {
   for (const std::string &mode : only.empty() ? manifest.modes : std::vector<std::string>{only})
     subjects.push_back(std::make_unique<Subject>(model, mode));
   std::optional<ReadCeiling> buffer;
+  std::optional<DeviceCeiling> device;
   if (model->target().device == DeviceKind::cpu)
     buffer.emplace(std::max<size_t>(kCeilingBytes, manifest.buffer(Buffer::weights)));
+  else if (const auto kernel = DeviceCeiling::kernel(manifest))
+    device.emplace(*model, *kernel);
   Samples ceiling, launch;
   for (auto &subject : subjects) measure_decode(*subject, short_prompt, std::min<size_t>(tokens, 4));  // warms up
   for (auto &subject : subjects) subject->decode.values.clear();
@@ -120,6 +105,7 @@ void run_bench(const Arguments &arguments) {
   for (size_t i = 0; i < repeat; i++) {
     if (buffer) ceiling.add(buffer->measure(model->device()));
     if (buffer) launch.add(launch_seconds(model->device()));
+    if (device) device->sample();
     for (size_t j = 0; j < subjects.size(); j++) {
       Subject &subject = *subjects[(i + j) % subjects.size()];
       measure_decode(subject, short_prompt, tokens);
@@ -129,16 +115,20 @@ void run_bench(const Arguments &arguments) {
   }
   ordered_json document = {{"model", manifest.name},
                            {"target", model->target().name},
+                           {"device", model->device().name()},
                            {"threads", model->device().threads()},
                            {"tokens", tokens},
                            {"prefill", prefill},
-                           {"repeat", repeat},
-                           {"read_ceiling_bytes", buffer ? ordered_json(buffer->bytes()) : ordered_json()},
-                           {"read_ceiling_bytes_per_second", ceiling.json()},
-                           {"seconds_per_empty_launch", launch.json()},
-                           {"modes", ordered_json::object()}};
+                           {"repeat", repeat}};
+  DeviceCeiling::describe(device ? &*device : nullptr, document);
+  if (buffer) {
+    document["read_ceiling_bytes"] = buffer->bytes();
+    document["read_ceiling_bytes_per_second"] = ceiling.json();
+    document["seconds_per_empty_launch"] = launch.json();
+  }
+  document["modes"] = ordered_json::object();
   for (const auto &subject : subjects)
-    document["modes"][subject->mode] = describe(*subject, manifest.bytes_per_token.at(subject->mode), ceiling);
+    document["modes"][subject->mode] = describe(*subject, manifest.bytes_per_token.at(subject->mode), device ? device->bandwidth() : ceiling);
   std::cout << document.dump(2) << std::endl;
 }
 

@@ -13,7 +13,8 @@ using Subcommand = void (*)(const gsic::Arguments &);
 
 const std::map<std::string, Subcommand> kSubcommands = {
     {"logits", gsic::run_logits}, {"evaluate", gsic::run_evaluate}, {"calibrate", gsic::run_calibrate},
-    {"sample", gsic::run_sample}, {"bench", gsic::run_bench},       {"linalg", gsic::run_linalg},
+    {"sample", gsic::run_sample}, {"bench", gsic::run_bench},       {"launches", gsic::run_launches},
+    {"linalg", gsic::run_linalg}, {"exchange", gsic::run_exchange},
 };
 
 int exit_code(gsic_status status) {
@@ -23,8 +24,32 @@ int exit_code(gsic_status status) {
   return environment ? 4 : 2;
 }
 
-int fail(int code, const std::string &what) {
-  std::fprintf(stderr, "gsic-tool: %s\n", what.c_str());
+/// What compiler/native.ts reports an error as.
+const char *name(gsic_status status) {
+  switch (status) {
+    case GSIC_BAD_BUNDLE:
+      return "bundle-invalid";
+    case GSIC_IO:
+      return "file-unreadable";
+    case GSIC_NO_DEVICE:
+      return "no-device";
+    case GSIC_DEVICE_LOST:
+      return "device-lost";
+    case GSIC_OUT_OF_MEMORY:
+      return "out-of-memory";
+    case GSIC_CONTEXT_FULL:
+      return "context-full";
+    case GSIC_NO_TOKENIZER:
+      return "tokenizer-missing";
+    case GSIC_INVALID_ARGUMENT:
+      return "argument-invalid";
+    default:
+      return "tool-failed";
+  }
+}
+
+int fail(int code, const std::string &what, const char *error) {
+  std::fprintf(stderr, "gsic-tool: %s [%s]\n", what.c_str(), error);
   return code;
 }
 
@@ -34,15 +59,17 @@ int main(int count, char **arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   const auto found = count > 1 ? kSubcommands.find(arguments[1]) : kSubcommands.end();
   if (found == kSubcommands.end())
-    return fail(2, "give one of: logits, evaluate, calibrate, sample, bench, linalg");
+    return fail(2, "give one of: logits, evaluate, calibrate, sample, bench, launches, linalg, exchange", "argument-invalid");
   try {
     found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;
   } catch (const gsic::Error &error) {
-    return fail(exit_code(error.status()), error.what());
+    return fail(exit_code(error.status()), error.what(), name(error.status()));
+  } catch (const gsic::OutputError &error) {
+    return fail(4, error.what(), "output-unwritable");
   } catch (const std::bad_alloc &) {
-    return fail(4, "out of memory");
+    return fail(4, "out of memory; close other programs", "out-of-memory");
   } catch (const std::exception &error) {
-    return fail(1, std::string("a defect of gsic: ") + error.what());
+    return fail(1, std::string("a defect of gsic: ") + error.what(), "tool-failed");
   }
 }

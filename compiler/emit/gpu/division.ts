@@ -14,11 +14,38 @@ export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number
   return { threads: waves * gpu.wave, lds, most: Math.max(1, Math.ceil(most)), perUnit };
 }
 
+/** What a projection's division is decided by. */
+export interface ProjectionShape {
+  /** Weight type; `first+second` where the matrices of a pair differ. */
+  readonly type: string;
+  readonly out: number;
+  readonly d: number;
+  /** 2: gate and up, computed together. */
+  readonly matrices: 1 | 2;
+}
+
+/** One key for equal shapes. */
+export function shapeKey({ type, out, d, matrices }: ProjectionShape): string {
+  return `${type} ${out}x${d} ${matrices}`;
+}
+
+/** The shape of a projection by one matrix, or by a pair. */
+export function projectionShape(source: WeightSource, second: WeightSource | null = null): ProjectionShape {
+  const { dtype, out, d } = shapeOf(source);
+  const other = second === null ? dtype : shapeOf(second).dtype;
+  return { type: other === dtype ? dtype : `${dtype}+${other}`, out, d, matrices: second === null ? 1 : 2 };
+}
+
+/** Waves that share a tile of four rows: as measured on the device, or by the rule. */
+export function splitsOf(source: WeightSource, gpu: GpuShape, second: WeightSource | null = null): number {
+  return gpu.tuned?.get(shapeKey(projectionShape(source, second))) ?? ruledSplits(source, gpu);
+}
+
 /**
- * Waves that share a tile of four rows: the power of two with the least rounds of workgroups times loads of a lane, a
- * round's sums and barriers counted as two; the lowest among equals. A rule, to be replaced by what was measured on a device where there is one.
+ * The rule: the power of two with the least rounds of workgroups times loads of a lane, a round's sums and barriers
+ * counted as two; the lowest among equals.
  */
-export function splitsOf(source: WeightSource, gpu: GpuShape): number {
+export function ruledSplits(source: WeightSource, gpu: GpuShape): number {
   const { dtype, out, d } = shapeOf(source);
   const tiles = Math.ceil(out / tileRows);
   const loads = Math.ceil((unitsOf(dtype, d) * tileRows) / gpu.wave);
@@ -33,9 +60,9 @@ export function splitsOf(source: WeightSource, gpu: GpuShape): number {
 }
 
 /** Workgroups that find work in a projection. */
-export function groupsOf(source: WeightSource, gpu: GpuShape): number {
+export function groupsOf(source: WeightSource, gpu: GpuShape, splits = splitsOf(source, gpu)): number {
   const tiles = Math.ceil(shapeOf(source).out / tileRows);
-  return Math.ceil((tiles * splitsOf(source, gpu)) / gpu.wavesPerWorkgroup);
+  return Math.ceil((tiles * splits) / gpu.wavesPerWorkgroup);
 }
 
 /** Bytes of LDS that the coordinates of all columns may take in a launch that computes them for itself. */

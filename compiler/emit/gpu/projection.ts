@@ -14,7 +14,7 @@ import {
   tiers,
 } from "../projection.js";
 import { shapeOf } from "../shape.js";
-import { coordinateBytes, groupsOf, launchOf, ldsOf, splitsOf } from "./division.js";
+import { coordinateBytes, groupsOf, launchOf, ldsOf, ruledSplits, splitsOf } from "./division.js";
 import { DeviceOperands } from "./operands.js";
 
 type BasisStep = Extract<DeviceStep, { kind: "basis" }>;
@@ -37,7 +37,7 @@ export function basis(step: BasisStep, { gpu, device }: GpuTarget): GpuKernelCal
       summary: `${prefix(norm)}g = V^T x`,
       shape: `x [columns, ${d}], V^T [${k}, ${d}], g [columns, ${k}]`,
       account: bytesRead(factorBytes(k, d, device)),
-      norm: normParams(norm, operands),
+      norm: normParams(norm, operands, true),
       parameters: operands.parameters,
       waves: gpu.wavesPerWorkgroup,
       width: k,
@@ -66,7 +66,8 @@ export function basis(step: BasisStep, { gpu, device }: GpuTarget): GpuKernelCal
 }
 
 /** y = f(W x + b) + residual, for all linears that read one value, in one tier or two. */
-export function project(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall {
+export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
+  const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
   operands.output("y", step.output);
@@ -95,7 +96,8 @@ export function project(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall {
     template: "project",
     symbol: nameOf(step),
     params: {
-      ...common(step, operands, gpu.wavesPerWorkgroup),
+      ...common(step, operands, target),
+      width: step.width,
       stageBytes: lds.stage,
       firstColumn: step.head ? "now.first_logit" : "0",
       residual,
@@ -109,7 +111,8 @@ export function project(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall {
 }
 
 /** y = f(gate) * up, both from one value. */
-export function gatedUnit(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall {
+export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
+  const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
   operands.output("y", step.output);
@@ -123,7 +126,7 @@ export function gatedUnit(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall 
     sources.push(a, b);
     return {
       ...product(tier, a),
-      splits: splitsOf(a, gpu),
+      splits: splitsOf(a, gpu, b),
       gateType: shapeOf(a).dtype,
       upType: shapeOf(b).dtype,
       gateWeight: operands.weight(tier === "fast" ? "gate_image" : "gate_weight", a),
@@ -133,26 +136,25 @@ export function gatedUnit(step: ProjectStep, { gpu }: GpuTarget): GpuKernelCall 
     };
   });
   const lds = memoryOf(step, gpu, 2, sources);
-  const most = Math.max(...sources.map((source) => groupsOf(source, gpu)));
+  const most = Math.max(...products.map(({ splits }, tier) => groupsOf(sources[2 * tier]!, gpu, splits)));
   return {
     template: "gated_unit",
     symbol: nameOf(step),
-    params: { ...common(step, operands, gpu.wavesPerWorkgroup), stageBytes: lds.stage, gate, products },
+    params: { ...common(step, operands, target), stageBytes: lds.stage, gate, products },
     operands: operands.slots,
     launch: launchOf(gpu, gpu.wavesPerWorkgroup, most, lds.total),
   };
 }
 
 /** What both templates of a projection take, when all operands but those of the norm are collected. */
-function common(step: ProjectStep, operands: DeviceOperands, waves: number) {
-  const norm = normParams(step.norm, operands);
+function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget) {
+  const norm = normParams(step.norm, operands, step.squares === null);
   return {
     summary: `${prefix(step.norm)}${projectSummary(step)}`,
     shape: projectShape(step),
-    account: projectAccount(step),
+    account: projectAccount(step, device),
     parameters: operands.parameters,
-    waves,
-    width: step.width,
+    waves: gpu.wavesPerWorkgroup,
     d: step.d,
     activation: step.activation ?? "identity",
     norm,
@@ -167,11 +169,12 @@ function prefix(norm: NormNode | null): string {
   return norm === null ? "" : `x = ${normFormula(norm.method, "h")}; `;
 }
 
-/** The parameters of a norm on the way in; null without one. */
-function normParams(norm: NormNode | null, operands: DeviceOperands) {
+/** The parameters of a norm on the way in, of all columns or of those that a gate leaves; null without one. */
+function normParams(norm: NormNode | null, operands: DeviceOperands, ofAll: boolean) {
   if (norm === null) return null;
   operands.vector("gain", norm.gain);
   return {
+    ofAll,
     layer: norm.method === "layer",
     bias: norm.bias === null ? "nullptr" : operands.vector("shift", norm.bias),
     epsilon: floatLiteral(norm.epsilon),
@@ -179,7 +182,7 @@ function normParams(norm: NormNode | null, operands: DeviceOperands) {
 }
 
 function gateParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) {
-  const { gate, squares, normed, d } = step;
+  const { gate, squares, norm, normed, d } = step;
   if (gate === null) return null;
   if (squares !== null) {
     operands.input("g", gate.coordinates);
@@ -193,7 +196,8 @@ function gateParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) 
       : "nullptr",
     k: gate.k,
     epsilon: doubleLiteral(gate.epsilon),
-    own: squares === null ? { splits: splitsOf(basis, { ...gpu, computeUnits: 1 }) } : null,
+    measures: norm !== null && squares !== null,
+    own: squares === null ? { splits: ruledSplits(basis, { ...gpu, computeUnits: 1 }) } : null,
   };
 }
 

@@ -1,0 +1,86 @@
+import { maxColumns } from "../schedule/layout.js";
+import type { ListedLaunch } from "../schedule/listing.js";
+
+/** Which tier of a gated launch is measured; null where no gate decides. */
+export type GateState = "closed" | "open" | null;
+
+/** One launch that `gsic-tool launches` measures; see runtime/tools/launches.cpp. */
+export interface LaunchJob {
+  readonly kernel: string;
+  /** Whether its weights are also read from memory, by turns from several copies. */
+  readonly rotate: boolean;
+  readonly arguments: readonly {
+    readonly buffer: string;
+    readonly offset: number;
+    readonly bytes: number;
+    /** Weights that are all zero, and not copied. */
+    readonly zero: boolean;
+  }[];
+  /** What is written into arguments before it is measured. */
+  readonly values: readonly {
+    readonly argument: number;
+    readonly type: "f32" | "f64";
+    readonly count: number;
+    readonly value: number;
+  }[];
+}
+
+/** A launch to be measured, and the bytes of weights that it reads; null for a look-up, which reads rows of a table. */
+export interface MeasuredLaunch {
+  readonly job: LaunchJob;
+  readonly weightBytes: number | null;
+}
+
+const isImage = (name: string) => /^(image\d+|gate_image|up_image)$/.test(name);
+const isWeight = (name: string) => /^(weight\d+|gate_weight|up_weight)$/.test(name);
+
+/** The tiers of a launch: both of a gated one. */
+export function gateStates(launch: ListedLaunch): readonly GateState[] {
+  return launch.arguments.some(({ name }) => isImage(name)) ? ["closed", "open"] : [null];
+}
+
+/**
+ * How a launch is measured with its gate closed or open. The gate is set by what it reads (templates/include/gsic/gpu/
+ * gate.h): a zero input counts as closed; coordinates of zero of an input that is not are open.
+ */
+export function measuredLaunch(launch: ListedLaunch, template: string, gate: GateState): MeasuredLaunch {
+  const index = (name: string) => launch.arguments.findIndex((one) => one.name === name);
+  const given = index("g") >= 0;
+  const values: LaunchJob["values"][number][] = [];
+  const fill = (name: string, type: "f32" | "f64", value: number) => {
+    const argument = index(name);
+    const bytes = launch.arguments[argument]!.bytes!;
+    const count = type === "f64" ? maxColumns : bytes / 4;
+    values.push({ argument, type, count, value });
+  };
+  if (gate !== null && given) {
+    fill("g", "f32", 0);
+    fill("squares", "f64", gate === "closed" ? 0 : 1);
+  } else if (gate !== null) {
+    fill("x", "f32", gate === "closed" ? 0 : 1);
+  }
+  const isRead = (name: string) =>
+    gate === null ||
+    !(
+      (gate === "open" && isImage(name)) ||
+      (gate === "closed" && isWeight(name)) ||
+      (given && name === "basis")
+    );
+  // Coordinates that the kernel computes for itself are zero where its basis is.
+  const isZero = (name: string) => !isRead(name) || (gate === "open" && name === "basis");
+  const read = launch.arguments.filter(({ buffer, name }) => buffer === "weights" && isRead(name));
+  // Tables of embeddings and of angles: a launch reads a row.
+  const lookUp = template === "embed" || template === "attend";
+  return {
+    job: {
+      kernel: launch.kernel,
+      rotate: !lookUp,
+      arguments: launch.arguments.map(({ name, buffer, offset, bytes }) => ({
+        ...{ buffer, offset, bytes: buffer === "weights" ? bytes! : 0 },
+        zero: buffer === "weights" && isZero(name),
+      })),
+      values,
+    },
+    weightBytes: lookUp ? null : read.reduce((sum, { bytes }) => sum + bytes!, 0),
+  };
+}

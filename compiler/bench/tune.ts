@@ -1,0 +1,188 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Built, configOf, readPlan } from "../built.js";
+import { type CodeObject, compileGpuKernels } from "../cc.js";
+import { readConfig } from "../config.js";
+import { shapeKey } from "../emit/gpu/division.js";
+import { GsicError, messageOf } from "../errors.js";
+import type { Kernel, Plan } from "../ir.js";
+import { writeTuningBundle } from "../pack/tuning-bundle.js";
+import type { Progress } from "../progress.js";
+import { version } from "../report.js";
+import { commonTarget, type GpuTarget, isGpu, readTarget } from "../target.js";
+import { defaultTuningFile, readTuningFile, type TunedShape, tuningText } from "../tuning.js";
+import { requireGpu, runLaunches, type ToolMeasurements } from "./launches.js";
+import type { Ceiling } from "./text.js";
+import { type Variant, type Variants, variantsOf } from "./variants.js";
+
+/** A shape, and what was found; `rule` is what a build without the file does. */
+export interface TuningChoice extends TunedShape {
+  readonly rule: number;
+}
+
+/** What `gsic bench --tune --json` prints. */
+export interface TuningMeasurements extends Ceiling {
+  readonly model: string;
+  readonly target: string;
+  readonly device: string;
+  readonly gsic: string;
+  readonly repeat: number;
+  readonly cold_bytes: number;
+  readonly cold_short: boolean;
+  /** The file that the choices were written to. */
+  readonly file: string;
+  readonly shapes: readonly TuningChoice[];
+}
+
+export interface TuneOptions {
+  /** Where the choices go; null: the file that the next build reads. */
+  readonly file: string | null;
+  /** Splits to try. */
+  readonly splits?: readonly number[] | undefined;
+  readonly repeat: number;
+  readonly progress: Progress;
+  /** On top of this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** A choice replaces the rule's only if it takes less than this part of its time. */
+const worthwhile = 0.99;
+
+/**
+ * Measures, on the device, how each shape of a build's projections is best divided, and writes that down for the next
+ * build. Entries of the file for other targets and shapes stay. Throws `bench-not-gpu`, `tuning-invalid`,
+ * `tuning-unwritable`, and what compiling and the device throw.
+ */
+export async function tune(built: Built, options: TuneOptions): Promise<TuningMeasurements> {
+  requireGpu(built, "--tune");
+  const { progress, repeat, environment } = options;
+  const targets = built.report.targets.map(readTarget);
+  const target = commonTarget(targets) as GpuTarget;
+  const config = readConfig(configOf(built));
+  const file =
+    options.file === null
+      ? (config.target.tuning ?? defaultTuningFile(config, target))
+      : resolve(options.file);
+  const others = existsSync(file) ? readTuningFile(file) : [];
+  const { plan } = await readPlan(join(built.folder, "graph.ts"));
+  const found = variantsOf(plan, built.report.modes, target, options.splits);
+  const compiled = await compileVariants(found, targets.filter(isGpu)[0]!, progress);
+  const folder = await mkdtemp(join(tmpdir(), "gsic-tune-"));
+  try {
+    const measured = await measure(folder, plan, found, compiled, target, {
+      repeat,
+      progress: progress.stage(`Measuring ${compiled.length} kernels on the device`),
+      ...(environment === undefined ? {} : { environment }),
+    });
+    const { jobs, target: _, units: __, ...rest } = measured;
+    const origin = { target: target.name, device: measured.device, gsic: version };
+    const shapes = found.shapes.map(({ shape, rule }): TuningChoice => {
+      const key = shapeKey(shape);
+      const candidates = found.variants
+        .filter((variant) => shapeKey(variant.shape) === key)
+        .map(({ splits, kernel }) => candidateOf(splits, compiled, kernel, jobs));
+      return { ...origin, ...shape, splits: choose(candidates, rule), rule, candidates };
+    });
+    const fresh = new Set(shapes.map(keyOf));
+    const kept = others.filter((shape) => !fresh.has(keyOf(shape)));
+    await write(file, tuningText([...kept, ...shapes]));
+    return { model: built.report.name, ...rest, ...origin, file, shapes };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const keyOf = (shape: TunedShape) => `${shape.target} ${shapeKey(shape)}`;
+
+interface CompiledVariant {
+  readonly variant: Variant;
+  readonly object: CodeObject;
+}
+
+/** Compiles the variants; those that spill registers are left out. */
+async function compileVariants(
+  { variants }: Variants,
+  target: GpuTarget,
+  progress: Progress,
+): Promise<CompiledVariant[]> {
+  const update = progress.stage(`Compiling ${variants.length} kernels for ${target.name}`);
+  const compiled: CompiledVariant[] = [];
+  for (const [index, variant] of variants.entries()) {
+    try {
+      const [object] = await compileGpuKernels([variant.kernel], target);
+      compiled.push({ variant, object: object! });
+    } catch (error) {
+      if (!(error instanceof GsicError && error.code === "kernel-spills")) throw error;
+    }
+    update(index + 1, variants.length);
+  }
+  return compiled;
+}
+
+/** Writes the variants as a bundle without weights, and measures them. */
+async function measure(
+  folder: string,
+  plan: Plan,
+  { scheduled, read }: Variants,
+  compiled: readonly CompiledVariant[],
+  target: GpuTarget,
+  options: Parameters<typeof runLaunches>[3],
+): Promise<ToolMeasurements> {
+  const kernels: Kernel[] = [read, ...compiled.map(({ variant }) => variant.kernel)];
+  const [reading] = await compileGpuKernels([read], target);
+  const objects = [reading!, ...compiled.map(({ object }) => object)];
+  const bundle = join(folder, "tuning.gsi");
+  await writeTuningBundle(bundle, { graph: plan.graph, scheduled, kernels, code: { target, objects } });
+  return runLaunches(
+    bundle,
+    compiled.map(({ variant }) => variant.launch),
+    0,
+    options,
+  );
+}
+
+function candidateOf(
+  splits: number,
+  compiled: readonly CompiledVariant[],
+  kernel: Kernel,
+  jobs: ToolMeasurements["jobs"],
+) {
+  const index = compiled.findIndex(({ variant }) => variant.kernel === kernel);
+  const measured = jobs[index];
+  if (measured === undefined) return { splits, seconds: null, least: null, most: null };
+  const { median, least, most } = measured.cold ?? measured.cached;
+  return { splits, seconds: median, least, most };
+}
+
+/** The fastest by its median; the rule's where that is about as fast. */
+function choose(candidates: TunedShape["candidates"], rule: number): number {
+  const timed = candidates.flatMap(({ splits, seconds }) => (seconds === null ? [] : [{ splits, seconds }]));
+  const best = timed.reduce<(typeof timed)[number] | null>(
+    (least, one) => (least === null || one.seconds < least.seconds ? one : least),
+    null,
+  );
+  const ruled = timed.find(({ splits }) => splits === rule);
+  if (best === null || (ruled !== undefined && best.seconds >= worthwhile * ruled.seconds)) return rule;
+  return best.splits;
+}
+
+/** The file appears whole or not at all. */
+async function write(file: string, text: string): Promise<void> {
+  const beside = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(beside, text);
+    await rename(beside, file);
+  } catch (cause) {
+    await rm(beside, { force: true });
+    throw new GsicError({
+      category: "environment",
+      code: "tuning-unwritable",
+      message: messageOf(cause),
+      where: file,
+      hint: "name a place that can be written: gsic bench <build> --tune FILE",
+      cause,
+    });
+  }
+}

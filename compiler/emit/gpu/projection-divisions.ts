@@ -1,0 +1,34 @@
+import type { KernelCall } from "../operands.js";
+import type { Tier } from "../projection.js";
+import type { ProjectionShape } from "./division.js";
+
+/** A product of a GPU kernel, and how it is divided: `splits` waves share a tile of four rows. */
+export interface ProjectionDivision extends ProjectionShape {
+  /** Null where no gate decides. */
+  readonly tier: Tier;
+  readonly splits: number;
+}
+
+/** The products of a kernel that are divided by `splitsOf`; none for CPUs, and for kernels that do not multiply. */
+export function projectionDivisions(call: KernelCall): readonly ProjectionDivision[] {
+  if (call.launch === null) return [];
+  switch (call.template) {
+    case "project":
+      return call.params.products.map(({ type, out, d, tier, splits }) => ({
+        ...{ type, out, d, matrices: 1, tier: tier as Tier, splits },
+      }));
+    case "gated_unit":
+      return call.params.products.map(({ gateType, upType, out, d, tier, splits }) => {
+        const type = gateType === upType ? gateType : `${gateType}+${upType}`;
+        return { type, out, d, matrices: 2, tier: tier as Tier, splits };
+      });
+    case "embed":
+    case "norm":
+    case "attend":
+    case "choose":
+    case "read":
+      return [];
+    default:
+      return call satisfies never;
+  }
+}
