@@ -5,31 +5,47 @@ import { Project, type Type } from "ts-morph";
 import { describe, expect, test } from "vitest";
 import { packageRoot } from "../compiler/paths.js";
 
-const folder = join(packageRoot, "templates/cpu");
-const read = (name: string) => readFileSync(join(folder, `${name}.hbs`), "utf8");
-const names = (path: string) =>
-  readdirSync(join(folder, path)).flatMap((file) =>
-    file.endsWith(".hbs") ? [join(path, file.slice(0, -4))] : [],
-  );
-
 const project = new Project({
   tsConfigFilePath: join(packageRoot, "tsconfig.json"),
   skipAddingFilesFromTsConfig: true,
 });
-const params = project.addSourceFileAtPath(join(packageRoot, "templates/params.ts"));
-const interfaces = new Map(
-  params
-    .getInterfaceOrThrow("TemplateParams")
-    .getProperties()
-    .map((property) => [property.getName(), property.getType()]),
-);
+
+/** The templates of a folder, and the interfaces of their parameters by name. */
+class Dialect {
+  readonly interfaces: ReadonlyMap<string, Type>;
+
+  constructor(
+    readonly name: string,
+    file: string,
+    all: string,
+  ) {
+    const source = project.addSourceFileAtPath(join(packageRoot, "templates", file));
+    const properties = source.getInterfaceOrThrow(all).getProperties();
+    this.interfaces = new Map(properties.map((property) => [property.getName(), property.getType()]));
+  }
+  read(template: string): string {
+    return readFileSync(join(packageRoot, "templates", this.name, `${template}.hbs`), "utf8");
+  }
+  names(path: string): string[] {
+    const files = readdirSync(join(packageRoot, "templates", this.name, path));
+    return files.flatMap((file) => (file.endsWith(".hbs") ? [join(path, file.slice(0, -4))] : []));
+  }
+}
+
+const dialects = [
+  new Dialect("cpu", "params.ts", "TemplateParams"),
+  new Dialect("gpu", "gpu-params.ts", "GpuTemplateParams"),
+];
 
 /** Fields of an object, without `null`; null for what has no fields. */
 function fieldsOf(type: Type): Map<string, Type> | null {
   const plain = type.getNonNullableType();
-  if (!plain.isObject() || plain.isArray() || plain.isReadonlyArray()) return null;
+  if (!(plain.isObject() || plain.isIntersection()) || plain.isArray() || plain.isReadonlyArray())
+    return null;
   return new Map(
-    plain.getProperties().map((property) => [property.getName(), property.getTypeAtLocation(params)]),
+    plain
+      .getProperties()
+      .map((property) => [property.getName(), property.getTypeAtLocation(property.getDeclarations()[0]!)]),
   );
 }
 
@@ -62,6 +78,8 @@ class Reader {
   readonly unknown: string[] = [];
   deepest = 0;
 
+  constructor(private readonly dialect: Dialect) {}
+
   program(ast: Ast, scopes: readonly Scope[], depth = 0): void {
     this.deepest = Math.max(this.deepest, depth);
     for (const statement of ast.body) this.statement(statement, scopes, depth);
@@ -79,13 +97,13 @@ class Reader {
       }
       case "PartialStatement": {
         const name = ((statement as hbs.AST.PartialStatement).name as PathExpression).original;
-        this.program(Handlebars.parse(read(`partials/${name}`)), scopes, depth);
+        this.program(Handlebars.parse(this.dialect.read(`partials/${name}`)), scopes, depth);
         return;
       }
       case "BlockStatement": {
         const block = statement as hbs.AST.BlockStatement;
         const helper = block.path.original;
-        expect(["if", "each"]).toContain(helper);
+        expect(["if", "unless", "each"]).toContain(helper);
         const found = this.resolve(block.params[0] as PathExpression, scopes);
         if (found === null) return;
         const element = helper === "each" ? elementOf(found.type) : null;
@@ -115,41 +133,43 @@ class Reader {
   }
 }
 
-test("every template has an interface, and every interface a template", () => {
-  expect(names("").sort()).toEqual([...interfaces.keys()].sort());
-});
+describe.each(dialects)("templates of the dialect $name", (dialect) => {
+  const { interfaces } = dialect;
 
-describe("a template uses exactly the names of its interface", () => {
-  for (const name of names("")) {
-    test(name, () => {
-      const reader = new Reader();
-      const type = interfaces.get(name)!;
-      reader.program(Handlebars.parse(read(name)), [{ type, prefix: "" }]);
-      expect(reader.unknown).toEqual([]);
-      expect(pathsOf(type).filter((path) => !reader.used.has(path))).toEqual([]);
-      expect(reader.deepest, "nesting").toBeLessThanOrEqual(2);
-    });
-  }
-});
+  test("every template has an interface, and every interface a template", () => {
+    expect(dialect.names("").sort()).toEqual([...interfaces.keys()].sort());
+  });
 
-test("a template is a page: at most 60 lines", () => {
-  for (const name of [...names(""), ...names("partials")]) {
-    const lines = read(name).trimEnd().split("\n");
-    expect(lines.length, name).toBeLessThanOrEqual(60);
-  }
-});
+  test.each(dialect.names(""))("%s uses exactly the names of its interface", (name) => {
+    const reader = new Reader(dialect);
+    const type = interfaces.get(name)!;
+    reader.program(Handlebars.parse(dialect.read(name)), [{ type, prefix: "" }]);
+    expect(reader.unknown).toEqual([]);
+    expect(pathsOf(type).filter((path) => !reader.used.has(path))).toEqual([]);
+    expect(reader.deepest, "nesting").toBeLessThanOrEqual(2);
+  });
 
-test("every partial is used", () => {
-  const all = names("").map(read).join();
-  for (const name of names("partials")) expect(all).toContain(`{{> ${name.slice("partials/".length)}}}`);
-});
+  test("a template is a page: at most 60 lines", () => {
+    for (const name of [...dialect.names(""), ...dialect.names("partials")]) {
+      const lines = dialect.read(name).trimEnd().split("\n");
+      expect(lines.length, name).toBeLessThanOrEqual(60);
+    }
+  });
 
-test("the reader sees a misspelt name inside #if", () => {
-  const reader = new Reader();
-  const scope = { type: interfaces.get("project")!, prefix: "" };
-  reader.program(
-    Handlebars.parse("{{#if gates}}x{{/if}}{{#each products}}{{#if ../residuals}}{{/if}}{{/each}}"),
-    [scope],
-  );
-  expect(reader.unknown).toEqual(["gates", "../residuals"]);
+  test("every partial is used", () => {
+    const all = dialect
+      .names("")
+      .map((name) => dialect.read(name))
+      .join();
+    const partials = dialect.names("partials").map((name) => name.slice("partials/".length));
+    for (const name of partials) expect(all).toContain(`{{> ${name}}}`);
+  });
+
+  test("the reader sees a misspelt name inside #if", () => {
+    const reader = new Reader(dialect);
+    const scope = { type: interfaces.get("project")!, prefix: "" };
+    const text = "{{#if gates}}x{{/if}}{{#each products}}{{#if ../residuals}}{{/if}}{{/each}}";
+    reader.program(Handlebars.parse(text), [scope]);
+    expect(reader.unknown).toEqual(["gates", "../residuals"]);
+  });
 });

@@ -51,7 +51,8 @@ export async function cachedCompile(
 
 async function store(made: string, output: string, what: string): Promise<void> {
   const beside = `${output}.${process.pid}.tmp`;
-  await copyFile(made, beside).catch((cause: unknown) => {
+  await copyFile(made, beside).catch(async (cause: unknown) => {
+    await rm(beside, { force: true });
     throw new GsicError({
       category: "environment",
       code: "cache-unwritable",

@@ -61,6 +61,8 @@ function deviceFlags({ device, architecture }: GpuTarget): readonly string[] {
       return [
         ...["-x", "cuda", `--cuda-gpu-arch=${architecture}`, "--cuda-device-only", "-nocudainc"],
         ...["-nocudalib", "--cuda-feature=+ptx80", "-S", "-fuse-cuid=none"],
+        // One function as well.
+        ...["-mllvm", "-inline-threshold=100000"],
       ];
     default:
       return device satisfies never;

@@ -1,6 +1,7 @@
-// feed BUNDLE TARGET MODE THREADS CHUNKS IDS OUT: evaluates int32 ids in passes of the given sizes (comma-separated, over
-// and over), and writes the logits of all tokens, f32, to OUT, or asks for none if OUT is "-". Prints the tokens per
-// tier: closed, open. For compiler/emit/kernel-testing.ts.
+// feed BUNDLE TARGET MODE THREADS CHUNKS IDS OUT [LIMIT]: evaluates int32 ids in passes of the given sizes
+// (comma-separated, over and over), and writes the logits of all tokens, f32, to OUT, or asks for none if OUT is "-".
+// Prints the tokens per tier: closed, open. With LIMIT it continues from ids greedily instead, and prints the new ids.
+// For compiler/emit/kernel-testing.ts.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -18,8 +19,17 @@ static void check(gsic_status status) {
   std::exit(1);
 }
 
+/// Prints the `limit` most likely tokens after a prompt.
+static void generate(gsic_session *session, const int32_t *ids, size_t tokens, size_t limit) {
+  std::vector<int32_t> found(limit);
+  const gsic_sampling greedy = {};
+  check(gsic_generate(session, ids, tokens, limit, &greedy, nullptr, nullptr, found.data(), &limit));
+  for (size_t i = 0; i < limit; i++) std::printf("%s%d", i > 0 ? " " : "", found[i]);
+  std::printf("\n");
+}
+
 int main(int count, char **arguments) {
-  if (count != 8) return 2;
+  if (count != 8 && count != 9) return 2;
   std::ifstream file(arguments[6], std::ios::binary);
   const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
   const auto *ids = reinterpret_cast<const int32_t *>(bytes.data());
@@ -37,6 +47,12 @@ int main(int count, char **arguments) {
   check(gsic_open(arguments[1], &options, &model));
   check(gsic_describe(model, &info));
   check(gsic_session_open(model, arguments[3], &session));
+  if (count == 9) {
+    generate(session, ids, tokens, std::stoul(arguments[8]));
+    gsic_session_close(session);
+    gsic_close(model);
+    return 0;
+  }
   const bool wanted = std::string(arguments[7]) != "-";
   std::vector<float> logits(wanted ? tokens * info.vocabulary : 0);
   for (size_t done = 0, turn = 0; done < tokens; turn++) {

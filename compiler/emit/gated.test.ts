@@ -1,23 +1,15 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Graph, LinearNode, Node, ValueId } from "../ir.js";
+import type { ValueId } from "../ir.js";
 import { runTool } from "../native.js";
-import type { FactorSource } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import { readTensors } from "../read/safetensors-write.js";
 import { referenceLogits } from "../reference.js";
 import { relativeError } from "../selfcheck.js";
 import { nativeLogits, openFixture, temporaryFolder, testTargets, writeTestBundle } from "../testing.js";
-import {
-  chosenFactors,
-  evaluatePlan,
-  feed,
-  inputNode,
-  matrixRef,
-  modelOf,
-  storedAs,
-} from "./kernel-testing.js";
+import { gateModel, thresholdCases, tierCases, twoLaunchLogits, twoLaunchModel } from "./gate-testing.js";
+import { chosenFactors, evaluatePlan, feed } from "./kernel-testing.js";
 
 const gated = (k: number, epsilon: number) => ({ forms: ["gated" as const], k: [k], epsilon: [epsilon] });
 
@@ -111,47 +103,6 @@ describe("the gated form agrees with its float64 oracle", () => {
   }
 });
 
-/**
- * Decides gates of the given inputs: logits = W x + bias of a gated linear, through an identity. The image is far from
- * W V, so that the tier shows in the logits.
- */
-async function gateModel(inputs: readonly (readonly number[])[], basis: readonly (readonly number[])[]) {
-  const d = inputs[0]!.length;
-  const out = 2;
-  const [tokens, k] = [inputs.length, basis.length];
-  const f32 = (out: number, d: number | null, values: readonly number[]) => ({
-    dtype: "f32" as const,
-    out,
-    d,
-    bytes: storedAs("f32", Float32Array.from(values)),
-  });
-  const nodes: Graph["nodes"] = [
-    inputNode("x", "x", tokens, d),
-    {
-      kind: "linear",
-      id: "h",
-      input: "x",
-      weight: matrixRef("w", "f32", out, d),
-      bias: { tensor: "bias", length: out, first: 0 },
-    },
-    { kind: "linear", id: "logits", input: "h", weight: matrixRef("identity", "f32", out, out), bias: null },
-  ];
-  const model = await modelOf(
-    {
-      x: f32(tokens, d, inputs.flat()),
-      w: f32(out, d, Array(out * d).fill(1)),
-      bias: f32(out, null, [3, -4]),
-      identity: f32(out, out, [1, 0, 0, 1]),
-    },
-    { vocabulary: out, context: tokens, nodes, output: "logits" },
-  );
-  const factors: FactorSource = {
-    basis: () => Promise.resolve(Float32Array.from(basis.flat())),
-    image: () => Promise.resolve(new Float32Array(out * k).fill(1000)),
-  };
-  return { model, factors };
-}
-
 /** Whether each input's gate is closed, by the counters of sessions that end one token later each. */
 async function decisions(bundle: string, count: number, target = best[0]!): Promise<boolean[]> {
   const closed: number[] = [0];
@@ -164,85 +115,34 @@ async function decisions(bundle: string, count: number, target = best[0]!): Prom
   return closed.slice(1).map((value, i) => value > closed[i]!);
 }
 
-const firstThree = [
-  [1, 0, 0, 0],
-  [0, 1, 0, 0],
-  [0, 0, 1, 0],
-];
-
 describe("the gate", () => {
   test("is closed below epsilon, open at epsilon and above, whatever the scale; NaN keeps it open", async () => {
-    // With V = (e1, e2, e3) and x = (1, 1, 1, c), rho = c / sqrt(3 + c^2): exactly 1/2 at c = 1.
-    const scaled = [1, 1e-30, 1e18, 1e30, 1e-38].flatMap((scale) => [
-      [scale, scale, scale, scale],
-      [scale, scale, scale, scale * 1.0001],
-      [scale, scale, scale, scale * 0.9999],
-    ]);
-    const inputs = [
-      ...scaled,
-      [0, 0, 0, 0],
-      [0, 0, 0, 1],
-      [1, 2, 3, 0],
-      [1e-42, 0, 0, 0],
-      [0, 0, 0, 1e-42],
-      [Number.NaN, 1, 1, 0],
-      [1, 1, 1, Number.NaN],
-      [Number.POSITIVE_INFINITY, 1, 1, 0],
-      [1, 1, 1, Number.POSITIVE_INFINITY],
-    ];
-    const expected = [
-      ...[1, 2, 3, 4, 5].flatMap(() => [false, false, true]),
-      ...[true, false, true, true, false, false, false, false, false],
-    ];
-    const { model, factors } = await gateModel(inputs, firstThree);
-    const bundle = await writeTestBundle(model, gated(3, 0.5), ["bounded"], factors);
+    const { inputs, basis, epsilon, closed } = thresholdCases;
+    const { model, factors } = await gateModel(inputs, basis);
+    const bundle = await writeTestBundle(model, gated(3, epsilon), ["bounded"], factors);
     for (const target of testTargets()) {
-      expect(await decisions(bundle, inputs.length, target), target.name).toEqual(expected);
+      expect(await decisions(bundle, inputs.length, target), target.name).toEqual(closed);
     }
     model.weights.close();
   });
 
   test("chooses the value: M g + b, or W x + b; of zero it is b", async () => {
-    const inputs = [
-      [4, 3],
-      [3, 4],
-      [0, 0],
-      [8, 6.0625],
-      [8, 5.9375],
-      [-1, 0],
-    ];
-    const { model, factors } = await gateModel(inputs, [[1, 0]]);
-    // 0.6 as a double lies below 3/5, so that (4, 3) is open.
-    const bundle = await writeTestBundle(model, gated(1, 0.6), ["bounded"], factors, best);
+    const { inputs, basis, epsilon } = tierCases;
+    const { model, factors } = await gateModel(inputs, basis);
+    const bundle = await writeTestBundle(model, gated(1, epsilon), ["bounded"], factors, best);
     const ids = Array<number>(inputs.length).fill(0);
     const { logits, fast, slow } = await feed(bundle, ids, { target: best[0]!, mode: "bounded" });
-    expect(Array.from(logits)).toEqual(
-      [7, 7, 0, 14.0625, 8000, -1000].flatMap((value) => [value + 3, value - 4]),
-    );
-    expect([fast, slow]).toEqual([3, 3]);
+    expect(Array.from(logits)).toEqual(tierCases.logits);
+    expect([fast, slow]).toEqual(tierCases.tiers);
     model.weights.close();
   });
 
   test("counts a token once per input, however many launches read that input", async () => {
-    const { model, factors } = await gateModel(
-      [
-        [4, 3],
-        [3, 4],
-        [1, 0],
-      ],
-      [[1, 0]],
-    );
-    const [x, h, logits] = model.graph.nodes as [Node, LinearNode, LinearNode];
-    const second: LinearNode = { ...h, id: "second" };
-    const sum: Node = { kind: "add", id: "sum", left: h.id, right: second.id };
-    const nodes = [x, h, second, sum, { ...logits, input: sum.id }];
-    const parallel = { ...model, graph: { ...model.graph, nodes } };
-    const bundle = await writeTestBundle(parallel, gated(1, 0.7), ["bounded"], factors, best);
+    const { model, factors } = await twoLaunchModel();
+    const bundle = await writeTestBundle(model, gated(1, 0.7), ["bounded"], factors, best);
     const found = await feed(bundle, [0, 0, 0], { target: best[0]!, mode: "bounded" });
     expect([found.fast, found.slow]).toEqual([2, 1]);
-    expect(Array.from(found.logits)).toEqual(
-      [4000, 7, 1000].flatMap((value) => [2 * (value + 3), 2 * (value - 4)]),
-    );
+    expect(Array.from(found.logits)).toEqual(twoLaunchLogits);
     model.weights.close();
   });
 });

@@ -124,6 +124,46 @@ export function inputNode(id: ValueId, tensor: string, tokens: number, d: number
   return { kind: "embedding", id, index: "position", table, offset: 0, scale: 1 };
 }
 
+/** Inputs of every size that f32 has; more than one pass of 16. */
+export function hardInputs(tokens: number, d: number): Float32Array {
+  const random = gaussian(99);
+  const sizes = [1, 0, 1e-41, 1e4, 1e-30];
+  return Float32Array.from({ length: tokens * d }, (_, i) => {
+    const token = Math.floor(i / d);
+    return random() * (token < sizes.length ? sizes[token]! : 1);
+  });
+}
+
+/** Weights with rows of ordinary, tiny, huge and mostly zero elements; the last two need several rows. */
+export function hardWeights(dtype: DType, out: number, d: number): Float32Array {
+  const random = gaussian(out * 1000 + d);
+  const [tiny, huge] = dtype === "f16" ? [1e-7, 1e4] : [1e-40, 1e30];
+  return Float32Array.from({ length: out * d }, (_, i) => {
+    const row = Math.floor(i / d) % 4;
+    const size = [1, i % 2 === 0 ? tiny : 1, i % 3 === 0 ? huge : 1, i % 5 === 0 ? 1 : 0][row]!;
+    return random() * size;
+  });
+}
+
+/** y = W x: the logits of token t are those of input t. */
+export function linearModel(
+  inputs: Float32Array,
+  tokens: number,
+  weight: StoredTensor & { readonly d: number },
+): Promise<Model> {
+  const { dtype, out, d } = weight;
+  const x = { dtype: "f32", out: tokens, d, bytes: storedAs("f32", inputs) } as const;
+  const node = {
+    kind: "linear",
+    id: "logits",
+    input: "x",
+    weight: matrixRef("w", dtype, out, d),
+    bias: null,
+  } as const;
+  const nodes = [inputNode("x", "x", tokens, d), node];
+  return modelOf({ x, w: weight }, { vocabulary: out, context: tokens, output: "logits", nodes });
+}
+
 // -------------------------------------------------------------------------------------------- the gated form
 
 /** Orthonormal rows from `vectors` (Gram-Schmidt, twice), rounded to f16 as a bundle holds them. */
@@ -169,12 +209,19 @@ export function chosenFactors(model: Model, k: number, ids: readonly number[]): 
   };
   return {
     basis: async (input) => basisOf(input),
-    image: async (linear) => {
+    async *image(linear) {
       const { weight, input } = linearById(model.graph, linear);
       const w = model.weights.readRows(weight, 0, weight.out);
-      return Float32Array.from(product(Float64Array.from(w), weight.d, basisOf(input)).data);
+      yield Float32Array.from(product(Float64Array.from(w), weight.d, basisOf(input)).data);
     },
   };
+}
+
+/** An image, of which a source gives runs of rows. */
+export async function whole(runs: AsyncIterable<Float32Array>): Promise<Float32Array> {
+  const values: number[] = [];
+  for await (const run of runs) for (const value of run) values.push(value);
+  return Float32Array.from(values);
 }
 
 /** The oracle of a plan in bounded mode: all values in float64, and rho of every token by gated input. */
@@ -197,7 +244,7 @@ export async function evaluatePlan(
     const g = product(data, width, basis);
     const ratios = residualRatios(data, width, basis, g.data);
     rho.set(node.input, ratios);
-    const fast = product(g.data, form.k, asHalf(await factors.image(node.id)));
+    const fast = product(g.data, form.k, asHalf(await whole(factors.image(node.id))));
     const bias = node.bias === null ? null : weights.readVector(node.bias);
     dense.data.forEach((_, i) => {
       const row = i % dense.width;
@@ -256,23 +303,45 @@ export interface Feeding {
   readonly chunks?: readonly number[];
   /** False: no logits are asked for, so that they may be NaN. */
   readonly logits?: boolean;
+  /** Variables that are added to this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Evaluates tokens through the C interface; the bits of the logits, and the tokens per tier over all inputs. */
 export async function feed(
   bundle: string,
   ids: readonly number[],
-  { target, mode, threads = 1, chunks = [16], logits = true }: Feeding,
+  feeding: Feeding,
 ): Promise<{ logits: Float32Array; fast: number; slow: number }> {
-  const folder = await temporaryFolder();
-  const file = join(folder, "ids");
-  const out = logits ? join(folder, "logits") : "-";
-  await writeFile(file, Int32Array.from(ids));
-  const args = [bundle, target.name, mode, String(threads), chunks.join(), file, out];
-  const { stdout } = await run(await feedProgram(), args);
-  const [fast, slow] = stdout.trim().split(" ").map(Number) as [number, number];
+  const { logits = true } = feeding;
+  const out = logits ? join(await temporaryFolder(), "logits") : "-";
+  const [fast, slow] = (await runFeed(bundle, ids, feeding, [out])) as [number, number];
   const bytes = logits ? await readFile(out) : new Uint8Array();
   return { logits: new Float32Array(Uint8Array.from(bytes).buffer), fast, slow };
+}
+
+/** The ids of the `limit` most likely tokens after a prompt, as the C interface generates them. */
+export function generate(
+  bundle: string,
+  prompt: readonly number[],
+  limit: number,
+  feeding: Feeding,
+): Promise<number[]> {
+  return runFeed(bundle, prompt, feeding, ["-", String(limit)]);
+}
+
+/** Runs feed_test_main.cpp; the numbers that it prints. */
+async function runFeed(
+  bundle: string,
+  ids: readonly number[],
+  { target, mode, threads = 1, chunks = [16], environment = {} }: Feeding,
+  rest: readonly string[],
+): Promise<number[]> {
+  const file = join(await temporaryFolder(), "ids");
+  await writeFile(file, Int32Array.from(ids));
+  const args = [bundle, target.name, mode, String(threads), chunks.join(), file, ...rest];
+  const { stdout } = await run(await feedProgram(), args, { env: { ...process.env, ...environment } });
+  return stdout.trim().split(" ").map(Number);
 }
 
 let program: Promise<string> | undefined;

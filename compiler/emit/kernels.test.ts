@@ -6,34 +6,12 @@ import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from 
 import {
   chosenFactors,
   feed,
-  gaussian,
-  inputNode,
-  matrixRef,
-  modelOf,
+  hardInputs,
+  hardWeights,
+  linearModel,
   randomBlocks,
   storedAs,
 } from "./kernel-testing.js";
-
-/** Inputs of every size that f32 has; more than one pass of 16. */
-function hardInputs(tokens: number, d: number): Float32Array {
-  const random = gaussian(99);
-  const sizes = [1, 0, 1e-41, 1e4, 1e-30];
-  return Float32Array.from({ length: tokens * d }, (_, i) => {
-    const token = Math.floor(i / d);
-    return random() * (token < sizes.length ? sizes[token]! : 1);
-  });
-}
-
-/** Weights with rows of ordinary, tiny, huge and mostly zero elements; the last two need several rows. */
-function hardWeights(dtype: DType, out: number, d: number): Float32Array {
-  const random = gaussian(out * 1000 + d);
-  const [tiny, huge] = dtype === "f16" ? [1e-7, 2e4] : [1e-40, 1e30];
-  return Float32Array.from({ length: out * d }, (_, i) => {
-    const row = Math.floor(i / d) % 4;
-    const size = [1, i % 2 === 0 ? tiny : 1, i % 3 === 0 ? huge : 1, i % 5 === 0 ? 1 : 0][row]!;
-    return random() * size;
-  });
-}
 
 interface Shape {
   readonly dtype: DType;
@@ -51,18 +29,7 @@ async function checkLinear({ dtype, out, d }: Shape): Promise<void> {
   const float = dtype === "f32" || dtype === "f16" || dtype === "bf16";
   const bytes = float ? storedAs(dtype, hardWeights(dtype, out, d)) : randomBlocks(dtype, out * d, out + d);
   const inputs = hardInputs(tokens, d);
-  const model = await modelOf(
-    { x: { dtype: "f32", out: tokens, d, bytes: storedAs("f32", inputs) }, w: { dtype, out, d, bytes } },
-    {
-      vocabulary: out,
-      context: tokens,
-      output: "logits",
-      nodes: [
-        inputNode("x", "x", tokens, d),
-        { kind: "linear", id: "logits", input: "x", weight: matrixRef("w", dtype, out, d), bias: null },
-      ],
-    },
-  );
+  const model = await linearModel(inputs, tokens, { dtype, out, d, bytes });
   const ids = Array<number>(tokens).fill(0);
   const expected = referenceLogits(model.graph, model.weights, ids);
   const w = dequantize(dtype, bytes, out * d);

@@ -1,5 +1,5 @@
 import { factorBytes, matrixBytes } from "../cost.js";
-import type { Step, WeightSource } from "../ir.js";
+import type { DeviceKind, ProjectionPart, Step, WeightSource } from "../ir.js";
 import { doubleLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 import { shapeOf } from "./shape.js";
@@ -179,10 +179,12 @@ export function projectShape(step: ProjectStep): string {
   return `x [columns, ${step.d}], W ${parts.join(" + ")}${images}, y [columns, ${step.width}]`;
 }
 
-export function projectAccount(step: ProjectStep): string {
-  const slow = step.parts.reduce((sum, part) => sum + matrixBytes(shapeOf(part.weight)), 0);
+export function projectAccount(step: ProjectStep, device: DeviceKind = "cpu"): string {
+  const bytes = (source: (part: ProjectionPart) => WeightSource) =>
+    step.parts.reduce((sum, part) => sum + matrixBytes(shapeOf(source(part)), device), 0);
+  const slow = bytes(({ weight }) => weight);
   if (step.gate === null) return bytesRead(slow);
-  const fast = step.parts.reduce((sum, part) => sum + matrixBytes(shapeOf(part.image!)), 0);
+  const fast = bytes(({ image }) => image!);
   return `reads ${fast} bytes of weights per token with the gate closed, ${slow} with it open; the basis beside them`;
 }
 

@@ -16,7 +16,8 @@ typedef struct gsic_simulation {
   uint32_t lds;                         ///< bytes of LDS that the manifest promises; a kernel that takes more fails
   uint32_t arguments;                   ///< how many pointers the kernel takes
   const uint64_t *sizes;                ///< [arguments] bytes from each pointer to its allocation's end; null: unchecked
-  uint64_t *loaded, *stored;            ///< [arguments] bytes of global memory, added up per argument; null: not counted
+  uint64_t *loaded, *stored;            ///< [arguments] bytes of global memory, added up per argument; null: not
+                                        ///< counted. What caches keep is counted when it is fetched
   char *message;                        ///< receives what went wrong, with a closing NUL
   uint32_t message_bytes;               ///< room in `message`
 } gsic_simulation;

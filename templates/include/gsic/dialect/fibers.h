@@ -97,6 +97,7 @@ class Context {
 };
 
 /// The lanes of a workgroup. A lane that waits hands over to the next that can go on; the last to arrive goes on itself.
+/// With GSIC_SIMULATION_BACKWARD in the environment all go in the other order: what a missing barrier changes shows.
 class Fibers {
  public:
   static constexpr int kMostLanes = 1024;
@@ -107,6 +108,7 @@ class Fibers {
   int current() const { return current_; }
   /// Whether the last run ended with lanes that waited for others in vain.
   bool stuck() const { return stuck_; }
+  bool backward() const { return backward_; }
 
   void run(int lanes, int wave, LaneCall call, void *const *arguments) {
     if (stacks_ == nullptr) make_stacks();
@@ -125,8 +127,8 @@ class Fibers {
       lane_[i].meetings = 0;
     }
     active = this;
-    current_ = 0;
-    main_.switch_to(lane_[0].context);
+    current_ = backward_ ? lanes - 1 : 0;
+    main_.switch_to(lane_[current_].context);
   }
 
   /// All lanes of the workgroup meet.
@@ -185,11 +187,13 @@ class Fibers {
     const int from = current_, wave = from / wave_ * wave_;
     int next = -1;
     for (int i = 1; i < wave_ && next < 0; i++) {
-      const int candidate = wave + (from - wave + i) % wave_;
+      const int candidate = wave + (from - wave + (backward_ ? wave_ - i : i)) % wave_;
       if (can_run(lane_[candidate])) next = candidate;
     }
-    for (int i = 1; i <= lanes_ && next < 0; i++)
-      if (can_run(lane_[(from + i) % lanes_])) next = (from + i) % lanes_;
+    for (int i = 1; i <= lanes_ && next < 0; i++) {
+      const int candidate = (from + (backward_ ? lanes_ - i : i)) % lanes_;
+      if (can_run(lane_[candidate])) next = candidate;
+    }
     if (next < 0) {
       stuck_ = finished_ < lanes_;
       lane_[from].context.switch_to(main_);
@@ -216,6 +220,7 @@ class Fibers {
   void *const *arguments_ = nullptr;
   int lanes_ = 0, wave_ = 0, current_ = 0, finished_ = 0;
   bool stuck_ = false;
+  const bool backward_ = getenv("GSIC_SIMULATION_BACKWARD") != nullptr;
 };
 
 /// LDS: each GSIC_SHARED has its place, in the order in which lanes meet them.
@@ -247,7 +252,8 @@ class SimulatedLds {
   size_t used_ = 0, promised_ = 0;
 };
 
-/// Global memory: an access belongs to the argument with the greatest address that is not above it.
+/// Global memory: an access belongs to the argument with the greatest address that is not above it. Of loads that caches
+/// keep, what is fetched is counted: a run of sixteen bytes once, unless others of the argument took its place.
 class SimulatedMemory {
  public:
   void begin(const gsic_simulation &simulation, void *const *arguments) {
@@ -267,33 +273,54 @@ class SimulatedMemory {
     }
     base_[count_] = ~uint64_t(0);
     last_ = 0;
+    launch_++;
   }
   const char *fault() const { return fault_; }
-  bool loads(const void *p, size_t bytes) { return touches(p, bytes, simulation_->loaded, "loads out of bounds"); }
-  bool stores(const void *p, size_t bytes) { return touches(p, bytes, simulation_->stored, "stores out of bounds"); }
+  bool loads(const void *p, size_t bytes, bool kept) {
+    const int argument = argument_of(p, bytes, "loads out of bounds");
+    if (argument < 0) return false;
+    if (simulation_->loaded != nullptr) simulation_->loaded[argument] += kept ? fetched(argument, uint64_t(p)) : bytes;
+    return true;
+  }
+  bool stores(const void *p, size_t bytes) {
+    const int argument = argument_of(p, bytes, "stores out of bounds");
+    if (argument < 0) return false;
+    if (simulation_->stored != nullptr) simulation_->stored[argument] += bytes;
+    return true;
+  }
 
  private:
   static constexpr int kMostArguments = 64;
+  /// Bytes of a run, and runs that are kept of each argument: 64 KB.
+  static constexpr uint64_t kRun = 16, kKept = 4096;
 
-  bool touches(const void *p, size_t bytes, uint64_t *counters, const char *complaint) {
+  /// Bytes that a load brings into the cache. No load is longer than a run, and all are aligned.
+  uint64_t fetched(int argument, uint64_t address) {
+    const uint64_t run = address / kRun, tag = run | launch_ << 44;
+    uint64_t &kept = kept_[argument][run % kKept];
+    if (kept == tag) return 0;
+    kept = tag;
+    return kRun;
+  }
+
+  /// The argument that an access belongs to; -1 and a fault if it is out of bounds.
+  int argument_of(const void *p, size_t bytes, const char *complaint) {
     const uint64_t address = uint64_t(p);
     if (address < base_[last_] || address >= base_[last_ + 1])
       for (last_ = 0; last_ + 1 < count_ && base_[last_ + 1] <= address;) last_++;
     const int argument = argument_[last_];
     const bool outside = address < base_[last_] ||
                          (simulation_->sizes != nullptr && address - base_[last_] + bytes > simulation_->sizes[argument]);
-    if (outside) {
-      fault_ = complaint;
-      return false;
-    }
-    if (counters != nullptr) counters[argument] += bytes;
-    return true;
+    if (outside) fault_ = complaint;
+    return outside ? -1 : argument;
   }
 
   const gsic_simulation *simulation_ = nullptr;
   uint64_t base_[kMostArguments + 1];
   int argument_[kMostArguments];
   int count_ = 0, last_ = 0;
+  uint64_t launch_ = 0;
+  uint64_t kept_[kMostArguments][kKept] = {};
   const char *fault_ = nullptr;
 };
 

@@ -1,6 +1,7 @@
 // The host dialect: a GPU's workgroup, simulated. Every lane is a fiber; a lane runs until it needs the others (a
 // barrier, a shuffle, a matrix product) and then hands over to the next. LDS begins as NaN, global memory is checked
-// for its bounds and counted. Workgroups run one after another, so races between workgroups do not show.
+// for its bounds and counted. Workgroups run one after another: of the races between them, those show that depend on
+// whether the first or the last comes first (GSIC_SIMULATION_BACKWARD).
 #ifndef GSIC_DIALECT_HOST_H
 #define GSIC_DIALECT_HOST_H
 
@@ -40,7 +41,8 @@ class Simulated {
       return fail(simulation, "launched with another number of threads than it was compiled for");
     simulation_ = &simulation;
     memory_.begin(simulation, arguments);
-    for (index = 0; index < int(simulation.workgroups) && memory_.fault() == nullptr; index++) {
+    for (int i = 0; i < int(simulation.workgroups) && memory_.fault() == nullptr; i++) {
+      index = fibers.backward() ? int(simulation.workgroups) - 1 - i : i;
       lds_.begin(simulation.lds);
       fibers.run(threads, kWave, lane, arguments);
       if (fibers.stuck()) return fail(simulation, "a barrier or shuffle that not all lanes reach");
@@ -51,7 +53,7 @@ class Simulated {
 
   void *shared(const void *site, size_t bytes, size_t alignment) { return lds_.place(site, bytes, alignment); }
   /// Counts an access; false if it is out of bounds.
-  bool loads(const void *p, size_t bytes) { return memory_.loads(p, bytes); }
+  bool loads(const void *p, size_t bytes, bool kept) { return memory_.loads(p, bytes, kept); }
   bool stores(const void *p, size_t bytes) { return memory_.stores(p, bytes); }
 
   int count() const { return int(simulation_->workgroups); }
@@ -86,13 +88,14 @@ template <int Mask> inline float shuffle_xor(float value) {
   return lanes[(thread_index() % kWave) ^ Mask];
 }
 
-template <class T> inline T load(const T *p) {
-  if (!simulated.loads(p, sizeof(T))) return T{};
+template <bool Kept, class T> inline T simulated_load(const T *p) {
+  if (!simulated.loads(p, sizeof(T), Kept)) return T{};
   T value;
   memcpy(&value, p, sizeof value);
   return value;
 }
-template <class T> inline T load_once(const T *p) { return load(p); }
+template <class T> inline T load(const T *p) { return simulated_load<true>(p); }
+template <class T> inline T load_once(const T *p) { return simulated_load<false>(p); }
 template <class T> inline void store(T *p, T value) {
   if (simulated.stores(p, sizeof(T))) memcpy(p, &value, sizeof value);
 }

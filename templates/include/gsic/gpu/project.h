@@ -67,22 +67,26 @@ template <class Work, class Source, int Bytes> class Stage {
   int staged_ = -1;
 };
 
+/// Adds the products of `N` rounds; all their weights are on the way before the first are multiplied.
+template <int N, class Work, class D, class Fetch>
+inline void accumulate_rounds(D &dot, Fetch fetch, int unit, const uint8_t *lds, int units) {
+  typename D::Weights weights[N];
+  GSIC_UNROLL
+  for (int i = 0; i < N; i++) weights[i] = fetch(unit + i * Work::round);
+  GSIC_UNROLL
+  for (int i = 0; i < N; i++) dot.add(weights[i], lds, units, unit + i * Work::round);
+}
+
 /// Adds the products of `Count` staged units, of which this wave takes every round's own; `first` is this lane's.
 template <int Count, class D, class Work, class M>
 inline void accumulate_chunk(D &dot, const M &matrix, int tile, int begin, int first, const uint8_t *lds, int units) {
-  constexpr int rounds = Count / Work::round, depth = D::depth, batches = rounds / depth * depth;
+  constexpr int rounds = Count / Work::round, rest = rounds % D::depth, batches = rounds - rest;
   const int row = lane_index() % kTileRows;
   const auto fetch = [&](int unit) { return D::fetch(matrix, tile, row, begin + unit); };
   GSIC_KEEP_LOOP
-  for (int i = 0; i < batches; i += depth) {
-    typename D::Weights weights[depth];
-    GSIC_UNROLL
-    for (int j = 0; j < depth; j++) weights[j] = fetch((i + j) * Work::round + first);
-    GSIC_UNROLL
-    for (int j = 0; j < depth; j++) dot.add(weights[j], lds, units, (i + j) * Work::round + first);
-  }
-  GSIC_KEEP_LOOP
-  for (int i = batches; i < rounds; i++) dot.add(fetch(i * Work::round + first), lds, units, i * Work::round + first);
+  for (int i = 0; i < batches; i += D::depth)
+    accumulate_rounds<D::depth, Work>(dot, fetch, i * Work::round + first, lds, units);
+  if constexpr (rest > 0) accumulate_rounds<rest, Work>(dot, fetch, batches * Work::round + first, lds, units);
   if constexpr (Count % Work::round != 0) {  // matrix cores take all lanes: those without a unit multiply zeros
     const int unit = rounds * Work::round + first;
     typename D::Weights weights{};
@@ -112,6 +116,7 @@ inline void accumulate(D &dot, const M &matrix, int tile, Staged &stage) {
 
 /// Adds up the lanes of a wave that hold parts of the same row, and leaves the sums in LDS.
 template <class D> inline void collect(const D &dot, int columns, float *sums) {
+  GSIC_UNROLL
   for (int c = 0; c < D::columns; c++) {
     const float sum = wave_sum<kTileRows>(dot.total(c));
     if (c < columns && lane_index() < kTileRows) sums[c * kTileRows + lane_index()] = sum;

@@ -137,35 +137,49 @@ struct q5_1 : FiveBits {
   }
 };
 
-/// Scale and minimum of unit 0 to 7 of a K block: f16 d and m, then twelve bytes of six-bit factors of both.
-inline void unit_scale(const uint8_t *header, int unit, float &d, float &m) {
-  const u32x4 words = load(reinterpret_cast<const u32x4 *>(header));
-  const int shift = 8 * (unit % 4);
-  const uint32_t a = words.v[1] >> shift, b = words.v[2] >> shift, c = words.v[3] >> shift;
-  const uint32_t scale = unit < 4 ? a & 63u : (c & 15u) | (a >> 6 & 3u) << 4;
-  const uint32_t minimum = unit < 4 ? b & 63u : (c >> 4 & 15u) | (b >> 6 & 3u) << 4;
-  d = low_half(words.v[0]) * float(scale);
-  m = -high_half(words.v[0]) * float(minimum);
-}
+/// The header of a K block, f16 d and m and twelve bytes of six-bit factors of both, and the unit, 0 to 7, that it is
+/// for. It is taken apart where the unit is multiplied: a `fetch` that waits for it keeps other loads from going out.
+struct KHeader {
+  u32x4 words;
+  int unit;
 
-/// w = d s q - dmin m in groups of 32: nibbles, one header for eight units.
-struct q4_k : Nibbles {
-  static constexpr Plane planes[] = {{16, 1}, {16, 8}};
-  static Raw fetch(const UnitAddress &unit, int index) {
-    Raw raw{sixteen_at(unit.plane[0]), 0, 0};
-    unit_scale(unit.plane[1], index % 8, raw.d, raw.m);
-    return raw;
+  static KHeader fetch(const uint8_t *p, int index) { return {load(reinterpret_cast<const u32x4 *>(p)), index % 8}; }
+  float scale() const { return low_half(words.v[0]) * factor(words.v[1], words.v[3]); }
+  float minimum() const { return -high_half(words.v[0]) * factor(words.v[2], words.v[3] >> 4); }
+
+ private:
+  /// Byte `unit` % 4 of both: of units 0 to 3 the low six bits of `own`, of 4 to 7 its high two above four of `others`.
+  float factor(uint32_t own, uint32_t others) const {
+    const int shift = 8 * (unit % 4);
+    const uint32_t low = own >> shift & 63u, high = (others >> shift & 15u) | (own >> shift >> 6 & 3u) << 4;
+    return float(unit < 4 ? low : high);
   }
 };
 
-/// The same with fifth bits.
-struct q5_k : FiveBits {
-  static constexpr Plane planes[] = {{16, 1}, {4, 1}, {16, 8}};
+/// w = d s q - dmin m in groups of 32: nibbles, one header for eight units.
+struct q4_k {
+  static constexpr int elements = 32;
+  static constexpr Plane planes[] = {{16, 1}, {16, 8}};
+  struct Raw { u32x4 quants; KHeader header; };
   static Raw fetch(const UnitAddress &unit, int index) {
-    Raw raw{sixteen_at(unit.plane[0]), word_at(unit.plane[1]), 0, 0};
-    unit_scale(unit.plane[2], index % 8, raw.d, raw.m);
-    return raw;
+    return {sixteen_at(unit.plane[0]), KHeader::fetch(unit.plane[1], index)};
   }
+  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i); }
+  static float scale(const Raw &raw, int) { return raw.header.scale(); }
+  static float minimum(const Raw &raw) { return raw.header.minimum(); }
+};
+
+/// The same with fifth bits.
+struct q5_k {
+  static constexpr int elements = 32;
+  static constexpr Plane planes[] = {{16, 1}, {4, 1}, {16, 8}};
+  struct Raw { u32x4 quants; uint32_t fifth; KHeader header; };
+  static Raw fetch(const UnitAddress &unit, int index) {
+    return {sixteen_at(unit.plane[0]), word_at(unit.plane[1]), KHeader::fetch(unit.plane[2], index)};
+  }
+  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | int(raw.fifth >> i & 1u) << 4; }
+  static float scale(const Raw &raw, int) { return raw.header.scale(); }
+  static float minimum(const Raw &raw) { return raw.header.minimum(); }
 };
 
 /// w = d s (q - 32) in groups of 16: nibbles, two high bits each, two i8 scales, one f16 d for eight units.
@@ -239,7 +253,8 @@ template <class W, int Out, int D> struct Matrix {
   template <int P> static void place(const uint8_t *tile, int row, int unit, UnitAddress &address) {
     if constexpr (P < planes) {
       constexpr int bytes = W::planes[P].bytes, shared = W::planes[P].units;
-      address.plane[P] = tile + plane_begin(P) + uint32_t(unit / shared * kTileRows + row) * bytes;
+      constexpr int64_t begin = plane_begin(P);
+      address.plane[P] = tile + begin + uint32_t(unit / shared * kTileRows + row) * bytes;
       place<P + 1>(tile, row, unit, address);
     }
   }

@@ -1,0 +1,29 @@
+// x = (h - mean(h)) / sqrt(var(h) + epsilon) * gain + bias; g = V^T x
+// x [columns, 34], V^T [5, 34], g [columns, 5]
+// reads 640 bytes of weights per token
+#include "gsic/gpu/functions.h"
+#include "gsic/gpu/gate.h"
+
+using namespace gsic;
+
+GSIC_KERNEL(gsic_basis_5x34_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *basis, double *squares, const float *gain, const float *shift)) {
+  using Memory = ProjectionMemory<16, 2880, 1>;
+  GSIC_SHARED(Memory, memory);
+  const Step now(step);
+  const Columns columns = columns_from(now, 0);
+  using Sums = WorkgroupSum<16, float>;
+  GSIC_SHARED(Sums, sums);
+  GSIC_SHARED(ColumnMoments, moments);
+  const Normalised<34, true> source{x, gain, shift, &moments};
+  measure<16, 34, true>(x, columns, 0.0010000000474974513f, sums, moments);
+  GSIC_SHARED(GateMemory<16>, gate);
+  if (workgroup_index() == 0)
+    square_columns(source, columns, gate.sums, [&](int column, double square) { store(squares + column, square); });
+  {  // rows 0 to 4
+    multiply<Division<16, 1>>(
+        Matrix<f16, 5, 34>(basis), columns, source, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(5) + 0 + row;
+          store(y + place, identity(sum[0]));
+        });
+  }
+}

@@ -1,0 +1,13 @@
+// id = the arg-max of a column's logits, -1 if one is not finite
+// logits [columns, 97], ids [columns]
+// reads 0 bytes of weights per token
+#include "gsic/gpu/layers.h"
+
+using namespace gsic;
+
+GSIC_KERNEL(gsic_choose_97, 16 * kWave, (const gsic_step *step, const float *logits, int32_t *ids)) {
+  GSIC_SHARED(Candidates<16>, candidates);
+  const Step now(step);
+  for (int column = now.first_logit + workgroup_index(); column < now.columns; column += workgroup_count())
+    choose<16, 97>(logits + int64_t(column) * stride_of(97), ids + column, candidates);
+}

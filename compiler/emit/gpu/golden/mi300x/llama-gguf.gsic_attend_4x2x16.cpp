@@ -1,0 +1,21 @@
+// turn them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head
+// source [columns, 128], K, V [2, 64, 16], y [columns, 64]
+// reads 256 bytes of the cache per position and 2 heads
+#include "gsic/gpu/attention.h"
+
+using namespace gsic;
+
+using Shape = Attention<4, 2, 16, 64, 64, 4>;
+
+GSIC_KERNEL(gsic_attend_4x2x16, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
+  GSIC_SHARED(AttentionMemory<Shape>, memory);
+  const Step now(step);
+  const AttentionInputs inputs{source, stride_of(128), 0, 64, 96, keys, values};
+  const Rotary<16, Pairing::adjacent> rotary{angles};
+  const NoHeadNorm query_norm = {}, key_norm = {};
+  for (int item = workgroup_index(); item < now.columns * Shape::heads; item += workgroup_count()) {
+    const int column = item / Shape::heads, head = item % Shape::heads;
+    attend<Shape>(inputs, now, rotary, query_norm, key_norm, column, head, 0.25f, memory,
+                  y + column * stride_of(Shape::heads * Shape::head_dim) + head * Shape::head_dim);
+  }
+}

@@ -1,0 +1,42 @@
+// x = h / sqrt(mean(h^2) + epsilon) * gain; rho = ||x - V g|| / ||x|| < 0.1: y = silu(M_gate g) * (M_up g), with M = W V, g = V^T x; else y = silu(W_gate x) * (W_up x)
+// x [columns, 256], W q4_k [64, 256] + q4_k [64, 256], M [64 + 64, 5], y [columns, 64]
+// reads 2048 bytes of weights per token with the gate closed, 18432 with it open; the basis beside them
+#include "gsic/gpu/functions.h"
+#include "gsic/gpu/gate.h"
+
+using namespace gsic;
+
+GSIC_KERNEL(gsic_gated_unit_q4_k_64x256_k5_rms, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *basis, uint64_t *counters, const void *gate_image, const void *up_image, const void *gate_weight, const void *up_weight, const float *gain)) {
+  using Memory = ProjectionMemory<16, 18432, 2>;
+  GSIC_SHARED(Memory, memory);
+  const Step now(step);
+  const Columns columns = columns_from(now, 0);
+  using Sums = WorkgroupSum<16, float>;
+  GSIC_SHARED(Sums, sums);
+  GSIC_SHARED(ColumnMoments, moments);
+  const Normalised<256, false> source{x, gain, nullptr, &moments};
+  GSIC_SHARED(GateMemory<16>, gate);
+  measure<16, 256, false>(x, columns, 0.000009999999747378752f, sums, moments);
+  GSIC_SHARED(CoordinatesMemory<5>, own);
+  compute_coordinates<Division<16, 2>>(Matrix<f16, 5, 256>(basis), columns, source, memory, gate, own);
+  const OwnCoordinates<5> coordinates{own};
+  Decision tiers = decide_by_norms(columns, coordinates, 0.1, gate);
+  if (!tiers.near.empty()) settle(tiers, Matrix<f16, 5, 256>(basis), source, coordinates, 0.1, gate);
+  count_tiers(tiers, counters);
+  {  // gate and up, fast tier
+    multiply_pair<Division<16, 1>>(
+        Matrix<f16, 64, 5>(gate_image), Matrix<f16, 64, 5>(up_image), tiers.closed,
+        coordinates, memory, [&](int row, int column, const float *sum) {
+          store(y + column * stride_of(64) + row,
+                silu(sum[0]) * (sum[1]));
+        });
+  }
+  {  // gate and up, slow tier
+    multiply_pair<Division<16, 1>>(
+        Matrix<q4_k, 64, 256>(gate_weight), Matrix<q4_k, 64, 256>(up_weight), tiers.open,
+        source, memory, [&](int row, int column, const float *sum) {
+          store(y + column * stride_of(64) + row,
+                silu(sum[0]) * (sum[1]));
+        });
+  }
+}

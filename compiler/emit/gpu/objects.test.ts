@@ -1,0 +1,185 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { compileGpuKernels } from "../../cc.js";
+import type { AttentionNode, DeviceStep, DType, Kernel, NormNode, RopeNode } from "../../ir.js";
+import type { GpuTarget } from "../../target.js";
+import { temporaryFolder } from "../../testing.js";
+import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing-gpu.js";
+import { loadTemplates } from "../template.js";
+import { deviceKernelOf } from "./kernel.js";
+
+const [mi300x, h200] = [gpuTarget("mi300x"), gpuTarget("h200")];
+const readelfTool = llvmTool("llvm-readelf");
+const objdumpTool = llvmTool("llvm-objdump");
+const noTool = readelfTool === null || objdumpTool === null ? "no llvm-readelf and llvm-objdump" : null;
+const missing = async (target: GpuTarget) => noTool ?? (await whyNotCompiled(target));
+const noHip = await missing(mi300x);
+const noCuda = await whyNotCompiled(h200);
+const reason = (why: string | null) => (why === null ? "" : ` (skipped: ${why.split("\n")[0]})`);
+
+const render = loadTemplates("gpu");
+
+/** The kernel of a step that no model has: emission needs no weights. */
+function kernelOf(step: DeviceStep, target: GpuTarget): Kernel {
+  const { operands, params, template, ...call } = deviceKernelOf(step, 4096, target);
+  const symbol = `gsic_${call.symbol}`;
+  const source = render(template, { ...params, symbol });
+  const parameters = operands.map(({ name, type }) => ({ name, type }));
+  return { symbol, template, summary: params.summary, arguments: parameters, launch: call.launch, source };
+}
+
+const norm: NormNode = {
+  ...{ kind: "norm", id: "n", input: "h", method: "rms", heads: 1, bias: null, epsilon: 1e-5 },
+  gain: { tensor: "gain", length: 4096, first: 0 },
+};
+type ProjectStep = Extract<DeviceStep, { kind: "project" }>;
+
+/** y = W x, or as `more` says. */
+function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep> = {}): ProjectStep {
+  const part = (linear: string) => ({
+    linear,
+    weight: {
+      kind: "stored",
+      matrix: { tensor: linear, dtype, out, d, transposed: false, first: 0 },
+    } as const,
+    image: more.gate ? ({ kind: "image", linear, out, k: more.gate.k } as const) : null,
+    bias: null,
+    column: 0,
+  });
+  return {
+    ...{ kind: "project", output: "y", input: "x", normed: "x", norm: null, squares: null, d, width: out },
+    parts: more.gatedUnit ? [part("gate"), part("up")] : [part("w")],
+    ...{ activation: null, gatedUnit: false, residual: null, gate: null, head: false },
+    ...more,
+  };
+}
+
+const gate = { coordinates: "g", k: 64, epsilon: 0.1, counts: true };
+
+/** What the code object of a kernel holds, whose resources `compileGpuKernels` has checked. */
+async function objectOf(step: DeviceStep, target: GpuTarget) {
+  const kernel = kernelOf(step, target);
+  const [object] = await compileGpuKernels([kernel], target);
+  const file = join(await temporaryFolder(), "object");
+  await writeFile(file, object!.bytes);
+  return {
+    kernel,
+    resources: object!.resources!,
+    facts: readelf(readelfTool!, file),
+    code: disassembly(objdumpTool!, file),
+  };
+}
+
+/** Streams sixteen bytes; gfx90a has two bits for it. */
+const streams = (line: string) => /^global_load_dwordx4 .*( nt| glc slc)$/.test(line);
+
+/** Streamed loads that are on the way at once, and the matrix products before the next load, wherever there are some. */
+function flights(code: readonly string[]): string[] {
+  const found: string[] = [];
+  let [loads, products] = [0, 0];
+  for (const line of code) {
+    if (line.startsWith("v_mfma")) products++;
+    if (!streams(line)) continue;
+    if (products > 0) {
+      found.push(`${loads} loads, ${products} products`);
+      [loads, products] = [0, 0];
+    }
+    loads++;
+  }
+  return [...found, `${loads} loads, ${products} products`];
+}
+
+/** In the loop for one column: of eight elements, [high, low] of the column by a row are two products. */
+const projections = [
+  ["bf16", project("bf16", 4096, 4096), "4 loads, 8 products"],
+  ["f16", project("f16", 4096, 16384), "4 loads, 16 products"],
+  ["q4_k", project("q4_k", 16384, 4096), "4 loads, 32 products"],
+  ["q8_0", project("q8_0", 16384, 4096), "8 loads, 32 products"],
+  ["q6_k", project("q6_k", 4096, 4096), "2 loads, 16 products"],
+  [
+    "a gated unit",
+    project("bf16", 14336, 4096, { gatedUnit: true, activation: "silu", norm, gate }),
+    "4 loads, 8 products",
+  ],
+] as const;
+
+describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
+  test.each(projections)("streams weights through matrix cores: %s", async (_, step, flight) => {
+    const { kernel, resources, facts, code } = await objectOf(step, mi300x);
+    expect(facts).toMatch(/Machine:\s+EM_AMDGPU/);
+    expect(facts).toMatch(/Flags:.*gfx942/);
+    expect(facts).toMatch(new RegExp(`FUNC +GLOBAL .* ${kernel.symbol}\n`));
+    expect(facts).toMatch(new RegExp(`OBJECT +GLOBAL .* ${kernel.symbol}\\.kd\n`));
+    expect(facts).toMatch(new RegExp(`\\.group_segment_fixed_size: +${kernel.launch!.lds}\n`));
+    expect(facts).toMatch(/\.kernarg_segment_size: +\d+\n/);
+    expect(kernel.launch!.lds).toBeLessThanOrEqual(mi300x.gpu.lds);
+    expect(resources).toMatchObject({ scratch: 0, vgprSpills: 0, lds: kernel.launch!.lds });
+    // Sixteen waves a workgroup are four a SIMD.
+    expect(resources.occupancy).toBeGreaterThanOrEqual(4);
+    expect(code.filter((line) => /^(scratch|buffer)_/.test(line))).toEqual([]);
+    expect(code.some((line) => line.startsWith("v_mfma_f32_4x4x4_16b_bf16"))).toBe(true);
+    expect(code.filter((line) => /^(flat|global)_atomic/.test(line))).toEqual([]);
+    expect(flights(code)).toContain(flight);
+  });
+
+  test("f32 weights have no matrix cores: multiply-adds, four loads on the way", async () => {
+    const { code } = await objectOf(project("f32", 4096, 4096), mi300x);
+    expect(code.some((line) => line.startsWith("v_mfma"))).toBe(false);
+    expect(code.filter((line) => /^v_(pk_)?fmac?_f32/.test(line)).length).toBeGreaterThan(64);
+    const ways = code.join("\n").split(/^s_waitcnt .*vmcnt.*$/m);
+    expect(Math.max(...ways.map((way) => way.split("\n").filter(streams).length))).toBe(4);
+  });
+
+  test("attention and the choice of a token keep everything in registers", async () => {
+    const attention: AttentionNode = {
+      ...{ kind: "attention", id: "a", query: "q", key: "k", value: "v", scale: 0.1, window: null },
+      ...{ heads: 32, kvHeads: 8, headDim: 128 },
+    };
+    const place = { sourceWidth: 6144, queryColumn: 0, keyColumn: 4096, valueColumn: 5120, norms: null };
+    const rope: RopeNode = {
+      ...{ kind: "rope", id: "r", input: "q", heads: 32, headDim: 128, rotaryDim: 128, pairing: "half" },
+      ...{ theta: 1e4, scaling: { kind: "none" } },
+    };
+    const steps: DeviceStep[] = [
+      { kind: "attend", layer: 0, output: "y", source: "x", ...place, attention, rope },
+      { kind: "choose", input: "logits", output: "ids", vocabulary: 128256 },
+    ];
+    for (const step of steps) {
+      const { kernel, resources } = await objectOf(step, mi300x);
+      expect(resources).toMatchObject({ scratch: 0, vgprSpills: 0, lds: kernel.launch!.lds });
+    }
+  });
+});
+
+for (const [name, flag] of [
+  ["mi250x", /Flags:.*gfx90a/],
+  ["mi355x", /Flags:.*gfx950/],
+] as const) {
+  const target = gpuTarget(name);
+  const why = await missing(target);
+  test.skipIf(why !== null)(`code for ${name} is of its architecture${reason(why)}`, async () => {
+    const { kernel, facts, code } = await objectOf(project("bf16", 4096, 4096), target);
+    expect(facts).toMatch(flag);
+    expect(facts).toMatch(new RegExp(`\\.group_segment_fixed_size: +${kernel.launch!.lds}\n`));
+    expect(code.some((line) => /^v_mfma_f32_4x4x4\w*bf16/.test(line))).toBe(true);
+    expect(flights(code)).toContain("4 loads, 8 products");
+  });
+}
+
+test.skipIf(noCuda !== null)(`code for the H200 is PTX that streams weights${reason(noCuda)}`, async () => {
+  for (const step of [project("bf16", 4096, 4096, { norm }), project("q4_k", 4096, 16384)]) {
+    const kernel = kernelOf(step, h200);
+    const [object] = await compileGpuKernels([kernel], h200);
+    const text = Buffer.from(object!.bytes).toString();
+    expect(text).toMatch(/^\.target sm_90$/m);
+    expect(text).toContain(`.visible .entry ${kernel.symbol}(`);
+    expect(text).toMatch(/\.maxntid 512\b/);
+    expect(text.match(/ld\.global\.nc\.L1::no_allocate\.v4\.u32/g)!.length).toBeGreaterThanOrEqual(4);
+    expect(text).toMatch(/fma\.rn\.f32/);
+    expect(text).toMatch(/shfl\.sync\.bfly\.b32/);
+    expect(text).not.toMatch(/\.local|call\.uni/);
+    const shared = [...text.matchAll(/\.shared \.align \d+ \.b8 \w+\[(\d+)\]/g)];
+    expect(shared.reduce((sum, [, bytes]) => sum + Number(bytes), 0)).toBe(kernel.launch!.lds);
+  }
+});
