@@ -1,9 +1,13 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { buildRuntime } from "../cc.js";
 
+/** What the linear algebra has against the numbers that it was given. */
+export class AlgebraError extends Error {}
+
 /**
  * Numerical linear algebra by OpenBLAS and LAPACK, in a child process: `gsic-tool linalg`, whose protocol stands in
- * runtime/tools/linalg.cpp. Requests are answered one after another. Matrices are f32, row by row.
+ * runtime/tools/linalg.cpp. Requests are answered one after another. Matrices are f32, row by row; eigenvectors are
+ * orthonormal, or an error. Throws `AlgebraError`.
  */
 export class Algebra {
   private child: ChildProcessWithoutNullStreams | undefined;
@@ -20,16 +24,29 @@ export class Algebra {
     return vectors!;
   }
 
-  /** The same from a Nystrom sketch: `omega` and `product` are [d, width]. */
+  /** The same from a Nystrom sketch: `product` [d, width] is C Omega, with Omega of that seed. */
   async nystrom(
-    omega: Float32Array,
     product: Float32Array,
     d: number,
     width: number,
     k: number,
+    seed: number,
   ): Promise<Float32Array> {
-    const [, vectors] = await this.request({ op: "nystrom", d, l: width, k }, [omega, product], [k, k * d]);
+    const [, vectors] = await this.request({ op: "nystrom", d, l: width, k, seed }, [product], [k, k * d]);
     return vectors!;
+  }
+
+  /** C Omega, [d, width], for a symmetric C [d, d] and the Omega of a seed. */
+  async sketch(matrix: Float32Array, d: number, width: number, seed: number): Promise<Float32Array> {
+    const [product] = await this.request({ op: "sketch", d, l: width, seed }, [matrix], [d * width]);
+    return product!;
+  }
+
+  /** v^T C v of every row v of `vectors` [k, d]: the mean energy that each direction holds. */
+  async captured(matrix: Float32Array, vectors: Float32Array, d: number): Promise<Float32Array> {
+    const k = vectors.length / d;
+    const [energy] = await this.request({ op: "captured", d, k }, [matrix, vectors], [k]);
+    return energy!;
   }
 
   /** A B^T for A [m, inner] and B [n, inner]: [m, n]. */
@@ -77,7 +94,7 @@ export class Algebra {
       child.stdin.write(new Uint8Array(input.buffer as ArrayBuffer, input.byteOffset, input.byteLength));
     }
     const answer = JSON.parse(await this.readLine()) as { ok: boolean; error?: string };
-    if (!answer.ok) throw new Error(`linear algebra failed: ${answer.error}`);
+    if (!answer.ok) throw new AlgebraError(answer.error ?? "no reason is given");
     const results: Float32Array[] = [];
     for (const count of outputs) {
       const bytes = await this.read(4 * count);

@@ -1,10 +1,12 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Graph, ValueId } from "../ir.js";
 import type { Model } from "../model.js";
-import { runTool } from "../native.js";
+import { type ProgressListener, runTool } from "../native.js";
 import { makePlan } from "../passes/index.js";
+import { readSafetensorsHeader } from "../read/safetensors.js";
 import { readTensors, type TensorToWrite, writeSafetensors } from "../read/safetensors-write.js";
 import { evaluateGraph } from "../reference.js";
 import { relativeError } from "../selfcheck.js";
@@ -16,28 +18,26 @@ import {
   testTargets,
   writeTestBundle,
 } from "../testing.js";
+import { omegaOf } from "./sketch-testing.js";
 import { openStats } from "./stats-file.js";
 import { asWindows } from "./text.js";
 
 /** Statistics that gsic-tool gathers; returns the file. */
-async function collect(model: Model, ids: readonly number[], window: number, extra: readonly string[] = []) {
+async function collect(
+  model: Model,
+  ids: readonly number[],
+  window: number,
+  extra: readonly string[] = [],
+  how: { readonly out?: string; readonly progress?: ProgressListener } = {},
+) {
   const bundle = await writeTestBundle(model, densePlan, ["exact"], noFactors, testTargets().slice(0, 1));
   const folder = await temporaryFolder();
-  const [file, out] = [join(folder, "ids"), join(folder, "stats.safetensors")];
+  const { out = join(folder, "stats.safetensors"), progress } = how;
+  const file = join(folder, "ids");
   await writeFile(file, Int32Array.from(ids));
   const meta = ["--meta", `model=${model.fingerprint}`, "--meta", `tokens=${ids.length}`];
-  await runTool([
-    "calibrate",
-    bundle,
-    "--ids-file",
-    file,
-    "--window",
-    `${window}`,
-    "--out",
-    out,
-    ...meta,
-    ...extra,
-  ]);
+  const args = ["--ids-file", file, "--window", `${window}`, "--out", out, ...meta, ...extra];
+  await runTool(["calibrate", bundle, ...args], progress);
   return out;
 }
 
@@ -101,19 +101,24 @@ describe("calibration gathers the moments that the oracle has", () => {
     });
   }
 
-  test("a sketch is C Omega, over blocks too", async () => {
+  test("a sketch is C Omega, over blocks too, and so it is in groups", async () => {
     const { model } = await openFixture("gpt2-bf16");
     const ids = someIds(1100, model.graph.vocabulary);
-    const extra = ["--sketch-from", "100", "--sketch-width", "24"];
-    const stats = await openStats(await collect(model, ids, 48, extra), model.fingerprint);
+    // Exact to d = 100; and 70 columns, to go beyond a word of signs.
+    const extra = ["--exact-bytes", "40000", "--sketch-width", "70"];
+    const file = await collect(model, ids, 48, extra);
+    const grouped = await collect(model, ids, 48, [...extra, "--memory", "1"]);
+    expect(readFileSync(grouped).equals(readFileSync(file))).toBe(true);
+    const stats = await openStats(file, model.fingerprint);
     const kinds = new Set<string>();
     for (const [input, rows] of inputVectors(model.graph, model, ids, 48)) {
       const { d, second } = momentsOf(rows);
       const { secondMoment } = stats.read(input, d);
       kinds.add(`${secondMoment.kind} ${d}`);
       if (secondMoment.kind === "exact") continue;
-      const { omega, product, width } = secondMoment;
-      expect(width).toBe(24);
+      const { seed, product, width } = secondMoment;
+      expect(width).toBe(70);
+      const omega = omegaOf(seed, d, width);
       const expected = Float64Array.from({ length: d * width }, (_, at) => {
         const [i, j] = [Math.floor(at / width), at % width];
         let sum = 0;
@@ -125,6 +130,40 @@ describe("calibration gathers the moments that the oracle has", () => {
     expect([...kinds].sort()).toEqual(["exact 34", "sketch 136"]);
     model.weights.close();
   });
+});
+
+test("a killed calibration goes on from the groups that it finished", async () => {
+  const { model } = await openFixture("gpt2-bf16");
+  const ids = someIds(100, model.graph.vocabulary);
+  const steps = ["--memory", "1", "--resume", "1"];
+  const out = await collect(model, ids, 48, steps);
+  const complete = readFileSync(out);
+  const { tensors } = readSafetensorsHeader(out);
+  const marks = [...tensors.values()].filter(({ name }) => name.endsWith(".count"));
+  // What a process leaves that is killed in its fourth group: three marks, and data that nothing speaks for.
+  const left = Buffer.from(complete);
+  for (const { offset, bytes } of marks.slice(3)) left.fill(0, offset, offset + bytes);
+  const mean = (mark: number) => tensors.get(marks[mark]!.name.replace(".count", ".mean"))!.offset;
+  left.writeFloatLE(42, mean(0));
+  left.writeFloatLE(42, mean(3));
+  await rename(out, `${out}.old`);
+  await writeFile(`${out}.partial`, left);
+  const totals = new Set<number>();
+  await collect(model, ids, 48, steps, { out, progress: (_, total) => totals.add(total) });
+  expect([...totals]).toEqual([(marks.length - 3) * ids.length]);
+  // The first group was taken as it was found, the fourth was made again.
+  const expected = Buffer.from(complete);
+  expected.writeFloatLE(42, mean(0));
+  expect(readFileSync(out).equals(expected)).toBe(true);
+  // Other statistics are not gone on with; complete ones are left alone.
+  await rename(out, `${out}.partial`);
+  await collect(model, ids, 48, [...steps, "--meta", "other=1"], { out });
+  expect((await readTensors(out)).tensors.get("layer0_attention_norm.mean")!.data[0]).not.toBe(42);
+  await writeFile(out, "anything");
+  await collect(model, ids, 48, steps, { out });
+  expect(readFileSync(out, "utf8")).toBe("anything");
+  expect(readdirSync(dirname(out)).filter((name) => name.includes("partial"))).toEqual([]);
+  model.weights.close();
 });
 
 describe("statistics that do not fit are refused", () => {

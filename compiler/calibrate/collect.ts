@@ -1,19 +1,21 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildRuntime, cacheFolder, compileKernels } from "../cc.js";
 import type { Config } from "../config.js";
+import { size } from "../inspect/layout.js";
 import type { CalibrationOrigin, Plan } from "../ir.js";
 import type { Model } from "../model.js";
 import { runTool } from "../native.js";
 import { writeModelBundle } from "../pack/assemble.js";
-import { isAlive } from "../pack/publish.js";
+import { isAlive } from "../pack/lock.js";
 import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import type { Progress } from "../progress.js";
 import { type Schedule, schedule } from "../schedule/program.js";
 import { type CpuTarget, calibrationTargets, type Target } from "../target.js";
+import { gatedInputs, tooFew } from "./factors.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 import { asWindows, encodeFiles, requireTokenizer } from "./text.js";
 
@@ -28,16 +30,21 @@ export function windowOf(model: Model, config: Config): number {
   return Math.min(config.calibration.window, model.graph.context);
 }
 
+/** Columns of a sketch: four times the k that most plans use. */
+const sketchWidth = 1024;
+
 /**
  * Statistics of every linear's input: read from the configured file, taken from the cache, or collected by running
  * the dense model natively over the calibration text, or over text that it samples itself. It runs on the CPU,
- * whatever the build is for: a build needs no GPU.
+ * whatever the build is for: a build needs no GPU. `plan` says what the statistics are for; without it, the
+ * configuration does. Throws `stats-too-few` before anything is compiled.
  */
 export async function collectStats(
   model: Model,
   config: Config,
   targets: readonly Target[],
   progress: Progress,
+  plan?: Plan,
 ): Promise<{ stats: StatsFile; tokens: CalibrationTokens | null }> {
   if (config.calibration.stats !== null) {
     return { stats: await openStats(config.calibration.stats, model.fingerprint), tokens: null };
@@ -47,39 +54,57 @@ export async function collectStats(
   await removeAbandoned(folder);
   const work = await mkdtemp(join(folder, `work-${process.pid}-`));
   try {
-    const dense = new DenseBundle(model, calibrationTargets(targets), work, progress);
-    const tokens = await calibrationTokens(model, config, dense, work, progress);
+    const k = largestK(config, plan);
+    const window = windowOf(model, config);
+    const dense = new DenseBundle(model, window, calibrationTargets(targets), work, progress);
+    const tokens = await calibrationTokens(model, config, k, dense, work, progress);
+    const width = Math.max(sketchWidth, 4 * k);
     const key = createHash("sha256")
-      .update(
-        `${model.fingerprint} ${model.graph.context} ${windowOf(model, config)} ${JSON.stringify(tokens.origin)}\0`,
-      )
+      .update(`${model.fingerprint} ${window} ${width} ${JSON.stringify(tokens.origin)}\0`)
       .update(tokens.ids)
       .update(await dense.identity())
       .digest("hex");
     const file = join(folder, `${key.slice(0, 40)}.safetensors`);
     if (!existsSync(file)) {
-      const collected = join(work, "stats.safetensors");
-      const bundle = await dense.path();
       const ids = join(work, "ids");
       await writeFile(ids, tokens.ids);
-      const update = progress.stage(`Collecting statistics over ${tokens.ids.length} tokens`);
       const metadata = {
         model: model.fingerprint,
         origin: JSON.stringify(tokens.origin),
         tokens: tokens.ids.length,
       };
-      const pairs = Object.entries(metadata).flatMap(([name, value]) => ["--meta", `${name}=${value}`]);
-      const window = String(windowOf(model, config));
-      await runTool(
-        ["calibrate", bundle, "--ids-file", ids, "--window", window, "--out", collected, ...pairs],
-        update,
-      );
-      await rename(collected, file);
+      const args = [
+        ...["calibrate", await dense.path(), "--ids-file", ids, "--window", String(window)],
+        ...["--sketch-width", String(width), "--out", file, "--resume", "1"],
+        ...Object.entries(metadata).flatMap(([name, value]) => ["--meta", `${name}=${value}`]),
+      ];
+      const needs = JSON.parse(await runTool([...args, "--describe", "1"])) as Needs;
+      await runTool(args, progress.stage(titleOf(tokens.ids.length, needs)));
     }
     return { stats: await openStats(file, model.fingerprint), tokens };
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** What `gsic-tool calibrate --describe` prints. */
+interface Needs {
+  readonly passes: number;
+  readonly statistics_bytes: number;
+  readonly session_bytes: number;
+}
+
+/** Says what calibration takes before it begins; the weights are mapped from disk, and take what memory is free. */
+function titleOf(tokens: number, needs: Needs): string {
+  const memory = size(needs.statistics_bytes + needs.session_bytes);
+  const passes = needs.passes === 1 ? "" : `, ${needs.passes} times`;
+  return `Collecting statistics over ${tokens} tokens${passes} (${memory})`;
+}
+
+/** The most directions that any basis will have. */
+function largestK(config: Config, plan: Plan | undefined): number {
+  if (plan !== undefined) return Math.max(1, ...gatedInputs(plan).map(({ k }) => k));
+  return config.plan.forms.includes("gated") ? Math.max(...config.plan.k) : 1;
 }
 
 /** Removes the work folders of processes that were killed: each holds a whole model. */
@@ -103,13 +128,18 @@ class DenseBundle {
   private readonly plan: Plan;
   private readonly dense: Schedule;
 
+  /** The context is only as long as calibration's sequences: the session's memory grows with it. */
   constructor(
     private readonly model: Model,
+    context: number,
     private readonly targets: readonly CpuTarget[],
     private readonly folder: string,
     private readonly progress: Progress,
   ) {
-    this.plan = makePlan(model.graph, { options: { forms: ["dense"], k: [1], epsilon: [1] } });
+    this.plan = makePlan(
+      { ...model.graph, context },
+      { options: { forms: ["dense"], k: [1], epsilon: [1] } },
+    );
     this.dense = schedule(this.plan, ["exact"], targets[0]!);
   }
 
@@ -158,7 +188,7 @@ class DenseBundle {
       code,
       factors: noFactors,
     };
-    await writeModelBundle(path, content, update);
+    await writeModelBundle(path, content, { progress: update });
     return path;
   }
 }
@@ -166,32 +196,31 @@ class DenseBundle {
 async function calibrationTokens(
   model: Model,
   config: Config,
+  k: number,
   dense: DenseBundle,
   work: string,
   progress: Progress,
 ): Promise<CalibrationTokens> {
   const { text, tokens, seed } = config.calibration;
   const window = windowOf(model, config);
+  const requireRank = (count: number) => {
+    const hint = "raise calibration.tokens, or lower plan.k";
+    if (count < k) throw tooFew(k, `${count} tokens`, `${config.file}: calibration`, hint);
+  };
   if (text.length > 0) {
     const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "calibration text");
-    const ids = encodeFiles(text, tokenizer, tokens);
-    return { ids: asWindows(ids, model.tokenizer!.prefix, window), origin: { kind: "text", files: text } };
+    const ids = asWindows(encodeFiles(text, tokenizer, tokens), model.tokenizer!.prefix, window);
+    requireRank(ids.length);
+    return { ids, origin: { kind: "text", files: text } };
   }
   const sequences = Math.ceil(tokens / window);
+  requireRank(sequences * window);
   const out = join(work, "sample");
   const bundle = await dense.path();
   const update = progress.stage(`Sampling ${sequences * window} tokens from the model itself`);
-  const settings = [
-    "--count",
-    String(sequences),
-    "--tokens",
-    String(window),
-    "--seed",
-    String(seed),
-    "--temperature",
-    "1",
-  ];
-  await runTool(["sample", bundle, ...settings, "--out", out], update);
+  const settings = { count: sequences, tokens: window, seed, temperature: 1 };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  await runTool(["sample", bundle, ...args, "--out", out], update);
   const bytes = await readFile(out);
   const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
   return { ids, origin: { kind: "sampled", seed, temperature: 1 } };

@@ -1,9 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { dot, gaussian, orthonormal } from "../emit/kernel-testing.js";
+import { dot, whole } from "../emit/kernel-testing.js";
 import { linearById } from "../graph.js";
-import type { InputStats, ValueId } from "../ir.js";
+import type { ValueId } from "../ir.js";
 import { runTool } from "../native.js";
 import { makePlan } from "../passes/index.js";
 import { relativeError } from "../selfcheck.js";
@@ -17,6 +17,8 @@ import {
 } from "../testing.js";
 import { Algebra } from "./algebra.js";
 import { Factors } from "./factors.js";
+import { sketchErrors, sketchErrorTable } from "./sketch-error.js";
+import { plantedEnergy, plantedSketch } from "./sketch-testing.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 
 /** Eigenvalues of a symmetric matrix, largest first: cyclic Jacobi rotations in float64. */
@@ -102,7 +104,7 @@ describe("factors", () => {
           const [row, column] = [Math.floor(at / 7), at % 7];
           return dot(w.subarray(row * d, (row + 1) * d), basis.subarray(column * d, (column + 1) * d));
         });
-        expect(relativeError(await factors.image(linear), expected), linear).toBeLessThan(1e-5);
+        expect(relativeError(await whole(factors.image(linear)), expected), linear).toBeLessThan(1e-5);
       }
     }
     await algebra.close();
@@ -115,68 +117,78 @@ describe("factors", () => {
     const factorsOf = (k: number, file: StatsFile) =>
       new Factors(makePlan(model.graph, { options: gated(k) }), model.weights, file, algebra);
     const input = "layer0_attention_norm";
-    await expect(factorsOf(6, stats).basis(input)).rejects.toMatchObject({
-      code: "stats-too-few",
-      category: "data",
-      message: "k = 6 directions cannot come from 5 tokens",
-    });
+    expect(() => factorsOf(6, stats).check()).toThrow(
+      expect.objectContaining({
+        code: "stats-too-few",
+        category: "data",
+        message: "k = 6 directions cannot come from 5 tokens",
+      }),
+    );
     expect(await factorsOf(5, stats).basis(input)).toHaveLength(5 * 34);
     const narrow: StatsFile = {
       ...stats,
-      read: (id: ValueId, d: number): InputStats => ({
-        ...stats.read(id, d),
+      summary: (id: ValueId, d: number) => ({
+        ...stats.summary(id, d),
         count: 1000,
-        secondMoment: {
-          kind: "sketch",
-          width: 4,
-          omega: new Float32Array(4 * d),
-          product: new Float32Array(4 * d),
-        },
+        sketch: { width: 4, seed: 1 },
       }),
     };
-    await expect(factorsOf(5, narrow).basis(input)).rejects.toMatchObject({
-      code: "stats-too-few",
-      message: expect.stringContaining("sketch of 4"),
-    });
+    expect(() => factorsOf(5, narrow).check()).toThrow(
+      expect.objectContaining({ code: "stats-too-few", message: expect.stringContaining("sketch of 4") }),
+    );
     await algebra.close();
     model.weights.close();
   });
 });
 
-test("a Nystrom sketch finds the leading subspace of a decaying spectrum", async () => {
-  const [d, width, k] = [160, 48, 12];
-  const random = gaussian(5);
-  const directions = orthonormal(Array.from({ length: d }, () => Float64Array.from({ length: d }, random)));
-  const matrix = new Float32Array(d * d);
-  for (let m = 0; m < d; m++) {
-    const value = 2 ** (-m / 3);
-    for (let i = 0; i < d; i++)
-      for (let j = 0; j < d; j++)
-        matrix[i * d + j]! += value * directions[m * d + i]! * directions[m * d + j]!;
-  }
-  const omega = Float32Array.from({ length: d * width }, random);
-  const product = Float32Array.from({ length: d * width }, (_, at) => {
-    const [i, j] = [Math.floor(at / width), at % width];
-    let sum = 0;
-    for (let m = 0; m < d; m++) sum += matrix[i * d + m]! * omega[m * width + j]!;
-    return sum;
+describe("a Nystrom sketch", () => {
+  const d = 2048;
+  const decays: [string, (m: number) => number, number, number][] = [
+    // Spectra as activations have them: one direction far above the rest, then fast or slow decay.
+    ["fast decay", (m) => 2 ** (-m / 8), 0.999999, 1.02],
+    ["slow decay, m^-1", (m) => 1 / (m + 1), 0.98, 1.06],
+    ["a leading direction 10^4 above slow decay", (m) => (m === 0 ? 1e4 : 1 / (m + 1)), 0.99999, 1.06],
+    ["rank 20, far below k", (m) => (m < 20 ? 1 : 0), 0.999999, 1],
+  ];
+  test.each(decays)(
+    "of a planted spectrum, %s, captures what the best basis does",
+    async (_, decay, captures, leaves) => {
+      const [k, width] = [64, 256];
+      const spectrum = Float64Array.from({ length: d }, (_, m) => decay(m));
+      const algebra = new Algebra();
+      const found = await algebra.nystrom(plantedSketch(spectrum, width, 7), d, width, k, 7);
+      await algebra.close();
+      expectOrthonormal(found, d, 1e-5);
+      const sum = (values: Float64Array) => values.reduce((a, b) => a + b, 0);
+      const [best, total] = [sum(spectrum.subarray(0, k)), sum(spectrum)];
+      const energy = plantedEnergy(spectrum, found);
+      expect(energy / best).toBeGreaterThan(captures);
+      expect(energy / best).toBeLessThan(1 + 1e-6);
+      // What is left decides the gate: ||r||^2 = ||x||^2 - ||g||^2.
+      if (total > best) expect((total - energy) / (total - best)).toBeLessThan(leaves);
+    },
+  );
+
+  test("that is no sketch of a covariance is refused", async () => {
+    const algebra = new Algebra();
+    const product = Float32Array.from({ length: 64 * 8 }, (_, i) => Math.sin(i * i));
+    await expect(algebra.nystrom(product, 64, 8, 4, 7)).rejects.toThrow("not positive definite");
+    await algebra.close();
   });
-  const algebra = new Algebra();
-  const [exact, sketched] = await Promise.all([
-    algebra.eigenvectors(matrix, d, k),
-    algebra.nystrom(omega, product, d, width, k),
-  ]);
-  await algebra.close();
-  for (const basis of [exact, sketched]) expectOrthonormal(basis, d, 1e-5);
-  const best = captured(exact, matrix, d);
-  expect(
-    Math.abs(
-      best /
-        eigenvalues(matrix, d)
-          .slice(0, k)
-          .reduce((a, b) => a + b, 0) -
-        1,
-    ),
-  ).toBeLessThan(1e-5);
-  expect(captured(sketched, matrix, d) / best).toBeGreaterThan(0.999);
+
+  test("of a model's statistics is compared with the exact ones", async () => {
+    const { stats, model } = await fixtureStats("gpt2-bf16", 300);
+    const algebra = new Algebra();
+    const settings = [
+      { k: 8, width: 32 },
+      { k: 8, width: 200 },
+    ];
+    const errors = await sketchErrors(stats, "layer0_activation", settings, algebra);
+    await algebra.close();
+    expect(errors).toHaveLength(1); // 200 is more than d = 136
+    expect(errors![0]!.sketched / errors![0]!.exact).toBeGreaterThan(0.98);
+    expect(errors![0]!.sketched).toBeLessThanOrEqual(errors![0]!.exact + 1e-6);
+    expect(sketchErrorTable(errors!).split("\n")[1]).toMatch(/^136 \| 8 \| 32 \| 1 \| 0\.\d{5} \| /);
+    model.weights.close();
+  });
 });

@@ -4,17 +4,32 @@ import type { InputStats, Plan, ValueId } from "../ir.js";
 import type { FactorSource } from "../pack/weights.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
-import type { Algebra } from "./algebra.js";
+import { tileRows } from "../schedule/layout.js";
+import { type Algebra, AlgebraError } from "./algebra.js";
 import type { StatsFile } from "./stats-file.js";
 
 const largestF16 = 65504;
 
 /** Elements of f32 weights that are multiplied at a time. */
-const chunkFloats = 1 << 24;
+const chunkFloats = 1 << 22;
+
+/** The k of every gated input of a plan. */
+export function gatedInputs({ graph, groups }: Plan): { input: ValueId; d: number; k: number }[] {
+  return groups.flatMap(({ input, linears, gate }) =>
+    gate === null ? [] : [{ input, d: linearById(graph, linears[0]!).weight.d, k: gate.k }],
+  );
+}
+
+/** `stats-too-few` (category data). */
+export function tooFew(k: number, source: string, where: string, hint: string): GsicError {
+  const message = `k = ${k} directions cannot come from ${source}`;
+  return new GsicError({ category: "data", code: "stats-too-few", message, where, hint });
+}
 
 /**
  * Makes the factors of gated linears: V, the leading k eigenvectors of C = E[x x^T], and M = W V. V is rounded to f16
- * before M is made, so that M belongs to the V that the gate uses. One basis is held at a time.
+ * before M is made, so that M belongs to the V that the gate uses. One basis is held at a time, and C only while its
+ * eigenvectors are computed.
  */
 export class Factors implements FactorSource {
   private current: { readonly input: ValueId; readonly basis: Float32Array } | undefined;
@@ -26,35 +41,44 @@ export class Factors implements FactorSource {
     private readonly algebra: Algebra,
   ) {}
 
+  /** Throws `stats-*` (category data) unless the file has statistics that suffice for every gated input. Cheap. */
+  check(): void {
+    for (const { input, d, k } of gatedInputs(this.plan)) {
+      const { count, sketch } = this.stats.summary(input, d);
+      const where = `${this.stats.file}: ${input}`;
+      if (count < k) throw tooFew(k, `${count} tokens`, where, "raise calibration.tokens, or lower plan.k");
+      if (sketch !== null && sketch.width < k) {
+        const hint = "lower plan.k, or collect them with a wider sketch";
+        throw tooFew(k, `a sketch of ${sketch.width}`, where, hint);
+      }
+    }
+  }
+
   /** V^T, [k, d], rounded to f16. */
   async basis(input: ValueId): Promise<Float32Array> {
     if (this.current?.input === input) return this.current.basis;
-    const group = this.plan.groups.find((candidate) => candidate.input === input)!;
-    const { k } = group.gate!;
-    const { d } = linearById(this.plan.graph, group.linears[0]!).weight;
-    const stats = this.stats.read(input, d);
-    this.requireRank(stats, k, input);
-    const vectors = await this.eigenvectors(stats, k);
+    this.current = undefined;
+    const { d, k } = gatedInputs(this.plan).find((candidate) => candidate.input === input)!;
+    const vectors = await this.eigenvectors(input, d, k);
     const rounded = dequantize("f16", new Uint8Array(toF16(vectors).buffer as ArrayBuffer), vectors.length);
     this.current = { input, basis: rounded };
     return rounded;
   }
 
-  /** M = W V, [out, k]. */
-  async image(linear: ValueId): Promise<Float32Array> {
+  /** M = W V, [out, k], in runs of rows. */
+  async *image(linear: ValueId): AsyncGenerator<Float32Array> {
     const node = linearById(this.plan.graph, linear);
     const { out, d } = node.weight;
     const basis = await this.basis(node.input);
     const k = basis.length / d;
-    const image = new Float32Array(out * k);
-    const step = Math.max(1, Math.floor(chunkFloats / d));
+    const step = tileRows * Math.max(1, Math.floor(chunkFloats / d / tileRows));
     for (let row = 0; row < out; row += step) {
       const rows = Math.min(step, out - row);
       const w = this.weights.readRows(node.weight, row, rows);
-      image.set(await this.algebra.multiplyTransposed(w, basis, rows, k, d), row * k);
+      const image = await this.algebra.multiplyTransposed(w, basis, rows, k, d);
+      this.requireRange(image, linear);
+      yield image;
     }
-    this.requireRange(image, linear);
-    return image;
   }
 
   /** Images are kept as f16; one that does not fit would turn into infinities. */
@@ -69,31 +93,35 @@ export class Factors implements FactorSource {
     });
   }
 
-  private eigenvectors(stats: InputStats, k: number): Promise<Float32Array> {
-    switch (stats.secondMoment.kind) {
-      case "exact":
-        return this.algebra.eigenvectors(stats.secondMoment.matrix, stats.d, k);
-      case "sketch": {
-        const { omega, product, width } = stats.secondMoment;
-        return this.algebra.nystrom(omega, product, stats.d, width, k);
-      }
-      default:
-        return stats.secondMoment satisfies never;
+  private async eigenvectors(input: ValueId, d: number, k: number): Promise<Float32Array> {
+    try {
+      return await leadingDirections(this.stats.read(input, d), k, this.algebra);
+    } catch (cause) {
+      if (!(cause instanceof AlgebraError)) throw cause;
+      throw new GsicError({
+        category: "data",
+        code: "stats-invalid",
+        message: `the second moment has no ${k} leading directions: ${cause.message}`,
+        where: `${this.stats.file}: ${input}`,
+        hint: "collect the statistics again: gsic calibrate",
+        cause,
+      });
     }
   }
+}
 
-  private requireRank(stats: InputStats, k: number, input: ValueId): void {
-    const width = stats.secondMoment.kind === "sketch" ? stats.secondMoment.width : stats.d;
-    if (stats.count >= k && k <= width) return;
-    const few = stats.count < k;
-    throw new GsicError({
-      category: "data",
-      code: "stats-too-few",
-      message: few
-        ? `k = ${k} directions cannot come from ${stats.count} tokens`
-        : `k = ${k} directions cannot come from a sketch of ${width}`,
-      where: `${this.stats.file}: ${input}`,
-      hint: few ? "raise calibration.tokens, or lower plan.k" : "lower plan.k",
-    });
+/** The k leading eigenvectors of the second moment, as orthonormal rows [k, d]. */
+export function leadingDirections(
+  { d, secondMoment }: InputStats,
+  k: number,
+  algebra: Algebra,
+): Promise<Float32Array> {
+  switch (secondMoment.kind) {
+    case "exact":
+      return algebra.eigenvectors(secondMoment.matrix, d, k);
+    case "sketch":
+      return algebra.nystrom(secondMoment.product, d, secondMoment.width, k, secondMoment.seed);
+    default:
+      return secondMoment satisfies never;
   }
 }

@@ -1,9 +1,26 @@
-import { readFileSync } from "node:fs";
+import type { Config } from "../config.js";
 import { GsicError, messageOf } from "../errors.js";
+import { closeQuietly, decodeUtf8, type OpenFile, openFile, readWhole } from "../read/file.js";
 import { type TextTokenizer, type TokenizerModel, textTokenizer } from "../read/tokenizer.js";
 
 /** Tokens of an n-gram that may not stand in both calibration and held-out text. */
 export const overlapLength = 13;
+
+/** Text is held in memory whole, and Node's strings end here. */
+const mostBytes = 1 << 29;
+
+/**
+ * Refuses a configuration whose texts cannot be used, before anything is computed from them: each must be a file that
+ * can be read, and held-out text must not repeat calibration text.
+ */
+export function checkTexts({ calibration, heldout }: Config, model: TokenizerModel | null): void {
+  for (const file of [...calibration.text, ...heldout.text]) closeQuietly(openText(file).descriptor);
+  if (model === null || calibration.text.length === 0 || heldout.text.length === 0) return;
+  const tokenizer = textTokenizer(model);
+  const seen = encodeFiles(calibration.text, tokenizer, calibration.tokens);
+  const held = encodeFiles(heldout.text, tokenizer, heldout.tokens);
+  refuseOverlap(seen, held, tokenizer, heldout.text.join(", "));
+}
 
 /** Token ids of text files, the first `limit` of them. */
 export function encodeFiles(files: readonly string[], tokenizer: TextTokenizer, limit: number): Int32Array {
@@ -27,20 +44,32 @@ export function encodeFiles(files: readonly string[], tokenizer: TextTokenizer, 
 function encodeFile(file: string, tokenizer: TextTokenizer, limit: number): number[] {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+    text = decodeUtf8(readWhole(file, mostBytes), file, 0);
   } catch (cause) {
-    throw new GsicError({
-      category: "data",
-      code: "text-unreadable",
-      message: messageOf(cause),
-      where: file,
-      hint: "text files are UTF-8; paths in model.toml are relative to that file",
-      cause,
-    });
+    throw unreadable(file, cause);
   }
   // Eight characters a token is more than any text needs, so that a large file is not encoded whole for a small part.
   const enough = Math.min(text.length, Math.max(limit * 16, 1 << 16));
   return tokenizer.encode(text.slice(0, enough), { parseSpecial: false }).slice(0, limit);
+}
+
+function openText(file: string): OpenFile {
+  try {
+    return openFile(file);
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+function unreadable(file: string, cause: unknown): GsicError {
+  return new GsicError({
+    category: "data",
+    code: "text-unreadable",
+    message: messageOf(cause),
+    where: cause instanceof GsicError && cause.where !== undefined ? cause.where : file,
+    hint: "text files are UTF-8; paths in model.toml are relative to that file",
+    cause,
+  });
 }
 
 /** The tokenizer of a model, or the error that says what needs one. */

@@ -5,8 +5,8 @@
 
 MODEL is a folder or a name on the hub, of the GPT-2 or the Llama family. For the input x of every
 linear layer the file holds the number of tokens, the mean of x, the mean of ||x||^2 and the second
-moment E[x x^T], or for wide inputs the sketch E[x x^T] Omega with a Gaussian Omega. Products are
-computed in float32, block by block, and summed in float64.
+moment E[x x^T], or for wide inputs the sketch E[x x^T] Omega with Omega a matrix of random signs,
+the same as gsic's. Products are computed in float32, block by block, and summed in float64.
 
 For data of your own, use the class:
 
@@ -15,7 +15,7 @@ For data of your own, use the class:
             model(batch)
     collector.save("stats.safetensors")
 
-Needs torch, transformers and safetensors.
+Needs numpy, torch, transformers and safetensors.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -52,7 +53,24 @@ INPUTS = {
 LAYOUTS = {"gpt2": ("h", "ln_f"), "llama": ("layers", "norm")}
 
 BLOCK = 4096  # tokens whose products are summed in float32
+EXACT_BYTES = 64 << 20  # of a second moment in float32: up to 4096 channels
 SKETCH_SEED = 0x67736963
+
+
+def sketch_matrix(d: int, width: int, seed: int = SKETCH_SEED) -> Tensor:
+    """Omega [d, width]: entry [i, j] is -1 where bit j % 64 of output 2^32 i + j // 64 of SplitMix64
+    is set, else 1. runtime/tools/sketch.h has the same."""
+    mask = (1 << 64) - 1
+    golden = 0x9E3779B97F4A7C15
+    rows = np.arange(d, dtype=np.uint64)[:, None] << np.uint64(32)
+    z = rows + np.arange((width + 63) // 64, dtype=np.uint64)
+    z = z * np.uint64(golden) + np.uint64((seed + golden) & mask)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    bits = (z[:, :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    signs = 1 - 2 * bits.reshape(d, -1)[:, :width].astype(np.float32)
+    return torch.from_numpy(signs)
 
 
 class StatsError(Exception):
@@ -101,16 +119,17 @@ class Moments:
         if self.omega is None:
             result[f"{name}.second_moment"] = mean.float()
         else:
-            result[f"{name}.sketch.omega"] = self.omega
+            result[f"{name}.sketch.seed"] = torch.tensor([SKETCH_SEED])
             result[f"{name}.sketch.product"] = mean.float()
-        # Copies: values of the same width share omega, and a file holds each tensor by itself.
-        return {key: value.cpu().clone().contiguous() for key, value in result.items()}
+        return {key: value.cpu().contiguous() for key, value in result.items()}
 
 
 class Collector:
     """Gathers statistics from every forward pass of a model, while it is entered."""
 
-    def __init__(self, model: Any, sketch_from: int = 8192, sketch_width: int = 1024) -> None:
+    def __init__(
+        self, model: Any, exact_bytes: int = EXACT_BYTES, sketch_width: int = 1024
+    ) -> None:
         family = getattr(model.config, "model_type", None)
         if family not in INPUTS:
             raise StatsError(
@@ -118,7 +137,7 @@ class Collector:
             )
         self.body: nn.Module = model.base_model
         self.family: str = family
-        self.sketch_from = sketch_from
+        self.exact_bytes = exact_bytes
         self.sketch_width = sketch_width
         self.moments: dict[str, Moments] = {}
         self._omegas: dict[tuple[int, torch.device], Tensor] = {}
@@ -175,11 +194,10 @@ class Collector:
         self.moments[name].add(vectors)
 
     def _omega(self, d: int, device: torch.device) -> Optional[Tensor]:
-        if d < self.sketch_from:
+        if 4 * d * d <= self.exact_bytes:
             return None
         if (d, device) not in self._omegas:
-            generator = torch.Generator().manual_seed(SKETCH_SEED)
-            omega = torch.randn(d, min(self.sketch_width, d), generator=generator)
+            omega = sketch_matrix(d, min(self.sketch_width, d))
             self._omegas[d, device] = omega.to(device)
         return self._omegas[d, device]
 
@@ -221,7 +239,7 @@ def collect(options: argparse.Namespace) -> int:
     logging.set_verbosity_error()  # a text is longer than the model's context
     model = AutoModelForCausalLM.from_pretrained(options.model)
     model = model.to(options.device, getattr(torch, options.dtype)).eval()
-    collector = Collector(model, options.sketch_from, options.sketch_width)
+    collector = Collector(model, options.exact_bytes, options.sketch_width)
     window = min(options.window, model.config.max_position_embeddings)
     if options.ids is not None:
         text = options.ids.read_text(encoding="utf-8")
@@ -255,7 +273,12 @@ def main() -> int:
     parser.add_argument(
         "--window", type=int, default=512, help="tokens per sequence, at most the context"
     )
-    parser.add_argument("--sketch-from", type=int, default=8192, help="channels to sketch from")
+    parser.add_argument(
+        "--exact-bytes",
+        type=int,
+        default=EXACT_BYTES,
+        help="second moments larger than this are sketched",
+    )
     parser.add_argument("--sketch-width", type=int, default=1024, help="columns of a sketch")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

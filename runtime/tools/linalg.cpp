@@ -3,13 +3,15 @@
 // row-major, one behind the other. An answer is one line of JSON, {"ok":true} or {"ok":false,"error":...}, and
 // after {"ok":true} the result's arrays. After {"ok":false} the program goes on; the request's arrays were read.
 //
-//   {"op":"eigh","d":D,"k":K}            C [D,D] symmetric      -> values [K], vectors [K,D]
-//   {"op":"nystrom","d":D,"l":L,"k":K}   Omega [D,L], Y [D,L]   -> values [K], vectors [K,D]
+//   {"op":"eigh","d":D,"k":K}                     C [D,D] symmetric   -> values [K], vectors [K,D]
+//   {"op":"nystrom","d":D,"l":L,"k":K,"seed":S}   Y [D,L] = C Omega   -> values [K], vectors [K,D]
+//   {"op":"sketch","d":D,"l":L,"seed":S}          C [D,D] symmetric   -> Y [D,L] = C Omega
+//   {"op":"captured","d":D,"k":K}                 C [D,D], V [K,D]    -> v^T C v of every row v of V [K]
 //   {"op":"matmul","m":M,"n":N,"k":K,"transpose_a":bool,"transpose_b":bool}
 //                                        A [M,K] (or [K,M] if transposed), B [K,N] (or [N,K])  -> C [M,N]
 //
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
-// computed in double. A header that cannot be understood ends the program, since what follows cannot be found.
+// computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that cannot be understood ends the program, since what follows cannot be found.
 #include <cblas.h>
 
 #include <algorithm>
@@ -41,6 +43,12 @@ uint64_t dimension(const json &request, const char *key) {
   return found->get<uint64_t>();
 }
 
+uint64_t seed_of(const json &request) {
+  const auto found = request.find("seed");
+  if (found == request.end() || !found->is_number_unsigned()) refuse("'seed' is not an unsigned integer");
+  return found->get<uint64_t>();
+}
+
 Matrix read_matrix(uint64_t rows, uint64_t columns) {
   if (rows * columns > kMostElements) refuse("a matrix has more than 2^31 elements");
   Matrix matrix(rows * columns);
@@ -66,8 +74,11 @@ std::vector<double> widened(const Matrix &matrix) {
   return {matrix.begin(), matrix.end()};
 }
 
-std::vector<Matrix> narrowed(const Eigen &eigen) {
-  return {Matrix(eigen.values.begin(), eigen.values.end()), Matrix(eigen.vectors.begin(), eigen.vectors.end())};
+Matrix narrowed(const std::vector<double> &values) { return {values.begin(), values.end()}; }
+
+std::vector<Matrix> checked(const Eigen &eigen, uint64_t d) {
+  require_orthonormal(eigen.vectors, d, eigen.values.size());
+  return {narrowed(eigen.values), narrowed(eigen.vectors)};
 }
 
 std::vector<Matrix> multiply(const json &request, const Matrix &a, const Matrix &b, bool transpose_a,
@@ -88,20 +99,30 @@ std::function<std::vector<Matrix>()> read_request(const json &request) {
     Matrix a = read_matrix(m, k), b = read_matrix(k, n);
     return [=, a = std::move(a), b = std::move(b)] { return multiply(request, a, b, left, right); };
   }
-  if (op != "eigh" && op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, matmul");
-  const uint64_t d = dimension(request, "d"), k = dimension(request, "k");
-  const uint64_t l = op == "nystrom" ? dimension(request, "l") : d;
-  if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
-  Matrix first = read_matrix(d, l);
+  const uint64_t d = dimension(request, "d");
+  if (op == "sketch") {
+    const uint64_t l = dimension(request, "l"), seed = seed_of(request);
+    return [=, c = read_matrix(d, d)] { return std::vector<Matrix>{narrowed(sketch_of(widened(c), seed, d, l))}; };
+  }
+  const uint64_t k = dimension(request, "k");
+  if (k > d) refuse("k must not exceed d");
   if (op == "eigh")
-    return [=, first = std::move(first)] {
-      std::vector<double> matrix = widened(first);
-      return narrowed(largest_eigen(matrix, d, k));
+    return [=, c = read_matrix(d, d)] {
+      std::vector<double> matrix = widened(c);
+      return checked(largest_eigen(matrix, d, k), d);
     };
-  Matrix second = read_matrix(d, l);
-  return [=, first = std::move(first), second = std::move(second)] {
-    std::vector<double> y = widened(second);
-    return narrowed(nystrom_eigen(widened(first), y, d, l, k));
+  if (op == "captured") {
+    Matrix c = read_matrix(d, d), v = read_matrix(k, d);
+    return [=, c = std::move(c), v = std::move(v)] {
+      return std::vector<Matrix>{narrowed(captured_energy(widened(c), widened(v), d, k))};
+    };
+  }
+  if (op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul");
+  const uint64_t l = dimension(request, "l"), seed = seed_of(request);
+  if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
+  return [=, sketch = read_matrix(d, l)] {
+    std::vector<double> y = widened(sketch);
+    return checked(nystrom_eigen(seed, y, d, l, k), d);
   };
 }
 

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <utility>
+
+#include "error.h"
+#include "sketch.h"
 
 namespace gsic {
 namespace {
@@ -12,28 +15,44 @@ namespace {
 /// Rows and columns of a tile: its f32 product stays in the L2 cache.
 constexpr uint32_t kTile = 512;
 
-}  // namespace
-
-Omega::Omega(uint32_t d, uint32_t width) : width(width), values(size_t(d) * width) {
-  std::mt19937_64 generator(0x67736963);
-  const auto uniform = [&] { return (double(generator() >> 11) + 0.5) * 0x1p-53; };
-  for (size_t i = 0; i < values.size(); i += 2) {  // Box-Muller
-    const double radius = std::sqrt(-2 * std::log(uniform())), angle = 2 * M_PI * uniform();
-    values[i] = float(radius * std::cos(angle));
-    if (i + 1 < values.size()) values[i + 1] = float(radius * std::sin(angle));
+/// Calls `use(row, rows, column, columns)` for every tile of a shape's sums.
+template <typename Use> void each_tile(const MomentsShape &shape, const Use &use) {
+  for (uint32_t row = 0; row < shape.d; row += kTile) {
+    const uint32_t rows = std::min(kTile, shape.d - row), end = shape.sketch != 0 ? shape.sketch : row + rows;
+    for (uint32_t column = 0; column < end; column += kTile) use(row, rows, column, std::min(kTile, end - column));
   }
 }
 
-Moments::Moments(std::string value, uint32_t d, uint32_t block, const Omega *omega)
-    : value_(std::move(value)), d_(d), omega_(omega), block_(size_t(block) * d), mean_(d) {
-  if (omega != nullptr) projected_.resize(size_t(block) * omega->width);
-  for (uint32_t row = 0; row < d; row += kTile) {
-    const uint32_t rows = std::min(kTile, d - row), end = omega != nullptr ? omega->width : row + rows;
-    for (uint32_t column = 0; column < end; column += kTile) {
-      const uint32_t columns = std::min(kTile, end - column);
-      tiles_.push_back({row, rows, column, columns, std::vector<double>(size_t(rows) * columns)});
-    }
-  }
+}  // namespace
+
+Omega::Omega(uint32_t d, uint32_t width) : width(width), values(size_t(d) * width) {
+  fill_omega(kSketchSeed, 0, d, width, values.data());
+}
+
+std::vector<TensorHeader> MomentsShape::count_headers() const {
+  std::vector<TensorHeader> list = {{mark(), "I64", {1}}, {value + ".mean_squared_norm", "F64", {1}}};
+  if (sketch != 0) list.push_back({value + ".sketch.seed", "I64", {1}});
+  return list;
+}
+
+std::vector<TensorHeader> MomentsShape::headers() const {
+  const TensorHeader matrix = sketch == 0 ? TensorHeader{value + ".second_moment", "F32", {d, d}}
+                                          : TensorHeader{value + ".sketch.product", "F32", {d, sketch}};
+  return {{value + ".mean", "F32", {d}}, matrix};
+}
+
+uint64_t MomentsShape::bytes(uint32_t block) const {
+  uint64_t sums = d;
+  each_tile(*this, [&](uint32_t, uint32_t rows, uint32_t, uint32_t columns) { sums += uint64_t(rows) * columns; });
+  return sums * sizeof(double) + uint64_t(block) * (d + sketch) * sizeof(float);
+}
+
+Moments::Moments(MomentsShape shape, uint32_t block, const Omega *omega)
+    : shape_(std::move(shape)), d_(shape_.d), omega_(omega), block_(size_t(block) * d_),
+      projected_(size_t(block) * shape_.sketch), mean_(d_) {
+  each_tile(shape_, [&](uint32_t row, uint32_t rows, uint32_t column, uint32_t columns) {
+    tiles_.push_back({row, rows, column, columns, std::vector<double>(size_t(rows) * columns)});
+  });
 }
 
 void Moments::gather(const float *vectors, uint32_t rows, uint32_t stride) {
@@ -51,7 +70,8 @@ std::vector<Moments::Job> Moments::jobs(int stage) {
   std::vector<Job> list;
   if (stage == 0) {
     list.push_back([this] { add_means(); });
-    if (omega_ != nullptr) list.push_back([this] { project(); });
+    for (uint32_t column = 0; column < shape_.sketch; column += kTile)
+      list.push_back([this, column] { project(column, std::min(kTile, shape_.sketch - column)); });
   } else {
     for (Tile &tile : tiles_) list.push_back([this, &tile] { add_tile(tile); });
   }
@@ -72,17 +92,17 @@ void Moments::add_means() {
   squared_norm_ += squares;
 }
 
-void Moments::project() {
-  const int width = int(omega_->width);
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(gathered_), width, int(d_), 1, block_.data(), int(d_),
-              omega_->values.data(), width, 0, projected_.data(), width);
+void Moments::project(uint32_t column, uint32_t columns) {
+  const int width = int(shape_.sketch);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(gathered_), int(columns), int(d_), 1, block_.data(),
+              int(d_), omega_->values.data() + column, width, 0, projected_.data() + column, width);
 }
 
 void Moments::add_tile(Tile &tile) const {
   thread_local std::vector<float> product(size_t(kTile) * kTile);
-  const bool sketch = omega_ != nullptr;
+  const bool sketch = shape_.sketch != 0;
   const float *left = block_.data() + tile.row, *right = (sketch ? projected_ : block_).data() + tile.column;
-  const int stride = int(sketch ? omega_->width : d_), columns = int(tile.columns);
+  const int stride = int(sketch ? shape_.sketch : d_), columns = int(tile.columns);
   const bool diagonal = !sketch && tile.row == tile.column;
   if (diagonal)
     cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, columns, int(gathered_), 1, left, stride, 0, product.data(),
@@ -98,47 +118,27 @@ void Moments::add_tile(Tile &tile) const {
   }
 }
 
-std::vector<TensorHeader> Moments::count_headers() const {
-  return {{value_ + ".count", "I64", {1}}, {value_ + ".mean_squared_norm", "F64", {1}}};
-}
-
-std::vector<TensorHeader> Moments::headers() const {
-  std::vector<TensorHeader> list = {{value_ + ".mean", "F32", {d_}}};
-  if (omega_ == nullptr) {
-    list.push_back({value_ + ".second_moment", "F32", {d_, d_}});
-  } else {
-    list.push_back({value_ + ".sketch.omega", "F32", {d_, omega_->width}});
-    list.push_back({value_ + ".sketch.product", "F32", {d_, omega_->width}});
-  }
-  return list;
-}
-
-void Moments::write_counts(SafetensorsWriter &file) const {
-  const int64_t count = int64_t(count_);
+void Moments::write(ResumableWriter &file) const {
   const double squared_norm = squared_norm_ / double(count_);
-  file.write(&count, sizeof count);
-  file.write(&squared_norm, sizeof squared_norm);
-}
-
-void Moments::write(SafetensorsWriter &file) const {
+  if (!std::isfinite(squared_norm))
+    throw Error(GSIC_INTERNAL, shape_.value + " holds values that are no finite numbers: the model's weights overflow");
   std::vector<float> mean(d_);
   for (uint32_t i = 0; i < d_; i++) mean[i] = float(mean_[i] / double(count_));
-  file.write(mean);
-  if (omega_ == nullptr) {
+  file.write(shape_.value + ".mean_squared_norm", &squared_norm, sizeof squared_norm);
+  file.write(shape_.value + ".mean", mean);
+  if (shape_.sketch == 0)
     write_second_moment(file);
-  } else {
-    file.write(omega_->values);
+  else
     write_sketch(file);
-  }
 }
 
-void Moments::write_second_moment(SafetensorsWriter &file) const {
+void Moments::write_second_moment(ResumableWriter &file) const {
   // Both triangles, one band of kTile rows at a time.
   for (uint32_t band = 0; band < d_; band += kTile) {
     const uint32_t rows = std::min(kTile, d_ - band);
     std::vector<float> values(size_t(rows) * d_);
     for (const Tile &tile : tiles_)
-      for (uint32_t i = 0; i < tile.rows; i++)
+      for (uint32_t i = 0; (tile.row == band || tile.column == band) && i < tile.rows; i++)
         for (uint32_t j = 0; j < tile.columns; j++) {
           const uint32_t row = tile.row + i, column = tile.column + j;
           if (column > row) continue;
@@ -146,18 +146,24 @@ void Moments::write_second_moment(SafetensorsWriter &file) const {
           if (tile.row == band) values[size_t(row - band) * d_ + column] = value;
           if (tile.column == band) values[size_t(column - band) * d_ + row] = value;
         }
-    file.write(values);
+    file.write(shape_.value + ".second_moment", values, uint64_t(band) * d_ * sizeof(float));
   }
 }
 
-void Moments::write_sketch(SafetensorsWriter &file) const {
-  std::vector<float> values(size_t(d_) * omega_->width);
-  for (const Tile &tile : tiles_)
-    for (uint32_t i = 0; i < tile.rows; i++)
-      for (uint32_t j = 0; j < tile.columns; j++)
-        values[size_t(tile.row + i) * omega_->width + tile.column + j] =
-            float(tile.sum[size_t(i) * tile.columns + j] / double(count_));
-  file.write(values);
+void Moments::write_sketch(ResumableWriter &file) const {
+  const uint32_t width = shape_.sketch;
+  for (uint32_t band = 0; band < d_; band += kTile) {
+    const uint32_t rows = std::min(kTile, d_ - band);
+    std::vector<float> values(size_t(rows) * width);
+    for (const Tile &tile : tiles_)
+      for (uint32_t i = 0; tile.row == band && i < tile.rows; i++)
+        for (uint32_t j = 0; j < tile.columns; j++)
+          values[size_t(i) * width + tile.column + j] =
+              float(tile.sum[size_t(i) * tile.columns + j] / double(count_));
+    file.write(shape_.value + ".sketch.product", values, uint64_t(band) * width * sizeof(float));
+  }
+  const int64_t seed = int64_t(kSketchSeed);
+  file.write(shape_.value + ".sketch.seed", &seed, sizeof seed);
 }
 
 }  // namespace gsic

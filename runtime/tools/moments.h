@@ -4,18 +4,34 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "safetensors.h"
 
 namespace gsic {
 
-/// The seeded Gaussian [d, width], row-major, of a Nystrom sketch. The same for all inputs of a width.
+/// The Omega [d, width] of a sketch, in memory; the same for all inputs of a width.
 struct Omega {
   Omega(uint32_t d, uint32_t width);
   uint32_t width;
   std::vector<float> values;
+};
+
+/// The shape of one input's statistics.
+struct MomentsShape {
+  std::string value;  ///< the input's name
+  uint32_t d;
+  uint32_t sketch;  ///< width of Y = E[x x^T] Omega; 0: the whole E[x x^T]
+
+  /// Tensors of the file: the counts first, so that every array is aligned to its elements.
+  std::vector<TensorHeader> count_headers() const;
+  std::vector<TensorHeader> headers() const;
+  std::string mark() const { return value + ".count"; }
+  /// Bytes of memory while blocks of `block` tokens are gathered, apart from Omega.
+  uint64_t bytes(uint32_t block) const;
 };
 
 /// Mean, mean squared norm and E[x x^T] (or its sketch Y = E[x x^T] Omega) of vectors x in R^d. Products of a block
@@ -24,9 +40,9 @@ class Moments {
  public:
   using Job = std::function<void()>;
 
-  /// `block`: tokens that are gathered before they are folded into the sums. `omega`: null for the whole second
-  /// moment; else it outlives this object.
-  Moments(std::string value, uint32_t d, uint32_t block, const Omega *omega);
+  /// `block`: tokens that are gathered before they are folded into the sums. `omega`: of the shape's sketch, if it has
+  /// one; it outlives this object.
+  Moments(MomentsShape shape, uint32_t block, const Omega *omega);
 
   /// Adds `rows` vectors, `stride` floats apart; at most `block` in all since the last fold.
   void gather(const float *vectors, uint32_t rows, uint32_t stride);
@@ -36,11 +52,9 @@ class Moments {
   std::vector<Job> jobs(int stage);
   void clear();
 
-  /// What `write` writes: the counts first, so that every array is aligned to its elements.
-  std::vector<TensorHeader> count_headers() const;
-  std::vector<TensorHeader> headers() const;
-  void write_counts(SafetensorsWriter &file) const;
-  void write(SafetensorsWriter &file) const;
+  /// Writes everything but the mark. Throws GSIC_INTERNAL where the vectors were no finite numbers.
+  void write(ResumableWriter &file) const;
+  std::pair<std::string, int64_t> mark() const { return {shape_.mark(), int64_t(count_)}; }
 
  private:
   /// Part of the lower triangle of sum x x^T, or of Y.
@@ -51,11 +65,11 @@ class Moments {
 
   void add_tile(Tile &tile) const;
   void add_means();
-  void project();
-  void write_second_moment(SafetensorsWriter &file) const;
-  void write_sketch(SafetensorsWriter &file) const;
+  void project(uint32_t column, uint32_t columns);
+  void write_second_moment(ResumableWriter &file) const;
+  void write_sketch(ResumableWriter &file) const;
 
-  std::string value_;
+  MomentsShape shape_;
   uint32_t d_, gathered_ = 0;
   uint64_t count_ = 0;
   const Omega *omega_;

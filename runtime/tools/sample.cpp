@@ -23,7 +23,7 @@ void write_file(const std::string &path, const std::vector<int32_t> &ids) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "wb"), std::fclose);
   if (!file || std::fwrite(ids.data(), sizeof(int32_t), ids.size(), file.get()) != ids.size() ||
       std::fflush(file.get()) != 0)
-    throw Error(GSIC_IO, path + ": cannot be written: " + system_error_text());
+    throw OutputError(path, system_error_text());
 }
 
 }  // namespace
