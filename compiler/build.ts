@@ -1,20 +1,22 @@
-import { existsSync, realpathSync } from "node:fs";
-import { chmod, copyFile, mkdir, writeFile } from "node:fs/promises";
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { adoptPlan } from "./adopt.js";
 import { readPlan } from "./built.js";
 import { Algebra } from "./calibrate/algebra.js";
 import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
+import { checkTexts } from "./calibrate/text.js";
 import { buildRuntime, compileFor, type TargetCode } from "./cc.js";
 import { type Config, readConfig } from "./config.js";
 import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
 import type { Mode, Plan } from "./ir.js";
 import { type Model, openModel } from "./model.js";
-import { writeModelBundle } from "./pack/assemble.js";
-import { checkOutput, publish } from "./pack/publish.js";
+import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
+import { checkOutput, publish, type Resumable } from "./pack/publish.js";
 import { writeSources } from "./pack/sources.js";
+import { requireRoom } from "./pack/space.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
 import { makePlan } from "./passes/index.js";
 import { runtimeFolder } from "./paths.js";
@@ -22,10 +24,11 @@ import { printPlan } from "./print.js";
 import type { Progress } from "./progress.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
-import { type Report, reportOf } from "./report.js";
+import { type Report, reportOf, tuningReport } from "./report.js";
 import { schedule } from "./schedule/program.js";
-import { selfCheck } from "./selfcheck.js";
+import { roomForCheck, selfCheck } from "./selfcheck.js";
 import { commonTarget, type Target, targetsOf } from "./target.js";
+import { type Tuning, tuningOf, withTuning } from "./tuning.js";
 
 export interface BuildOptions {
   /** Path of a model.toml, or of the graph.ts of an earlier build. */
@@ -48,36 +51,41 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   );
   const mode = options.mode ?? (edited !== null && hasGates(edited.plan) ? "bounded" : config.quality.mode);
   const targets = targetsOf(options.targets ?? config.target.names);
+  const tuning = tuningOf(config, targets[0]!);
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
   checkOutput(out, inputsOf(config));
   const model = await openModel(config, progress.stage("Reading the model"));
   try {
-    progress.stage("Checking the weights");
-    auditWeights(model.weights);
+    for (const tensor of auditWeights(model.weights, progress.stage("Checking the weights")))
+      progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
+    checkTexts(config, model.tokenizer);
     const plan =
       edited === null
         ? await planOf(model, config, mode, targets, options.dump)
         : adoptPlan(edited, model, options.input, targets[0]!.device);
     if (mode === "exact" && hasGates(plan)) throw gatesInExactMode(options.input);
     const gated = hasGates(plan);
-    const calibration = gated ? await collectStats(model, config, targets, progress) : null;
+    const calibration = gated ? await collectStats(model, config, targets, progress, plan) : null;
     const algebra = new Algebra();
     try {
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
-      const report = await publish(out, (staging) =>
+      factors?.check();
+      const make = (staging: string) =>
         makeBuild({
           staging,
           out,
           config,
           mode,
           targets,
+          tuning,
           model,
           plan,
           factors,
+          factorsFrom: calibration && fileIdentity(calibration.stats.file),
           calibration: calibration && calibrationOf(calibration),
           progress,
-        }),
-      );
+        });
+      const report = await publish(out, make, resumableBundle(`${config.model.name}.gsi`));
       return { out, report };
     } finally {
       await algebra.close();
@@ -94,11 +102,12 @@ function followLink(out: string): string {
 }
 
 /** Files and folders that a build reads. */
-function inputsOf(config: Config): string[] {
-  const { model, calibration, heldout } = config;
+export function inputsOf(config: Config): string[] {
+  const { model, calibration, heldout, target } = config;
+  const tuning = target.tuning === null ? [] : [target.tuning];
   const source = isHubSource(model.source) ? [] : [model.source];
   const stats = calibration.stats === null ? [] : [calibration.stats];
-  return [config.file, ...source, ...stats, ...calibration.text, ...heldout.text];
+  return [config.file, ...source, ...stats, ...tuning, ...calibration.text, ...heldout.text];
 }
 
 /** What the report says of where the statistics come from. */
@@ -114,9 +123,12 @@ interface Job {
   readonly config: Config;
   readonly mode: Mode;
   readonly targets: readonly Target[];
+  readonly tuning: Tuning | null;
   readonly model: Model;
   readonly plan: Plan;
   readonly factors: FactorSource | null;
+  /** What stands for the statistics that the factors are made from. */
+  readonly factorsFrom: string | null;
   readonly calibration: Report["calibration"];
   readonly progress: Progress;
 }
@@ -125,7 +137,10 @@ interface Job {
 async function makeBuild(job: Job): Promise<Report> {
   const { staging, model, plan, targets, progress, config } = job;
   const modes: readonly Mode[] = job.mode === "exact" ? ["exact"] : [job.mode, "exact"];
-  const scheduled = schedule(plan, modes, commonTarget(targets));
+  const shapedBy = withTuning(commonTarget(targets), job.tuning);
+  const scheduled = schedule(plan, modes, shapedBy);
+  const room = roomForCheck({ plan, scheduled, modes, shapedBy });
+  await requireRoom(staging, scheduled.weights.bytes + room + roomForTheRest, job.out);
   const { kernels } = scheduled;
   const code: TargetCode[] = [];
   for (const target of targets) {
@@ -136,14 +151,18 @@ async function makeBuild(job: Job): Promise<Report> {
   const bundle = join(staging, `${name}.gsi`);
   const factors = job.factors ?? noFactors;
   const content = { model, plan, schedule: scheduled, modes, code, factors };
-  await writeModelBundle(bundle, content, progress.stage("Packing the weights"));
+  const weightsBegin = await writeModelBundle(bundle, content, {
+    progress: progress.stage("Packing the weights"),
+    resume: { identity: job.factorsFrom ?? "" },
+  });
   await writeSources(staging, scheduled, code);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
   await writeFile(join(staging, "graph.ts"), printPlan(plan, header));
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
-  const check = await selfCheck({ bundle, model, modes, targets, scheduled, progress });
+  const checked = { bundle, weightsBegin, model, plan, modes, targets, shapedBy, scheduled, progress };
+  const check = await selfCheck(checked);
   const report = reportOf({
     config: header.config,
     plan,
@@ -153,9 +172,28 @@ async function makeBuild(job: Job): Promise<Report> {
     code,
     check,
     calibration: job.calibration,
+    tuning: tuningReport(scheduled.divisions, job.tuning, job.out),
   });
   await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+  await rm(journalOf(bundle));
   return report;
+}
+
+/** Bytes of a build besides its weights: programs, kernels, code. */
+const roomForTheRest = 64 << 20;
+/** Bytes of a bundle from which an interrupted build leaves it for the next one. */
+const leastKept = 256 << 20;
+
+/** What a build leaves for the next one when it is interrupted: its bundle, and how far it is written. */
+function resumableBundle(name: string): Resumable {
+  const names = [name, journalOf(name)];
+  return {
+    names,
+    isWorthKeeping: (staging) => {
+      const [bundle, journal] = names.map((one) => statSync(join(staging, one), { throwIfNoEntry: false }));
+      return journal !== undefined && bundle !== undefined && bundle.size >= leastKept;
+    },
+  };
 }
 
 function gatesInExactMode(input: string): GsicError {

@@ -1,12 +1,16 @@
+import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import type { CodeObject, TargetCode } from "../cc.js";
 import { bytesPerToken } from "../cost.js";
-import type { Manifest, Mode, Plan } from "../ir.js";
+import type { Graph, Manifest, Mode, Plan } from "../ir.js";
 import type { Model } from "../model.js";
+import { version } from "../report.js";
 import { maxColumns, roundUp } from "../schedule/layout.js";
 import { type Schedule, stepBytes } from "../schedule/program.js";
 import type { Target } from "../target.js";
-import { writeBundle } from "./bundle.js";
-import { type FactorSource, weightChunks } from "./weights.js";
+import { type Section, writeBundle } from "./bundle.js";
+import { Journal } from "./journal.js";
+import { type FactorSource, itemEnds, weightChunks } from "./weights.js";
 
 /** What goes into a bundle. */
 export interface BundleContent {
@@ -20,28 +24,95 @@ export interface BundleContent {
   readonly factors: FactorSource;
 }
 
-/** Writes the .gsi file of a model. `progress` is told how many bytes of weights are written. */
+/** A section that is in memory as a whole. */
+interface BytesSection extends Section {
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** How a bundle is written. */
+export interface PackOptions {
+  /** Told how many bytes of weights are written. */
+  readonly progress?: (done: number, total: number) => void;
+  /** Keeps a journal beside the file, and goes on with what an interrupted build left; else the file must be new. */
+  readonly resume?: { readonly identity: string };
+  /** The weights section where it is packed already; otherwise it is packed from the model. */
+  readonly packed?: (begin: number) => AsyncIterable<Uint8Array>;
+}
+
+/** The file beside a bundle that says how far it is written. */
+export function journalOf(bundle: string): string {
+  return `${bundle}.journal`;
+}
+
+/** Writes the .gsi file of a model; returns where its weights section begins. */
 export async function writeModelBundle(
   path: string,
   content: BundleContent,
-  progress: (done: number, total: number) => void = () => {},
-): Promise<void> {
-  const { model, plan, schedule, code, factors } = content;
-  const manifest = manifestOf(content);
+  { progress = () => {}, resume, packed }: PackOptions = {},
+): Promise<number> {
+  const { model, plan, schedule, modes, code, factors } = content;
+  const { weights } = schedule;
+  const bytes = bytesPerToken(plan);
+  const perToken = modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast]);
+  const manifest = manifestOf({
+    graph: plan.graph,
+    schedule,
+    modes,
+    code,
+    bytesPerToken: Object.fromEntries(perToken),
+  });
   const encoded = new TextEncoder().encode(JSON.stringify(manifest));
   const tokenizer = model.nativeTokenizer;
-  const weights = weightChunks(schedule.weights, model.weights, factors, plan.graph.context);
-  await writeBundle(path, [
+  const sections = [
     { name: "manifest", chunks: [encoded] },
     ...(tokenizer === null ? [] : [{ name: "tokenizer", chunks: [tokenizer] }]),
-    ...code.map((one) => ({ name: sectionOf(one.target), chunks: codeChunks(one) })),
-    { name: "weights", chunks: counted(weights, schedule.weights.bytes, progress) },
-  ]);
+    ...code.map(codeSection),
+  ];
+  const long = {
+    name: "weights",
+    chunks:
+      packed ?? ((begin: number) => weightChunks(weights, model.weights, factors, plan.graph.context, begin)),
+    ends: itemEnds(weights),
+  };
+  return writeBundle(path, sections, long, {
+    progress: (done) => progress(done, weights.bytes),
+    journal: resume && new Journal(journalOf(path), keyOf(sections, content, resume.identity)),
+  });
 }
 
-function manifestOf({ plan, schedule, modes, code }: BundleContent): Manifest {
-  const { graph } = plan;
-  const bytes = bytesPerToken(plan);
+/**
+ * Hash of everything that a bundle's bytes are made from. A model's files count by name, size and time as well: its
+ * fingerprint samples them. `identity` stands for the statistics that factors are made from.
+ */
+function keyOf(
+  sections: readonly BytesSection[],
+  { model, schedule }: BundleContent,
+  identity: string,
+): string {
+  const hash = createHash("sha256");
+  for (const { chunks } of sections) for (const chunk of chunks) hash.update(chunk);
+  const files = model.weights.filesOfTensors();
+  const items = schedule.weights.items;
+  hash.update(JSON.stringify([version, identity, model.fingerprint, files.map(fileIdentity), items]));
+  return hash.digest("hex");
+}
+
+/** What changes when a file does. */
+export function fileIdentity(file: string): string {
+  const { dev, ino, size, mtimeNs } = statSync(file, { bigint: true });
+  return [file, dev, ino, size, mtimeNs].join(" ");
+}
+
+export function manifestOf({
+  graph,
+  schedule,
+  modes,
+  code,
+  bytesPerToken: bytes,
+}: Pick<BundleContent, "schedule" | "modes" | "code"> & {
+  readonly graph: Graph;
+  readonly bytesPerToken: Manifest["bytesPerToken"];
+}): Manifest {
   return {
     format: 1,
     abi: 1,
@@ -73,9 +144,7 @@ function manifestOf({ plan, schedule, modes, code }: BundleContent): Manifest {
     modes,
     defaultMode: modes[0]!,
     programs: schedule.programs,
-    bytesPerToken: Object.fromEntries(
-      modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast]),
-    ),
+    bytesPerToken: bytes,
   };
 }
 
@@ -92,6 +161,11 @@ function placesOf(objects: readonly CodeObject[]): { offset: number; bytes: numb
   });
 }
 
+/** The section of a target's machine code. */
+export function codeSection(code: TargetCode): BytesSection {
+  return { name: sectionOf(code.target), chunks: codeChunks(code) };
+}
+
 /** A section of machine code: one shared object, or code objects one after another. */
 function codeChunks(code: TargetCode): Uint8Array[] {
   if ("bytes" in code) return [code.bytes];
@@ -105,17 +179,4 @@ function codeChunks(code: TargetCode): Uint8Array[] {
 
 function sectionOf(target: Target): string {
   return `code:${target.name}`;
-}
-
-async function* counted(
-  chunks: AsyncIterable<Uint8Array>,
-  total: number,
-  progress: (done: number, total: number) => void,
-): AsyncGenerator<Uint8Array> {
-  let done = 0;
-  for await (const chunk of chunks) {
-    yield chunk;
-    done += chunk.length;
-    progress(done, total);
-  }
 }

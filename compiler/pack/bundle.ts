@@ -1,13 +1,32 @@
-import { type FileHandle, open } from "node:fs/promises";
-import xxhash from "xxhash-wasm";
+import { constants, type FileHandle, open, rm } from "node:fs/promises";
+import xxhash, { type XXHash } from "xxhash-wasm";
 import { GsicError, messageOf } from "../errors.js";
 import { roundUp } from "../schedule/layout.js";
+import type { Journal, Written } from "./journal.js";
 
-/** A section of a .gsi file; `chunks` is read once. */
+/** A section of a .gsi file. */
 export interface Section {
   /** At most 31 ASCII characters. */
   readonly name: string;
+  /** A piece is valid until the one after the next is asked for. */
   readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** The last section, which a build that was killed need not write again. */
+export interface LongSection {
+  readonly name: string;
+  /** The payload from a byte on, 0 or one of `ends`; as `Section.chunks`. */
+  chunks(begin: number): AsyncIterable<Uint8Array>;
+  /** Where it can be gone on with. */
+  readonly ends: ReadonlySet<number>;
+}
+
+/** What watches over a file's long section. */
+export interface BundleOptions {
+  /** Told how many bytes of the long section are written, or were found written. */
+  readonly progress?: ((done: number) => void) | undefined;
+  /** Notes what is written; without one, the file must not be there. */
+  readonly journal?: Journal | undefined;
 }
 
 const magic = Uint8Array.from([0x47, 0x53, 0x49, 0x43, 0x1a, 0x0a, 0x00, 0x01]);
@@ -15,79 +34,197 @@ const formatVersion = 1;
 const headerBytes = 32;
 const entryBytes = 64;
 const page = 4096;
+/** Bytes of what a killed build wrote that are read at a time. */
+const readBytes = 1 << 20;
+/** Bytes that are written before the disk is told to store them: else the last of them would keep a build waiting. */
+const flushBytes = 256 << 20;
+
+type Hash = XXHash<bigint>;
 
 /**
  * Writes a .gsi file; the format stands in runtime/src/bundle.h. Sections are streamed in order, the table of their
- * hashes is written last. Throws `disk-full` or `output-unwritable` (category environment).
+ * hashes is written last. With a journal, what an interrupted build wrote of the long section is read and compared
+ * with the hashes that it noted, and kept as far as they agree. Returns where the long section begins. Throws
+ * `disk-full` or `output-unwritable` (category environment).
  */
-export async function writeBundle(path: string, sections: readonly Section[]): Promise<void> {
+export async function writeBundle(
+  path: string,
+  sections: readonly Section[],
+  long: LongSection | null = null,
+  options: BundleOptions = {},
+): Promise<number> {
+  const { journal } = options;
   try {
-    const file = await open(path, "wx");
+    const written = (await journal?.read()) ?? null;
+    if (written === null && journal !== undefined) await rm(path, { force: true });
+    const { O_RDWR, O_CREAT } = constants;
+    const file = await open(path, written === null ? "wx+" : O_RDWR | O_CREAT);
     try {
-      await writeSections(file, sections);
+      return await new Writer(file, await xxhash()).write(sections, long, written ?? [], options);
     } finally {
       await file.close();
+      await journal?.close();
     }
   } catch (cause) {
-    if (cause instanceof GsicError || (cause as NodeJS.ErrnoException).code === undefined) throw cause;
-    const full = (cause as NodeJS.ErrnoException).code === "ENOSPC";
-    throw new GsicError({
-      category: "environment",
-      code: full ? "disk-full" : "output-unwritable",
-      message: full ? "the disk is full" : messageOf(cause),
-      where: path,
-      hint: full ? "free space, or choose another folder with --out" : "choose another folder with --out",
-      cause,
-    });
+    throw cause instanceof GsicError || (cause as NodeJS.ErrnoException).code === undefined
+      ? cause
+      : unwritable(path, cause);
   }
 }
 
-async function writeSections(file: FileHandle, sections: readonly Section[]): Promise<void> {
-  const { create64 } = await xxhash();
-  const begin = roundUp(headerBytes + entryBytes * sections.length, page);
-  const head = new Uint8Array(begin);
-  const view = new DataView(head.buffer);
-  let position = begin;
-  for (const [index, section] of sections.entries()) {
-    const hash = create64();
-    const offset = position;
-    for await (const chunk of section.chunks) {
-      hash.update(chunk);
-      await file.write(chunk, 0, chunk.length, position);
-      position += chunk.length;
+function unwritable(path: string, cause: unknown): GsicError {
+  const full = ["ENOSPC", "EDQUOT"].includes((cause as NodeJS.ErrnoException).code ?? "");
+  return new GsicError({
+    category: "environment",
+    code: full ? "disk-full" : "output-unwritable",
+    message: full ? "the disk is full" : messageOf(cause),
+    where: path,
+    hint: full ? "free space, or choose another folder with --out" : "choose another folder with --out",
+    cause,
+  });
+}
+
+/** The file while it is written. One write is under way while the next piece is made. */
+class Writer {
+  private writing: Promise<void> = Promise.resolve();
+  private flushing: Promise<void> = Promise.resolve();
+  private unflushed = 0;
+
+  constructor(
+    private readonly file: FileHandle,
+    private readonly hashes: { create64(): Hash },
+  ) {}
+
+  async write(
+    sections: readonly Section[],
+    long: LongSection | null,
+    written: readonly Written[],
+    options: BundleOptions,
+  ): Promise<number> {
+    const count = sections.length + (long === null ? 0 : 1);
+    let position = roundUp(headerBytes + entryBytes * count, page);
+    const head = new Uint8Array(position);
+    const table = head.subarray(headerBytes, headerBytes + entryBytes * count);
+    for (const [index, section] of sections.entries()) {
+      const hash = this.hashes.create64();
+      const offset = position;
+      for await (const chunk of section.chunks) position = await this.put(chunk, position, hash);
+      writeEntry(table, index, section.name, offset, position - offset, hash.digest());
+      position = roundUp(position, page);
     }
-    writeEntry(
-      view,
-      headerBytes + entryBytes * index,
-      section.name,
-      offset,
-      position - offset,
-      hash.digest(),
-    );
-    position = roundUp(position, page);
+    await this.settle();
+    const begin = position;
+    if (long !== null) {
+      const { bytes, hash } = await this.writeLong(long, begin, written, options);
+      writeEntry(table, count - 1, long.name, begin, bytes, hash);
+      position = roundUp(begin + bytes, page);
+    }
+    await this.finish(head, table, count, position);
+    return begin;
   }
-  await file.truncate(position);
-  const table = head.subarray(headerBytes, headerBytes + entryBytes * sections.length);
-  head.set(magic);
-  view.setUint32(8, formatVersion, true);
-  view.setUint32(12, sections.length, true);
-  view.setBigUint64(16, BigInt(position), true);
-  view.setBigUint64(24, create64().update(table).digest(), true);
-  await file.write(head, 0, head.length, 0);
-  await file.sync();
+
+  private async writeLong(
+    long: LongSection,
+    begin: number,
+    written: readonly Written[],
+    { journal, progress = () => {} }: BundleOptions,
+  ): Promise<{ bytes: number; hash: bigint }> {
+    const { hash, end } = await this.found(begin, written, progress);
+    // What lies behind is of a piece that was not finished.
+    await this.file.truncate(begin + end);
+    await journal?.restart(written.filter((piece) => piece.end <= end));
+    let done = end;
+    for await (const chunk of long.chunks(end)) {
+      done = (await this.put(chunk, begin + done, hash)) - begin;
+      progress(done);
+      if (journal === undefined || !long.ends.has(done)) continue;
+      await this.writing;
+      await journal.record({ end: done, hash: hash.digest() });
+    }
+    await this.settle();
+    return { bytes: done, hash: hash.digest() };
+  }
+
+  /** Hashes a piece and begins to write it; returns where it ends. */
+  private async put(chunk: Uint8Array, position: number, hash: Hash): Promise<number> {
+    hash.update(chunk);
+    await this.writing;
+    this.writing = writeAll(this.file, chunk, position);
+    // Awaited later, by the next piece: until then, a failure is nobody's.
+    this.writing.catch(() => {});
+    this.unflushed += chunk.length;
+    if (this.unflushed >= flushBytes) {
+      this.unflushed = 0;
+      await this.flushing;
+      this.flushing = this.file.datasync();
+      this.flushing.catch(() => {});
+    }
+    return position + chunk.length;
+  }
+
+  private async settle(): Promise<void> {
+    await this.writing;
+    await this.flushing;
+  }
+
+  /** Reads what is noted as written, and says up to where it agrees with its hashes. */
+  private async found(
+    begin: number,
+    written: readonly Written[],
+    progress: (done: number) => void,
+  ): Promise<{ hash: Hash; end: number }> {
+    const hash = this.hashes.create64();
+    const buffer = new Uint8Array(readBytes);
+    let position = 0;
+    for (const [index, piece] of written.entries()) {
+      while (position < piece.end) {
+        const length = Math.min(buffer.length, piece.end - position);
+        const { bytesRead } = await this.file.read(buffer, 0, length, begin + position);
+        if (bytesRead === 0) break;
+        hash.update(buffer.subarray(0, bytesRead));
+        position += bytesRead;
+        progress(position);
+      }
+      if (position === piece.end && hash.digest() === piece.hash) continue;
+      // The hash has run into the piece that is wrong: begin anew with those before it.
+      return this.found(begin, written.slice(0, index), progress);
+    }
+    return { hash, end: position };
+  }
+
+  private async finish(head: Uint8Array, table: Uint8Array, count: number, size: number): Promise<void> {
+    await this.file.truncate(size);
+    const view = new DataView(head.buffer);
+    head.set(magic);
+    view.setUint32(8, formatVersion, true);
+    view.setUint32(12, count, true);
+    view.setBigUint64(16, BigInt(size), true);
+    view.setBigUint64(24, this.hashes.create64().update(table).digest(), true);
+    await writeAll(this.file, head, 0);
+    await this.file.sync();
+  }
+}
+
+/** A write may take less than it is given, as the last one before a limit does. */
+async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < chunk.length) {
+    done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
+  }
 }
 
 function writeEntry(
-  view: DataView,
-  at: number,
+  table: Uint8Array,
+  index: number,
   name: string,
   offset: number,
   bytes: number,
   hash: bigint,
 ): void {
   if (!/^[\x21-\x7e]{1,31}$/.test(name)) throw new Error(`bad section name ${name}`);
-  for (let i = 0; i < name.length; i++) view.setUint8(at + i, name.charCodeAt(i));
-  view.setBigUint64(at + 32, BigInt(offset), true);
-  view.setBigUint64(at + 40, BigInt(bytes), true);
-  view.setBigUint64(at + 48, hash, true);
+  const view = new DataView(table.buffer, table.byteOffset + entryBytes * index, entryBytes);
+  for (let i = 0; i < name.length; i++) view.setUint8(i, name.charCodeAt(i));
+  view.setBigUint64(32, BigInt(offset), true);
+  view.setBigUint64(40, BigInt(bytes), true);
+  view.setBigUint64(48, hash, true);
 }

@@ -51,6 +51,8 @@ test("packing rows loses nothing, and fills up with zeros", () => {
       const shifted = new Uint8Array(skip + rows.length).subarray(skip);
       shifted.set(rows);
       const packed = packRows(dtype, d, shifted);
+      const used = new Uint8Array(packed.length + 5).fill(0xa5);
+      expect(packRows(dtype, d, shifted, used)).toEqual(packed);
       const { bytes } = packing(dtype, out, d);
       expect(packed).toHaveLength(bytes);
       const unpacked = unpack(dtype, out, d, packed);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "../testing.js";
-import { checkOutput, isAlive, publish } from "./publish.js";
+import { isAlive } from "./lock.js";
+import { checkOutput, publish } from "./publish.js";
 
 /** Fills a staging folder as a build does. */
 const make =
@@ -122,6 +123,50 @@ describe("after a build that was killed", () => {
       expect(readdirSync(out)).toEqual(["report.json"]);
     },
   );
+
+  test.each([0, 1, 2, 3, 4])("one alone takes over the lock (%i)", async () => {
+    const parent = await temporaryFolder();
+    writeFileSync(join(parent, ".out.lock"), String(deadPid()));
+    let working = 0;
+    const one = async (staging: string) => {
+      expect(++working).toBe(1);
+      await make("x")(staging);
+      working--;
+    };
+    const results = await Promise.allSettled(
+      Array.from({ length: 6 }, () => publish(join(parent, "out"), one)),
+    );
+    const refused = results.flatMap((result) =>
+      result.status === "rejected" ? [result.reason as unknown] : [],
+    );
+    expect(refused.length).toBeLessThan(6);
+    for (const reason of refused) expect(reason).toMatchObject({ code: "output-busy" });
+    expect(readdirSync(parent)).toEqual(["out"]);
+  });
+
+  test("the lock of a process whose id was given to another since is taken over", async () => {
+    const parent = await temporaryFolder();
+    writeFileSync(join(parent, ".out.lock"), `${process.pid} 1`);
+    await publish(join(parent, "out"), make("x"));
+    expect(readdirSync(parent)).toEqual(["out"]);
+  });
+
+  test("its resumable files are there for the next one, and nothing else", async () => {
+    const parent = await temporaryFolder();
+    mkdirSync(join(parent, ".out.staging/kernels"), { recursive: true });
+    for (const name of ["a.gsi", "a.gsi.journal", "graph.ts"])
+      writeFileSync(join(parent, ".out.staging", name), "x");
+    const seen: string[][] = [];
+    const look = (staging: string) => {
+      seen.push(readdirSync(staging).sort());
+      return make("x")(staging);
+    };
+    const resumable = { names: ["a.gsi", "a.gsi.journal"], isWorthKeeping: () => true };
+    await publish(join(parent, "out"), look, resumable);
+    await publish(join(parent, "out"), look, resumable);
+    expect(seen).toEqual([["a.gsi", "a.gsi.journal"], []]);
+    expect(readdirSync(parent)).toEqual(["out"]);
+  });
 
   test("a previous build that was set aside is restored", async () => {
     const parent = await temporaryFolder();

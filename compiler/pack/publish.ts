@@ -1,17 +1,29 @@
-import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { setTimeout } from "node:timers/promises";
-import { GsicError, messageOf } from "../errors.js";
+import { buildRuntime } from "../cc.js";
+import { GsicError } from "../errors.js";
+import { unwritable } from "../read/file.js";
+import { lock } from "./lock.js";
 
 /** Marks a folder as one that gsic wrote, so that a build never replaces anything else. */
 export const marker = "report.json";
 
 /**
  * Refuses an output folder that is not an earlier build, or that holds what the build reads: it would be replaced
- * whole. Throws `output-not-a-build` and `output-holds-input` (category usage).
+ * whole. Throws `output-not-a-build`, `output-dangling-link` and `output-holds-input` (category usage).
  */
 export function checkOutput(out: string, inputs: readonly string[] = []): void {
+  if (!existsSync(out) && isLink(out)) {
+    throw new GsicError({
+      category: "usage",
+      code: "output-dangling-link",
+      message: "the output folder is a symbolic link to what is not there",
+      where: out,
+      hint: "make the folder that it leads to, remove the link, or choose another folder with --out",
+    });
+  }
   if (existsSync(out) && !isBuild(out)) {
     throw new GsicError({
       category: "usage",
@@ -35,6 +47,14 @@ export function checkOutput(out: string, inputs: readonly string[] = []): void {
   });
 }
 
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a folder holds a report that gsic wrote. */
 function isBuild(folder: string): boolean {
   try {
@@ -45,11 +65,26 @@ function isBuild(folder: string): boolean {
   }
 }
 
+/** Files of the staging folder that a later build may go on with. */
+export interface Resumable {
+  /** Their names. */
+  readonly names: readonly string[];
+  /** Whether what lies in the staging folder is worth the room that it takes after a build was interrupted. */
+  readonly isWorthKeeping: (staging: string) => boolean;
+}
+
+const nothing: Resumable = { names: [], isWorthKeeping: () => false };
+
 /**
- * Runs `make` in a new folder beside `out` and puts that folder in the place of `out` when it is complete. A build
- * that fails, is interrupted or is killed leaves the previous one untouched. Throws `output-*` errors.
+ * Runs `make` in a folder beside `out` and puts that folder in the place of `out` when it is complete. A build that
+ * fails, is interrupted or is killed leaves the previous one untouched; one that failed leaves nothing else. `make`
+ * finds in the folder what an interrupted build left of `resumable`, and nothing else. Throws `output-*` errors.
  */
-export async function publish<T>(out: string, make: (staging: string) => Promise<T>): Promise<T> {
+export async function publish<T>(
+  out: string,
+  make: (staging: string) => Promise<T>,
+  resumable: Resumable = nothing,
+): Promise<T> {
   checkOutput(out);
   const parent = dirname(out);
   const lockFile = join(parent, `.${basename(out)}.lock`);
@@ -57,28 +92,79 @@ export async function publish<T>(out: string, make: (staging: string) => Promise
   const previous = join(parent, `.${basename(out)}.previous`);
   await lock(lockFile, out);
   // Synchronous, so that no signal comes between two steps.
-  const clean = () => {
+  const clean = (kept: readonly string[]) => {
     if (existsSync(previous) && !existsSync(out)) renameSync(previous, out);
-    rmSync(staging, { recursive: true, force: true });
     rmSync(previous, { recursive: true, force: true });
+    if (kept.length === 0) rmSync(staging, { recursive: true, force: true });
+    else keepOnly(staging, kept);
   };
   const release = onInterrupt(() => {
-    clean();
+    const kept = resumable.isWorthKeeping(staging);
+    clean(kept ? resumable.names : []);
     rmSync(lockFile, { force: true });
+    if (kept) process.stderr.write(`gsic: the next build goes on from here; or remove ${staging}\n`);
   });
   try {
     // What a killed build left: the lock says that nobody works on it.
-    clean();
-    await mkdir(staging);
-    const result = await make(staging);
-    if (existsSync(out)) renameSync(out, previous);
-    renameSync(staging, out);
+    clean(resumable.names);
+    await mkdir(staging, { recursive: true });
+    const result = await make(staging).catch((cause: unknown) => {
+      throw isUnwritable(cause) ? unwritable(out, cause) : cause;
+    });
+    if (!existsSync(out)) renameSync(staging, out);
+    else if (!exchange(await buildRuntime("tool"), staging, out)) {
+      renameSync(out, previous);
+      renameSync(staging, out);
+    }
     return result;
   } finally {
-    clean();
+    clean([]);
     await rm(lockFile, { force: true });
     release();
   }
+}
+
+/** Removes everything but some files from a folder, if it is there. */
+function keepOnly(folder: string, names: readonly string[]): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (!names.includes(name)) rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/**
+ * Exchanges two folders in one step, so that there is a whole build at every moment; returns whether the file system
+ * can. Synchronous: a signal must not clean up while it happens.
+ */
+function exchange(tool: string, first: string, second: string): boolean {
+  return spawnSync(tool, ["exchange", "--first", first, "--second", second]).status === 0;
+}
+
+/** Whether a file could not be written, for a reason that is not gsic's: a full or read-only disk, or no permission. */
+function isUnwritable(cause: unknown): boolean {
+  const code = cause instanceof GsicError ? undefined : (cause as NodeJS.ErrnoException | null)?.code;
+  return ["ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENOTDIR"].includes(code ?? "");
+}
+
+/**
+ * Refuses to write a file over an input: over one of `inputs`, or over what already stands in a folder among them.
+ * Throws `output-is-input` (category usage).
+ */
+export function refuseOverwrite(out: string, inputs: readonly string[]): void {
+  if (!existsSync(out)) return;
+  const real = realpathSync(out);
+  const input = inputs.find((one) => {
+    const path = existsSync(one) ? relative(realpathSync(one), real) : "..";
+    return path !== ".." && !path.startsWith(`..${sep}`);
+  });
+  if (input === undefined) return;
+  throw new GsicError({
+    category: "usage",
+    code: "output-is-input",
+    message: `the file would replace what this command reads, ${input}`,
+    where: out,
+    hint: "choose another file with --out",
+  });
 }
 
 /** Calls `clean` when a signal ends the process; returns what takes that back. */
@@ -94,60 +180,4 @@ function onInterrupt(clean: () => void): () => void {
   };
   for (const signal of signals) process.on(signal, handler);
   return release;
-}
-
-/** Takes a lock file that holds this process's id; a lock of a process that is gone is taken over. */
-async function lock(file: string, out: string): Promise<void> {
-  try {
-    await mkdir(dirname(file), { recursive: true });
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const taken = await writeFile(file, String(process.pid), { flag: "wx" }).then(
-        () => true,
-        (cause: NodeJS.ErrnoException) => {
-          if (cause.code === "EEXIST") return false;
-          throw cause;
-        },
-      );
-      if (taken) return;
-      if (isAlive(await holderOf(file))) break;
-      await rm(file, { force: true });
-    }
-  } catch (cause) {
-    throw new GsicError({
-      category: "environment",
-      code: "output-unwritable",
-      message: messageOf(cause),
-      where: out,
-      hint: "choose a folder that can be written with --out",
-      cause,
-    });
-  }
-  throw new GsicError({
-    category: "usage",
-    code: "output-busy",
-    message: "another build writes to this folder",
-    where: out,
-    hint: `wait for it, or remove ${file} if it has died`,
-  });
-}
-
-/** The process id in a lock file; a process that has just made the file is given time to write it. */
-async function holderOf(file: string): Promise<number> {
-  for (let attempt = 0; attempt < 5; attempt++) {
-    const text = await readFile(file, "utf8").catch(() => "0");
-    if (text !== "") return Number(text);
-    await setTimeout(50);
-  }
-  return 0;
-}
-
-/** Whether a process runs. */
-export function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

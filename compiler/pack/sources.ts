@@ -41,13 +41,16 @@ async function writeObjects(
 
 /** What program.json holds: every launch of every mode, with the names of what it refers to. */
 export interface ProgramJson {
-  readonly kernels: readonly Pick<Schedule["kernels"][number], "symbol" | "summary" | "launch">[];
+  readonly kernels: readonly Pick<
+    Schedule["kernels"][number],
+    "symbol" | "template" | "summary" | "launch"
+  >[];
   readonly modes: Schedule["listings"];
 }
 
 function programJson({ kernels, listings }: Schedule): ProgramJson {
   return {
-    kernels: kernels.map(({ symbol, summary, launch }) => ({ symbol, summary, launch })),
+    kernels: kernels.map(({ symbol, template, summary, launch }) => ({ symbol, template, summary, launch })),
     modes: listings,
   };
 }

@@ -13,32 +13,57 @@ import { packPlanes } from "./planes.js";
 export interface FactorSource {
   /** V^T, [k, d], of the linears that read `input`. */
   basis(input: ValueId): Promise<Float32Array>;
-  /** M = W V, [out, k]. */
-  image(linear: ValueId): Promise<Float32Array>;
+  /** M = W V, [out, k], in runs of rows; all but the last in whole tiles. */
+  image(linear: ValueId): AsyncIterable<Float32Array>;
 }
 
 /** For plans without gated linears; asking it is a defect. */
 export const noFactors: FactorSource = {
   basis: () => Promise.reject(new Error("a dense plan has no basis")),
-  image: () => Promise.reject(new Error("a dense plan has no image")),
+  // biome-ignore lint/correctness/useYield: there is nothing to yield
+  async *image() {
+    throw new Error("a dense plan has no image");
+  },
 };
 
-/** Bytes of stored weights that are held in memory at a time. */
-const chunkBytes = 8 << 20;
+/** Bytes of stored weights that are packed at a time: what a core's cache holds, both as stored and packed. */
+const chunkBytes = 1 << 20;
 
-/** The weights section, piece by piece; memory does not grow with the model. */
+/** Memory that chunks share: two packed ones in turn, so that one can be written while the next is made. */
+interface Buffers {
+  readonly stored: Uint8Array;
+  readonly packed: readonly [Uint8Array, Uint8Array];
+  turn: 0 | 1;
+}
+
+/** Where the weights section can be gone on with: the ends of its items. */
+export function itemEnds({ items }: PackedWeights): ReadonlySet<number> {
+  return new Set(items.map(({ offset, bytes }) => offset + bytes));
+}
+
+/**
+ * The weights section from `begin` on, 0 or one of `itemEnds`, piece by piece; memory does not grow with the model.
+ * A piece is valid until the one after the next is asked for.
+ */
 export async function* weightChunks(
   { device, items }: PackedWeights,
   weights: Weights,
   factors: FactorSource,
   context: number,
+  begin = 0,
 ): AsyncGenerator<Uint8Array> {
-  let position = 0;
+  const buffers: Buffers = {
+    stored: new Uint8Array(2 * chunkBytes),
+    packed: [new Uint8Array(2 * chunkBytes), new Uint8Array(2 * chunkBytes)],
+    turn: 0,
+  };
+  let position = begin;
   for (const { content, offset, bytes } of items) {
+    if (offset < begin) continue;
     if (offset > position) yield new Uint8Array(offset - position);
     switch (content.kind) {
       case "matrix":
-        yield* matrixChunks(content.source, device, weights, factors);
+        yield* matrixChunks(content.source, device, weights, factors, buffers);
         break;
       case "vector": {
         const padded = new Float32Array(strideOf(content.vector.length));
@@ -64,27 +89,32 @@ async function* matrixChunks(
   device: DeviceKind,
   weights: Weights,
   factors: FactorSource,
+  buffers: Buffers,
 ): AsyncGenerator<Uint8Array> {
   const { dtype, d } = shapeOf(source);
-  const pack = device === "cpu" ? packRows : packPlanes;
+  const pack = (rows: Uint8Array) => {
+    buffers.turn = buffers.turn === 0 ? 1 : 0;
+    return (device === "cpu" ? packRows : packPlanes)(dtype, d, rows, buffers.packed[buffers.turn]);
+  };
   switch (source.kind) {
     case "stored": {
       const { matrix } = source;
       const rowBytes = packedBytes(device, dtype, tileRows, d) / tileRows;
       const step = Math.max(tileRows, Math.floor(chunkBytes / rowBytes / tileRows) * tileRows);
       for (let row = 0; row < matrix.out; row += step) {
-        yield pack(dtype, d, weights.readStoredRows(matrix, row, Math.min(step, matrix.out - row)));
+        const rows = Math.min(step, matrix.out - row);
+        yield pack(weights.readStoredRows(matrix, row, rows, buffers.stored));
       }
       break;
     }
     case "basis":
-      yield pack(dtype, d, bytesOf(toF16(await factors.basis(source.input))));
+      yield pack(bytesOf(toF16(await factors.basis(source.input))));
       break;
     case "image":
-      yield pack(dtype, d, bytesOf(toF16(await factors.image(source.linear))));
+      for await (const rows of factors.image(source.linear)) yield pack(bytesOf(toF16(rows)));
       break;
     case "stacked":
-      for (const part of source.parts) yield* matrixChunks(part, device, weights, factors);
+      for (const part of source.parts) yield* matrixChunks(part, device, weights, factors, buffers);
       break;
     default:
       source satisfies never;
