@@ -1,10 +1,15 @@
-import { readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { buildName } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
 import type { Mode } from "./ir.js";
 import type { ProgramJson } from "./pack/sources.js";
 import { type ParsedPlan, parsePlan } from "./parse.js";
+import { decodeUtf8, readWhole } from "./read/file.js";
 import type { Report } from "./report.js";
+
+/** No report, program or graph.ts of a build is a tenth of this. */
+const mostBytes = 1 << 28;
 
 /** A finished build: its folder, its report, and the paths of its parts. */
 export interface Built {
@@ -19,8 +24,8 @@ export function openBuild(path: string): Built {
   const folder = resolve(path);
   const file = join(folder, "report.json");
   try {
-    const report = JSON.parse(readFileSync(file, "utf8")) as Report;
-    if (typeof report.name !== "string") throw new Error("not a report");
+    const report = JSON.parse(readUtf8(file)) as Report | null;
+    if (!isReport(report)) throw new Error("report.json does not say what the build is");
     const executable = join(folder, report.name);
     return { folder, report, bundle: `${executable}.gsi`, executable };
   } catch (cause) {
@@ -35,11 +40,30 @@ export function openBuild(path: string): Built {
   }
 }
 
+/** Whether a report names a build and its modes: what everything else is found by. */
+function isReport(report: Report | null): report is Report {
+  if (typeof report !== "object" || report === null) return false;
+  const { name, mode, modes, config } = report as Partial<Report>;
+  const isText = (value: unknown) => typeof value === "string";
+  return (
+    isText(name) &&
+    buildName.test(name!) &&
+    isText(mode) &&
+    isText(config) &&
+    Array.isArray(modes) &&
+    modes.every(isText)
+  );
+}
+
+function readUtf8(file: string): string {
+  return decodeUtf8(readWhole(file, mostBytes), file, 0);
+}
+
 /** Reads what a build's launches are. Throws `build-incomplete` (category usage). */
 export function readProgram({ folder }: Built): ProgramJson {
   const file = join(folder, "program.json");
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as ProgramJson;
+    return JSON.parse(readUtf8(file)) as ProgramJson;
   } catch (cause) {
     throw new GsicError({
       category: "usage",
@@ -57,7 +81,7 @@ export async function readPlan(path: string): Promise<ParsedPlan> {
   const file = resolve(path);
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = readUtf8(file);
   } catch (cause) {
     throw new GsicError({
       category: "usage",
@@ -69,6 +93,19 @@ export async function readPlan(path: string): Promise<ParsedPlan> {
     });
   }
   return parsePlan(file, text);
+}
+
+/** The model.toml of a build, which its report names. Throws `build-moved` (category usage) where it is not there. */
+export function configOf({ folder, report }: Built): string {
+  const config = resolve(folder, report.config);
+  if (existsSync(config)) return config;
+  throw new GsicError({
+    category: "usage",
+    code: "build-moved",
+    message: `the model.toml of this build is not where it was, ${config}`,
+    where: `${join(folder, "report.json")}: config`,
+    hint: "move the build folder or model.toml back to where they were, or build again: gsic build <model.toml>",
+  });
 }
 
 /** The mode that was asked for, or the build's own. Throws `mode-unavailable` (category usage). */

@@ -40,6 +40,11 @@ export class CommandLine {
     return join(this.folder, "compiler/main.js");
   }
 
+  /** How a shell starts gsic. */
+  get command(): string {
+    return `${process.execPath} ${this.main}`;
+  }
+
   /** Removes the compiled files. */
   close(): void {
     rmSync(this.folder, { recursive: true, force: true });

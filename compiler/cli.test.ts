@@ -113,6 +113,9 @@ describe("a small model without tokenizer", () => {
     const native = await start(path("exact/out/small"), ["--ids", "1,2,3", "--tokens", "4", "--json"])
       .outcome;
     expect(JSON.parse(native.stdout)).toMatchObject({ mode: "exact", prompt_ids: [1, 2, 3] });
+    const byIds = await gsic.run(["run", path("exact/out"), "--ids", "1,2,3", "--tokens", "4", "--json"]);
+    expect(JSON.parse(byIds.stdout)).toMatchObject({ ids: JSON.parse(native.stdout).ids });
+    expectFailure(await gsic.run(["run", path("exact/out")]), 2, "prompt-missing");
     expectFailure(await gsic.run(["run", path("exact/out"), "--prompt", "a"]), 2, "without a tokenizer");
     expectFailure(
       await gsic.run(["run", path("exact/out"), "--prompt", "a", "--mode", "bounded"]),
@@ -326,7 +329,13 @@ describe("examples/tiny-gpt2, bounded", () => {
         "build the model again",
       );
     }
-    expectFailure(await gsic.run(["eval", path("damaged")]), 3, "tool-failed", "the hash of section");
+    expectFailure(
+      await gsic.run(["eval", path("damaged")]),
+      3,
+      "bundle-invalid",
+      "the hash of section",
+      "next  ",
+    );
     rmSync(path("damaged/tiny-gpt2"));
     expectFailure(
       await gsic.run(["run", path("damaged"), "--prompt", "Once"]),
@@ -518,8 +527,9 @@ describe("what is refused leaves nothing behind", () => {
       [["inspect", "model"], 2, "build-missing", path("usage/model"), "build it first"],
       [["run", "model", "--prompt", "a"], 2, "build-missing", path("usage/model"), "build it first"],
       [["eval", "model"], 2, "build-missing", "build it first"],
-      [["logits", "model", "--ids", "1,x", "--out", "l"], 2, "--ids", "not a non-negative integer"],
+      [["logits", "model", "--ids", "1,x", "--out", "l"], 2, "--ids", 'id 2 is "x"', "give ids like 1,2,3"],
       [["run", "model", "--prompt", "a", "--temperature", "-1"], 2, "--temperature"],
+      [["run", "model", "--prompt", "a", "--ids", "1"], 2, "--prompt"],
     ];
     for (const [args, code, ...parts] of usage)
       expectFailure(await gsic.run(args, { cwd: folder }), code, ...parts);

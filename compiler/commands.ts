@@ -2,9 +2,13 @@ import { spawn } from "node:child_process";
 import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { measureLaunches } from "./bench/launches.js";
+import { launchesText } from "./bench/launches-text.js";
 import { benchText, type Measurements } from "./bench/text.js";
-import { build as buildModel } from "./build.js";
-import { type Built, modeOf, openBuild, readPlan, readProgram } from "./built.js";
+import { tune } from "./bench/tune.js";
+import { tuneText } from "./bench/tune-text.js";
+import { build as buildModel, inputsOf } from "./build.js";
+import { type Built, configOf, modeOf, openBuild, readPlan, readProgram } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
 import { readConfig } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
@@ -15,8 +19,10 @@ import { evaluationText, reportText } from "./inspect/text.js";
 import type { Mode, Plan } from "./ir.js";
 import { openModel } from "./model.js";
 import { runTool } from "./native.js";
+import { refuseOverwrite } from "./pack/publish.js";
 import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
+import { auditWeights } from "./read/weights-audit.js";
 import { targetsOf } from "./target.js";
 
 interface Json {
@@ -44,8 +50,10 @@ export async function calibrate(input: string, options: Json & { out: string }):
   const progress = terminalProgress();
   const config = readConfig(input);
   const out = resolve(options.out);
+  refuseOverwrite(out, inputsOf(config));
   const model = await openModel(config, progress.stage("Reading the model"));
   try {
+    auditWeights(model.weights, progress.stage("Checking the weights"));
     const { stats } = await collectStats(model, config, targetsOf(config.target.names), progress);
     const beside = `${out}.${process.pid}.tmp`;
     try {
@@ -102,7 +110,8 @@ async function planOfBuild(built: Built | null, path: string): Promise<Plan> {
 export async function run(
   path: string,
   options: Json & {
-    prompt: string;
+    prompt?: string;
+    ids?: number[];
     tokens: number;
     mode?: Mode;
     temperature: number;
@@ -114,7 +123,10 @@ export async function run(
 ): Promise<void> {
   const built = openBuild(path);
   const mode = modeOf(built, options.mode);
+  if (options.prompt === undefined && options.ids === undefined)
+    throw usage("prompt-missing", "there is no prompt", "give --prompt with a text, or --ids with token ids");
   const optional = {
+    ids: options.ids?.join(),
     "top-k": options.topK,
     "top-p": options.topP,
     seed: options.seed,
@@ -128,7 +140,8 @@ export async function run(
   });
   const args = settings.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
   if (options.json) args.push("--json");
-  const child = spawn(built.executable, [...args, "--", options.prompt], {
+  const prompt = options.prompt === undefined ? [] : ["--", options.prompt];
+  const child = spawn(built.executable, [...args, ...prompt], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   process.exitCode = await new Promise<number>((done, failed) => {
@@ -148,6 +161,7 @@ export async function logits(
 ): Promise<void> {
   const built = openBuild(path);
   const mode = modeOf(built, options.mode);
+  refuseOverwrite(resolve(options.out), [built.bundle, built.executable, join(built.folder, "report.json")]);
   const folder = await mkdtemp(join(tmpdir(), "gsic-logits-"));
   try {
     const file = join(folder, "ids");
@@ -172,7 +186,7 @@ export async function evaluate(path: string, options: Json & { text?: string; mo
   const progress = terminalProgress();
   const built = openBuild(path);
   const mode = modeOf(built, options.mode);
-  const config = readConfig(resolve(built.folder, built.report.config));
+  const config = readConfig(configOf(built));
   const model = await openModel(config, () => {});
   try {
     const { bundle, report } = built;
@@ -192,16 +206,55 @@ export async function evaluate(path: string, options: Json & { text?: string; mo
   }
 }
 
-/** `gsic bench`. */
+/** `gsic bench`: the whole step; with --launches each launch of it; with --tune how projections are best divided. */
 export async function bench(
   path: string,
-  options: Json & { tokens: number; repeat: number; threads?: number },
+  options: Json & {
+    tokens: number;
+    repeat: number;
+    threads?: number;
+    mode?: Mode;
+    launches?: boolean;
+    tune?: string | true;
+    candidates?: number[];
+  },
 ): Promise<void> {
   const built = openBuild(path);
+  if (options.launches && options.tune !== undefined)
+    throw usage(
+      "bench-options",
+      "--launches and --tune measure different things",
+      "give one of them at a time",
+    );
+  if (options.candidates !== undefined && options.tune === undefined)
+    throw usage("bench-options", "--candidates is what --tune tries", "add --tune, or leave it out");
+  const { repeat, mode } = options;
+  if (mode !== undefined && !options.launches)
+    throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
+  if (options.launches) {
+    const progress = terminalProgress();
+    const listener = progress.stage("Measuring every launch on the device");
+    const measured = await measureLaunches(built, { mode, repeat, progress: listener });
+    progress.finish();
+    print(options.json ? JSON.stringify(measured) : launchesText(measured));
+    return;
+  }
+  if (options.tune !== undefined) {
+    const progress = terminalProgress();
+    const file = options.tune === true ? null : options.tune;
+    const measured = await tune(built, { file, splits: options.candidates, repeat, progress });
+    progress.finish();
+    print(options.json ? JSON.stringify(measured) : tuneText(measured));
+    return;
+  }
   const threads = options.threads === undefined ? [] : ["--threads", String(options.threads)];
-  const settings = ["--tokens", String(options.tokens), "--repeat", String(options.repeat), ...threads];
+  const settings = ["--tokens", String(options.tokens), "--repeat", String(repeat), ...threads];
   const measured = await runTool(["bench", built.bundle, ...settings]);
   print(options.json ? measured.trim() : benchText(JSON.parse(measured) as Measurements));
+}
+
+function usage(code: string, message: string, hint: string): GsicError {
+  return new GsicError({ category: "usage", code, message, hint });
 }
 
 function print(text: string): void {

@@ -208,13 +208,16 @@ export interface InputStats {
   readonly mean: Float32Array;
   /** Mean of ||x||^2. */
   readonly meanSquaredNorm: number;
-  /** E[x x^T], uncentred: the exact [d, d], or a Nystrom sketch C ~= Y (Omega^T Y)^-1 Y^T with Y, Omega in [d, l]. */
+  /**
+   * C = E[x x^T], uncentred: the exact [d, d], or a Nystrom sketch C ~= Y (Omega^T Y)^-1 Y^T with Y = C Omega in [d, l],
+   * Omega being made from a seed (runtime/tools/sketch.h).
+   */
   readonly secondMoment:
     | { readonly kind: "exact"; readonly matrix: Float32Array }
     | {
         readonly kind: "sketch";
         readonly width: number;
-        readonly omega: Float32Array;
+        readonly seed: number;
         readonly product: Float32Array;
       };
 }

@@ -22,6 +22,9 @@ export interface Model {
 /** Longest context that is built unless model.toml asks for more; the KV cache grows with it. */
 const defaultContext = 8192;
 
+/** Longest context that the runtime takes. */
+const longestContext = 1 << 24;
+
 /** Opens the model that a configuration names; fetches it first if it lies on a hub. */
 export async function openModel(
   config: Config,
@@ -46,8 +49,38 @@ export async function openModel(
     });
   }
   const graph = { ...full, context: wanted ?? Math.min(full.context, defaultContext) };
+  if (graph.context > longestContext) {
+    throw new GsicError({
+      category: "usage",
+      code: "context-too-long",
+      message: `a context of ${graph.context} is more than builds hold, ${longestContext}`,
+      where: `${config.file}: model.context`,
+      hint: `lower it to ${longestContext} at most`,
+    });
+  }
   const text = await openTokenizer(weights);
+  if (text.tokenizer !== null) requireOwnTokenizer(text.tokenizer, graph.vocabulary, weights.source);
   return { weights, graph, ...text, fingerprint: weights.fingerprint() };
+}
+
+/**
+ * Refuses a tokenizer that makes ids of text for which the model has no embedding: it belongs to another model. Added
+ * tokens may lie beyond, as Gemma 3's image token does: the text of none of them is in ordinary text.
+ */
+export function requireOwnTokenizer(tokenizer: TokenizerModel, vocabulary: number, source: string): void {
+  const added = new Set(tokenizer.added.map(({ id }) => id));
+  const beyond = tokenizer.tokens.findLastIndex((token, id) => token.length > 0 && !added.has(id));
+  const ids = { token: beyond, "beginning-of-text token": tokenizer.bos, "end-of-text token": tokenizer.eos };
+  for (const [what, id] of Object.entries(ids)) {
+    if (id === null || id < vocabulary) continue;
+    throw new GsicError({
+      category: "data",
+      code: "tokenizer-other-model",
+      message: `the tokenizer's ${what} has the id ${id}, and the model's ids end at ${vocabulary - 1}`,
+      where: source,
+      hint: "take the tokenizer from where the weights come from",
+    });
+  }
 }
 
 /** Exact mode needs no tokenizer, so one that gsic cannot run is a limit of the build, not an error. */

@@ -41,18 +41,46 @@ export async function runTool(
     child.on("error", reject);
     child.on("close", (code, signal) => {
       if (code === 0) return resolve(Buffer.concat(out).toString());
-      reject(
-        new GsicError({
-          category: categories[code ?? 1] ?? "defect",
-          code: "tool-failed",
-          message: `gsic-tool ${args[0]} ended with ${signal ?? code}: ${(messages + line).trim()}`,
-          where: args[1] ?? "",
-          hint:
-            code === null || !(code in categories)
-              ? "this is a defect of gsic; please report it"
-              : "see the message",
-        }),
-      );
+      reject(toolError(args, signal ?? code ?? 1, (messages + line).trim()));
     });
   });
 }
+
+/**
+ * The error that gsic-tool printed, `gsic-tool: [place: ]what[; what next] [code]`, where `place` is a file of its
+ * arguments and maybe a byte of it. A tool that ended otherwise has failed itself.
+ */
+export function toolError(args: readonly string[], ended: number | string, messages: string): GsicError {
+  const category = categories[Number(ended)];
+  const found = /^gsic-tool: (.*) \[([a-z-]+)\]$/ms.exec(messages);
+  if (category === undefined || found === null) {
+    return new GsicError({
+      category: category ?? "defect",
+      code: "tool-failed",
+      message: `gsic-tool ${args[0]} ended with ${ended}: ${messages}`,
+      where: args[1] ?? "gsic-tool",
+      hint: "this is a defect of gsic; please report it",
+    });
+  }
+  const [, text, code] = found as unknown as [string, string, string];
+  const file = args.find((one) => one.includes("/") && text.startsWith(`${one}: `)) ?? null;
+  const said = file === null ? text : text.slice(file.length + 2);
+  const byte = /^(byte \d+): /.exec(said);
+  const what = byte === null ? said : said.slice(byte[0].length);
+  const semicolon = what.lastIndexOf("; ");
+  const place = file ?? args[1] ?? "gsic-tool";
+  return new GsicError({
+    category,
+    code,
+    message: semicolon < 0 ? what : what.slice(0, semicolon),
+    where: byte === null ? place : `${place}: ${byte[1]}`,
+    hint: semicolon < 0 ? nextSteps[category] : what.slice(semicolon + 2),
+  });
+}
+
+/** What to do next where the tool does not say. */
+const nextSteps = {
+  usage: "change the command's arguments; gsic --help shows them",
+  data: "build the model again: gsic build <model.toml>",
+  environment: "check that the folder exists, may be written, and has room",
+} as const;

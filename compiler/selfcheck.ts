@@ -1,16 +1,18 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type WeightReads, weightReads } from "./account.js";
-import type { Kernel, Mode } from "./ir.js";
+import type { Graph, Kernel, Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
 import { runTool } from "./native.js";
 import type { Progress } from "./progress.js";
 import { readTensors } from "./read/safetensors-write.js";
 import { referenceLogits } from "./reference.js";
 import type { Schedule } from "./schedule/program.js";
+import { layersOf, type Part, parametersOf, partOf, writePart } from "./selfcheck-layers.js";
+import { compareTiles } from "./selfcheck-tiles.js";
 import { readTraffic, standinEnvironment } from "./standin.js";
 import { type GpuTarget, isGpu, type Target } from "./target.js";
+import { temporaryFolder } from "./temporary.js";
 
 /** How far a build's logits are from the oracle's. */
 export interface SelfCheck {
@@ -23,6 +25,12 @@ export interface SelfCheck {
   readonly otherError: number | null;
   /** Weights that simulated kernels read, by mode; null on CPUs. */
   readonly weight_reads: Readonly<Partial<Record<Mode, WeightReads>>> | null;
+  /** How many of the first layers were compared, between embeddings and output head; all, unless the model is large. */
+  readonly layers: { readonly compared: number; readonly of: number };
+  /** Kernels that only other layers launch: not compared. */
+  readonly kernels_not_compared: readonly string[];
+  /** Of a model that was not compared as a whole: tiles, of every matrix some, that hold the stored weights. */
+  readonly tiles_compared: number;
   /** Why nothing was compared, if nothing was. */
   readonly skipped: string | null;
 }
@@ -31,37 +39,94 @@ export interface SelfCheck {
 export const tolerance = { cpu: 1e-4, simulation: 1e-3 } as const;
 
 /** Weights that the oracle can multiply in a few seconds, and simulated lanes in a few minutes. */
-const largestModel = 1e9;
+const mostWeights = 1e9;
 
 /** What is checked. */
 export interface SelfCheckOptions {
   readonly bundle: string;
+  /** Where the bundle's weights begin. */
+  readonly weightsBegin: number;
   readonly model: Model;
+  readonly plan: Plan;
   readonly modes: readonly Mode[];
   readonly targets: readonly Target[];
+  /** What the kernels are shaped by. */
+  readonly shapedBy: Target;
   readonly scheduled: Schedule;
   readonly progress: Progress;
+  /** Weights above which a part of the model is compared. */
+  readonly most?: number;
+}
+
+/** Bytes that the check of a build takes on its disk, while it lasts. */
+export function roomForCheck(options: Pick<SelfCheckOptions, PartOptions>): number {
+  return checkedPart(options)?.scheduled.weights.bytes ?? 0;
+}
+
+type PartOptions = "plan" | "scheduled" | "modes" | "shapedBy" | "most";
+
+/** The part of a large model that is compared; null where all of it is. */
+function checkedPart({
+  plan,
+  scheduled,
+  modes,
+  shapedBy,
+  most = mostWeights,
+}: Pick<SelfCheckOptions, PartOptions>): Part | null {
+  return parametersOf(plan.graph) > most ? partOf(plan, scheduled, modes, shapedBy, most) : null;
 }
 
 /**
  * Compares a bundle's logits with the float64 oracle's on a few tokens; a wrong build is a defect, and not published.
- * Kernels of GPUs are simulated: a build needs no device.
+ * Kernels of GPUs are simulated: a build needs no device. Of a model that is too large for that, the first layers are
+ * compared, with their weights from the bundle, and some tiles of every matrix with what they were packed from.
  */
 export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
-  const { bundle, model, modes, targets, scheduled, progress } = options;
-  const { graph } = model;
+  const { bundle, weightsBegin, model, plan, modes, targets, scheduled, progress } = options;
+  const layers = layersOf(plan.graph);
+  const whole = { layers: { compared: layers, of: layers }, kernels_not_compared: [], tiles_compared: 0 };
+  const part = checkedPart(options);
+  if (part === null) return { ...(await compareLogits({ ...options, graph: plan.graph })), ...whole };
+  const packed = { bundle, begin: weightsBegin, weights: scheduled.weights };
+  const tiles = await compareTiles(
+    packed,
+    model.weights,
+    progress.stage("Comparing packed weights with the stored ones"),
+  );
+  const file = `${bundle}.part`;
+  try {
+    progress.stage(`Taking ${part.layers} of ${layers} layers for a check`);
+    await writePart(file, part, packed, model, modes, targets);
+    const compared = await compareLogits({
+      ...options,
+      bundle: file,
+      graph: part.plan.graph,
+      scheduled: part.scheduled,
+    });
+    return {
+      ...compared,
+      layers: { compared: part.layers, of: layers },
+      kernels_not_compared: part.without,
+      tiles_compared: tiles,
+    };
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** What a comparison of logits finds. */
+type Comparison = Omit<SelfCheck, "layers" | "kernels_not_compared" | "tiles_compared">;
+
+async function compareLogits(
+  options: Omit<SelfCheckOptions, "plan" | "shapedBy"> & { readonly graph: Graph },
+): Promise<Comparison> {
+  const { bundle, model, graph, modes, targets, scheduled, progress } = options;
   const gpu = targets.find(isGpu);
   const by = gpu === undefined ? "cpu" : "simulation";
-  const nothing = { computed_by: by, exactError: null, otherError: null, weight_reads: null } as const;
-  const parameters = parametersOf(model);
-  if (parameters > largestModel) {
-    const skipped = `${(parameters / 1e9).toFixed(1)} billion weights are too many for the oracle`;
-    return { ...nothing, tokens: 0, skipped };
-  }
-  const count = Math.min(parameters > 2e7 ? 3 : 19, graph.context);
+  const count = Math.min(parametersOf(graph) > 2e7 ? 3 : 19, graph.context);
   // A fixed walk through the vocabulary: as good as any text, and needs no tokenizer.
   const ids = Array.from({ length: count }, (_, i) => (7 + i * 7919) % graph.vocabulary);
-  const folder = await mkdtemp(join(tmpdir(), "gsic-check-"));
+  const folder = await temporaryFolder("check");
   try {
     const file = join(folder, "ids");
     await writeFile(file, Int32Array.from(ids));
@@ -103,14 +168,6 @@ export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
 async function simulated(kernels: readonly Kernel[], target: GpuTarget, progress: Progress) {
   const update = progress.stage(`Compiling ${kernels.length} kernels for a simulation of ${target.name}`);
   return standinEnvironment(kernels, target.gpu.wave, (done) => update(done, kernels.length));
-}
-
-/** Weights in all linears. */
-function parametersOf({ graph }: Model): number {
-  return graph.nodes.reduce(
-    (sum, node) => (node.kind === "linear" ? sum + node.weight.out * node.weight.d : sum),
-    0,
-  );
 }
 
 /** max |a - b| / max |b|. */

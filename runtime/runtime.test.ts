@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
 
+const sizeVectors = join(import.meta.dirname, "testing/size-vectors.json");
 const folder = mkdtempSync(join(tmpdir(), "gsic-runtime-"));
 const path = (name: string): string => join(folder, name);
 
@@ -46,6 +47,17 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a good bundle runs: results, limits, generation, threads, sampling", async () => {
   expect(await finish(path("check"), ["run", path("good.gsi")])).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("sizes are exact or refused, by the vectors that the TypeScript reader is tested with", async () => {
+  const { code, stdout, stderr } = await finish(path("check"), ["sizes", sizeVectors]);
+  expect(code, stderr).toBe(0);
+  const lists = JSON.parse(readFileSync(sizeVectors, "utf8")) as Record<string, unknown>;
+  const count = Object.values(lists).reduce(
+    (sum: number, one) => sum + (Array.isArray(one) ? one.length : 0),
+    0,
+  );
+  expect(stdout).toBe(`${count} vectors\n`);
 });
 
 test("a changed bit anywhere is refused, with the place", async () => {
@@ -234,9 +246,15 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "kernels[0].symbol is not the name of a function",
+      "kernels[0].symbol holds a control character",
       (m) => {
         m.kernels[0].symbol = "a\0b";
+      },
+    ],
+    [
+      "kernels[0].symbol is not the name of a function",
+      (m) => {
+        m.kernels[0].symbol = "";
       },
     ],
     [

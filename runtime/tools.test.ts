@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { omegaOf } from "../compiler/calibrate/sketch-testing.js";
 import { table, testBundle, vocabulary } from "./testing/bundle.js";
 import { gpuBundle } from "./testing/gpu-bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
@@ -136,7 +137,7 @@ test("calibrate gathers moments, and sketches them", async () => {
   await tool(...args, "--out", path("c"), "--meta", "model=abc", "--threads", "2");
   await tool(...args, "--out", path("c1"), "--meta", "model=abc", "--threads", "1");
   expect(readFileSync(path("c"))).toEqual(readFileSync(path("c1")));
-  await tool(...args, "--out", path("s"), "--sketch-from", "8", "--sketch-width", "5");
+  await tool(...args, "--out", path("s"), "--exact-bytes", "0", "--sketch-width", "5");
   const { tensors, metadata } = readTensors(path("c"));
   const sketched = readTensors(path("s")).tensors;
   expect(metadata).toEqual({ model: "abc" });
@@ -161,11 +162,13 @@ test("calibrate gathers moments, and sketches them", async () => {
     );
     expect(tensors[`${name}.second_moment`]!.shape).toEqual([width, width]);
     expectClose(tensors[`${name}.second_moment`]!.values, moment, 1e-5);
-    const omega = sketched[`${name}.sketch.omega`]!;
-    expect(omega.shape).toEqual([width, 5]);
+    const seed = sketched[`${name}.sketch.seed`]!;
+    expect(seed).toEqual({ dtype: "I64", shape: [1], values: [0x67736963] });
+    const omega = omegaOf(seed.values[0]!, width, 5);
+    expect(sketched[`${name}.sketch.product`]!.shape).toEqual([width, 5]);
     const product = each.flatMap((i) =>
       [0, 1, 2, 3, 4].map((l) =>
-        each.reduce((sum, j) => sum + moment[i * width + j]! * omega.values[j * 5 + l]!, 0),
+        each.reduce((sum, j) => sum + moment[i * width + j]! * omega[j * 5 + l]!, 0),
       ),
     );
     expectClose(sketched[`${name}.sketch.product`]!.values, product, 1e-4);
@@ -236,7 +239,8 @@ test("linalg: eigenvectors, Nystrom, products, and refusals", async () => {
   const c = each.flatMap((i) =>
     each.map((j) => basis.reduce((sum, v, m) => sum + (8 / 2 ** m) * v[i]! * v[j]!, 0)),
   );
-  const omega = Array.from({ length: d * l }, (_, n) => Math.sin(n * n + 1));
+  const seed = 5;
+  const omega = omegaOf(seed, d, l);
   const y = each.flatMap((i) =>
     Array.from({ length: l }, (_, q) => each.reduce((sum, j) => sum + c[i * d + j]! * omega[j * l + q]!, 0)),
   );
@@ -244,7 +248,9 @@ test("linalg: eigenvectors, Nystrom, products, and refusals", async () => {
   const b = [1, 0, 2, 0, 1, -1];
   const answers = linalg([
     { header: { op: "eigh", d, k: 4 }, data: c, answer: 4 + 4 * d },
-    { header: { op: "nystrom", d, l, k: 4 }, data: [...omega, ...y], answer: 4 + 4 * d },
+    { header: { op: "nystrom", d, l, k: 4, seed }, data: y, answer: 4 + 4 * d },
+    { header: { op: "sketch", d, l, seed }, data: c, answer: d * l },
+    { header: { op: "captured", d, k: 4 }, data: [...c, ...basis.flat()], answer: 4 },
     { header: { op: "eigh", d: 2, k: 1 }, data: [Number.NaN, 0, 0, 1], answer: 3 },
     { header: { op: "matmul", m: 2, k: 3, n: 2 }, data: [...a, ...b], answer: 4 },
     {
@@ -261,12 +267,14 @@ test("linalg: eigenvectors, Nystrom, products, and refusals", async () => {
       expect(Math.abs(dot)).toBeCloseTo(1, 4);
     });
   }
-  expect(answers[2]!.header).toMatchObject({
+  expectClose(answers[2]!.data, y, 1e-5);
+  expectClose(answers[3]!.data, [8, 4, 2, 1], 1e-5);
+  expect(answers[4]!.header).toMatchObject({
     ok: false,
     error: expect.stringContaining("no finite numbers"),
   });
-  expect(answers[3]!.data).toEqual(product(a, b, false));
-  expect(answers[4]!.data).toEqual(product(a, b, true));
+  expect(answers[5]!.data).toEqual(product(a, b, false));
+  expect(answers[6]!.data).toEqual(product(a, b, true));
 });
 
 /** [2, 3] x [3, 2], or the transposes of [3, 2] and [2, 3]. */
@@ -290,7 +298,7 @@ test("a command line or a file that is wrong is refused", async () => {
     [["logits", model, "--ids-file", path("ids.bin"), "--out", path("x")], 2, "500 tokens do not fit"],
     [["logits", model, "--ids-file", path("bad.bin"), "--out", path("x")], 2, "id 40"],
     [["logits", model, "--ids-file", path("none"), "--out", path("x")], 3, "cannot be read"],
-    [["logits", model, "--ids-file", path("short.bin"), "--out", "/nowhere/x"], 3, "cannot be written"],
+    [["logits", model, "--ids-file", path("short.bin"), "--out", "/nowhere/x"], 4, "cannot be written"],
     [["evaluate", model, "--ids-file", path("bad.bin"), "--window", "3", "--out", path("x")], 2, "id 40"],
     [
       ["calibrate", model, "--ids-file", path("ids.bin"), "--window", "65", "--out", path("x")],
@@ -298,6 +306,7 @@ test("a command line or a file that is wrong is refused", async () => {
       "--window",
     ],
     [["linalg", "--threads", "-1"], 2, "--threads"],
+    [["launches", model, "--jobs", path("none")], 2, "no kernel 'gsic_read'"],
   ];
   for (const [args, expected, message] of cases) {
     const { code, stderr } = await finish(path("gsic-tool"), args);

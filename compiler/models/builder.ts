@@ -42,7 +42,7 @@ export interface HeadPlace {
  */
 export class GraphBuilder {
   readonly nodes: Node[] = [];
-  private readonly problems: string[] = [];
+  private readonly problems = new Set<string>();
   private readonly used = new Set<string>();
 
   constructor(private readonly weights: Weights) {}
@@ -151,11 +151,11 @@ export class GraphBuilder {
   finish(ignorable: (tensor: string) => boolean): readonly Node[] {
     for (const name of this.weights.names()) {
       if (!this.used.has(name) && !ignorable(name))
-        this.problems.push(`${name}: not part of this architecture`);
+        this.problems.add(`${name}: not part of this architecture`);
     }
-    if (this.problems.length > 0) {
-      const shown = this.problems.slice(0, 40);
-      if (shown.length < this.problems.length) shown.push(`and ${this.problems.length - shown.length} more`);
+    if (this.problems.size > 0) {
+      const shown = [...this.problems].slice(0, 40);
+      if (shown.length < this.problems.size) shown.push(`and ${this.problems.size - shown.length} more`);
       throw new GsicError({
         category: "data",
         code: "model-tensors",
@@ -176,11 +176,11 @@ export class GraphBuilder {
     this.used.add(tensor);
     const info = this.weights.info(tensor);
     if (info === undefined) {
-      this.problems.push(`${tensor}: missing, expected [${shape.join(", ")}]`);
+      this.problems.add(`${tensor}: missing, expected [${shape.join(", ")}]`);
       return "f32";
     }
     if (info.shape.join() !== shape.join()) {
-      this.problems.push(`${tensor}: [${info.shape.join(", ")}], expected [${shape.join(", ")}]`);
+      this.problems.add(`${tensor}: [${info.shape.join(", ")}], expected [${shape.join(", ")}]`);
     }
     return info.dtype;
   }

@@ -44,7 +44,7 @@ export function huggingFaceShape(
   return {
     hidden,
     inner: settings.size("intermediate_size"),
-    layers: settings.size("num_hidden_layers"),
+    layers: settings.layers("num_hidden_layers"),
     heads,
     kvHeads,
     headDim,
@@ -119,7 +119,7 @@ export function ggufShape(
   return {
     hidden,
     inner: settings.size("feed_forward_length"),
-    layers: settings.size("block_count"),
+    layers: settings.layers("block_count"),
     heads,
     kvHeads,
     headDim,

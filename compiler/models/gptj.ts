@@ -12,7 +12,7 @@ export function gptj(weights: Weights, name: string): Graph {
   const settings = new Settings(`${weights.source}/config.json`, (key) => weights.config?.[key]);
   const hidden = settings.size("n_embd");
   const heads = settings.size("n_head");
-  const layers = settings.size("n_layer");
+  const layers = settings.layers("n_layer");
   const vocabulary = settings.size("vocab_size");
   const context = settings.size("n_positions", 2048);
   const inner = settings.size("n_inner", 4 * hidden);

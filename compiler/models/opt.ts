@@ -19,7 +19,7 @@ export function opt(weights: Weights, name: string): Graph {
   const settings = new Settings(`${weights.source}/config.json`, (key) => weights.config?.[key]);
   const hidden = settings.size("hidden_size");
   const heads = settings.size("num_attention_heads");
-  const layers = settings.size("num_hidden_layers");
+  const layers = settings.layers("num_hidden_layers");
   const vocabulary = settings.size("vocab_size");
   const context = settings.size("max_position_embeddings", 2048);
   const inner = settings.size("ffn_dim");

@@ -1,5 +1,8 @@
 import { GsicError } from "../errors.js";
 
+/** Eight times the layers of the deepest models in use. */
+const mostLayers = 1024;
+
 /**
  * Typed look-ups in a model's configuration: the parsed config.json of a folder, or the metadata of a GGUF file.
  * Errors name the file and the key.
@@ -26,6 +29,13 @@ export class Settings {
   size(key: string, fallback?: number): number {
     const value = this.number(key, fallback);
     if (!Number.isSafeInteger(value) || value <= 0) throw this.wrong(key, "a positive integer", value);
+    return value;
+  }
+
+  /** How many layers a model has: a positive integer that a graph can be made of. */
+  layers(key: string): number {
+    const value = this.size(key);
+    if (value > mostLayers) throw this.wrong(key, `an integer from 1 to ${mostLayers}`, value);
     return value;
   }
 

@@ -1,13 +1,16 @@
 import { factorBytes, matrixBytes } from "../cost.js";
+import { GsicError } from "../errors.js";
 import { linearById } from "../graph.js";
 import type { DeviceKind, Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
 import type { PassContext } from "./index.js";
 
 /**
  * Gives every linear the form that the configuration asks for: gated with the first k and epsilon where `gated` is
- * among the forms and the basis is a proper subspace (k < d), else dense. The output head stays dense.
+ * among the forms and the basis is a proper subspace (k < d), else dense. The output head stays dense. Throws
+ * `plan-k-range` (category usage) where no linear is wide enough for k.
  */
 export function chooseForms(plan: Plan, context: PassContext): Plan {
+  requireRoom(plan, context);
   const linears = new Map<ValueId, LinearPlan>(plan.linears);
   const groups = plan.groups.map((group): InputGroup => {
     const { form, verdict } = formOf(plan, group, context);
@@ -15,6 +18,23 @@ export function chooseForms(plan: Plan, context: PassContext): Plan {
     return { ...group, gate: form.kind === "gated" ? { k: form.k, epsilon: form.epsilon } : null };
   });
   return { ...plan, linears, groups };
+}
+
+/** A k that no linear has room for is a mistake, not a choice. */
+function requireRoom({ graph, groups }: Plan, { options }: PassContext): void {
+  const k = options.k[0]!;
+  const widths = groups
+    .filter(({ linears }) => !linears.includes(graph.output))
+    .map(({ linears }) => linearById(graph, linears[0]!).weight.d);
+  const widest = Math.max(0, ...widths);
+  if (!options.forms.includes("gated") || widths.length === 0 || k < widest) return;
+  throw new GsicError({
+    category: "usage",
+    code: "plan-k-range",
+    message: `k = ${k} is no less than any linear is wide: the widest has d = ${widest}`,
+    where: "model.toml: plan.k",
+    hint: `lower it below ${widest}; a subspace saves most below half of d`,
+  });
 }
 
 function formOf(

@@ -3,10 +3,14 @@ import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { GsicError, messageOf } from "../errors.js";
 
-/** A bad input: category `data`, with the file and the place in it. */
-export function badInput(code: string, message: string, where: string, hint?: string): GsicError {
-  return new GsicError({ category: "data", code, message, where, ...(hint === undefined ? {} : { hint }) });
+/** A bad input: category `data`, with the file, the place in it, and what to do next. */
+export function badInput(code: string, message: string, where: string, hint: string): GsicError {
+  return new GsicError({ category: "data", code, message, where, hint });
 }
+
+/** What to do about a file whose bytes contradict each other. */
+export const fetchAgain =
+  "the file is damaged, or was made to mislead; fetch it again from a source you trust";
 
 /** A file that is open for positional reads. */
 export interface OpenFile {
@@ -23,7 +27,12 @@ export interface OpenFile {
 export function openFile(file: string): OpenFile {
   const status = statFile(file);
   if (!status.isFile()) {
-    throw badInput("file-kind", `a regular file is needed, not ${kindOf(status)}`, file);
+    throw badInput(
+      "file-kind",
+      `a regular file is needed, not ${kindOf(status)}`,
+      file,
+      "name the file itself; what comes through a pipe must be saved to a file first",
+    );
   }
   try {
     const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -73,14 +82,20 @@ export function readAt(opened: OpenFile, offset: number, length: number): Uint8A
   return bytes;
 }
 
-/** Reads a whole text file of at most `limit` bytes; invalid UTF-8 is `file-encoding`. */
-export function readText(file: string, limit: number): string {
-  const bytes = withFile(file, (opened) => {
+/** Reads a whole file of at most `limit` bytes; a FIFO or a device, which may have no end, is `file-kind`. */
+export function readWhole(file: string, limit: number): Uint8Array {
+  return withFile(file, (opened) => {
     if (opened.size > limit) {
-      throw badInput("file-too-large", `${opened.size} bytes; at most ${limit} make sense here`, file);
+      const message = `${opened.size} bytes; at most ${limit} make sense here`;
+      throw badInput("file-too-large", message, file, "check that this is the right file");
     }
     return readAt(opened, 0, opened.size);
   });
+}
+
+/** Reads a whole text file of at most `limit` bytes; invalid UTF-8 is `file-encoding`. */
+export function readText(file: string, limit: number): string {
+  const bytes = readWhole(file, limit);
   refuseImpostor(file, bytes.subarray(0, 512));
   return decodeUtf8(bytes, file, 0);
 }
@@ -118,7 +133,12 @@ export function refuseImpostor(file: string, head: Uint8Array): void {
     );
   }
   if (/^(entry|repository|invalid username|access to model)\b.{0,40}/.test(lower)) {
-    throw badInput("file-html", `an error message of the hub: ${JSON.stringify(text.slice(0, 60))}`, file);
+    throw badInput(
+      "file-html",
+      `an error message of the hub: ${JSON.stringify(text.slice(0, 60))}`,
+      file,
+      "download the file itself, and log in where the hub asks for it",
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { badInput, decodeUtf8, type OpenFile, readAt } from "./file.js";
+import { badInput, decodeUtf8, fetchAgain, type OpenFile, readAt } from "./file.js";
 import { checkedSize } from "./sizes.js";
 
 const windowBytes = 1 << 20;
@@ -79,6 +79,7 @@ export class GgufCursor {
         "gguf-count",
         `the ${what} is ${count}; more than ${maximum} is refused`,
         this.place(start),
+        fetchAgain,
       );
     }
     if (count > this.remaining / unit) {

@@ -1,4 +1,4 @@
-import { badInput } from "./file.js";
+import { badInput, fetchAgain } from "./file.js";
 import type { GgufCursor } from "./gguf-cursor.js";
 import { checkedSize } from "./sizes.js";
 
@@ -62,6 +62,7 @@ export function readMetadata(cursor: GgufCursor, count: number): GgufMetadata {
         "gguf-key",
         `the metadata key ${shown} is empty, reserved or holds control characters`,
         cursor.place(start),
+        fetchAgain,
       );
     }
     if (metadata.has(key)) {
@@ -69,6 +70,7 @@ export function readMetadata(cursor: GgufCursor, count: number): GgufMetadata {
         "gguf-duplicate-key",
         `the metadata key ${JSON.stringify(key)} stands twice`,
         cursor.place(start),
+        fetchAgain,
       );
     }
     metadata.set(key, readValue(cursor, key));
@@ -86,7 +88,12 @@ function readValue(cursor: GgufCursor, key: string): GgufValue {
   const elementCode = cursor.u32();
   if (elementCode === arrayType) {
     const message = `the value of ${JSON.stringify(key)} is an array of arrays, which gsic does not read`;
-    throw badInput("gguf-nested-array", message, cursor.place(elementStart));
+    throw badInput(
+      "gguf-nested-array",
+      message,
+      cursor.place(elementStart),
+      "write the key as one flat array, or leave it out: no model needs it",
+    );
   }
   const type = typeOf(elementCode, cursor, elementStart, key);
   const length = cursor.count(`length of the array ${JSON.stringify(key)}`, type.bytes, maximumArray);
@@ -101,7 +108,12 @@ function typeOf(code: number, cursor: GgufCursor, start: number, key: string): V
   const type = valueTypes[code];
   if (type === undefined) {
     const message = `the value of ${JSON.stringify(key)} has the unknown type ${code}`;
-    throw badInput("gguf-value-type", message, cursor.place(start));
+    throw badInput(
+      "gguf-value-type",
+      message,
+      cursor.place(start),
+      "this gsic is older than the file, or the file is damaged; fetch it again",
+    );
   }
   return type;
 }
@@ -110,7 +122,12 @@ function readBoolean(cursor: GgufCursor): boolean {
   const start = cursor.position;
   const value = cursor.u8();
   if (value > 1) {
-    throw badInput("gguf-boolean", `a boolean is stored as ${value}, not 0 or 1`, cursor.place(start));
+    throw badInput(
+      "gguf-boolean",
+      `a boolean is stored as ${value}, not 0 or 1`,
+      cursor.place(start),
+      fetchAgain,
+    );
   }
   return value === 1;
 }
@@ -176,5 +193,10 @@ function typed<T extends GgufValue>(
     return value;
   }
   const found = Array.isArray(value) ? `an array of ${typeof value[0]}` : `a ${typeof value}`;
-  throw badInput("gguf-key-type", `${key} must be ${wanted}, but is ${found}`, `${source.file}: key ${key}`);
+  throw badInput(
+    "gguf-key-type",
+    `${key} must be ${wanted}, but is ${found}`,
+    `${source.file}: key ${key}`,
+    "convert the model again with a current llama.cpp",
+  );
 }

@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { type BlockSize, blockSizes, type DType, type TensorInfo } from "../ir.js";
-import { badInput, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
+import { badInput, fetchAgain, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
 import { GgufCursor } from "./gguf-cursor.js";
 import { type GgufMetadata, metadataCount, readKeyCount, readMetadata } from "./gguf-metadata.js";
 import { checkTensorName } from "./safetensors-header.js";
-import { checkedBytes, checkedPadding, checkedSum, placeOf } from "./sizes.js";
+import { checkedBytes, checkedPadding, checkedSum, placeOf, rangeFits } from "./sizes.js";
 
 export {
   type GgufArray,
@@ -177,7 +177,12 @@ function alignmentOf(file: string, metadata: GgufMetadata): number {
   const isPowerOfTwo = alignment > 0 && Number.isInteger(Math.log2(alignment));
   if (!isPowerOfTwo || alignment > maximumAlignment) {
     const message = `the alignment is ${alignment}, not a power of two from 1 to ${maximumAlignment}`;
-    throw badInput("gguf-alignment", message, `${file}: key general.alignment`);
+    throw badInput(
+      "gguf-alignment",
+      message,
+      `${file}: key general.alignment`,
+      "convert the model again with a current llama.cpp",
+    );
   }
   return alignment;
 }
@@ -186,6 +191,7 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
   const entries: Entry[] = [];
   const names = new Set<string>();
   const unsupported: string[] = [];
+  let firstUnsupported = "";
   for (let index = 0; index < count; index++) {
     const start = cursor.position;
     const name = cursor.string("a tensor's name", 65_535);
@@ -195,6 +201,7 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
         "gguf-duplicate-tensor",
         `the tensor ${JSON.stringify(name)} stands twice`,
         cursor.place(start),
+        fetchAgain,
       );
     }
     names.add(name);
@@ -204,6 +211,7 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
     const relative = cursor.size(`offset of tensor ${JSON.stringify(name)}`);
     const dtype = supportedTypes.get(type);
     if (dtype === undefined) {
+      firstUnsupported ||= placeOf({ file: cursor.file, tensor: name, offset: typeStart });
       unsupported.push(
         `${JSON.stringify(name)} is ${otherTypes.get(type) ?? `of unknown type ${type}`} (byte ${typeStart})`,
       );
@@ -218,7 +226,7 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
     const message = `tensors of types that gsic does not read: ${unsupported.slice(0, 3).join(", ")}${more}`;
     const types = [...supportedTypes.values()].map((type) => type.toUpperCase()).join(", ");
     const hint = `quantise the model to one of ${types}, such as: llama-quantize in.gguf out.gguf Q8_0`;
-    throw badInput("tensor-type", message, cursor.file, hint);
+    throw badInput("tensor-type", message, firstUnsupported, hint);
   }
   return entries;
 }
@@ -232,6 +240,7 @@ function readShape(cursor: GgufCursor, name: string): number[] {
       "tensor-shape",
       `${dimensions} dimensions; 1 to ${maximumDimensions} are allowed`,
       placeOf(subject),
+      fetchAgain,
     );
   }
   const shape: number[] = [];
@@ -243,6 +252,7 @@ function readShape(cursor: GgufCursor, name: string): number[] {
       "tensor-empty",
       `a weight of shape [${shape.join(", ")}] has no elements`,
       placeOf(subject),
+      "the checkpoint is incomplete; fetch or convert it again",
     );
   }
   return shape;
@@ -265,15 +275,25 @@ function placeTensors(
     const offset = checkedSum([dataStart, relative], "offset", subject);
     if (relative % alignment !== 0) {
       const message = `its offset ${relative} is not a multiple of the alignment ${alignment}`;
-      throw badInput("tensor-layout", message, placeOf({ ...subject, offset }));
+      throw badInput(
+        "tensor-layout",
+        message,
+        placeOf({ ...subject, offset }),
+        "the file is damaged, or was made by a broken converter; fetch or convert it again",
+      );
     }
     if (offset !== expected) {
       const what = offset < expected ? "overlaps the tensor before it" : "leaves a hole before it";
       const message = `its data ${what} (byte ${expected} was expected)`;
-      throw badInput("tensor-layout", message, placeOf({ ...subject, offset }));
+      throw badInput(
+        "tensor-layout",
+        message,
+        placeOf({ ...subject, offset }),
+        "the file is damaged, or was made by a broken converter; fetch or convert it again",
+      );
     }
     end = checkedSum([offset, bytes], "end of the data", subject);
-    if (end > size) {
+    if (!rangeFits(offset, bytes, size, subject)) {
       const message = `its data ends at byte ${end}, but the file has ${size}`;
       throw badInput("gguf-truncated", message, placeOf({ ...subject, offset }), "fetch the file again");
     }

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { BlockSize, DType, TensorInfo } from "../ir.js";
-import { badInput, decodeUtf8, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
+import { badInput, decodeUtf8, fetchAgain, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
 import {
   describeJson,
   isJsonObject,
@@ -8,7 +8,7 @@ import {
   parseStrictJson,
   type StrictJson,
 } from "./safetensors-json.js";
-import { checkedBytes, checkedSize, checkedSum, placeOf, type SizeSubject } from "./sizes.js";
+import { checkedBytes, checkedSize, checkedSum, placeOf, rangeFits, type SizeSubject } from "./sizes.js";
 
 /** A tensor of a safetensors file in whatever type it is stored, such as `I64`. */
 export interface RawTensorInfo {
@@ -43,6 +43,7 @@ export interface Safetensors {
 
 /** The reference reader's limit. */
 const maximumHeader = 100_000_000;
+const maximumTensors = 100_000;
 const maximumDimensions = 8;
 const maximumName = 1024;
 
@@ -78,7 +79,12 @@ export function readSafetensorsHeader(path: string): SafetensorsHeader {
         "safetensors-header",
         `the header is ${describeJson(root)}, not an object`,
         `${file}: byte 8`,
+        fetchAgain,
       );
+    }
+    if (root.size > maximumTensors) {
+      const message = `the header names ${root.size} tensors; more than ${maximumTensors} are refused`;
+      throw badInput("safetensors-count", message, `${file}: byte 8`, fetchAgain);
     }
     const tensors: RawTensorInfo[] = [];
     let metadata: ReadonlyMap<string, string> = new Map();
@@ -112,7 +118,12 @@ export function asWeights(header: SafetensorsHeader): Safetensors {
     }
     if (tensor.bytes === 0) {
       const message = `a weight of shape [${tensor.shape.join(", ")}] has no elements`;
-      throw badInput("tensor-empty", message, placeOf({ file: header.file, tensor: tensor.name }));
+      throw badInput(
+        "tensor-empty",
+        message,
+        placeOf({ file: header.file, tensor: tensor.name }),
+        "the checkpoint is incomplete, or sharded by another program; fetch it again",
+      );
     }
     tensors.set(tensor.name, { ...tensor, dtype });
   }
@@ -133,7 +144,12 @@ export function checkTensorName(name: string, file: string): void {
             : undefined;
   if (reason !== undefined) {
     const shown = JSON.stringify(name.slice(0, 80));
-    throw badInput("tensor-name", `a tensor's name ${reason}: ${shown}`, `${file}: tensor ${shown}`);
+    throw badInput(
+      "tensor-name",
+      `a tensor's name ${reason}: ${shown}`,
+      `${file}: tensor ${shown}`,
+      "rename the tensor in the checkpoint",
+    );
   }
 }
 
@@ -156,7 +172,12 @@ function readHeaderText(opened: OpenFile): { text: string; end: number } {
   refuseImpostor(file, head);
   refuseOtherFormat(file, head);
   if (size < 8) {
-    throw badInput("safetensors-truncated", `${size} bytes are too short for a safetensors file`, file);
+    throw badInput(
+      "safetensors-truncated",
+      `${size} bytes are too short for a safetensors file`,
+      `${file}: byte ${size}`,
+      "the download did not finish; fetch the file again",
+    );
   }
   const length = new DataView(head.buffer).getBigUint64(0, true);
   if (length > maximumHeader) {
@@ -164,13 +185,13 @@ function readHeaderText(opened: OpenFile): { text: string; end: number } {
     throw badInput("safetensors-header-length", message, `${file}: byte 0`, "this is not a safetensors file");
   }
   const bytes = Number(length);
-  if (8 + bytes > size) {
+  if (!rangeFits(8, bytes, size, { file })) {
     const message = `the header of ${bytes} bytes is longer than the file of ${size} bytes`;
     throw badInput("safetensors-truncated", message, `${file}: byte 0`, "fetch the file again");
   }
   const header = readAt(opened, 8, bytes);
   if (header[0] !== 0x7b) {
-    throw badInput("safetensors-header", "the header does not begin with {", `${file}: byte 8`);
+    throw badInput("safetensors-header", "the header does not begin with {", `${file}: byte 8`, fetchAgain);
   }
   return { text: decodeUtf8(header, file, 8), end: 8 + bytes };
 }
@@ -193,6 +214,7 @@ function parseMetadata(value: StrictJson, file: string): ReadonlyMap<string, str
       "safetensors-metadata",
       `__metadata__ must map text to text; ${what}`,
       `${file}: key "__metadata__"`,
+      "write it again with the safetensors library, metadata as text",
     );
   if (!isJsonObject(value)) {
     throw wrong(`it is ${describeJson(value)}`);
@@ -209,7 +231,7 @@ function parseMetadata(value: StrictJson, file: string): ReadonlyMap<string, str
 
 function parseTensor(name: string, value: StrictJson, file: string, dataStart: number): RawTensorInfo {
   const subject: SizeSubject = { file, tensor: name };
-  const wrong = (message: string) => badInput("safetensors-tensor", message, placeOf(subject));
+  const wrong = (message: string) => badInput("safetensors-tensor", message, placeOf(subject), fetchAgain);
   if (!isJsonObject(value)) {
     throw wrong(`the entry is ${describeJson(value)}, not an object`);
   }
@@ -261,13 +283,18 @@ function blockOf(bits: number): BlockSize {
 
 function wholeNumbers(value: StrictJson | undefined, what: string, subject: SizeSubject): number[] {
   if (!Array.isArray(value)) {
-    throw badInput("safetensors-tensor", `${what} is ${describeJson(value)}, not an array`, placeOf(subject));
+    throw badInput(
+      "safetensors-tensor",
+      `${what} is ${describeJson(value)}, not an array`,
+      placeOf(subject),
+      fetchAgain,
+    );
   }
   return value.map((item: StrictJson) => {
     const whole = item instanceof JsonNumber ? item.whole : undefined;
     if (whole === undefined) {
       const message = `${what} holds ${describeJson(item)}, not a whole number from 0 to 2^53 in plain digits`;
-      throw badInput("tensor-shape", message, placeOf(subject));
+      throw badInput("tensor-shape", message, placeOf(subject), fetchAgain);
     }
     return checkedSize(whole, what, subject);
   });
@@ -281,7 +308,12 @@ function checkLayout(tensors: RawTensorInfo[], opened: OpenFile, dataStart: numb
     if (tensor.offset !== end) {
       const what = tensor.offset < end ? "overlaps the tensor before it" : "leaves a hole before it";
       const subject = { file: opened.file, tensor: tensor.name, offset: tensor.offset };
-      throw badInput("tensor-layout", `its data ${what} (which ends at byte ${end})`, placeOf(subject));
+      throw badInput(
+        "tensor-layout",
+        `its data ${what} (which ends at byte ${end})`,
+        placeOf(subject),
+        "the file is damaged, or was made by a broken converter; fetch or convert it again",
+      );
     }
     end = checkedSum([end, tensor.bytes], "end of the data", { file: opened.file, tensor: tensor.name });
   }

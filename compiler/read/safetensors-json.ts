@@ -1,4 +1,4 @@
-import { badInput } from "./file.js";
+import { badInput, fetchAgain } from "./file.js";
 
 /**
  * JSON as untrusted files need it read: duplicate keys are an error (`JSON.parse` keeps the last one, so two readers
@@ -25,6 +25,12 @@ const maximumDepth = 32;
 export function parseStrictJson(text: string, file: string, offset = 0): StrictJson {
   const parser = new Parser(text, file, offset);
   return parser.document();
+}
+
+/** As `JSON.parse`, for files of plain objects; throws what `parseStrictJson` throws. */
+export function parsePlainJson(text: string, file: string): unknown {
+  parseStrictJson(text, file);
+  return JSON.parse(text);
 }
 
 /** True for a Map that `parseStrictJson` made. */
@@ -70,6 +76,7 @@ class Parser {
         "json-depth",
         `JSON nested deeper than ${maximumDepth} levels`,
         this.place(this.position),
+        fetchAgain,
       );
     }
     this.space();
@@ -212,7 +219,12 @@ class Parser {
 
   private syntax(message: string) {
     const end = this.position >= this.text.length ? "; the text ends here" : "";
-    return badInput("json-syntax", `JSON is malformed: ${message}${end}`, this.place(this.position));
+    return badInput(
+      "json-syntax",
+      `JSON is malformed: ${message}${end}`,
+      this.place(this.position),
+      "the file is damaged or was edited by hand; fetch it again",
+    );
   }
 
   private place(position: number): string {

@@ -50,7 +50,7 @@ export async function readShardedSafetensors(folder: string): Promise<Safetensor
     throw badInput(
       "index-tensor-missing",
       `no shard holds ${listed(missing)}`,
-      index,
+      `${index}: key ${JSON.stringify(missing[0])}`,
       "fetch the model again",
     );
   }
@@ -63,19 +63,34 @@ export function parseShardIndex(text: string, file: string): ShardIndex {
   const weightMap = isJsonObject(root) ? root.get("weight_map") : undefined;
   if (!isJsonObject(weightMap)) {
     const message = `weight_map is ${describeJson(weightMap)}, not an object`;
-    throw badInput("index-weight-map", message, `${file}: key "weight_map"`);
+    throw badInput(
+      "index-weight-map",
+      message,
+      `${file}: key "weight_map"`,
+      "fetch the index again, or remove it where model.safetensors is whole",
+    );
   }
   const names = new Map<string, string>();
   for (const [tensor, shard] of weightMap) {
     if (typeof shard !== "string") {
       const message = `the shard of ${JSON.stringify(tensor)} is ${describeJson(shard)}, not a file name`;
-      throw badInput("index-weight-map", message, `${file}: key "weight_map"`);
+      throw badInput(
+        "index-weight-map",
+        message,
+        `${file}: key "weight_map"`,
+        "fetch the index again, or remove it where model.safetensors is whole",
+      );
     }
     checkShardName(shard, file);
     names.set(tensor, shard);
   }
   if (names.size === 0) {
-    throw badInput("index-weight-map", "weight_map is empty", `${file}: key "weight_map"`);
+    throw badInput(
+      "index-weight-map",
+      "weight_map is empty",
+      `${file}: key "weight_map"`,
+      "fetch the index again, or remove it where model.safetensors is whole",
+    );
   }
   return { weightMap: names, shards: [...new Set(names.values())].sort() };
 }
@@ -104,7 +119,7 @@ function shardPath(folder: string, shard: string, index: string): string {
     throw badInput(
       "index-shard-missing",
       `the shard ${JSON.stringify(shard)} is missing`,
-      index,
+      `${index}: key "weight_map"`,
       "fetch it as well",
     );
   }
@@ -114,7 +129,12 @@ function shardPath(folder: string, shard: string, index: string): string {
   const allowed = isSnapshot ? [home, resolve(home, "../../blobs")] : [home];
   if (!allowed.some((place) => real.startsWith(place + sep))) {
     const message = `the shard ${JSON.stringify(shard)} is a link that leaves the folder, to ${real}`;
-    throw badInput("index-shard-link", message, index, "put the file itself into the folder");
+    throw badInput(
+      "index-shard-link",
+      message,
+      `${index}: key "weight_map"`,
+      "put the file itself into the folder",
+    );
   }
   return path;
 }
@@ -133,7 +153,12 @@ function merge<T>(
         owner === undefined
           ? `the shard ${shard} holds ${JSON.stringify(name)}, which the index does not name`
           : `${JSON.stringify(name)} stands in the shard ${shard}, but the index says ${owner}`;
-      throw badInput(owner === undefined ? "index-tensor-extra" : "index-tensor-twice", message, index);
+      throw badInput(
+        owner === undefined ? "index-tensor-extra" : "index-tensor-twice",
+        message,
+        `${index}: key ${JSON.stringify(name)}`,
+        "fetch the index and its shards again: they are of different versions",
+      );
     }
     target.set(name, tensor);
   }

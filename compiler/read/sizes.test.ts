@@ -1,8 +1,11 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { packageRoot } from "../paths.js";
 import { unwritable } from "./file.js";
 import { codeOf } from "./file-testing.js";
-import { checkedBytes, checkedPadding, checkedProduct, checkedSize, checkedSum } from "./sizes.js";
+import { checkedBytes, checkedPadding, checkedProduct, checkedSize, checkedSum, rangeFits } from "./sizes.js";
 
 const subject = { file: "model.gguf", tensor: "w", offset: 12 };
 const size = fc.oneof(fc.nat(1000), fc.bigInt({ min: 0n, max: 2n ** 53n - 1n }).map(Number));
@@ -39,6 +42,43 @@ test("padding is the next multiple, or refused", async () => {
       await agrees(() => checkedPadding(value, Number(alignment), "padding", subject), exact);
     }),
   );
+});
+
+/** `runtime/src/sizes.h` is tested with the same file. */
+describe("the vectors that the C reader is tested with", () => {
+  interface Vectors {
+    readonly sum: readonly { of: readonly string[]; is: string | null }[];
+    readonly product: readonly { of: readonly string[]; is: string | null }[];
+    readonly padding: readonly { size: string; alignment: string; is: string | null }[];
+    readonly range: readonly { offset: string; bytes: string; size: string; fits: boolean }[];
+  }
+  const file = join(packageRoot, "runtime/testing/size-vectors.json");
+  const vectors = JSON.parse(readFileSync(file, "utf8")) as Vectors;
+  /** Numbers come out of a file through `checkedSize`, as bigints. */
+  const sizes = (list: readonly string[]) => list.map((one) => checkedSize(BigInt(one), "number", subject));
+  const meets = async (action: () => number, expected: string | null) => {
+    if (expected === null) expect(await codeOf(action)).toBe("size-overflow");
+    else expect(String(action())).toBe(expected);
+  };
+
+  test.each(vectors.sum)("sum $of", async ({ of, is }) => {
+    await meets(() => checkedSum(sizes(of), "sum", subject), is);
+  });
+  test.each(vectors.product)("product $of", async ({ of, is }) => {
+    await meets(() => checkedProduct(sizes(of), "product", subject), is);
+  });
+  test.each(vectors.padding)("padding of $size to $alignment", async ({ size, alignment, is }) => {
+    await meets(() => checkedPadding(sizes([size])[0]!, Number(alignment), "padding", subject), is);
+  });
+  test.each(vectors.range)("$offset + $bytes in $size", async ({ offset, bytes, size, fits }) => {
+    const check = () => {
+      const [from, count, whole] = sizes([offset, bytes, size]) as [number, number, number];
+      return rangeFits(from, count, whole, subject);
+    };
+    if (fits) expect(check()).toBe(true);
+    else expect(["(no error)", "size-overflow"]).toContain(await codeOf(check));
+    if (!fits && (await codeOf(check)) === "(no error)") expect(check()).toBe(false);
+  });
 });
 
 test("sizes are whole and not negative, and errors name the place", async () => {

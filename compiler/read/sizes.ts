@@ -1,6 +1,6 @@
 import type { GsicError } from "../errors.js";
 import type { BlockSize } from "../ir.js";
-import { badInput } from "./file.js";
+import { badInput, fetchAgain } from "./file.js";
 
 /** What a size belongs to, for the error message. */
 export interface SizeSubject {
@@ -30,7 +30,12 @@ export function checkedSize(value: number | bigint, what: string, subject: SizeS
   }
   const size = Number(value);
   if (!Number.isSafeInteger(size) || size < 0) {
-    throw badInput("size-invalid", `the ${what} is ${value}, not a whole number from 0`, placeOf(subject));
+    throw badInput(
+      "size-invalid",
+      `the ${what} is ${value}, not a whole number from 0`,
+      placeOf(subject),
+      fetchAgain,
+    );
   }
   return size;
 }
@@ -69,6 +74,11 @@ export function checkedSum(terms: readonly number[], what: string, subject: Size
 export function checkedPadding(size: number, alignment: number, what: string, subject: SizeSubject): number {
   const rest = size % alignment;
   return rest === 0 ? checkedSum([size], what, subject) : checkedSum([size, alignment - rest], what, subject);
+}
+
+/** Whether `bytes` bytes from `offset` on lie within `size` bytes. Throws `size-overflow` as `checkedSum` does. */
+export function rangeFits(offset: number, bytes: number, size: number, subject: SizeSubject): boolean {
+  return checkedSum([offset, bytes], "end of the data", subject) <= size;
 }
 
 /** Elements of a shape; an empty shape is one element. */

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
-import { messageOf } from "../errors.js";
+import { join } from "node:path";
 import { readText } from "./file.js";
+import { parsePlainJson } from "./safetensors-json.js";
 import { buildTables, quote, requireByteTokens, splitMerge } from "./tokenizer-build.js";
 import {
   array,
@@ -24,7 +24,7 @@ const maxFileBytes = 256 * 2 ** 20;
 /**
  * Reads the tokenizer of a Hugging Face folder: tokenizer.json, else vocab.json and merges.txt; and
  * tokenizer_config.json beside either. Null if the folder has neither.
- * @throws GsicError `tokenizer-malformed`, `tokenizer-unsupported` or `file-...`, naming the file and the key
+ * @throws GsicError `tokenizer-malformed`, `tokenizer-unsupported`, `json-...` or `file-...`, naming the file and the key
  */
 export function readTokenizerFolder(folder: string): TokenizerModel | null {
   const textOf = (name: string) => {
@@ -34,33 +34,15 @@ export function readTokenizerFolder(folder: string): TokenizerModel | null {
   const read = (name: string) => {
     const text = textOf(name);
     const file = join(folder, name);
-    return text === null ? null : object(parseJson(text, file), file);
+    return text === null ? null : object(parsePlainJson(text, file), file);
   };
   const config = read("tokenizer_config.json") ?? {};
   const whole = read("tokenizer.json");
-  if (whole !== null) return notTooDeep(whole, config, join(folder, "tokenizer.json"));
+  if (whole !== null) return fromTokenizerJson(whole, config, join(folder, "tokenizer.json"));
   const vocabulary = read("vocab.json");
   const merges = textOf("merges.txt");
   if (vocabulary === null || merges === null) return null;
   return fromVocabularyAndMerges(vocabulary, merges, config, folder);
-}
-
-function parseJson(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw malformed(`${basename(file)} is not JSON: ${messageOf(error)}`, file, error);
-  }
-}
-
-/** Nesting deep enough to exhaust the stack is the file's fault. */
-function notTooDeep(json: Json, config: Json, file: string): TokenizerModel {
-  try {
-    return fromTokenizerJson(json, config, file);
-  } catch (error) {
-    if (error instanceof RangeError) throw malformed("the file is nested too deeply", file, error);
-    throw error;
-  }
 }
 
 /** A model from the contents of tokenizer.json and tokenizer_config.json. */

@@ -155,8 +155,6 @@ describe("refusals", () => {
     writeFileSync(join(folder, "tokenizer.json"), content);
 
   const malformed: Record<string, (folder: string) => void> = {
-    "empty file": text(""),
-    "not JSON": text("{"),
     "a list": text("[]"),
     "no model": json((it) => void delete (it as Json).model),
     "empty vocabulary": json((it) => void Object.assign(it.model, { vocab: {}, merges: [] })),
@@ -190,7 +188,13 @@ describe("refusals", () => {
   test("a file nested too deeply for the stack", async () => {
     const open = '{"type":"Sequence","pretokenizers":['.repeat(100_000);
     const json = `{"model":{"vocab":{"a":0},"merges":[]},"pre_tokenizer":${open}${"]}".repeat(100_000)}}`;
-    expect(await codeOf(text(json))).toBe("tokenizer-malformed");
+    expect(await codeOf(text(json))).toBe("json-depth");
+  });
+
+  test("a file that is not JSON, or says two things", async () => {
+    expect(await codeOf(text(""))).toBe("json-syntax");
+    expect(await codeOf(text("{"))).toBe("json-syntax");
+    expect(await codeOf(text('{"model":{"vocab":{"a":0,"a":1},"merges":[]}}'))).toBe("json-duplicate-key");
   });
 
   test("a Git LFS pointer", async () => {

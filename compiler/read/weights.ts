@@ -4,11 +4,11 @@ import { join, resolve } from "node:path";
 import { GsicError } from "../errors.js";
 import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir.js";
 import { dequantize } from "./dequantize.js";
-import { badInput, closeQuietly, type OpenFile, openFile, readAt, readText } from "./file.js";
+import { badInput, closeQuietly, type OpenFile, openFile, readInto, readText } from "./file.js";
 import { readGguf } from "./gguf.js";
 import type { GgufMetadata } from "./gguf-metadata.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
-import { parseStrictJson } from "./safetensors-json.js";
+import { parsePlainJson } from "./safetensors-json.js";
 import { readShardedSafetensors } from "./safetensors-shards.js";
 
 const maximumConfig = 16 << 20;
@@ -103,20 +103,24 @@ export class Weights {
     return info;
   }
 
-  /** Bytes `begin` to `end` of a tensor's data. */
-  readBytes(name: string, begin: number, end: number): Uint8Array {
+  /** Bytes `begin` to `end` of a tensor's data; at the front of `buffer` where one is given, else in new memory. */
+  readBytes(name: string, begin: number, end: number, buffer?: Uint8Array): Uint8Array {
     const info = this.require(name);
     if (!(begin >= 0 && begin <= end && end <= info.bytes)) {
       throw misuse(`bytes ${begin} to ${end} of ${JSON.stringify(name)}, which has ${info.bytes}`);
     }
-    return readAt(this.opened(info.file), info.offset + begin, end - begin);
+    const length = end - begin;
+    const fits = buffer !== undefined && buffer.length >= length;
+    const bytes = fits ? buffer.subarray(0, length) : new Uint8Array(length);
+    readInto(this.opened(info.file), bytes, info.offset + begin);
+    return bytes;
   }
 
   /**
    * Rows of a matrix view, as they are stored: `rows` rows of d elements of the view's type. A transposed tensor
-   * (f32, f16 or bf16) is transposed once and kept until another one is asked for.
+   * (f32, f16 or bf16) is transposed once and kept until another one is asked for. The result may lie in `buffer`.
    */
-  readStoredRows(matrix: MatrixRef, firstRow: number, rows: number): Uint8Array {
+  readStoredRows(matrix: MatrixRef, firstRow: number, rows: number, buffer?: Uint8Array): Uint8Array {
     const rowBytes = this.checkMatrix(matrix);
     if (!(firstRow >= 0 && rows >= 0 && firstRow + rows <= matrix.out)) {
       throw misuse(
@@ -127,7 +131,7 @@ export class Weights {
     const end = begin + rows * rowBytes;
     return matrix.transposed
       ? this.transposedBytes(matrix.tensor).slice(begin, end)
-      : this.readBytes(matrix.tensor, begin, end);
+      : this.readBytes(matrix.tensor, begin, end, buffer);
   }
 
   /** Rows of a matrix view as f32, [rows, d]. */
@@ -166,6 +170,11 @@ export class Weights {
       hash.update(this.readBytes(name, Math.max(0, bytes - sampleBytes), bytes));
     }
     return hash.digest("hex");
+  }
+
+  /** Paths of the files that hold tensors, sorted. */
+  filesOfTensors(): string[] {
+    return [...new Set([...this.content.tensors.values()].map(({ file }) => file))].sort();
   }
 
   /** Closes the files. Reading afterwards is a defect. */
@@ -227,10 +236,14 @@ async function folderContent(folder: string): Promise<Content> {
     throw badInput("config-missing", "the folder holds no config.json", folder, hint);
   }
   const text = readText(file, maximumConfig);
-  parseStrictJson(text, file);
-  const config: unknown = JSON.parse(text);
+  const config = parsePlainJson(text, file);
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    throw badInput("config-type", "config.json is not an object", file);
+    throw badInput(
+      "config-type",
+      "config.json is not an object",
+      file,
+      "take config.json from the model's publisher",
+    );
   }
   const { tensors, ignored } = await readShardedSafetensors(folder);
   const identity = new TextEncoder().encode(text);
@@ -276,7 +289,12 @@ function transpose(bytes: Uint8Array, rows: number, columns: number, width: numb
 
 function shapeError(info: TensorInfo, needed: string): GsicError {
   const message = `the tensor is ${info.dtype} [${info.shape.join(", ")}], but ${needed}`;
-  return badInput("tensor-shape", message, `${info.file}: tensor ${JSON.stringify(info.name)}`);
+  return badInput(
+    "tensor-shape",
+    message,
+    `${info.file}: tensor ${JSON.stringify(info.name)}`,
+    "the configuration may be of another model than the weights",
+  );
 }
 
 function misuse(what: string): GsicError {

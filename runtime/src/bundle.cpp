@@ -7,11 +7,13 @@
 #include <xxhash.h>
 
 #include "error.h"
+#include "sizes.h"
 
 namespace gsic {
 namespace {
 
 constexpr uint8_t kMagic[8] = {'G', 'S', 'I', 'C', 0x1a, '\n', 0x00, 0x01};
+constexpr const char *kDamaged = "; the file is damaged: copy it again, or build the model again";
 constexpr uint32_t kFormat = 1;
 constexpr uint32_t kMostSections = 64;
 constexpr uint64_t kHeaderBytes = 32, kEntryBytes = 64, kNameBytes = 32, kAlignment = 4096;
@@ -23,7 +25,8 @@ template <typename Number> Number little_endian(const uint8_t *p) {
   return value;
 }
 
-uint64_t round_up(uint64_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+/// Where the section behind `end`, which lies within the file, begins.
+uint64_t round_up(uint64_t end) { return checked_padding(end, kAlignment).value(); }
 
 }  // namespace
 
@@ -49,7 +52,7 @@ void Bundle::check_header() {
                   std::to_string(kFormat) + "; build the model again with the gsic of this runtime");
   const uint32_t count = little_endian<uint32_t>(file.data + 12);
   if (count == 0 || count > kMostSections)
-    refuse(12, "a number of " + std::to_string(count) + " sections is not between 1 and 64; the file is damaged");
+    refuse(12, "a number of " + std::to_string(count) + " sections is not between 1 and 64" + kDamaged);
   const uint64_t size = little_endian<uint64_t>(file.data + 16);
   if (size != file.size)
     refuse(16, "the header promises " + std::to_string(size) + " bytes, but the file has " +
@@ -60,7 +63,7 @@ void Bundle::check_header() {
   const uint64_t expected = little_endian<uint64_t>(file.data + 24);
   if (found != expected)
     refuse(24, "the section table's hash is " + hexadecimal(found) + ", expected " + hexadecimal(expected) +
-                   "; the file is damaged: copy it again, or build the model again");
+                   kDamaged);
 }
 
 void Bundle::read_table() {
@@ -74,24 +77,24 @@ void Bundle::read_table() {
     const std::string name(entry, name_end);
     if (name.empty() || std::any_of(name_end, entry + kNameBytes, [](uint8_t c) { return c != 0; }) ||
         std::any_of(entry, name_end, [](uint8_t c) { return c < 0x21 || c > 0x7e; }))
-      refuse(at, "a section's name is not printable ASCII padded with NUL; the file is damaged");
-    if (find(name).data != nullptr) refuse(at, "a second section is named '" + name + "'; the file is damaged");
+      refuse(at, std::string("a section's name is not printable ASCII padded with NUL") + kDamaged);
+    if (find(name).data != nullptr) refuse(at, "a second section is named '" + name + "'" + kDamaged);
     const uint64_t offset = little_endian<uint64_t>(entry + 32), bytes = little_endian<uint64_t>(entry + 40);
     if (offset != round_up(end))
       refuse(at + 32, "section '" + name + "' begins at byte " + std::to_string(offset) + ", expected " +
-                          std::to_string(round_up(end)) + "; the file is damaged");
-    if (offset > file.size || bytes > file.size - offset)
+                          std::to_string(round_up(end)) + kDamaged);
+    if (!range_fits(offset, bytes, file.size))
       refuse(at + 40, "section '" + name + "' of " + std::to_string(bytes) +
-                          " bytes passes the end of the file; the file is damaged");
+                          " bytes passes the end of the file" + kDamaged);
     if (little_endian<uint64_t>(entry + 56) != 0)
-      refuse(at + 56, "the reserved field of section '" + name + "' is not 0; the file is damaged");
+      refuse(at + 56, "the reserved field of section '" + name + "' is not 0" + kDamaged);
     check_zero(end, offset);
     sections_.push_back({name, {file.data + offset, size_t(bytes)}, little_endian<uint64_t>(entry + 48)});
     end = offset + bytes;
   }
   if (file.size != round_up(end))
     refuse(16, "the file should end at byte " + std::to_string(round_up(end)) + ", but it has " +
-                   std::to_string(file.size) + " bytes; it is damaged");
+                   std::to_string(file.size) + " bytes" + kDamaged);
   check_zero(end, file.size);
 }
 
@@ -108,7 +111,7 @@ void Bundle::check_hashes(bool verify_weights) const {
     if (found != section.hash)
       refuse(uint64_t(section.payload.data - file_.bytes().data),
              "the hash of section '" + section.name + "' is " + hexadecimal(found) + ", expected " +
-                 hexadecimal(section.hash) + "; the file is damaged: copy it again, or build the model again");
+                 hexadecimal(section.hash) + kDamaged);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "gsic/abi.h"
 #include "manifest_reader.h"
+#include "sizes.h"
 
 namespace gsic {
 
@@ -56,9 +57,10 @@ std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &
 /// Refuses a block of [16, stride] f32 or i32 at `offset` that is not inside the arena.
 void check_block(const ManifestReader &reader, const Manifest &manifest, const std::string &at, uint64_t offset,
                  uint64_t stride) {
-  const uint64_t bytes = GSIC_MAX_COLUMNS * stride * sizeof(float), arena = manifest.buffer(Buffer::arena);
-  if (offset % sizeof(float) != 0 || bytes > arena || offset > arena - bytes)
-    reader.refuse(at, "of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
+  const std::optional<uint64_t> bytes = checked_product({GSIC_MAX_COLUMNS, stride, sizeof(float)});
+  const uint64_t arena = manifest.buffer(Buffer::arena);
+  if (!bytes || offset % sizeof(float) != 0 || !range_fits(offset, *bytes, arena))
+    reader.refuse(at, "of " + (bytes ? std::to_string(*bytes) : "2^53 or more") + " bytes at " + std::to_string(offset) +
                           " is not inside the arena of " + std::to_string(arena) + " bytes");
 }
 
@@ -95,7 +97,8 @@ Program read_program(const ManifestReader &reader, const Manifest &manifest, con
   }
   program.taps = read_taps(reader, manifest, value, at, program.body.size());
   program.tiers = reader.texts(value, at, "tiers");
-  if (program.tiers.size() * 2 * sizeof(uint64_t) > manifest.buffer(Buffer::counters))
+  const std::optional<uint64_t> counters = checked_product({program.tiers.size(), 2, sizeof(uint64_t)});
+  if (!counters || *counters > manifest.buffer(Buffer::counters))
     reader.refuse(at + ".tiers", "does not fit into the buffer 'counters'");
   return program;
 }
@@ -125,8 +128,7 @@ void read_kernels(const ManifestReader &reader, Manifest &manifest) {
   for (const json &value : reader.list(reader.root(), "manifest", "kernels")) {
     const std::string at = indexed("kernels", manifest.kernels.size());
     Kernel kernel{reader.text(value, at, "symbol"), 0, std::nullopt};
-    // A NUL would end the name that is looked up early; no C symbol is empty.
-    if (kernel.symbol.empty() || kernel.symbol.find('\0') != std::string::npos)
+    if (kernel.symbol.empty())
       reader.refuse(at + ".symbol", "is not the name of a function");
     const json &arguments = reader.list(value, at, "arguments");
     if (arguments.empty() || arguments.size() > kMostArguments)
@@ -152,7 +154,7 @@ std::vector<Bytes> read_code(const ManifestReader &reader, const Manifest &manif
     const std::string here = indexed(at + ".code", code.size());
     const uint64_t offset = reader.number(value, here, "offset", end, kMostBytes);
     const uint64_t bytes = reader.number(value, here, "bytes", 1, kMostBytes);
-    if (offset > section.size || bytes > section.size - offset)
+    if (!range_fits(offset, bytes, section.size))
       reader.refuse(here, "of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
                               " is not inside its section of " + std::to_string(section.size) + " bytes");
     if (device == DeviceKind::hip && offset % kImageAlignment != 0)

@@ -1,23 +1,40 @@
 #include "manifest_reader.h"
 
+#include <algorithm>
+#include <set>
+
 namespace gsic {
 namespace {
 
 constexpr uint64_t kMostEntries = 1u << 20;
+constexpr int kDeepest = 32;
+constexpr const char *kNext = "; build the model again with this gsic";
 
 }  // namespace
 
 ManifestReader::ManifestReader(const Bundle &bundle) : bundle_(bundle), section_(bundle.section("manifest")) {
   if (section_.size > (size_t(1) << 28)) refuse("the whole of it", "is larger than 256 MiB");
+  // Keys of the objects that are open: a key that stands twice means two things to two readers.
+  std::vector<std::set<std::string>> keys;
+  const auto watch = [&](int depth, json::parse_event_t event, json &value) {
+    if (depth > kDeepest) refuse("the whole of it", "is nested deeper than 32 levels");
+    if (event == json::parse_event_t::object_start) keys.emplace_back();
+    if (event == json::parse_event_t::object_end) keys.pop_back();
+    if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+      refuse("the key '" + value.get<std::string>() + "'", "stands twice in one object");
+    return true;
+  };
   try {
-    root_ = json::parse(section_.data, section_.data + section_.size);
+    root_ = json::parse(section_.data, section_.data + section_.size, watch);
   } catch (const json::parse_error &error) {
-    bundle_.refuse(offset() + error.byte, std::string("the manifest is not JSON: ") + error.what());
+    bundle_.refuse(offset() + error.byte, std::string("the manifest is not JSON: ") + error.what() + kNext);
+  } catch (const json::exception &error) {
+    bundle_.refuse(offset(), std::string("the manifest is not JSON: ") + error.what() + kNext);
   }
 }
 
 void ManifestReader::refuse(const std::string &key, const std::string &what) const {
-  bundle_.refuse(offset(), "manifest: " + key + " " + what + "; build the model again with this gsic");
+  bundle_.refuse(offset(), "manifest: " + key + " " + what + kNext);
 }
 
 const nlohmann::json &ManifestReader::member(const json &object, const std::string &at, const char *key) const {
@@ -42,7 +59,11 @@ std::string ManifestReader::text(const json &object, const std::string &at, cons
 
 std::string ManifestReader::as_text(const json &value, const std::string &at) const {
   if (!value.is_string()) refuse(at, "is not a string");
-  return value.get<std::string>();
+  const std::string text = value.get<std::string>();
+  // Names reach terminals, dlsym and C strings.
+  if (std::any_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; }))
+    refuse(at, "holds a control character");
+  return text;
 }
 
 const nlohmann::json &ManifestReader::list(const json &object, const std::string &at, const char *key) const {

@@ -84,7 +84,7 @@ void Model::load_tokenizer() {
   } catch (const Error &) {
     throw;
   } catch (const std::runtime_error &error) {
-    bundle_.refuse(uint64_t(section.data - bundle_.bytes().data), std::string("tokenizer: ") + error.what());
+    bundle_.refuse(uint64_t(section.data - bundle_.bytes().data), std::string("tokenizer: ") + error.what() + "; build the model again with this gsic");
   }
 }
 

@@ -168,7 +168,7 @@ void Session::append_later(int32_t id) {
   later_.push_back(id);
 }
 
-void Session::observe(const int32_t *ids, size_t count, const TapVisitor &visit) {
+void Session::observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit) {
   check(ids, count);
   const std::vector<int32_t> all = with_later(ids, count);
   later_.clear();
@@ -179,7 +179,7 @@ void Session::observe(const int32_t *ids, size_t count, const TapVisitor &visit)
     const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
     write_step(all.data() + done, columns, columns);
     size_t launched = 0;
-    for (size_t i = 0; i < program_.taps.size(); i++) {
+    for (size_t i = first; i < last; i++) {
       const Tap &tap = program_.taps[i];
       if (tap.after >= launched) {
         part(launched, tap.after + 1).run();
@@ -189,7 +189,6 @@ void Session::observe(const int32_t *ids, size_t count, const TapVisitor &visit)
                                                staging->address(0), size_t(columns) * tap.stride * sizeof(float));
       visit(i, static_cast<const float *>(rows), columns);
     }
-    if (launched < launches_.size()) part(launched, launches_.size()).run();
     evaluated_ += columns;
     done += columns;
   }

@@ -34,8 +34,9 @@ class Session {
   int32_t choose(const int32_t *ids, size_t count);
   /// Appends one token without work: it is evaluated together with what comes next.
   void append_later(int32_t id);
-  /// Appends tokens, runs no head, and shows every tap of the program.
-  void observe(const int32_t *ids, size_t count, const TapVisitor &visit);
+  /// Appends tokens, runs no head, and shows taps `first` to before `last` of the program. What stands behind those is not
+  /// run: until the session is rewound, later passes must not want more taps.
+  void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
   /// Keeps the first `length` tokens. Throws GSIC_INVALID_ARGUMENT if there are fewer.
   void rewind(size_t length);
 

@@ -154,6 +154,9 @@ std::size_t white_space_length(std::string_view text) {
 
 // ---------------------------------------------------------------------------------------------- patterns
 
+/// Without \C, which would cut characters in two: what follows takes text for valid UTF-8, and reads beyond otherwise.
+constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
+
 /// A compiled pattern of the tokenizer.
 class Pattern {
  public:
@@ -163,7 +166,7 @@ class Pattern {
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     int error = 0;
     PCRE2_SIZE offset = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(), PCRE2_UTF | PCRE2_UCP,
+    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(), kOptions,
                               &error, &offset, context));
     pcre2_compile_context_free(context);
     if (!code_) malformed("pattern \"" + source + "\": " + message(error) + " at byte " + std::to_string(offset));
@@ -183,6 +186,8 @@ class Pattern {
       if (count < 0) throw std::runtime_error("tokenizer pattern: " + message(count));
       const PCRE2_SIZE* span = pcre2_get_ovector_pointer(data.get());
       const std::size_t start = span[0], end = span[1];
+      // \K can put the start of a match behind its end, or into the one before.
+      if (start > end || start < done) malformed("a pattern whose matches overlap");
       if (end > start || !any || end != done) {
         found(start, end);
         any = true;

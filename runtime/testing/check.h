@@ -51,6 +51,7 @@ void check_results(const char *bundle);
 void check_sessions(const char *bundle);
 void check_generation(const char *bundle);
 void check_concurrency(const char *bundle);
+void check_sizes(const char *file);
 void check_sampling();
 /// What a GPU's bundle must do, on a device of `units` compute units.
 void check_gpu(const char *bundle, const char *target, uint32_t units);

@@ -15,6 +15,10 @@ export const sources = (folder: string): string[] =>
     .filter((file) => file.endsWith(".cpp") && !file.endsWith("_test_main.cpp"))
     .map((file) => join(runtime, folder, file));
 
+/** C++ sources of a folder of the runtime by their names, without the ending. */
+export const named = (folder: string, names: readonly string[]): string[] =>
+  names.map((name) => join(runtime, folder, `${name}.cpp`));
+
 /** Compiles sources on two cores, and links them to the program `output`. */
 export async function build(
   output: string,
