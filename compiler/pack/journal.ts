@@ -1,4 +1,4 @@
-import { type FileHandle, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, open, readFile, rename, writeFile } from "node:fs/promises";
 
 /** A piece of a section that is written: where it ends, and the XXH64 of the section up to there. */
 export interface Written {
@@ -39,9 +39,11 @@ export class Journal {
   /** Begins the journal anew, with what is written already. */
   async restart(written: readonly Written[]): Promise<void> {
     await this.close();
-    await rm(this.file, { force: true });
+    // In the place of the earlier one when it is whole: a build that is killed here loses nothing.
+    const beside = `${this.file}.new`;
+    await writeFile(beside, firstLine(this.key) + written.map(lineOf).join(""));
+    await rename(beside, this.file);
     this.handle = await open(this.file, "a");
-    await this.handle.appendFile(firstLine(this.key) + written.map(lineOf).join(""));
   }
 
   async record(piece: Written): Promise<void> {

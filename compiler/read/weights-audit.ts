@@ -6,6 +6,8 @@ import type { Weights } from "./weights.js";
 
 /** Elements that are looked at together. */
 const chunkElements = 1 << 19;
+/** The first of a tensor, which must be decoded: whether they are equal decides about the rest. */
+const firstElements = 1 << 12;
 
 /**
  * Reads every weight once. Throws `weights-not-finite` where a tensor holds NaN or infinities (in a block type: in
@@ -30,8 +32,8 @@ export function auditWeights(
     const elements = (bytes / block.bytes) * block.elements;
     let first = Number.NaN;
     let isConstant = true;
-    for (let begin = 0; begin < elements; begin += chunkElements) {
-      const count = Math.min(chunkElements, elements - begin);
+    for (let begin = 0, count = 0; begin < elements; begin += count) {
+      count = Math.min(begin === 0 ? firstElements : chunkElements, elements - begin);
       const from = (begin / block.elements) * block.bytes;
       const stored = weights.readBytes(name, from, from + (count / block.elements) * block.bytes, buffer);
       progress(done + from, total);

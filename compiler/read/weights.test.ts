@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { MatrixRef } from "../ir.js";
 import { dequantize, toF16 } from "./dequantize.js";
-import { codeOf, ggufBytes, temporaryFolder } from "./file-testing.js";
+import { codeOf, ggufBytes, safetensorsBytes, temporaryFolder } from "./file-testing.js";
 import { readTensors, writeSafetensors } from "./safetensors-write.js";
 import { Weights } from "./weights.js";
 import { auditWeights } from "./weights-audit.js";
@@ -220,6 +220,38 @@ describe("auditWeights", () => {
     expect(auditWeights(others)).toEqual(["ones"]);
     others.close();
     constant.remove();
+  });
+
+  test("looks at every element of a long tensor, in every type", async () => {
+    const types = [
+      {
+        dtype: "F32",
+        bytes: 4,
+        wrong: [0x7f800000, 0xff800000, 0x7fc00001],
+        right: [0x7f7fffff, 0xff7fffff, 1],
+      },
+      { dtype: "F16", bytes: 2, wrong: [0x7c00, 0xfc00, 0x7e01], right: [0x7bff, 0xfbff, 0x83ff] },
+      { dtype: "BF16", bytes: 2, wrong: [0x7f80, 0xff80, 0x7fc1], right: [0x7f7f, 0xff7f, 0x807f] },
+    ];
+    const rows = 4099;
+    for (const { dtype, bytes, wrong, right } of types) {
+      for (const place of [0, 4095, 4096, 4097, 5000, 3 * rows - 2, 3 * rows - 1]) {
+        for (const [index, word] of [...wrong, ...right].entries()) {
+          const data = Buffer.alloc(3 * rows * bytes, 0x11);
+          data.writeUIntLE(word, place * bytes, bytes);
+          const header = { long: { dtype, shape: [rows, 3], data_offsets: [0, data.length] } };
+          const home = temporaryFolder();
+          home.write("config.json", "{}");
+          home.write("model.safetensors", safetensorsBytes(header, data));
+          const weights = await Weights.open(home.path);
+          const audit = () => auditWeights(weights);
+          if (index < wrong.length) expect(audit).toThrow(`"long" at element ${place}: `);
+          else expect(audit()).toEqual([]);
+          weights.close();
+          home.remove();
+        }
+      }
+    }
   });
 
   test("finds an infinite scale of a block", async () => {

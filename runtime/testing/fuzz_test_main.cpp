@@ -4,8 +4,8 @@
 //   fuzz bundle GOOD SEED FIRST COUNT PROGRESS     headers, tables and manifests; PROGRESS is a file of 8 bytes that
 //   fuzz tokenizer GOOD SEED FIRST COUNT PROGRESS  always holds the index of the input at work
 //   fuzz dump KIND GOOD SEED INDEX OUT             writes that input to a file
-//   fuzz sweep GOOD                                every cut, every flipped bit of the header and the table, every bit of
-//                                                  the first bytes of each section
+//   fuzz sweep GOOD                                every cut, every flipped bit of the header and the table, and
+//                                                  of the first bytes of each section
 //
 // Prints how many inputs were opened and refused. Whatever is neither (another exception, an access outside, more than
 // ten seconds or 512 MB for one input) ends the program with another code than 0.
@@ -115,7 +115,8 @@ void use_tokenizer(gsic::Bytes bytes) {
     }
   for (int32_t id = -1; id <= tokenizer.size(); id++)
     for (const char c : tokenizer.bytes(id)) sum = sum + uint8_t(c);
-  for (const int32_t id : {tokenizer.bos(), tokenizer.eos()}) require(id < tokenizer.size(), "a special id that is no token");
+  for (const int32_t id : {tokenizer.bos(), tokenizer.eos()})
+    require(id < tokenizer.size(), "a special id that is no token");
   for (const int32_t id : tokenizer.prefix()) require(id >= 0 && id < tokenizer.size(), "a prefix id that is no token");
 }
 
@@ -172,6 +173,11 @@ uint64_t *progress_of(const char *path) {
   return static_cast<uint64_t *>(mapped);
 }
 
+void print_counts(uint64_t inputs, uint64_t opened) {
+  const nlohmann::json counts = {{"inputs", inputs}, {"opened", opened}, {"refused", inputs - opened}};
+  std::printf("%s\n", counts.dump().c_str());
+}
+
 void fuzz(const std::string &kind, const std::string &good, uint64_t seed, uint64_t first, uint64_t count,
           const char *progress) {
   const Place place;
@@ -184,8 +190,7 @@ void fuzz(const std::string &kind, const std::string &good, uint64_t seed, uint6
     opened += opens(place.path()) ? 1 : 0;
   }
   alarm(0);
-  std::printf("{\"inputs\":%llu,\"opened\":%llu,\"refused\":%llu}\n", (unsigned long long)count,
-              (unsigned long long)opened, (unsigned long long)(count - opened));
+  print_counts(count, opened);
 }
 
 void sweep(const std::string &good) {
@@ -196,7 +201,8 @@ void sweep(const std::string &good) {
     place.write(bytes);
     if (opens(place.path())) fail(what + " is accepted");
   };
-  for (size_t size = 0; size < good.size(); size++) refuse(good.substr(0, size), "a cut at byte " + std::to_string(size));
+  for (size_t size = 0; size < good.size(); size++)
+    refuse(good.substr(0, size), "a cut at byte " + std::to_string(size));
   const size_t head = 32 + 64 * take_apart(good).size();
   for (size_t bit = 0; bit < 8 * good.size(); bit++) {
     const bool whole = bit / 8 < head || bit / 8 % 4096 < 64;
@@ -207,7 +213,7 @@ void sweep(const std::string &good) {
   }
   place.write(good);
   require(opens(place.path()), "the good bundle is refused");
-  std::printf("{\"inputs\":%llu,\"opened\":0,\"refused\":%llu}\n", (unsigned long long)inputs, (unsigned long long)inputs);
+  print_counts(inputs, 0);
 }
 
 std::string read_file(const char *path) {

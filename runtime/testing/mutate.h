@@ -13,8 +13,8 @@ class Random {
  public:
   Random(uint64_t seed, uint64_t index) : state_(seed * 0x9e3779b97f4a7c15ull + index * 0xd1342543de82ef95ull) { next(); }
   uint64_t next();
-  /// From 0 to `count` - 1.
-  size_t below(size_t count) { return size_t(next() % count); }
+  /// From 0 to `count` - 1; 0 where there is nothing to choose from.
+  size_t below(size_t count) { return count == 0 ? 0 : size_t(next() % count); }
   bool one_in(size_t count) { return below(count) == 0; }
   /// A number that breaks arithmetic on sizes, or one near `near`.
   uint64_t size(uint64_t near);

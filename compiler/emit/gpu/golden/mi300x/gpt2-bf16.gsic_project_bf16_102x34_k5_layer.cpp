@@ -15,8 +15,8 @@ GSIC_KERNEL(gsic_project_bf16_102x34_k5_layer, 16 * kWave, (const gsic_step *ste
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);
   const Normalised<34, true> source{x, gain, shift, &moments};
-  GSIC_SHARED(GateMemory<16>, gate);
   measure<16, 34, true>(x, columns, 0.0010000000474974513f, sums, moments);
+  GSIC_SHARED(GateMemory<16>, gate);
   GSIC_SHARED(CoordinatesMemory<5>, own);
   compute_coordinates<Division<16, 1>>(Matrix<f16, 5, 34>(basis), columns, source, memory, gate, own);
   const OwnCoordinates<5> coordinates{own};

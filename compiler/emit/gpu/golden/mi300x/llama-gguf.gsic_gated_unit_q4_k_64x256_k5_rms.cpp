@@ -15,8 +15,8 @@ GSIC_KERNEL(gsic_gated_unit_q4_k_64x256_k5_rms, 16 * kWave, (const gsic_step *st
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);
   const Normalised<256, false> source{x, gain, nullptr, &moments};
-  GSIC_SHARED(GateMemory<16>, gate);
   measure<16, 256, false>(x, columns, 0.000009999999747378752f, sums, moments);
+  GSIC_SHARED(GateMemory<16>, gate);
   GSIC_SHARED(CoordinatesMemory<5>, own);
   compute_coordinates<Division<16, 2>>(Matrix<f16, 5, 256>(basis), columns, source, memory, gate, own);
   const OwnCoordinates<5> coordinates{own};
