@@ -1,17 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { makePlan } from "../passes/index.js";
-import { readTarget } from "../target.js";
+import { type GpuShape, isGpu, readTarget } from "../target.js";
 import { openFixture } from "../testing.js";
 import { launchesPerLayer } from "./listing.js";
 import { schedule } from "./program.js";
 
 /** The schedule of a fixture whose linears are all gated. */
-async function scheduled(fixture: string, target: string) {
+async function scheduled(fixture: string, name: string, shape: Partial<GpuShape> = {}) {
   const { model } = await openFixture(fixture);
   model.weights.close();
   const options = { forms: ["gated" as const], k: [4], epsilon: [0.5] };
-  const plan = makePlan(model.graph, { options, device: readTarget(target).device });
-  return schedule(plan, ["bounded", "exact"], readTarget(target));
+  const read = readTarget(name);
+  const target = isGpu(read) ? { ...read, gpu: { ...read.gpu, ...shape } } : read;
+  const plan = makePlan(model.graph, { options, device: target.device });
+  return schedule(plan, ["bounded", "exact"], target);
 }
 
 describe.each(["gpt2-f32", "llama-f16"])("the launches of %s", (fixture) => {
@@ -36,10 +38,12 @@ describe.each(["gpt2-f32", "llama-f16"])("the launches of %s", (fixture) => {
     }
   });
 
-  test("are five a layer on a GPU, and one more for each value that is gated", async () => {
+  test("are five a layer on a GPU, and one more for each gated value whose basis is large", async () => {
     const { listings } = await scheduled(fixture, "mi300x");
     expect(launchesPerLayer(listings.exact!)).toBe(5);
-    expect(launchesPerLayer(listings.bounded!)).toBe(9);
+    expect(launchesPerLayer(listings.bounded!)).toBe(5);
+    const large = await scheduled(fixture, "mi300x", { cacheBandwidthPerUnit: 1 });
+    expect(launchesPerLayer(large.listings.bounded!)).toBe(9);
     const layers = listings.exact!.body.map(({ layer }) => layer);
     expect(layers).toEqual([null, ...Array(5).fill(0), ...Array(5).fill(1)]);
     expect(listings.exact!.head.every(({ layer }) => layer === null)).toBe(true);
