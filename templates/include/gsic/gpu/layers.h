@@ -24,21 +24,21 @@ template <int Width, int N> inline void write_row(float *row, int first, const f
 struct Best {
   float logit;
   int id;
-  bool finite;
+  int finite;  ///< 1 or 0; a bool would be stored together with what pads it
 
   void add(const Best &other) {
     if (other.logit > logit || (other.logit == logit && other.id < id)) {
       logit = other.logit;
       id = other.id;
     }
-    finite = finite && other.finite;
+    finite &= other.finite;
   }
 };
 
 template <int Mask = 1> inline Best wave_best(Best best) {
   if constexpr (Mask < kWave) {
     best.add({shuffle_xor<Mask>(best.logit), bits_as<int>(shuffle_xor<Mask>(bits_as<float>(best.id))),
-              shuffle_xor<Mask>(best.finite ? 1.0f : 0.0f) != 0});
+              bits_as<int>(shuffle_xor<Mask>(bits_as<float>(best.finite)))});
     return wave_best<2 * Mask>(best);
   } else {
     return best;
@@ -50,7 +50,7 @@ template <int Waves> struct Candidates { Best wave[Waves]; };
 
 /// The arg-max of a column's logits by one workgroup; -1 if one of them is not finite.
 template <int Waves, int Vocabulary> inline void choose(const float *logits, int32_t *id, Candidates<Waves> &candidates) {
-  Best best{-__builtin_inff(), 0x7fffffff, true};
+  Best best{-__builtin_inff(), 0x7fffffff, 1};
   for (int i = thread_index(); i < Vocabulary; i += Waves * kWave) {
     const float logit = load(logits + i);
     best.add({logit, i, (bits_as<uint32_t>(logit) & 0x7f800000u) != 0x7f800000u});
