@@ -11,6 +11,7 @@ import { buildRuntime, compileFor, type TargetCode } from "./cc.js";
 import { type Config, readConfig } from "./config.js";
 import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
+import { isDense } from "./forms.js";
 import type { Mode, Plan } from "./ir.js";
 import { type Model, openModel } from "./model.js";
 import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
@@ -49,7 +50,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   const config = readConfig(
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
-  const mode = options.mode ?? (edited !== null && hasGates(edited.plan) ? "bounded" : config.quality.mode);
+  const mode = options.mode ?? (edited !== null && !isDense(edited.plan) ? "bounded" : config.quality.mode);
   const targets = targetsOf(options.targets ?? config.target.names);
   const tuning = tuningOf(config, targets[0]!);
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
@@ -63,9 +64,8 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
       edited === null
         ? await planOf(model, config, mode, targets, options.dump)
         : adoptPlan(edited, model, options.input, targets[0]!.device);
-    if (mode === "exact" && hasGates(plan)) throw gatesInExactMode(options.input);
-    const gated = hasGates(plan);
-    const calibration = gated ? await collectStats(model, config, targets, progress, plan) : null;
+    if (mode === "exact" && !isDense(plan)) throw formsInExactMode(options.input);
+    const calibration = !isDense(plan) ? await collectStats(model, config, targets, progress, plan) : null;
     const algebra = new Algebra();
     try {
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
@@ -196,18 +196,14 @@ function resumableBundle(name: string): Resumable {
   };
 }
 
-function gatesInExactMode(input: string): GsicError {
+function formsInExactMode(input: string): GsicError {
   return new GsicError({
     category: "usage",
     code: "graph-gates-in-exact-mode",
-    message: "the graph has gated linears, which exact mode does not have",
+    message: "the graph has linears that are not dense, which exact mode does not have",
     where: input,
     hint: "build it with --mode bounded, or make them dense",
   });
-}
-
-function hasGates(plan: Plan): boolean {
-  return plan.groups.some(({ gate }) => gate !== null);
 }
 
 async function planOf(

@@ -3,7 +3,7 @@
  * Such a file is read statically and never run; the types are there so that an editor completes and checks what a
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
-import type { ActivationFunction, ByteAccount, DType, Form, RopeScaling } from "./ir.js";
+import type { ActivationFunction, ByteAccount, DType, ErrorGate, Form, RopeScaling } from "./ir.js";
 
 export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling };
 
@@ -128,6 +128,36 @@ export function gated(options: { readonly k: number; readonly epsilon: number })
   return { kind: "gated", ...options };
 }
 
+export interface TierOptions {
+  /** Of a weight, besides scales and zero points. */
+  readonly bits: 3 | 4 | 5 | 6 | 8;
+  /** Elements that share a scale. */
+  readonly group: 32 | 64 | 128;
+  /** False: each group has a zero point of its own. Default: true. */
+  readonly symmetric?: boolean;
+  /** Columns of A and B, a multiple of 4. Default: 0, no correction. */
+  readonly rank?: number;
+  /** Default: there is no exact tier. */
+  readonly exact?: ErrorGate;
+}
+
+/**
+ * y = Q x + A (B^T x): Q is W at few bits, A B^T carries what Q loses where activations live; y = W x where
+ * ||S x|| >= threshold ||x||, if there is an exact tier. Linears that read one value share B, S and the threshold.
+ */
+export function tiered(options: TierOptions): Form {
+  return { kind: "tiered", ...tierFrom(options) };
+}
+
+/** As `gated` where rho < epsilon, else as `tiered`. */
+export function gatedTiered(options: { readonly k: number; readonly epsilon: number } & TierOptions): Form {
+  return { kind: "gated+tiered", k: options.k, epsilon: options.epsilon, ...tierFrom(options) };
+}
+
+function tierFrom({ bits, group, symmetric = true, rank = 0, exact }: TierOptions) {
+  return { quantizer: { bits, group, symmetric }, rank, exact: exact ?? null };
+}
+
 /** A matrix [out, d] as a view of a tensor in the model's files. */
 export function matrix(
   tensor: string,
@@ -158,7 +188,7 @@ export function rmsNorm(input: Value, options: NormOptions): Value {
   return { operator: "rmsNorm", inputs: [input], options };
 }
 
-/** y = W x + b, computed as `dense` or `gated({ k, epsilon })`. Linears that read one value share one form. */
+/** y = W x + b, computed as `dense`, `gated`, `tiered` or `gatedTiered` says. Linears that read one value share one kind of form. */
 export function linear(input: Value, form: Form, options: LinearOptions): Value {
   return { operator: "linear", inputs: [input], options: { form, ...options } };
 }

@@ -230,18 +230,57 @@ export type CalibrationOrigin =
 
 // ------------------------------------------------------------------------------------------------- plan
 
+/** How a matrix is kept at few bits; `QuantizedMatrix` in quantizer.ts has the formula. */
+export interface Quantizer {
+  readonly bits: 3 | 4 | 5 | 6 | 8;
+  /** Elements along d that share a scale. */
+  readonly group: 32 | 64 | 128;
+  /** True: the zero point is 2^(bits - 1); false: each group has its own. */
+  readonly symmetric: boolean;
+}
+
+/** The gate of rho = ||x - V g|| / ||x||, with g = V^T x and V of `k` columns: closed where rho < epsilon. */
+export interface SubspaceGate {
+  readonly k: number;
+  readonly epsilon: number;
+}
+
+/**
+ * The gate of a predicted output error: closed where ||S x|| < threshold ||x||. S [projections, d] are random
+ * projections of the error E of the path that is taken then: E||S x||^2 = ||E x||^2.
+ */
+export interface ErrorGate {
+  readonly projections: number;
+  readonly threshold: number;
+}
+
+/** y = Q x + A (B^T x): Q is W at few bits, A B^T of `rank` k carries what Q loses where activations live. */
+export interface Tier {
+  readonly quantizer: Quantizer;
+  /** A multiple of 4; 0: no correction. */
+  readonly rank: number;
+  /** The exact tier, y = W x, and the gate that it lies behind. */
+  readonly exact: ErrorGate | null;
+}
+
 /** How a linear is computed; compiler/README.md has the table. */
 export type Form =
   | { readonly kind: "dense" }
-  /** rho < epsilon: y = M g with g = V^T x; else y = W x. V has `k` columns and is shared per input. */
-  | { readonly kind: "gated"; readonly k: number; readonly epsilon: number };
+  /** rho < epsilon: y = M g with g = V^T x; else y = W x. V is shared per input. */
+  | ({ readonly kind: "gated" } & SubspaceGate)
+  /** y = Q x + A (B^T x), or y = W x where the error's gate is open. B and S are shared per input. */
+  | ({ readonly kind: "tiered" } & Tier)
+  /** rho < epsilon: y = M g; else as `tiered`. */
+  | ({ readonly kind: "gated+tiered" } & SubspaceGate & Tier);
 
-/** Bytes of weights that one token makes a linear read. */
+/** Bytes of weights that one token makes a linear read; what linears share counts at the first that reads it. */
 export interface ByteAccount {
   readonly dense: number;
-  /** With the gate closed; a shared basis is counted once, at the first linear that reads it. */
+  /** In the form's cheapest tier: all gates closed. */
   readonly fast: number;
-  /** With the gate open: the dense weights, and the basis that was read to decide. */
+  /** In the tier between two gates, where the form has two. */
+  readonly middle?: number;
+  /** In the form's dearest tier: all gates open, with what was read to decide. */
   readonly slow: number;
 }
 
@@ -254,11 +293,10 @@ export interface LinearPlan {
   readonly verdict: string;
 }
 
-/** Linears that read the same value, and the basis they share if one of them is gated. */
+/** Linears that read the same value; `sharing` in forms.ts tells what they share. */
 export interface InputGroup {
   readonly input: ValueId;
   readonly linears: readonly ValueId[];
-  readonly gate: { readonly k: number; readonly epsilon: number } | null;
 }
 
 /** A graph with every linear decided. */
@@ -270,22 +308,40 @@ export interface Plan {
 
 // --------------------------------------------------------------------------------------------- lowering
 
-/** A matrix in the bundle: stored weights, or a factor that the compiler made. */
-export type WeightSource =
+/** A matrix of a stored element type in the bundle: the model's weights, or a factor that the compiler made. */
+export type PlainSource =
   | { readonly kind: "stored"; readonly matrix: MatrixRef }
   /** V^T, [k, d], of the linears that read `input`. */
   | { readonly kind: "basis"; readonly input: ValueId; readonly k: number; readonly d: number }
   /** M = W V, [out, k], of one linear. */
   | { readonly kind: "image"; readonly linear: ValueId; readonly out: number; readonly k: number }
   /** The rows of several matrices of one type and width, one after another; all but the last in whole tiles. */
-  | { readonly kind: "stacked"; readonly parts: readonly WeightSource[] };
+  | { readonly kind: "stacked"; readonly parts: readonly PlainSource[] };
+
+/** A matrix [out, d] at few bits, packed together with a low-rank factor [out, rank] where `rank` is not 0. */
+export type QuantizedSource = {
+  readonly out: number;
+  readonly d: number;
+  readonly quantizer: Quantizer;
+  readonly rank: number;
+} & (
+  | { readonly kind: "quantized"; readonly linear: ValueId }
+  /** B^T, of the linears that read `input`. */
+  | { readonly kind: "correction"; readonly input: ValueId }
+  /** S, of the linears that read `input`. */
+  | { readonly kind: "projections"; readonly input: ValueId }
+);
+
+export type WeightSource = PlainSource | QuantizedSource;
 
 /** A run of output rows of one projection: one linear, or gate and up of a gated MLP taken together. */
 export interface ProjectionPart {
   readonly linear: ValueId;
-  readonly weight: WeightSource;
-  /** Fast tier, where the linear is gated. */
-  readonly image: WeightSource | null;
+  readonly weight: PlainSource;
+  /** Of the tier behind the subspace gate. */
+  readonly image: PlainSource | null;
+  /** Q and A of the tier at few bits. */
+  readonly quantized: QuantizedSource | null;
   readonly bias: VectorRef | null;
   /** First column of the output value that this part writes. */
   readonly column: number;
@@ -327,13 +383,13 @@ export type Step =
       /** True: parts are [gate, up], and y = f(gate) * up. */
       readonly gatedUnit: boolean;
       readonly residual: ValueId | null;
-      readonly gate: {
-        readonly coordinates: ValueId;
-        readonly k: number;
-        readonly epsilon: number;
-        /** True in the first step that reads the input: it counts tokens per tier. */
-        readonly counts: boolean;
-      } | null;
+      readonly gate: (SubspaceGate & { readonly coordinates: ValueId }) | null;
+      /** B^T, which quantised parts of a rank share. */
+      readonly correction: QuantizedSource | null;
+      /** The gate of the exact tier, behind `gate` where there are both. */
+      readonly exact: (ErrorGate & { readonly source: QuantizedSource }) | null;
+      /** True in the first step that reads the input: it counts tokens per tier. */
+      readonly counts: boolean;
       /** True for the output head, which only runs for columns whose logits are wanted. */
       readonly head: boolean;
     }
@@ -480,8 +536,8 @@ export interface Program {
    * equals, -1 where a logit is not finite. Null where no kernel chooses (CPUs).
    */
   readonly greedy: { readonly offset: number } | null;
-  /** The tiers that `counters` counts: two u64 each (fast, slow), in this order, by input. */
-  readonly tiers: readonly ValueId[];
+  /** The gates that `counters` counts: two u64 each (closed, open), in this order; `gateName` in forms.ts. */
+  readonly tiers: readonly string[];
 }
 
 export type Mode = "exact" | "bounded";

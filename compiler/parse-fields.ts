@@ -124,6 +124,11 @@ export class Field {
     return this.value.kind === "literal";
   }
 
+  /** The function that the value calls; null where it is no call. */
+  get called(): string | null {
+    return this.value.kind === "call" ? this.value.function : null;
+  }
+
   isName(name: string): boolean {
     return this.value.kind === "name" && this.value.name === name;
   }

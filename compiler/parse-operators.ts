@@ -1,4 +1,15 @@
-import type { ByteAccount, Form, Node, NormNode, RopeNode, RopeScaling, ValueId } from "./ir.js";
+import type {
+  ByteAccount,
+  ErrorGate,
+  Form,
+  Node,
+  NormNode,
+  RopeNode,
+  RopeScaling,
+  SubspaceGate,
+  Tier,
+  ValueId,
+} from "./ir.js";
 import { Call, type Field, type Fields, type Scope, unknownFunction } from "./parse-fields.js";
 import { type Expression, graphError } from "./parse-syntax.js";
 import type { vocabulary } from "./print-names.js";
@@ -88,7 +99,7 @@ const operators: Readonly<Partial<Record<(typeof vocabulary)[number], Operator>>
 /** The operator that is called; undefined where the call makes a part of one, such as a matrix. */
 export function operatorOf(call: CallExpression): Operator | undefined {
   if (Object.hasOwn(operators, call.function)) return operators[call.function as keyof typeof operators];
-  const parts = ["gated", "matrix", "vector"];
+  const parts = ["gated", "gatedTiered", "matrix", "tiered", "vector"];
   if (parts.includes(call.function)) return undefined;
   const known = [...Object.keys(operators), ...parts];
   throw unknownFunction(call, known, `gsic/graph has: ${known.join(", ")}`);
@@ -170,10 +181,24 @@ function binary(operands: Operands, value: CallExpression, name: string, kind: "
   return { kind, id, left: call.argument("left").id(), right: call.argument("right").id() };
 }
 
-/** `dense` or `gated({ k, epsilon })`. Throws `graph-k-range` and `graph-epsilon-range`. */
+/** `dense`, `gated(...)`, `tiered(...)` or `gatedTiered(...)`. Throws `graph-*-range`. */
 function formOf(field: Field, d: number): Form {
   if (field.isName("dense")) return { kind: "dense" };
-  const options = field.call("gated", []).options(["k", "epsilon"]);
+  const subspace = ["k", "epsilon"];
+  const tier = ["bits", "group", "symmetric", "rank", "exact"];
+  switch (field.called) {
+    case "tiered":
+      return { kind: "tiered", ...tierOf(field.call("tiered", []).options(tier), d) };
+    case "gatedTiered": {
+      const options = field.call("gatedTiered", []).options([...subspace, ...tier]);
+      return { kind: "gated+tiered", ...subspaceOf(options, d), ...tierOf(options, d) };
+    }
+    default:
+      return { kind: "gated", ...subspaceOf(field.call("gated", []).options(subspace), d) };
+  }
+}
+
+function subspaceOf(options: Fields, d: number): SubspaceGate {
   const [columns, threshold] = [options.get("k"), options.get("epsilon")];
   const k = columns.number();
   if (!Number.isSafeInteger(k) || k < 1 || k >= d) {
@@ -185,7 +210,43 @@ function formOf(field: Field, d: number): Form {
     const hint = "epsilon bounds ||residual|| / ||x||: above 0 and at most 1";
     throw graphError("epsilon-range", `epsilon = ${epsilon} is out of range`, threshold.place, hint);
   }
-  return { kind: "gated", k, epsilon };
+  return { k, epsilon };
+}
+
+/** Throws `graph-quantizer-range`, `graph-rank-range` and `graph-threshold-range`. */
+function tierOf(options: Fields, d: number): Tier {
+  const oneOf = <N extends number>(key: string, choices: readonly N[]): N => {
+    const field = options.get(key);
+    const value = field.number();
+    const known = choices.find((choice) => choice === value);
+    if (known !== undefined) return known;
+    const hint = `give one of ${choices.join(", ")}`;
+    throw graphError("quantizer-range", `${key} = ${value} is not offered`, field.place, hint);
+  };
+  const quantizer = {
+    bits: oneOf("bits", [3, 4, 5, 6, 8]),
+    group: oneOf("group", [32, 64, 128]),
+    symmetric: options.optional("symmetric", (field) => field.flag(), true),
+  };
+  const rank = options.optional("rank", (field) => rankOf(field, d), 0);
+  return { quantizer, rank, exact: options.optional("exact", errorGate, null) };
+}
+
+function rankOf(field: Field, d: number): number {
+  const rank = field.number();
+  if (Number.isSafeInteger(rank) && rank >= 0 && rank < d && rank % 4 === 0) return rank;
+  const message = `rank = ${rank} is not a multiple of 4 from 0 to below d = ${d}`;
+  throw graphError("rank-range", message, field.place, "give e.g. 16");
+}
+
+function errorGate(field: Field): ErrorGate {
+  const fields = field.fields(["projections", "threshold"]);
+  const projections = fields.get("projections").integer(1);
+  const placed = fields.get("threshold");
+  const threshold = placed.number();
+  if (threshold > 0) return { projections, threshold };
+  const hint = "it bounds ||S x|| / ||x||: above 0";
+  throw graphError("threshold-range", `threshold = ${threshold} is out of range`, placed.place, hint);
 }
 
 function bytesOf(field: Field): ByteAccount {
@@ -193,9 +254,11 @@ function bytesOf(field: Field): ByteAccount {
     const dense = field.number();
     return { dense, fast: dense, slow: dense };
   }
-  const fields = field.fields(["dense", "fast", "slow"]);
+  const fields = field.fields(["dense", "fast", "middle", "slow"]);
   const tier = (name: string) => fields.get(name).number();
-  return { dense: tier("dense"), fast: tier("fast"), slow: tier("slow") };
+  const account = { dense: tier("dense"), fast: tier("fast"), slow: tier("slow") };
+  const middle = fields.optional("middle", (one) => one.number(), null);
+  return middle === null ? account : { ...account, middle };
 }
 
 function text(field: Field): string {

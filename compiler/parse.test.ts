@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GsicError } from "./errors.js";
+import { sharing } from "./forms.js";
 import type { Form } from "./ir.js";
 import { editedVerdict, type ParsedPlan, parsePlan } from "./parse.js";
 import { accountBytes } from "./passes/account-bytes.js";
@@ -49,7 +50,8 @@ describe("an edited form", () => {
     verifyPlan(parsed.plan, "parse");
     expect(accountBytes(parsed.plan)).toEqual(parsed.plan);
     const { form, bytes, verdict } = parsed.plan.linears.get(id)!;
-    const gate = parsed.plan.groups.find(({ linears }) => linears.includes(id))!.gate;
+    const group = parsed.plan.groups.find(({ linears }) => linears.includes(id))!;
+    const gate = sharing(parsed.plan, group).subspace;
     return {
       form,
       bytes,
@@ -153,14 +155,14 @@ describe("errors name the place", () => {
     ["k of d", edit("k: 4", "k: 30", key), "graph-k-range", "30"],
     ["epsilon of zero", edit("epsilon: 0.1", "epsilon: 0", down), "graph-epsilon-range", "0 })"],
     ["epsilon above one", edit("epsilon: 0.1", "epsilon: 1.01", down), "graph-epsilon-range", "1.01"],
-    ["gates of another k", edit("k: 4", "k: 5", key), "graph-gates-differ", "gated({ k: 5"],
+    ["gates of another k", edit("k: 4", "k: 5", key), "graph-forms-differ", "gated({ k: 5"],
     [
       "gates of another epsilon",
       edit("epsilon: 0.1", "epsilon: 0.2", key),
-      "graph-gates-differ",
+      "graph-forms-differ",
       "gated({ k: 4",
     ],
-    ["a gate in a dense group", edit(gated, "dense", key), "graph-gates-differ", "dense, {"],
+    ["a gate in a dense group", edit(gated, "dense", key), "graph-forms-differ", "dense, {"],
     [
       "too few arguments",
       edit("add(layer0_attention_residual, layer0_down)", "add(layer0_down)"),

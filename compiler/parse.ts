@@ -1,4 +1,5 @@
-import type { ByteAccount, Form, Graph, InputGroup, LinearPlan, Node, Plan, ValueId } from "./ir.js";
+import { conflict, formText } from "./forms.js";
+import type { ByteAccount, Graph, InputGroup, LinearPlan, Node, Plan, ValueId } from "./ir.js";
 import { type Binding, Call, resolve, unknownFunction } from "./parse-fields.js";
 import { type Decision, type Operands, operatorOf } from "./parse-operators.js";
 import { type Expression, graphError, readStatements, type Statement } from "./parse-syntax.js";
@@ -23,7 +24,8 @@ export const editedVerdict = "edited in graph.ts";
  * usage and name file:line:column: `graph-syntax`, `graph-statement`, `graph-expression`, `graph-arguments`,
  * `graph-unknown-function`, `graph-unknown-property`, `graph-duplicate-property`, `graph-missing-property`,
  * `graph-wrong-type`, `graph-unknown-value`, `graph-use-before-definition`, `graph-duplicate-id`, `graph-k-range`,
- * `graph-epsilon-range`, `graph-gates-differ`, `graph-model`, `graph-inconsistent`.
+ * `graph-epsilon-range`, `graph-quantizer-range`, `graph-rank-range`,
+ * `graph-threshold-range`, `graph-forms-differ`, `graph-model`, `graph-inconsistent`.
  */
 export async function parsePlan(file: string, text: string): Promise<ParsedPlan> {
   const statements = await readStatements(file, text);
@@ -108,7 +110,8 @@ class GraphReader implements Operands {
 
 function planOf(graph: Graph, decisions: ReadonlyMap<ValueId, Decision>): Plan {
   const shared = shareInputs({ graph, linears: new Map(), groups: [] });
-  const groups = shared.groups.map((group): InputGroup => ({ ...group, gate: gateOf(group, decisions) }));
+  const { groups } = shared;
+  for (const group of groups) checkShared(group, decisions);
   const decided = [...shared.linears].map(([id, plan]): [ValueId, LinearPlan] => {
     const { form, verdict } = decisions.get(id)!;
     return [id, { ...plan, form, verdict: verdict ?? editedVerdict }];
@@ -136,25 +139,23 @@ function accountWritten(plan: Plan, decisions: ReadonlyMap<ValueId, Decision>): 
   return gpu.same > cpu.same ? gpu.accounted : cpu.accounted;
 }
 
-/** The gate that the linears of a group share. Throws `graph-gates-differ`. */
-function gateOf({ linears }: InputGroup, decisions: ReadonlyMap<ValueId, Decision>): InputGroup["gate"] {
+/** Throws `graph-forms-differ` where linears of one value cannot be computed side by side. */
+function checkShared({ linears }: InputGroup, decisions: ReadonlyMap<ValueId, Decision>): void {
   const { form } = decisions.get(linears[0]!)!;
   for (const id of linears) {
     const other = decisions.get(id)!;
-    if (describe(other.form) === describe(form)) continue;
-    const message = `${quote(id)} is ${describe(other.form)}, ${quote(linears[0]!)} is ${describe(form)}`;
-    const hint = "linears that read one value share one basis and one gate: give them the same form";
-    throw graphError("gates-differ", message, other.place, hint);
+    const shared = conflict(other.form, form);
+    if (shared === null) continue;
+    const message = `${quote(id)} is ${formText(other.form)}, ${quote(linears[0]!)} is ${formText(form)}`;
+    const hint = `linears that read one value share ${shared}: give them the same form`;
+    throw graphError("forms-differ", message, other.place, hint);
   }
-  return form.kind === "gated" ? { k: form.k, epsilon: form.epsilon } : null;
 }
 
-function describe(form: Form): string {
-  return form.kind === "dense" ? "dense" : `gated with k = ${form.k} and epsilon = ${form.epsilon}`;
-}
-
-function sameBytes(written: ByteAccount | null, { dense, fast, slow }: ByteAccount): boolean {
-  return written?.dense === dense && written.fast === fast && written.slow === slow;
+function sameBytes(written: ByteAccount | null, { dense, fast, middle, slow }: ByteAccount): boolean {
+  return (
+    written?.dense === dense && written.fast === fast && written.middle === middle && written.slow === slow
+  );
 }
 
 /** Reports the first violation at the node that it is about; the count of others stands in the message. */

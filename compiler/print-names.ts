@@ -8,6 +8,7 @@ export const vocabulary = [
   "dense",
   "embedding",
   "gated",
+  "gatedTiered",
   "layerNorm",
   "linear",
   "matrix",
@@ -15,6 +16,7 @@ export const vocabulary = [
   "multiply",
   "rmsNorm",
   "rope",
+  "tiered",
   "vector",
 ] as const;
 

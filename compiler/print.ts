@@ -11,6 +11,8 @@ import type {
   Plan,
   RopeNode,
   RopeScaling,
+  SubspaceGate,
+  Tier,
   ValueId,
   VectorRef,
 } from "./ir.js";
@@ -205,10 +207,27 @@ function form(form: Form): string {
     case "dense":
       return "dense";
     case "gated":
-      return `gated({ k: ${number(form.k)}, epsilon: ${number(form.epsilon)} })`;
+      return `gated({ ${subspace(form)} })`;
+    case "tiered":
+      return `tiered({ ${tier(form)} })`;
+    case "gated+tiered":
+      return `gatedTiered({ ${subspace(form)}, ${tier(form)} })`;
     default:
       return form satisfies never;
   }
+}
+
+function subspace({ k, epsilon }: SubspaceGate): string {
+  return `k: ${number(k)}, epsilon: ${number(epsilon)}`;
+}
+
+function tier({ quantizer, rank, exact }: Tier): string {
+  const { bits, group, symmetric } = quantizer;
+  const gate =
+    exact === null
+      ? ""
+      : `, exact: { projections: ${number(exact.projections)}, threshold: ${number(exact.threshold)} }`;
+  return `bits: ${bits}, group: ${group}, symmetric: ${symmetric}, rank: ${number(rank)}${gate}`;
 }
 
 function matrix({ tensor, dtype, out, d, transposed, first }: MatrixRef): string {
@@ -228,9 +247,10 @@ function vector({ tensor, length, first, plus }: VectorRef): string {
   return `vector(${[quote(tensor), number(length), ...record(options)].join(", ")})`;
 }
 
-function bytes({ dense, fast, slow }: ByteAccount): string {
+function bytes({ dense, fast, middle, slow }: ByteAccount): string {
   if (fast === dense && slow === dense) return grouped(dense);
-  return `{ dense: ${grouped(dense)}, fast: ${grouped(fast)}, slow: ${grouped(slow)} }`;
+  const between = middle === undefined ? "" : ` middle: ${grouped(middle)},`;
+  return `{ dense: ${grouped(dense)}, fast: ${grouped(fast)},${between} slow: ${grouped(slow)} }`;
 }
 
 function record(properties: readonly string[]): string[] {
@@ -275,9 +295,9 @@ function fill(opening: string, pieces: readonly string[], end: string): string[]
 
 function preamble(plan: Plan): string[] {
   const { dense, fast, slow } = bytesPerToken(plan);
-  const gates = [...plan.linears.values()].filter(({ form }) => form.kind !== "dense").length;
+  const rewritten = [...plan.linears.values()].filter(({ form }) => form.kind !== "dense").length;
   return [
-    `// ${quote(plan.graph.name)}: ${plan.linears.size} linears, ${gates} of them gated.`,
+    `// ${quote(plan.graph.name)}: ${plan.linears.size} linears, ${rewritten} of them rewritten.`,
     `// Bytes of weights that a token reads in them: ${grouped(dense)} dense, ${grouped(fast)} with every gate closed,`,
     `// ${grouped(slow)} with every gate open.`,
     "// To change a form, edit it here and give this file to `gsic build`. Bytes and verdicts are recomputed.",

@@ -1,10 +1,9 @@
 import { open } from "node:fs/promises";
-import { shapeOf } from "./emit/shape.js";
 import type { WeightSource } from "./ir.js";
 import { packRows } from "./pack/matrix.js";
 import { packPlanes } from "./pack/planes.js";
 import type { Weights } from "./read/weights.js";
-import { packedBytes, tileRows } from "./schedule/layout.js";
+import { packedBytes, sourceBytes, tileRows } from "./schedule/layout.js";
 import type { Packed } from "./selfcheck-layers.js";
 
 /**
@@ -26,8 +25,8 @@ export async function compareTiles(
       if (content.kind !== "matrix") continue;
       let begin = packed.begin + offset;
       for (const source of partsOf(content.source)) {
-        const { dtype, out, d } = shapeOf(source);
         if (source.kind === "stored") {
+          const { dtype, out, d } = source.matrix;
           const tileBytes = packedBytes(device, dtype, tileRows, d);
           for (const tile of someTiles(Math.ceil(out / tileRows), index)) {
             const rows = weights.readStoredRows(
@@ -45,7 +44,7 @@ export async function compareTiles(
             compared++;
           }
         }
-        begin += packedBytes(device, dtype, out, d);
+        begin += sourceBytes(device, source);
       }
     }
   } finally {

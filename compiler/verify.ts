@@ -1,3 +1,4 @@
+import { conflict, tierOf } from "./forms.js";
 import { inputsOf, nodeIndex, valueWidths } from "./graph.js";
 import type { Graph, Node, Plan, ValueId } from "./ir.js";
 
@@ -103,15 +104,13 @@ export function verifyPlan(plan: Plan, pass: string): void {
       found.push(`every-linear-is-decided: ${node.id}`);
   }
   for (const group of plan.groups) {
-    for (const id of group.linears) {
-      const form = plan.linears.get(id)?.form;
-      const gated = form?.kind === "gated";
-      if (
-        gated !== (group.gate !== null) ||
-        (gated && (form.k !== group.gate?.k || form.epsilon !== group.gate.epsilon))
-      ) {
-        found.push(`a-group-shares-one-gate: ${id}`);
-      }
+    const forms = group.linears.map((id) => [id, plan.linears.get(id)?.form] as const);
+    const first = forms[0]?.[1];
+    for (const [id, form] of forms) {
+      const differs = form === undefined || first === undefined ? null : conflict(form, first);
+      if (differs !== null) found.push(`a-group-shares: ${id}: ${differs}`);
+      const rank = (form && tierOf(form)?.rank) ?? 0;
+      if (rank % 4 !== 0) found.push(`rank-in-fours: ${id}: ${rank}`);
     }
   }
   if (found.length > 0) throw new Error(`after pass ${pass}:\n  ${found.join("\n  ")}`);

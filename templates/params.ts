@@ -51,6 +51,29 @@ export interface GateParams {
   readonly epsilon: string;
 }
 
+/** The gate of the exact tier. */
+export interface ErrorGateParams {
+  /** C++ name of the columns that it decides about. */
+  readonly columns: string;
+  /** C++ type of S. */
+  readonly matrix: string;
+  readonly weight: Slot;
+  /** Null where another launch counts for the same input. */
+  readonly counters: Slot | null;
+  /** A C++ double literal. */
+  readonly threshold: string;
+}
+
+/** The activations as integers, for products with matrices at few bits. */
+export interface IntegerParams {
+  /** C++ type. */
+  readonly type: string;
+  /** C++ name of the columns that need them. */
+  readonly columns: string;
+  /** B^T. */
+  readonly correction: { readonly matrix: string; readonly weight: Slot } | null;
+}
+
 export interface ProjectParams extends Common {
   readonly width: number;
   /** True where the width is not a multiple of the stride's step. */
@@ -60,11 +83,12 @@ export interface ProjectParams extends Common {
   readonly activation: string;
   readonly residual: Slot | null;
   readonly gate: GateParams | null;
+  readonly exact: ErrorGateParams | null;
+  readonly integers: IntegerParams | null;
   readonly products: readonly {
     readonly tier: string | null;
-    readonly type: string;
-    readonly out: number;
-    readonly d: number;
+    /** C++ type. */
+    readonly matrix: string;
     readonly column: number;
     readonly last: number;
     readonly weight: Slot;
@@ -80,12 +104,12 @@ export interface GatedUnitParams extends Common {
   readonly padded: boolean;
   readonly activation: string;
   readonly gate: GateParams | null;
+  readonly exact: ErrorGateParams | null;
+  readonly integers: IntegerParams | null;
   readonly products: readonly {
     readonly tier: string | null;
-    readonly gateType: string;
-    readonly upType: string;
-    readonly out: number;
-    readonly d: number;
+    readonly gateMatrix: string;
+    readonly upMatrix: string;
     readonly gateWeight: Slot;
     readonly upWeight: Slot;
     readonly gateBias: Slot | null;

@@ -15,7 +15,7 @@ import { makePlan } from "../passes/index.js";
 import type { Progress } from "../progress.js";
 import { type Schedule, schedule } from "../schedule/program.js";
 import { type CpuTarget, calibrationTargets, type Target } from "../target.js";
-import { gatedInputs, tooFew } from "./factors.js";
+import { neededRanks, tooFew } from "./factors.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 import { asWindows, encodeFiles, requireTokenizer } from "./text.js";
 
@@ -103,7 +103,7 @@ function titleOf(tokens: number, needs: Needs): string {
 
 /** The most directions that any basis will have. */
 function largestK(config: Config, plan: Plan | undefined): number {
-  if (plan !== undefined) return Math.max(1, ...gatedInputs(plan).map(({ k }) => k));
+  if (plan !== undefined) return Math.max(1, ...neededRanks(plan).map(({ k }) => k));
   return config.plan.forms.includes("gated") ? Math.max(...config.plan.k) : 1;
 }
 

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { dot, whole } from "../emit/kernel-testing.js";
+import { sharing } from "../forms.js";
 import { linearById } from "../graph.js";
 import type { ValueId } from "../ir.js";
 import { runTool } from "../native.js";
@@ -85,7 +86,7 @@ describe("factors", () => {
     const algebra = new Algebra();
     const plan = makePlan(model.graph, { options: gated(7) });
     const factors = new Factors(plan, model.weights, stats, algebra);
-    for (const { input, linears } of plan.groups.filter(({ gate }) => gate !== null)) {
+    for (const { input, linears } of plan.groups.filter((group) => sharing(plan, group).subspace !== null)) {
       const { d } = linearById(plan.graph, linears[0]!).weight;
       const { secondMoment } = stats.read(input, d);
       if (secondMoment.kind !== "exact") throw new Error("a small input is not sketched");

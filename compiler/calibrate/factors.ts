@@ -1,7 +1,9 @@
 import { GsicError } from "../errors.js";
+import { sharing } from "../forms.js";
 import { linearById } from "../graph.js";
 import type { InputStats, Plan, ValueId } from "../ir.js";
 import type { FactorSource } from "../pack/weights.js";
+import type { QuantizedLinear, QuantizedMatrix } from "../quantizer.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { tileRows } from "../schedule/layout.js";
@@ -13,11 +15,15 @@ const largestF16 = 65504;
 /** Elements of f32 weights that are multiplied at a time. */
 const chunkFloats = 1 << 22;
 
-/** The k of every gated input of a plan. */
-export function gatedInputs({ graph, groups }: Plan): { input: ValueId; d: number; k: number }[] {
-  return groups.flatMap(({ input, linears, gate }) =>
-    gate === null ? [] : [{ input, d: linearById(graph, linears[0]!).weight.d, k: gate.k }],
-  );
+/** What a plan needs of the statistics of each rewritten input: k directions of its second moment, at least 1. */
+export function neededRanks(plan: Plan): { input: ValueId; d: number; k: number }[] {
+  return plan.groups.flatMap((group) => {
+    const { form } = plan.linears.get(group.linears[0]!)!;
+    if (form.kind === "dense") return [];
+    const { subspace, rank } = sharing(plan, group);
+    const { d } = linearById(plan.graph, group.linears[0]!).weight;
+    return [{ input: group.input, d, k: Math.max(1, rank, subspace?.k ?? 0) }];
+  });
 }
 
 /** `stats-too-few` (category data). */
@@ -43,7 +49,7 @@ export class Factors implements FactorSource {
 
   /** Throws `stats-*` (category data) unless the file has statistics that suffice for every gated input. Cheap. */
   check(): void {
-    for (const { input, d, k } of gatedInputs(this.plan)) {
+    for (const { input, d, k } of neededRanks(this.plan)) {
       const { count, sketch } = this.stats.summary(input, d);
       const where = `${this.stats.file}: ${input}`;
       if (count < k) throw tooFew(k, `${count} tokens`, where, "raise calibration.tokens, or lower plan.k");
@@ -58,7 +64,9 @@ export class Factors implements FactorSource {
   async basis(input: ValueId): Promise<Float32Array> {
     if (this.current?.input === input) return this.current.basis;
     this.current = undefined;
-    const { d, k } = gatedInputs(this.plan).find((candidate) => candidate.input === input)!;
+    const group = this.plan.groups.find((candidate) => candidate.input === input)!;
+    const { k } = sharing(this.plan, group).subspace!;
+    const { d } = linearById(this.plan.graph, group.linears[0]!).weight;
     const vectors = await this.eigenvectors(input, d, k);
     const rounded = dequantize("f16", new Uint8Array(toF16(vectors).buffer as ArrayBuffer), vectors.length);
     this.current = { input, basis: rounded };
@@ -79,6 +87,18 @@ export class Factors implements FactorSource {
       this.requireRange(image, linear);
       yield image;
     }
+  }
+
+  quantized(linear: ValueId): Promise<QuantizedLinear> {
+    return Promise.reject(new Error(`${linear}: no quantiser yet`));
+  }
+
+  correction(input: ValueId): Promise<QuantizedMatrix> {
+    return Promise.reject(new Error(`${input}: no quantiser yet`));
+  }
+
+  projections(input: ValueId): Promise<QuantizedMatrix> {
+    return Promise.reject(new Error(`${input}: no quantiser yet`));
   }
 
   /** Images are kept as f16; one that does not fit would turn into infinities. */

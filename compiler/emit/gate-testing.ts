@@ -2,7 +2,7 @@
 
 import type { Graph, LinearNode, Node } from "../ir.js";
 import type { Model } from "../model.js";
-import type { FactorSource } from "../pack/weights.js";
+import { type FactorSource, noFactors } from "../pack/weights.js";
 import { inputNode, matrixRef, modelOf, storedAs } from "./kernel-testing.js";
 
 /**
@@ -43,6 +43,7 @@ export async function gateModel(
     { vocabulary: out, context: tokens, nodes, output: "logits" },
   );
   const factors: FactorSource = {
+    ...noFactors,
     basis: () => Promise.resolve(Float32Array.from(basis.flat())),
     async *image() {
       yield new Float32Array(out * k).fill(1000);

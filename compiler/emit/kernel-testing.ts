@@ -10,7 +10,7 @@ import { buildRuntime, findCompiler } from "../cc.js";
 import { linearById } from "../graph.js";
 import { blockSizes, type DType, type Graph, type Mode, type Node, type Plan, type ValueId } from "../ir.js";
 import type { Model } from "../model.js";
-import type { FactorSource } from "../pack/weights.js";
+import { type FactorSource, noFactors } from "../pack/weights.js";
 import { packageRoot } from "../paths.js";
 import { dequantize, toBf16, toF16 } from "../read/dequantize.js";
 import { ggufBytes } from "../read/file-testing.js";
@@ -208,6 +208,7 @@ export function chosenFactors(model: Model, k: number, ids: readonly number[]): 
     return basis;
   };
   return {
+    ...noFactors,
     basis: async (input) => basisOf(input),
     async *image(linear) {
       const { weight, input } = linearById(model.graph, linear);

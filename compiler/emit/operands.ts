@@ -1,7 +1,7 @@
 import type { GpuTemplateParams } from "../../templates/gpu-params.js";
 import type { Common, TemplateParams } from "../../templates/params.js";
 import type { LaunchShape, RopeNode, ValueId, VectorRef, WeightSource } from "../ir.js";
-import { shapeOf } from "./shape.js";
+import { typeText } from "./shape.js";
 import { strideOf } from "./stride.js";
 
 /** What a launch argument refers to, before memory is laid out. */
@@ -13,7 +13,8 @@ export type Operand =
   | { readonly kind: "biases"; readonly parts: readonly BiasPart[] }
   | { readonly kind: "rope"; readonly rope: RopeNode }
   | { readonly kind: "cache"; readonly layer: number; readonly part: "keys" | "values" }
-  | { readonly kind: "counter"; readonly input: ValueId };
+  /** `gate` is its name. */
+  | { readonly kind: "counter"; readonly gate: string };
 
 /** A part of biases that lie one after another; null: zeros. */
 export interface BiasPart {
@@ -58,7 +59,7 @@ export class Operands {
   }
 
   weight(name: string, source: WeightSource): number {
-    return this.add(name, `packed ${shapeOf(source).dtype}`, { kind: "weight", source });
+    return this.add(name, `packed ${typeText(source)}`, { kind: "weight", source });
   }
 
   bias(name: string, vector: VectorRef | null): number | null {

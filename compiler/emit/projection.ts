@@ -1,8 +1,10 @@
-import { factorBytes, matrixBytes } from "../cost.js";
-import type { DeviceKind, ProjectionPart, Step, WeightSource } from "../ir.js";
+import { factorBytes } from "../cost.js";
+import { gateName } from "../forms.js";
+import type { DeviceKind, ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir.js";
+import { sourceBytes } from "../schedule/layout.js";
 import { doubleLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
-import { shapeOf } from "./shape.js";
+import { shapeOf, typeText } from "./shape.js";
 
 type BasisStep = Extract<Step, { kind: "basis" }>;
 type ProjectStep = Extract<Step, { kind: "project" }>;
@@ -27,28 +29,41 @@ export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
       activation: "identity",
       residual: null,
       gate: null,
-      products: [{ ...product(null, source), column: 0, last: k - 1, weight, bias: null }],
+      exact: null,
+      integers: null,
+      products: [
+        {
+          tier: null,
+          matrix: matrixType(source),
+          columns: "columns",
+          input: "x",
+          column: 0,
+          last: k - 1,
+          weight,
+          bias: null,
+        },
+      ],
     },
     operands: operands.slots,
     launch: null,
   };
 }
 
-/** y = f(W x + b) + residual, for all linears that read one value, in one tier or two. */
+/** y = f(W x + b) + residual, for all linears that read one value, in as many tiers as their form has. */
 export function project(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", step.input);
   operands.value("y", step.output);
   const residual = step.residual === null ? null : operands.value("residual", step.residual);
-  const gate = gateParams(step, operands);
+  const gates = gateParams(step, operands);
   const products = step.parts.flatMap((part, index) => {
     const { out } = shapeOf(part.weight);
     const rows = { column: part.column, last: part.column + out - 1 };
     const bias = operands.bias(`bias${index}`, part.bias);
-    return tiers(step).map((tier) => {
-      const source = tier === "fast" ? part.image! : part.weight;
-      const weight = operands.weight(`${tier === "fast" ? "image" : "weight"}${index}`, source);
-      return { ...product(tier, source), ...rows, weight, bias };
+    return tiers(step).map(({ tier, of }) => {
+      const source = part[of]!;
+      const weight = operands.weight(`${of}${index}`, source);
+      return { ...product(step, tier, of), matrix: matrixType(source), ...rows, weight, bias };
     });
   });
   return {
@@ -58,7 +73,7 @@ export function project(step: ProjectStep): CpuKernelCall {
       ...common(step),
       firstColumn: step.head ? "step.first_logit" : "0",
       residual,
-      gate,
+      ...gates,
       products,
     },
     operands: operands.slots,
@@ -71,35 +86,26 @@ export function gatedUnit(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", step.input);
   operands.value("y", step.output);
-  const gate = gateParams(step, operands);
-  const [first, second] = step.parts as [(typeof step.parts)[0], (typeof step.parts)[0]];
+  const gates = gateParams(step, operands);
+  const [first, second] = step.parts as [ProjectionPart, ProjectionPart];
   const gateBias = operands.bias("gate_bias", first.bias);
   const upBias = operands.bias("up_bias", second.bias);
-  const products = tiers(step).map((tier) => {
-    const [a, b] = tier === "fast" ? [first.image!, second.image!] : [first.weight, second.weight];
-    const shared = product(tier, a);
+  const products = tiers(step).map(({ tier, of }) => {
+    const [a, b] = [first[of]!, second[of]!];
     return {
-      tier: shared.tier,
-      gateType: shared.type,
-      upType: shapeOf(b).dtype,
-      out: shared.out,
-      d: shared.d,
-      gateWeight: operands.weight(tier === "fast" ? "gate_image" : "gate_weight", a),
-      upWeight: operands.weight(tier === "fast" ? "up_image" : "up_weight", b),
+      ...product(step, tier, of),
+      gateMatrix: matrixType(a),
+      upMatrix: matrixType(b),
+      gateWeight: operands.weight(`gate_${of}`, a),
+      upWeight: operands.weight(`up_${of}`, b),
       gateBias,
       upBias,
-      columns: shared.columns,
-      input: shared.input,
     };
   });
   return {
     template: "gated_unit",
     symbol: projectName(step),
-    params: {
-      ...common(step),
-      gate,
-      products,
-    },
+    params: { ...common(step), ...gates, products },
     operands: operands.slots,
     launch: null,
   };
@@ -117,55 +123,126 @@ function common(step: ProjectStep) {
   };
 }
 
-export type Tier = "fast" | "slow" | null;
+/** The tier of a projection by what its tokens cost; null where no gate decides. */
+export type Tier = "fast" | "middle" | "slow" | null;
 
-/** The tiers of a projection; one without a name where no gate decides. */
-export function tiers({ gate }: ProjectStep): readonly Tier[] {
-  return gate === null ? [null] : ["fast", "slow"];
+/** Which matrix of a part computes a tier. */
+export type TierMatrix = "image" | "quantized" | "weight";
+
+/** The tiers of a projection, the cheapest first. */
+export function tiers(
+  step: Pick<ProjectStep, "gate" | "exact" | "parts">,
+): readonly { readonly tier: Tier; readonly of: TierMatrix }[] {
+  const { gate, exact, parts } = step;
+  const matrices: TierMatrix[] = [];
+  if (gate !== null) matrices.push("image");
+  if (parts[0]!.quantized !== null) matrices.push("quantized");
+  if (parts[0]!.quantized === null || exact !== null) matrices.push("weight");
+  const last = matrices.length - 1;
+  return matrices.map((of, index) => ({
+    tier: last === 0 ? null : index === 0 ? "fast" : index === last ? "slow" : "middle",
+    of,
+  }));
 }
 
-/** What a product of a tier's matrix with its input is made of. */
-function product(tier: Tier, source: WeightSource) {
+/** What a product of a tier's matrix with its input is made of: C++ names. */
+function product({ gate, exact }: ProjectStep, tier: Tier, of: TierMatrix) {
+  const decided = of === "image" || exact === null ? "tiers" : "exact";
+  const columns =
+    tier === null
+      ? "columns"
+      : `${decided}.${of === "image" || (of === "quantized" && (exact !== null || gate === null)) ? "fast" : "slow"}`;
+  return { tier, columns, input: { image: "g", quantized: "integers", weight: "x" }[of] };
+}
+
+/** The C++ type of a packed matrix. */
+function matrixType(source: WeightSource): string {
+  if ("quantizer" in source) return quantizedType(source);
   const { dtype, out, d } = shapeOf(source);
+  return `Matrix<${dtype}, ${out}, ${d}>`;
+}
+
+function quantizedType({ out, d, quantizer, rank }: QuantizedSource): string {
+  const { bits, group, symmetric } = quantizer;
+  return `Quantized<${[out, d, bits, group, symmetric, ...(rank === 0 ? [] : [rank])].join(", ")}>`;
+}
+
+/** Gates, and what else all columns of a projection need before its products. */
+function gateParams(step: ProjectStep, operands: Operands) {
+  const { gate, exact, input, d, counts } = step;
+  const counters = (name: string) =>
+    counts ? operands.add(`${name}_counters`, "uint64_t", { kind: "counter", gate: name }) : null;
   return {
-    tier,
-    type: dtype,
-    out,
-    d,
-    columns: tier === null ? "columns" : `tiers.${tier}`,
-    input: tier === "fast" ? "g" : "x",
+    gate: gate && {
+      coordinates: operands.value("g", gate.coordinates),
+      basis: operands.weight("basis", { kind: "basis", input, k: gate.k, d }),
+      counters: counters(gateName(input, "subspace", true)),
+      k: gate.k,
+      d,
+      epsilon: doubleLiteral(gate.epsilon),
+    },
+    exact: exact && {
+      columns: gate === null ? "columns" : "tiers.slow",
+      matrix: quantizedType(exact.source),
+      weight: operands.weight("projections", exact.source),
+      counters: counters(gateName(input, "error", gate !== null)),
+      threshold: doubleLiteral(exact.threshold),
+    },
+    integers: hasQuantized(step) ? integerParams(step, operands) : null,
   };
 }
 
-function gateParams(step: ProjectStep, operands: Operands) {
-  const { gate, input, d } = step;
-  if (gate === null) return null;
+function hasQuantized({ parts }: ProjectStep): boolean {
+  return parts[0]!.quantized !== null;
+}
+
+/** The activations as integers, for the columns of the tier at few bits. */
+function integerParams({ gate, exact, correction, d }: ProjectStep, operands: Operands) {
   return {
-    coordinates: operands.value("g", gate.coordinates),
-    basis: operands.weight("basis", { kind: "basis", input, k: gate.k, d }),
-    counters: gate.counts ? operands.add("counters", "uint64_t", { kind: "counter", input }) : null,
-    k: gate.k,
-    d,
-    epsilon: doubleLiteral(gate.epsilon),
+    type: `QuantizedInput<${[d, ...(correction === null ? [] : [correction.out])].join(", ")}>`,
+    columns: exact !== null ? "exact.fast" : gate !== null ? "tiers.slow" : "columns",
+    correction: correction && {
+      matrix: quantizedType(correction),
+      weight: operands.weight("correction", correction),
+    },
   };
 }
 
 export function projectName(step: ProjectStep): string {
-  const type = shapeOf(step.parts[0]!.weight).dtype;
+  const { quantized, weight } = step.parts[0]!;
+  const type = quantized === null ? shapeOf(weight).dtype : quantizedName(quantized);
   const role = step.head ? "head" : step.gatedUnit ? "gated_unit" : "project";
   return `${role}_${type}_${step.width}x${step.d}${step.gate ? `_k${step.gate.k}` : ""}`;
 }
 
+function quantizedName({ quantizer, rank }: QuantizedSource): string {
+  return `int${quantizer.bits}${rank === 0 ? "" : `_r${rank}`}`;
+}
+
+/** The maths of a projection; P stands for the matrix of the tier at few bits. */
 export function projectSummary(step: ProjectStep): string {
   const bias = step.parts.some((part) => part.bias !== null) ? " + b" : "";
   const f = (text: string) => (step.activation === null ? text : `${step.activation}(${text})`);
   const end = step.residual === null ? "" : " + residual";
   const form = (w: (name: string) => string) =>
     step.gatedUnit ? `${f(w("gate") + bias)} * (${w("up")}${bias})` : f(w("") + bias) + end;
-  const slow = form((name) => `W${name && `_${name}`} x`);
-  if (step.gate === null) return `y = ${slow}`;
-  const fast = form((name) => `M${name && `_${name}`} g`);
-  return `rho = ||x - V g|| / ||x|| < ${step.gate.epsilon}: y = ${fast}, with M = W V, g = V^T x; else y = ${slow}`;
+  const subscript = (matrix: string, name: string) => `${matrix}${name && `_${name}`}`;
+  const formulas = {
+    weight: () => `y = ${form((name) => `${subscript("W", name)} x`)}`,
+    image: () => `y = ${form((name) => `${subscript("M", name)} g`)}, with M = W V, g = V^T x`,
+    quantized: () =>
+      step.correction === null
+        ? `y = ${form((name) => `${subscript("Q", name)} x`)}`
+        : `y = ${form((name) => `(${subscript("Q", name)} x + ${subscript("A", name)} (B^T x))`)}`,
+  };
+  const conditions = {
+    weight: "",
+    image: `rho = ||x - V g|| / ||x|| < ${step.gate?.epsilon}: `,
+    quantized: step.exact === null ? "" : `||S x|| / ||x|| < ${step.exact.threshold}: `,
+  };
+  return tiers(step)
+    .map(({ of }) => `${conditions[of]}${formulas[of]()}`)
+    .join("; else ");
 }
 
 export function projectShape(step: ProjectStep): string {
@@ -176,16 +253,26 @@ export function projectShape(step: ProjectStep): string {
     step.gate === null
       ? ""
       : `, M [${step.parts.map(({ weight }) => shapeOf(weight).out).join(" + ")}, ${step.gate.k}]`;
-  return `x [columns, ${step.d}], W ${parts.join(" + ")}${images}, y [columns, ${step.width}]`;
+  const quantized = step.parts.flatMap(({ quantized: one }) => (one === null ? [] : [typeText(one)]));
+  const few = quantized.length === 0 ? "" : `, Q ${quantized.join(" + ")}`;
+  const factors = step.correction === null ? "" : `, B^T [${step.correction.out}, ${step.d}]`;
+  return `x [columns, ${step.d}], W ${parts.join(" + ")}${images}${few}${factors}, y [columns, ${step.width}]`;
 }
 
 export function projectAccount(step: ProjectStep, device: DeviceKind = "cpu"): string {
-  const bytes = (source: (part: ProjectionPart) => WeightSource) =>
-    step.parts.reduce((sum, part) => sum + matrixBytes(shapeOf(source(part)), device), 0);
-  const slow = bytes(({ weight }) => weight);
-  if (step.gate === null) return bytesRead(slow);
-  const fast = bytes(({ image }) => image!);
-  return `reads ${fast} bytes of weights per token with the gate closed, ${slow} with it open; the basis beside them`;
+  const all = tiers(step);
+  const bytes = (of: TierMatrix) =>
+    step.parts.reduce(
+      (sum, part) => sum + sourceBytes(device, part[of]!),
+      of === "quantized" && step.correction !== null ? sourceBytes(device, step.correction) : 0,
+    );
+  if (all.length === 1) return bytesRead(bytes(all[0]!.of));
+  const last = all.length - 1;
+  const gated = all.map(({ of }, index) => {
+    const when = index === 0 ? "with the gate closed" : index === last ? "with it open" : "between the gates";
+    return `${bytes(of)}${index === 0 ? " bytes of weights per token" : ""} ${when}`;
+  });
+  return `reads ${gated.join(", ")}; the basis beside them`;
 }
 
 /** The maths of a norm of `x`. */

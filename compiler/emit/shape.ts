@@ -1,10 +1,11 @@
-import type { DType, MatrixRef, WeightSource } from "../ir.js";
+import { quantizerText } from "../forms.js";
+import type { DType, MatrixRef, PlainSource, WeightSource } from "../ir.js";
 
-/** The type in which factors that the compiler makes (bases, images) are kept. */
+/** The type in which a subspace's basis and images are kept. */
 export const factorType = "f16" satisfies DType;
 
-/** Element type, rows and columns of a matrix in the bundle. */
-export function shapeOf(source: WeightSource): Pick<MatrixRef, "dtype" | "out" | "d"> {
+/** Element type, rows and columns of a matrix of a stored type in the bundle. */
+export function shapeOf(source: PlainSource): Pick<MatrixRef, "dtype" | "out" | "d"> {
   switch (source.kind) {
     case "stored":
       return source.matrix;
@@ -19,4 +20,9 @@ export function shapeOf(source: WeightSource): Pick<MatrixRef, "dtype" | "out" |
     default:
       return source satisfies never;
   }
+}
+
+/** A matrix's element type for people: `bf16`, `5 bits/32`. */
+export function typeText(source: WeightSource): string {
+  return "quantizer" in source ? quantizerText(source.quantizer) : shapeOf(source).dtype;
 }

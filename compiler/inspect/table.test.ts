@@ -98,7 +98,7 @@ test("the DOT text is escaped", async () => {
   expect(dot.split("\n")[0]).toBe('digraph "a\\"b\\\\N\\\\u{a}{" {');
   expect(dot).toContain('    label="layer 0";');
   expect(dot).toMatch(
-    /n\d+ \[label="query\\ngated k 4, eps 0\.1 \[\d+, \d+\] f16\\n.* fast, .* slow", style=filled/,
+    /n\d+ \[label="query\\ngated \(k = 4, epsilon = 0\.1\) \[\d+, \d+\] f16\\n.* fast, .* slow", style=filled/,
   );
   expect(dot.match(/->/g)!.length).toBeGreaterThan(graph.nodes.length - 1);
   const unquoted = dot.replace(/"(\\.|[^"\\])*"/g, "");

@@ -1,4 +1,5 @@
 import { bytesPerToken } from "../cost.js";
+import { formText, quantizerText, subspaceOf, tierOf } from "../forms.js";
 import { inputsOf, linearById } from "../graph.js";
 import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir.js";
 import { layerOf } from "../print-names.js";
@@ -87,9 +88,7 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
       .at(-1)!
       .rows.push([
         visible(layer?.part ?? linear),
-        form.kind,
-        form.kind === "gated" ? String(form.k) : "",
-        form.kind === "gated" ? String(form.epsilon) : "",
+        ...formCells(form),
         size(bytes.dense),
         size(bytes.fast),
         size(bytes.slow),
@@ -97,6 +96,17 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
       ]);
   }
   return sections;
+}
+
+/** The cells of form, k (of the basis, and the rank of the correction), and epsilon (and the exact tier's threshold). */
+function formCells(form: Form): [string, string, string] {
+  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const cell = (...values: (number | undefined)[]) => values.filter((value) => value !== undefined).join("+");
+  return [
+    tier === null ? form.kind : `${form.kind} ${quantizerText(tier.quantizer)}`,
+    cell(subspace?.k, tier?.rank),
+    cell(subspace?.epsilon, tier?.exact?.threshold),
+  ];
 }
 
 function collapse(sections: readonly { layer: number | null; rows: readonly Row[] }[]): Section[] {
@@ -143,8 +153,11 @@ function rowLines(row: Row, widths: readonly number[]): string[] {
 
 function summary(plan: Plan): string {
   const { name, family, context } = plan.graph;
-  const gated = [...plan.linears.values()].filter(({ form }) => form.kind === "gated").length;
-  return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears, ${gated} gated; context ${context} tokens`;
+  const counts = (["gated", "tiered", "gated+tiered"] as const).flatMap((kind) => {
+    const count = [...plan.linears.values()].filter(({ form }) => form.kind === kind).length;
+    return count === 0 && kind !== "gated" ? [] : [`${count} ${kind}`];
+  });
+  return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears, ${counts.join(", ")}; context ${context} tokens`;
 }
 
 function totals(plan: Plan): string[] {
@@ -198,7 +211,7 @@ function attributes(node: Node, plan: Plan): string {
   const { form, bytes } = decided;
   const shape = `[${node.weight.out}, ${node.weight.d}] ${node.weight.dtype}`;
   if (form.kind === "dense") return `label=${dotText(part, `dense ${shape}`, size(bytes.dense))}`;
-  const how = `gated k ${form.k}, eps ${form.epsilon} ${shape}`;
+  const how = `${formText(form)} ${shape}`;
   const label = dotText(part, how, `${size(bytes.fast)} fast, ${size(bytes.slow)} slow`);
   return `label=${label}, style=filled, fillcolor=lightblue`;
 }

@@ -1,6 +1,7 @@
 import type { Estimate } from "../evaluate/bootstrap.js";
 import type { Evaluation, TextQuality } from "../evaluate/evaluate.js";
-import type { CalibrationOrigin, Form } from "../ir.js";
+import { formText } from "../forms.js";
+import type { CalibrationOrigin } from "../ir.js";
 import type { Report } from "../report.js";
 import { predictionText } from "./device.js";
 import { wrap } from "./layout.js";
@@ -84,18 +85,6 @@ function formCounts(report: Report): string {
     counts.set(text, (counts.get(text) ?? 0) + 1);
   }
   return [...counts].map(([text, count]) => `${count} ${text}`).join(", ");
-}
-
-/** A form in a few words. */
-export function formText(form: Form): string {
-  switch (form.kind) {
-    case "dense":
-      return "dense";
-    case "gated":
-      return `gated (k = ${form.k}, epsilon = ${form.epsilon})`;
-    default:
-      return form satisfies never;
-  }
 }
 
 function originText(origin: CalibrationOrigin): string {

@@ -1,13 +1,15 @@
 import type { BiasPart } from "../emit/operands.js";
 import { shapeOf } from "../emit/shape.js";
 import { strideOf } from "../emit/stride.js";
-import type { DeviceKind, ValueId, WeightSource } from "../ir.js";
+import type { DeviceKind, QuantizedSource, ValueId, WeightSource } from "../ir.js";
+import type { QuantizedLinear, QuantizedMatrix } from "../quantizer.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
 import { biasLength, type PackedWeights, packedBytes, tileRows } from "../schedule/layout.js";
 import { packRows } from "./matrix.js";
 import { packPlanes } from "./planes.js";
+import { packQuantized } from "./quantized.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
 export interface FactorSource {
@@ -15,16 +17,29 @@ export interface FactorSource {
   basis(input: ValueId): Promise<Float32Array>;
   /** M = W V, [out, k], in runs of rows; all but the last in whole tiles. */
   image(linear: ValueId): AsyncIterable<Float32Array>;
+  /** Q and A of a linear. */
+  quantized(linear: ValueId): Promise<QuantizedLinear>;
+  /** B^T, [rank, d], of the linears that read `input`. */
+  correction(input: ValueId): Promise<QuantizedMatrix>;
+  /** S, [projections, d], of the linears that read `input`. */
+  projections(input: ValueId): Promise<QuantizedMatrix>;
 }
 
-/** For plans without gated linears; asking it is a defect. */
+/** For dense plans; asking it is a defect. */
 export const noFactors: FactorSource = {
-  basis: () => Promise.reject(new Error("a dense plan has no basis")),
+  basis: nothing,
   // biome-ignore lint/correctness/useYield: there is nothing to yield
   async *image() {
-    throw new Error("a dense plan has no image");
+    await nothing();
   },
+  quantized: nothing,
+  correction: nothing,
+  projections: nothing,
 };
+
+function nothing(): Promise<never> {
+  return Promise.reject(new Error("a dense plan has no factors"));
+}
 
 /** Bytes of stored weights that are packed at a time: what a core's cache holds, both as stored and packed. */
 const chunkBytes = 1 << 20;
@@ -91,6 +106,10 @@ async function* matrixChunks(
   factors: FactorSource,
   buffers: Buffers,
 ): AsyncGenerator<Uint8Array> {
+  if ("quantizer" in source) {
+    yield* packQuantized(device, source, await quantizedLinear(source, factors));
+    return;
+  }
   const { dtype, d } = shapeOf(source);
   const pack = (rows: Uint8Array) => {
     buffers.turn = buffers.turn === 0 ? 1 : 0;
@@ -118,6 +137,20 @@ async function* matrixChunks(
       break;
     default:
       source satisfies never;
+  }
+}
+
+/** The numbers of a matrix at few bits. */
+async function quantizedLinear(source: QuantizedSource, factors: FactorSource): Promise<QuantizedLinear> {
+  switch (source.kind) {
+    case "quantized":
+      return factors.quantized(source.linear);
+    case "correction":
+      return { matrix: await factors.correction(source.input), lowRank: null };
+    case "projections":
+      return { matrix: await factors.projections(source.input), lowRank: null };
+    default:
+      return source satisfies never;
   }
 }
 

@@ -1,32 +1,64 @@
 import { factorBytes, matrixBytes } from "../cost.js";
+import { factorQuantizer, sharing, subspaceOf, tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
 import type { ByteAccount, DeviceKind, LinearNode, LinearPlan, Plan, ValueId } from "../ir.js";
+import { quantizedBytes } from "../schedule/quantized.js";
 
-/** Counts, per linear, the bytes of weights that a token reads; a basis is counted at the first linear of its group. */
+/** Counts, per linear, the bytes of weights that a token reads; what linears share counts at the first of its group. */
 export function accountBytes(plan: Plan, { device = "cpu" }: { device?: DeviceKind } = {}): Plan {
   const linears = new Map<ValueId, LinearPlan>(plan.linears);
   for (const group of plan.groups) {
     group.linears.forEach((id, index) => {
       const linear = linears.get(id)!;
-      linears.set(id, {
-        ...linear,
-        bytes: accountOf(linearById(plan.graph, id), linear, index === 0, device),
-      });
+      const node = linearById(plan.graph, id);
+      const shared = index === 0 ? sharedBytes(plan, group, node.weight.d, device) : nothingShared;
+      linears.set(id, { ...linear, bytes: accountOf(node, linear, shared, device) });
     });
   }
   return { ...plan, linears };
 }
 
-function accountOf(node: LinearNode, plan: LinearPlan, readsBasis: boolean, device: DeviceKind): ByteAccount {
-  const dense = matrixBytes(node.weight, device);
-  switch (plan.form.kind) {
-    case "dense":
-      return { dense, fast: dense, slow: dense };
-    case "gated": {
-      const basis = readsBasis ? factorBytes(plan.form.k, node.weight.d, device) : 0;
-      return { dense, fast: basis + factorBytes(node.weight.out, plan.form.k, device), slow: basis + dense };
-    }
-    default:
-      return plan.form satisfies never;
+/** Bytes of what the linears of an input share. */
+interface SharedBytes {
+  /** V. */
+  readonly basis: number;
+  /** B. */
+  readonly correction: number;
+  /** S. */
+  readonly projections: number;
+}
+
+const nothingShared: SharedBytes = { basis: 0, correction: 0, projections: 0 };
+
+function sharedBytes(plan: Plan, group: Plan["groups"][0], d: number, device: DeviceKind): SharedBytes {
+  const { subspace, rank, exact } = sharing(plan, group);
+  const rows = (out: number) =>
+    out === 0 ? 0 : quantizedBytes(device, { out, d, quantizer: factorQuantizer, rank: 0 });
+  return {
+    basis: subspace === null ? 0 : factorBytes(subspace.k, d, device),
+    correction: rows(rank),
+    projections: rows(exact?.projections ?? 0),
+  };
+}
+
+/** The cost of each tier: what was read to decide, and what computes. */
+function accountOf(
+  { weight }: LinearNode,
+  { form }: LinearPlan,
+  shared: SharedBytes,
+  device: DeviceKind,
+): ByteAccount {
+  const { out, d } = weight;
+  const dense = matrixBytes(weight, device);
+  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const costs: number[] = [];
+  if (subspace !== null) costs.push(shared.basis + factorBytes(out, subspace.k, device));
+  const decided = shared.basis + shared.projections;
+  if (tier !== null) {
+    const quantized = quantizedBytes(device, { out, d, quantizer: tier.quantizer, rank: tier.rank });
+    costs.push(decided + shared.correction + quantized);
   }
+  if (tier === null || tier.exact !== null) costs.push(decided + dense);
+  const account = { dense, fast: costs[0]!, slow: costs.at(-1)! };
+  return costs.length === 3 ? { ...account, middle: costs[1]! } : account;
 }

@@ -12,12 +12,11 @@ import type { PassContext } from "./index.js";
 export function chooseForms(plan: Plan, context: PassContext): Plan {
   requireRoom(plan, context);
   const linears = new Map<ValueId, LinearPlan>(plan.linears);
-  const groups = plan.groups.map((group): InputGroup => {
+  for (const group of plan.groups) {
     const { form, verdict } = formOf(plan, group, context);
     for (const id of group.linears) linears.set(id, { ...linears.get(id)!, form, verdict });
-    return { ...group, gate: form.kind === "gated" ? { k: form.k, epsilon: form.epsilon } : null };
-  });
-  return { ...plan, linears, groups };
+  }
+  return { ...plan, linears };
 }
 
 /** A k that no linear has room for is a mistake, not a choice. */

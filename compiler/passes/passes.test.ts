@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bytesPerToken } from "../cost.js";
+import { sharing } from "../forms.js";
 import { inputsOf, linearById } from "../graph.js";
 import { blockSizes, type DType, type Plan } from "../ir.js";
 import { fixtureNames, openFixture } from "../testing.js";
@@ -28,7 +29,9 @@ describe("plans of every fixture", () => {
       expect([...linears.keys()]).toEqual(nodes.map(({ id }) => id));
       expect(groups.flatMap((group) => group.linears).sort()).toEqual(nodes.map(({ id }) => id).sort());
       expect(new Set(groups.map(({ input }) => input)).size).toBe(groups.length);
-      for (const { input, linears: members, gate } of groups) {
+      for (const group of groups) {
+        const { input, linears: members } = group;
+        const gate = sharing(plan, group).subspace;
         members.forEach((id, index) => {
           const node = linearById(graph, id);
           const { form, bytes, verdict } = linears.get(id)!;
@@ -71,7 +74,7 @@ test("a basis that is no proper subspace is not taken, and dense is what is left
   }
   const dense = await planOf("gpt2-bf16", 5, ["dense"]);
   expect([...dense.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
-  expect(dense.groups.every(({ gate }) => gate === null)).toBe(true);
+  expect(dense.groups.every((group) => sharing(dense, group).subspace === null)).toBe(true);
 });
 
 test("passes run in order, are pure, and each result is seen", async () => {
@@ -122,9 +125,14 @@ test("the verifier names what a broken graph or plan violates", async () => {
   expect(violations({ ...graph, vocabulary: 7 }).join()).toContain("output-has-the-vocabulary");
   expect(violations({ ...graph, output: attention.id }).join()).toContain("output-is-a-linear");
 
-  const [first, ...rest] = plan.groups;
-  const ungated = { ...plan, groups: [{ ...first!, gate: null }, ...rest] };
-  expect(() => verifyPlan(ungated, "a-pass")).toThrow(/after pass a-pass:\n {2}a-group-shares-one-gate/);
+  const [second, decided] = [...plan.linears][1]!;
+  const mixed = {
+    ...plan,
+    linears: new Map([...plan.linears, [second, { ...decided, form: { kind: "dense" } as const }]]),
+  };
+  expect(() => verifyPlan(mixed, "a-pass")).toThrow(
+    /after pass a-pass:\n {2}a-group-shares: .*one kind of form/,
+  );
   const undecided = { ...plan, linears: new Map([...plan.linears].slice(1)) };
   expect(() => verifyPlan(undecided, "a-pass")).toThrow(/every-linear-is-decided/);
 });

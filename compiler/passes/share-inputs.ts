@@ -17,7 +17,6 @@ export function shareInputs(plan: Plan): Plan {
   const groups: InputGroup[] = [...byInput].map(([input, nodes]) => ({
     input,
     linears: nodes.map((node) => node.id),
-    gate: null,
   }));
   return { ...plan, linears, groups };
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { strideOf } from "../emit/stride.js";
+import { planGates } from "../forms.js";
 import type { ValueId } from "../ir.js";
 import { makePlan } from "../passes/index.js";
 import { readTarget } from "../target.js";
@@ -95,7 +96,7 @@ describe("what a schedule refers to", () => {
       expect(exact!.taps.map(({ value }) => value)).toEqual(plan.groups.map(({ input }) => input));
       const order = exact!.taps.map(({ after }) => after);
       expect(order).toEqual([...order].sort((a, b) => a - b));
-      expect(bounded!.tiers).toEqual(plan.groups.filter(({ gate }) => gate).map(({ input }) => input));
+      expect(bounded!.tiers).toEqual(planGates(plan).map(({ input }) => input));
       expect(new Set(scheduled.kernels.map(({ symbol }) => symbol)).size).toBe(scheduled.kernels.length);
     });
   }

@@ -11,6 +11,7 @@ import {
   type WeightSource,
 } from "../ir.js";
 import { tilePlanes } from "./planes.js";
+import { quantizedBytes } from "./quantized.js";
 
 /** Rows of a tile; `kTileRows` in templates/include/gsic/multiply.h and gpu/weights.h. */
 export const tileRows = 4;
@@ -40,6 +41,13 @@ export interface PackedWeights {
 export function packedBytes(device: DeviceKind, dtype: DType, out: number, d: number): number {
   if (device === "cpu") return packing(dtype, out, d).bytes;
   return Math.ceil(out / tileRows) * tilePlanes(dtype, d).bytes;
+}
+
+/** Bytes of any matrix of the bundle as a device's kernels read it. */
+export function sourceBytes(device: DeviceKind, source: WeightSource): number {
+  if ("quantizer" in source) return quantizedBytes(device, source);
+  const { dtype, out, d } = shapeOf(source);
+  return packedBytes(device, dtype, out, d);
 }
 
 /** How a CPU's matrix is packed: tiles of four rows, block by block. A block is at least 32 elements. */
@@ -94,9 +102,7 @@ export class WeightLayout implements PackedWeights {
     switch (operand.kind) {
       case "weight": {
         const { source } = operand;
-        const shape = shapeOf(source);
-        const bytes = packedBytes(this.device, shape.dtype, shape.out, shape.d);
-        return { content: { kind: "matrix", source }, offset, bytes };
+        return { content: { kind: "matrix", source }, offset, bytes: sourceBytes(this.device, source) };
       }
       case "vector":
         return { content: operand, offset, bytes: 4 * strideOf(operand.vector.length) };

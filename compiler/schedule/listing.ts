@@ -1,4 +1,5 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
+import { quantizerText } from "../forms.js";
 import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir.js";
 import { layerOf } from "../print-names.js";
 
@@ -91,7 +92,7 @@ function referent(operand: Operand): string {
     case "cache":
       return `${operand.part} of layer ${operand.layer}`;
     case "counter":
-      return `tiers of ${operand.input}`;
+      return `tiers of ${operand.gate}`;
     default:
       return operand satisfies never;
   }
@@ -113,6 +114,12 @@ function matrixName(source: WeightSource): string {
       return `basis of ${source.input}, k = ${source.k}`;
     case "image":
       return `image of ${source.linear}, k = ${source.k}`;
+    case "quantized":
+      return `${source.linear} at ${quantizerText(source.quantizer)}, rank ${source.rank}`;
+    case "correction":
+      return `correction of ${source.input}, rank ${source.out}`;
+    case "projections":
+      return `error projections of ${source.input}, ${source.out}`;
     default:
       return source satisfies never;
   }

@@ -1,44 +1,43 @@
 import { GsicError } from "../errors.js";
+import { factorQuantizer, sharing, tierOf } from "../forms.js";
 import { inputsOf, nodeIndex, valueWidths } from "../graph.js";
 import type {
   ActivationFunction,
   AttentionNode,
   EmbeddingNode,
   LinearNode,
-  Mode,
   Node,
   NormNode,
   Plan,
   ProjectionPart,
+  QuantizedSource,
   RopeNode,
   Step,
   ValueId,
 } from "../ir.js";
 
 /**
- * The steps of a pass over 1 to 16 tokens: nodes fused as far as the kernels allow. In `exact` mode every linear is
- * dense, whatever the plan says. Fused are: embeddings with their sum; the linears that attention reads, and the norms
- * of their heads; a gated MLP's gate and up; a linear with the activation or the residual that follows it; a norm with
- * the residual that follows it.
+ * The steps of a pass over 1 to 16 tokens: nodes fused as far as the kernels allow. Fused are: embeddings with their
+ * sum; the linears that attention reads, and the norms of their heads; a gated MLP's gate and up; a linear with the
+ * activation or the residual that follows it; a norm with the residual that follows it.
  */
-export function lower(plan: Plan, mode: Mode): readonly Step[] {
-  const lowering = new Lowering(plan, mode);
+export function lower(plan: Plan): readonly Step[] {
+  const lowering = new Lowering(plan);
   for (const node of plan.graph.nodes) lowering.visit(node);
   return lowering.steps;
 }
+
+type ProjectStep = Extract<Step, { kind: "project" }>;
 
 class Lowering {
   readonly steps: Step[] = [];
   private readonly index: ReadonlyMap<ValueId, Node>;
   private readonly widths: ReadonlyMap<ValueId, number>;
   private readonly uses = new Map<ValueId, Node[]>();
-  private readonly bases = new Set<ValueId>();
+  private readonly decided = new Set<ValueId>();
   private layer = 0;
 
-  constructor(
-    private readonly plan: Plan,
-    private readonly mode: Mode,
-  ) {
+  constructor(private readonly plan: Plan) {
     this.index = nodeIndex(plan.graph);
     this.widths = valueWidths(plan.graph);
     for (const node of plan.graph.nodes) {
@@ -252,7 +251,7 @@ class Lowering {
   ): void {
     const { input } = linears[0]!;
     const d = linears[0]!.weight.d;
-    const gate = this.mode === "exact" ? null : this.gateOf(input);
+    const shared = this.sharedOf(input, d);
     const gatedUnit = fused.gatedUnit ?? false;
     let width = 0;
     const parts = linears.map((linear): ProjectionPart => {
@@ -261,7 +260,8 @@ class Lowering {
       return {
         linear: linear.id,
         weight: { kind: "stored", matrix: linear.weight },
-        image: gate && { kind: "image", linear: linear.id, out: linear.weight.out, k: gate.k },
+        image: shared.gate && { kind: "image", linear: linear.id, out: linear.weight.out, k: shared.gate.k },
+        quantized: this.quantizedOf(linear),
         bias: linear.bias,
         column,
       };
@@ -276,22 +276,37 @@ class Lowering {
       activation: fused.activation ?? null,
       gatedUnit,
       residual: fused.residual ?? null,
-      gate,
+      ...shared,
       head: output === this.plan.graph.output,
     });
   }
 
-  /** The gate of a group of linears; emits the step that computes its coordinates when it is first needed. */
-  private gateOf(input: ValueId): Extract<Step, { kind: "project" }>["gate"] {
-    const gate = this.plan.groups.find((group) => group.input === input)?.gate;
-    if (gate === null || gate === undefined) return null;
+  /**
+   * What the linears of an input share: factors and gates. Emits the step that computes the coordinates of a subspace
+   * where they are first needed.
+   */
+  private sharedOf(input: ValueId, d: number): Pick<ProjectStep, "gate" | "correction" | "exact" | "counts"> {
+    const group = this.plan.groups.find((candidate) => candidate.input === input)!;
+    const { subspace, rank, exact } = sharing(this.plan, group);
+    const counts = !this.decided.has(input);
+    this.decided.add(input);
     const coordinates = `${input}_coordinates`;
-    const counts = !this.bases.has(input);
-    if (counts) {
-      this.bases.add(input);
-      this.steps.push({ kind: "basis", output: coordinates, input, k: gate.k, d: this.width(input) });
-    }
-    return { coordinates, ...gate, counts };
+    if (subspace !== null && counts)
+      this.steps.push({ kind: "basis", output: coordinates, input, k: subspace.k, d });
+    const factor = { input, d, quantizer: factorQuantizer, rank: 0 };
+    return {
+      gate: subspace && { coordinates, ...subspace },
+      correction: rank === 0 ? null : { kind: "correction", ...factor, out: rank },
+      exact: exact && { ...exact, source: { kind: "projections", ...factor, out: exact.projections } },
+      counts,
+    };
+  }
+
+  private quantizedOf({ id, weight }: LinearNode): QuantizedSource | null {
+    const tier = tierOf(this.plan.linears.get(id)!.form);
+    if (tier === null) return null;
+    const { quantizer, rank } = tier;
+    return { kind: "quantized", linear: id, out: weight.out, d: weight.d, quantizer, rank };
   }
 
   private width(id: ValueId): number {
@@ -307,9 +322,4 @@ class Lowering {
       hint: "keep the wiring that the model's family has; forms, k and epsilon can be edited freely",
     });
   }
-}
-
-/** The inputs whose linears are gated, in the order of their counters. */
-export function gatedInputs(plan: Plan): readonly ValueId[] {
-  return plan.groups.filter(({ gate }) => gate !== null).map(({ input }) => input);
 }

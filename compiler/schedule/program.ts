@@ -6,21 +6,35 @@ import { kernelOf } from "../emit/kernel.js";
 import type { KernelCall, Operand } from "../emit/operands.js";
 import { strideOf } from "../emit/stride.js";
 import { loadTemplates } from "../emit/template.js";
-import type { Argument, DeviceStep, Kernel, Launch, Mode, Plan, Program, Step, Tap, ValueId } from "../ir.js";
+import { densePlan, planGates } from "../forms.js";
+import type {
+  Argument,
+  DeviceStep,
+  Graph,
+  Kernel,
+  Launch,
+  Mode,
+  Plan,
+  Program,
+  Step,
+  Tap,
+  ValueId,
+} from "../ir.js";
 import type { Target } from "../target.js";
 import { fuse } from "./fuse.js";
 import { maxColumns, type PackedWeights, placeValues, roundUp, WeightLayout } from "./layout.js";
 import { type Listing, listLaunches } from "./listing.js";
-import { gatedInputs, lower } from "./lower.js";
+import { lower } from "./lower.js";
 
 /** Everything that the bundle needs besides weights and machine code. */
 export interface Schedule {
   readonly kernels: readonly Kernel[];
   /** How each kernel divides its projections among waves; none on CPUs. */
   readonly divisions: readonly (readonly ProjectionDivision[])[];
-  readonly programs: Readonly<Partial<Record<Mode, Program>>>;
+  /** By mode, or by the name of the variant. */
+  readonly programs: Readonly<Record<string, Program>>;
   /** The programs with the names of what their launches refer to. */
-  readonly listings: Readonly<Partial<Record<Mode, Listing>>>;
+  readonly listings: Readonly<Record<string, Listing>>;
   readonly weights: PackedWeights;
   readonly arenaBytes: number;
   readonly cacheBytes: number;
@@ -30,18 +44,35 @@ export interface Schedule {
 /** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
 export const stepBytes = 16 + 4 * 16;
 
-/** Turns a plan into launches, one program per mode; all share kernels, weights and arena. */
+/** Turns a plan into launches, one program per mode; in `exact` mode every linear is dense, whatever the plan says. */
 export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Schedule {
-  const { context } = plan.graph;
+  return scheduleAll(
+    modes.map((mode) => ({ name: mode, plan: mode === "exact" ? densePlan(plan) : plan })),
+    target,
+  );
+}
+
+/** A program to be, under a name. */
+export interface Variant {
+  readonly name: string;
+  readonly plan: Plan;
+}
+
+/** Turns plans of one graph into launches, a program each; all share kernels, weights and arena. */
+export function scheduleAll(variants: readonly Variant[], target: Target): Schedule {
+  const { graph } = variants[0]!.plan;
+  const { context } = graph;
   const kernels = new KernelTable(target.dialect);
   const weights = new WeightLayout(target.device, context);
-  const cache = cacheLayout(plan, context);
-  const counters = new Map(gatedInputs(plan).map((input, index) => [input, 16 * index]));
-  const programs: Partial<Record<Mode, Program>> = {};
-  const listings: Partial<Record<Mode, Listing>> = {};
+  const cache = cacheLayout(graph, context);
+  const programs: Record<string, Program> = {};
+  const listings: Record<string, Listing> = {};
   let arenaBytes = 0;
-  for (const mode of modes) {
-    const { steps, calls } = callsOf(lower(plan, mode), context, target);
+  let gates = 0;
+  for (const { name, plan } of variants) {
+    const { steps, calls } = callsOf(lower(plan), context, target);
+    const counters = new Map(planGates(plan).map((gate, index) => [gate.name, 16 * index]));
+    gates = Math.max(gates, counters.size);
     const widths = stepWidths(steps);
     const arena = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
     arenaBytes = Math.max(arenaBytes, arena.bytes);
@@ -59,7 +90,7 @@ export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Sc
         case "cache":
           return { buffer: "cache", offset: cache.place(operand.layer, operand.part) };
         case "counter":
-          return { buffer: "counters", offset: counters.get(operand.input)! };
+          return { buffer: "counters", offset: counters.get(operand.gate)! };
         default:
           return operand satisfies never;
       }
@@ -76,17 +107,17 @@ export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Sc
       return buffer === "weights" ? weights.bytesAt(offset) : null;
     };
     const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
-    listings[mode] = listLaunches(calls, launches, kernels.kernels, headAt, bytesOf);
-    programs[mode] = {
+    listings[name] = listLaunches(calls, launches, kernels.kernels, headAt, bytesOf);
+    programs[name] = {
       body: launches.slice(0, headAt),
       head: launches.slice(headAt),
       logits: {
-        offset: arena.offsets.get(plan.graph.output)!,
-        stride: strideOf(plan.graph.vocabulary),
+        offset: arena.offsets.get(graph.output)!,
+        stride: strideOf(graph.vocabulary),
       },
       greedy: greedyOf(steps, arena.offsets),
-      taps: target.device === "cpu" && mode === "exact" ? taps(plan, steps, arena.offsets, widths) : [],
-      tiers: mode === "exact" ? [] : [...counters.keys()],
+      taps: target.device === "cpu" && name === "exact" ? taps(plan, steps, arena.offsets, widths) : [],
+      tiers: [...counters.keys()],
     };
   }
   if (target.device !== "cpu") kernels.index(readKernel(target));
@@ -98,7 +129,7 @@ export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Sc
     weights,
     arenaBytes,
     cacheBytes: Math.max(cache.bytes, 64),
-    counterBytes: Math.max(16 * counters.size, 64),
+    counterBytes: Math.max(16 * gates, 64),
   };
 }
 
@@ -156,8 +187,8 @@ class KernelTable {
 }
 
 /** Keys and values, layer by layer: [kv heads, context, padded head] f32 each; as in templates/include/gsic/attention.h. */
-function cacheLayout(plan: Plan, context: number) {
-  const sizes = plan.graph.nodes.flatMap((node) =>
+function cacheLayout(graph: Graph, context: number) {
+  const sizes = graph.nodes.flatMap((node) =>
     node.kind === "attention" ? [node.kvHeads * context * roundUp(node.headDim, 16) * 4] : [],
   );
   const begins: number[] = [];

@@ -1,5 +1,5 @@
 import { factorBytes } from "../../cost.js";
-import type { LaunchShape, WeightSource } from "../../ir.js";
+import type { LaunchShape, PlainSource } from "../../ir.js";
 import { maxColumns, tileRows } from "../../schedule/layout.js";
 import { unitLayouts, unitsOf } from "../../schedule/planes.js";
 import type { GpuShape, GpuTarget } from "../../target.js";
@@ -30,14 +30,14 @@ export function shapeKey({ type, out, d, matrices }: ProjectionShape): string {
 }
 
 /** The shape of a projection by one matrix, or by a pair. */
-export function projectionShape(source: WeightSource, second: WeightSource | null = null): ProjectionShape {
+export function projectionShape(source: PlainSource, second: PlainSource | null = null): ProjectionShape {
   const { dtype, out, d } = shapeOf(source);
   const other = second === null ? dtype : shapeOf(second).dtype;
   return { type: other === dtype ? dtype : `${dtype}+${other}`, out, d, matrices: second === null ? 1 : 2 };
 }
 
 /** Waves that share a tile of four rows: as measured on the device, or by the rule. */
-export function splitsOf(source: WeightSource, gpu: GpuShape, second: WeightSource | null = null): number {
+export function splitsOf(source: PlainSource, gpu: GpuShape, second: PlainSource | null = null): number {
   return gpu.tuned?.get(shapeKey(projectionShape(source, second))) ?? ruledSplits(source, gpu);
 }
 
@@ -45,7 +45,7 @@ export function splitsOf(source: WeightSource, gpu: GpuShape, second: WeightSour
  * The rule: the power of two with the least rounds of workgroups times loads of a lane, a round's sums and barriers
  * counted as two; the lowest among equals.
  */
-export function ruledSplits(source: WeightSource, gpu: GpuShape): number {
+export function ruledSplits(source: PlainSource, gpu: GpuShape): number {
   const { dtype, out, d } = shapeOf(source);
   const tiles = Math.ceil(out / tileRows);
   const loads = Math.ceil((unitsOf(dtype, d) * tileRows) / gpu.wave);
@@ -60,7 +60,7 @@ export function ruledSplits(source: WeightSource, gpu: GpuShape): number {
 }
 
 /** Workgroups that find work in a projection. */
-export function groupsOf(source: WeightSource, gpu: GpuShape, splits = splitsOf(source, gpu)): number {
+export function groupsOf(source: PlainSource, gpu: GpuShape, splits = splitsOf(source, gpu)): number {
   const tiles = Math.ceil(shapeOf(source).out / tileRows);
   return Math.ceil((tiles * splits) / gpu.wavesPerWorkgroup);
 }
@@ -89,7 +89,7 @@ export function coordinateBytes(k: number): number {
 export function ldsOf(
   gpu: GpuShape,
   matrices: number,
-  sources: readonly WeightSource[],
+  sources: readonly PlainSource[],
   uses: { readonly norm: boolean; readonly gate: boolean; readonly coordinates?: number },
 ): { readonly stage: number; readonly total: number } {
   const waves = gpu.wavesPerWorkgroup;

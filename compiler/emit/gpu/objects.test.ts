@@ -43,6 +43,7 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
       kind: "stored",
       matrix: { tensor: linear, dtype, out, d, transposed: false, first: 0 },
     } as const,
+    quantized: null,
     image: more.gate ? ({ kind: "image", linear, out, k: more.gate.k } as const) : null,
     bias: null,
     column: 0,
@@ -50,12 +51,21 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
   return {
     ...{ kind: "project", output: "y", input: "x", normed: "x", norm: null, squares: null, d, width: out },
     parts: more.gatedUnit ? [part("gate"), part("up")] : [part("w")],
-    ...{ activation: null, gatedUnit: false, residual: null, gate: null, head: false },
+    ...{
+      activation: null,
+      gatedUnit: false,
+      residual: null,
+      gate: null,
+      correction: null,
+      exact: null,
+      counts: true,
+      head: false,
+    },
     ...more,
   };
 }
 
-const gate = { coordinates: "g", k: 64, epsilon: 0.1, counts: true };
+const gate = { coordinates: "g", k: 64, epsilon: 0.1 };
 
 /** What the code object of a kernel holds, whose resources `compileGpuKernels` has checked. */
 async function objectOf(step: DeviceStep, target: GpuTarget) {

@@ -1,6 +1,6 @@
 import type { ValueId, VectorRef, WeightSource } from "../../ir.js";
 import { type Operand, type OperandSlot, Operands } from "../operands.js";
-import { shapeOf } from "../shape.js";
+import { typeText } from "../shape.js";
 
 /** Collects the parameters of a GPU kernel, by name; the first is always `step`. */
 export class DeviceOperands {
@@ -35,7 +35,7 @@ export class DeviceOperands {
   }
 
   weight(name: string, source: WeightSource): string {
-    return this.add(name, `const packed ${shapeOf(source).dtype}`, { kind: "weight", source });
+    return this.add(name, `const packed ${typeText(source)}`, { kind: "weight", source });
   }
 
   vector(name: string, vector: VectorRef): string {

@@ -1,5 +1,6 @@
 import { factorBytes } from "../../cost.js";
-import type { DeviceStep, NormNode, ProjectionPart, WeightSource } from "../../ir.js";
+import { gateName } from "../../forms.js";
+import type { DeviceStep, NormNode, PlainSource, ProjectionPart } from "../../ir.js";
 import { tileRows } from "../../schedule/layout.js";
 import type { GpuShape, GpuTarget } from "../../target.js";
 import { doubleLiteral, floatLiteral } from "../literal.js";
@@ -73,7 +74,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   operands.output("y", step.output);
   const residual = step.residual === null ? null : operands.input("residual", step.residual);
   const gate = gateParams(step, operands, gpu);
-  const products = tiers(step).flatMap((tier) =>
+  const products = plainTiers(step).flatMap((tier) =>
     stack(step.parts, tier).map(({ source, parts, column }, index) => {
       const { dtype, out } = shapeOf(source);
       const name = `${tier === "fast" ? "image" : "weight"}${index}`;
@@ -120,8 +121,8 @@ export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const [first, second] = step.parts as [ProjectionPart, ProjectionPart];
   const gateBias = biasName([first], "gate_bias", operands);
   const upBias = biasName([second], "up_bias", operands);
-  const sources: WeightSource[] = [];
-  const products = tiers(step).map((tier) => {
+  const sources: PlainSource[] = [];
+  const products = plainTiers(step).map((tier) => {
     const [a, b] = [sourceOf(first, tier), sourceOf(second, tier)];
     sources.push(a, b);
     return {
@@ -188,11 +189,11 @@ function gateParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) 
     operands.input("g", gate.coordinates);
     operands.input("squares", squares, "const double");
   }
-  const basis: WeightSource = { kind: "basis", input: normed, k: gate.k, d };
+  const basis: PlainSource = { kind: "basis", input: normed, k: gate.k, d };
   operands.weight("basis", basis);
   return {
-    counters: gate.counts
-      ? operands.add("counters", "uint64_t", { kind: "counter", input: normed })
+    counters: step.counts
+      ? operands.add("counters", "uint64_t", { kind: "counter", gate: gateName(normed, "subspace", true) })
       : "nullptr",
     k: gate.k,
     epsilon: doubleLiteral(gate.epsilon),
@@ -202,10 +203,10 @@ function gateParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) 
 }
 
 /** LDS of a projection. */
-function memoryOf(step: ProjectStep, gpu: GpuShape, matrices: number, sources: readonly WeightSource[]) {
+function memoryOf(step: ProjectStep, gpu: GpuShape, matrices: number, sources: readonly PlainSource[]) {
   const { gate, squares, norm, normed, d } = step;
   const own = gate !== null && squares === null;
-  const basis: readonly WeightSource[] = own ? [{ kind: "basis", input: normed, k: gate.k, d }] : [];
+  const basis: readonly PlainSource[] = own ? [{ kind: "basis", input: normed, k: gate.k, d }] : [];
   return ldsOf(gpu, matrices, [...sources, ...basis], {
     norm: norm !== null,
     gate: gate !== null,
@@ -213,12 +214,19 @@ function memoryOf(step: ProjectStep, gpu: GpuShape, matrices: number, sources: r
   });
 }
 
-function sourceOf(part: ProjectionPart, tier: Tier): WeightSource {
+/** The tiers of a projection without quantised matrices. */
+function plainTiers(step: ProjectStep): readonly Tier[] {
+  if (step.parts.some(({ quantized }) => quantized !== null))
+    throw new Error("kernels of GPUs have no tier at few bits yet");
+  return tiers(step).map(({ tier }) => tier);
+}
+
+function sourceOf(part: ProjectionPart, tier: Tier): PlainSource {
   return tier === "fast" ? part.image! : part.weight;
 }
 
 /** What a product of a tier's matrix with its input is made of. */
-function product(tier: Tier, source: WeightSource) {
+function product(tier: Tier, source: PlainSource) {
   const { out, d } = shapeOf(source);
   const columns = tier === null ? "columns" : tier === "fast" ? "tiers.closed" : "tiers.open";
   return { tier, out, d, columns, input: tier === "fast" ? "coordinates" : "source" };
@@ -238,7 +246,7 @@ function stack(parts: readonly ProjectionPart[], tier: Tier) {
   }
   return runs.map((run) => {
     const sources = run.parts.map((part) => sourceOf(part, tier));
-    const source: WeightSource = sources.length === 1 ? sources[0]! : { kind: "stacked", parts: sources };
+    const source: PlainSource = sources.length === 1 ? sources[0]! : { kind: "stacked", parts: sources };
     return { source, ...run };
   });
 }

@@ -1,0 +1,27 @@
+/**
+ * A matrix [out, d] at few bits, unpacked:
+ * w[r][c] = rowScales[r] scales[r][g] (q[r][c] - zeros[r][g]) with g = floor(c / group).
+ */
+export interface QuantizedMatrix {
+  /** [out, d], 0 to 2^bits - 1. */
+  readonly q: Uint8Array;
+  /** [out, ceil(d / group)]. */
+  readonly scales: Int8Array;
+  /** [out, ceil(d / group)], 0 to 2^bits - 1; null: 2^(bits - 1) everywhere. */
+  readonly zeros: Uint8Array | null;
+  /** [out]. */
+  readonly rowScales: Float32Array;
+}
+
+/** A low-rank factor [out, rank] in eight bits: A[r][j] = scales[r] a[r][j]. */
+export interface LowRank {
+  readonly a: Int8Array;
+  readonly scales: Float32Array;
+}
+
+/** What stands for a weight matrix at few bits: y = Q x + A (B^T x). */
+export interface QuantizedLinear {
+  readonly matrix: QuantizedMatrix;
+  /** A; null without a correction. */
+  readonly lowRank: LowRank | null;
+}
