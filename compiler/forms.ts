@@ -75,9 +75,12 @@ export interface Gate {
   readonly kind: "subspace" | "error";
 }
 
+/** Ends the name of the exact tier's gate where a subspace gate stands before it. */
+export const exactSuffix = ":exact";
+
 /** What a gate is called: its input, and behind the subspace gate of that input `<input>:exact`. */
 export function gateName(input: ValueId, kind: Gate["kind"], hasSubspace: boolean): string {
-  return kind === "error" && hasSubspace ? `${input}:exact` : input;
+  return kind === "error" && hasSubspace ? `${input}${exactSuffix}` : input;
 }
 
 /** The gates of one input, in the order in which they decide. */

@@ -318,18 +318,27 @@ export type PlainSource =
   /** The rows of several matrices of one type and width, one after another; all but the last in whole tiles. */
   | { readonly kind: "stacked"; readonly parts: readonly PlainSource[] };
 
+/** What the tiers of one input's linears are made from, together: their quantisers in order, and the rank of B. */
+export interface TierRecipe {
+  readonly input: ValueId;
+  readonly linears: readonly ValueId[];
+  readonly quantizers: readonly Quantizer[];
+  readonly rank: number;
+}
+
 /** A matrix [out, d] at few bits, packed together with a low-rank factor [out, rank] where `rank` is not 0. */
 export type QuantizedSource = {
   readonly out: number;
   readonly d: number;
   readonly quantizer: Quantizer;
   readonly rank: number;
+  readonly recipe: TierRecipe;
 } & (
   | { readonly kind: "quantized"; readonly linear: ValueId }
-  /** B^T, of the linears that read `input`. */
-  | { readonly kind: "correction"; readonly input: ValueId }
-  /** S, of the linears that read `input`. */
-  | { readonly kind: "projections"; readonly input: ValueId }
+  /** B^T. */
+  | { readonly kind: "correction" }
+  /** S. */
+  | { readonly kind: "projections" }
 );
 
 export type WeightSource = PlainSource | QuantizedSource;

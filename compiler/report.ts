@@ -4,7 +4,7 @@ import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
 import { type ProjectionShape, shapeKey } from "./emit/gpu/division.js";
 import type { Evaluation } from "./evaluate/evaluate.js";
 import { linearById } from "./graph.js";
-import type { CalibrationOrigin, DeviceKind, Form, LaunchShape, Mode, Plan } from "./ir.js";
+import type { ByteAccount, CalibrationOrigin, DeviceKind, Form, LaunchShape, Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
 import { launchesPerLayer } from "./schedule/listing.js";
 import type { Schedule } from "./schedule/program.js";
@@ -45,7 +45,7 @@ export interface Report {
     /** The value that it reads; linears of one input share their gate. */
     readonly input: string;
     readonly form: Form;
-    readonly bytes: { readonly dense: number; readonly fast: number; readonly slow: number };
+    readonly bytes: ByteAccount;
     readonly verdict: string;
   }[];
   readonly kernels: readonly {

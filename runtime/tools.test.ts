@@ -124,12 +124,12 @@ test("evaluate compares the modes per predicted token", async () => {
       }),
   );
   expectClose(tensors.nll_exact!.values, nll, 1e-5);
-  expectClose(tensors.nll_mode!.values, nll, 1e-5);
+  expectClose(tensors.nll!.values, nll, 1e-5);
   expectClose(tensors.kl!.values, Array(nll.length).fill(0), 1e-12);
   expect(tensors.same_top1!.values.every((same) => same === 1)).toBe(true);
-  expect(tensors.tiers).toEqual({ dtype: "I64", shape: [1, 2], values: [nll.length, 0] });
+  expect(tensors["tiers:bounded"]).toEqual({ dtype: "I64", shape: [1, 2], values: [nll.length, 0] });
   expect(tensors.seconds!.values).toHaveLength(2);
-  expect(metadata).toEqual({ mode: "bounded", tier_inputs: '["x"]' });
+  expect(metadata).toEqual({ modes: '["bounded"]', gates: '[["x"]]' });
 });
 
 test("calibrate gathers moments, and sketches them", async () => {

@@ -64,7 +64,7 @@ const factors =
       const plan = makePlan(model.graph, { options: gated(k) });
       const made = new Factors(plan, model.weights, await openStats(file, model.fingerprint), algebra);
       if (what === "check") made.check();
-      else await made.basis(input);
+      else await made.basis(input, k);
     } finally {
       await algebra.close();
       model.weights.close();

@@ -90,7 +90,7 @@ describe("factors", () => {
       const { d } = linearById(plan.graph, linears[0]!).weight;
       const { secondMoment } = stats.read(input, d);
       if (secondMoment.kind !== "exact") throw new Error("a small input is not sketched");
-      const basis = await factors.basis(input);
+      const basis = await factors.basis(input, 7);
       expect(basis).toHaveLength(7 * d);
       expectOrthonormal(basis, d, 1e-3);
       const leading = eigenvalues(secondMoment.matrix, d)
@@ -105,7 +105,7 @@ describe("factors", () => {
           const [row, column] = [Math.floor(at / 7), at % 7];
           return dot(w.subarray(row * d, (row + 1) * d), basis.subarray(column * d, (column + 1) * d));
         });
-        expect(relativeError(await whole(factors.image(linear)), expected), linear).toBeLessThan(1e-5);
+        expect(relativeError(await whole(factors.image(linear, 7)), expected), linear).toBeLessThan(1e-5);
       }
     }
     await algebra.close();
@@ -125,7 +125,7 @@ describe("factors", () => {
         message: "k = 6 directions cannot come from 5 tokens",
       }),
     );
-    expect(await factorsOf(5, stats).basis(input)).toHaveLength(5 * 34);
+    expect(await factorsOf(5, stats).basis(input, 5)).toHaveLength(5 * 34);
     const narrow: StatsFile = {
       ...stats,
       summary: (id: ValueId, d: number) => ({

@@ -1,9 +1,9 @@
 import { GsicError } from "../errors.js";
 import { sharing } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { InputStats, Plan, ValueId } from "../ir.js";
+import type { InputStats, Plan, QuantizedSource, ValueId } from "../ir.js";
 import type { FactorSource } from "../pack/weights.js";
-import type { QuantizedLinear, QuantizedMatrix } from "../quantizer.js";
+import type { QuantizedLinear } from "../quantizer.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { tileRows } from "../schedule/layout.js";
@@ -38,7 +38,7 @@ export function tooFew(k: number, source: string, where: string, hint: string): 
  * eigenvectors are computed.
  */
 export class Factors implements FactorSource {
-  private current: { readonly input: ValueId; readonly basis: Float32Array } | undefined;
+  private current: { readonly input: ValueId; readonly k: number; readonly basis: Float32Array } | undefined;
 
   constructor(
     private readonly plan: Plan,
@@ -61,24 +61,22 @@ export class Factors implements FactorSource {
   }
 
   /** V^T, [k, d], rounded to f16. */
-  async basis(input: ValueId): Promise<Float32Array> {
-    if (this.current?.input === input) return this.current.basis;
+  async basis(input: ValueId, k: number): Promise<Float32Array> {
+    if (this.current?.input === input && this.current.k === k) return this.current.basis;
     this.current = undefined;
-    const group = this.plan.groups.find((candidate) => candidate.input === input)!;
-    const { k } = sharing(this.plan, group).subspace!;
-    const { d } = linearById(this.plan.graph, group.linears[0]!).weight;
+    const { linears } = this.plan.groups.find((candidate) => candidate.input === input)!;
+    const { d } = linearById(this.plan.graph, linears[0]!).weight;
     const vectors = await this.eigenvectors(input, d, k);
     const rounded = dequantize("f16", new Uint8Array(toF16(vectors).buffer as ArrayBuffer), vectors.length);
-    this.current = { input, basis: rounded };
+    this.current = { input, k, basis: rounded };
     return rounded;
   }
 
   /** M = W V, [out, k], in runs of rows. */
-  async *image(linear: ValueId): AsyncGenerator<Float32Array> {
+  async *image(linear: ValueId, k: number): AsyncGenerator<Float32Array> {
     const node = linearById(this.plan.graph, linear);
     const { out, d } = node.weight;
-    const basis = await this.basis(node.input);
-    const k = basis.length / d;
+    const basis = await this.basis(node.input, k);
     const step = tileRows * Math.max(1, Math.floor(chunkFloats / d / tileRows));
     for (let row = 0; row < out; row += step) {
       const rows = Math.min(step, out - row);
@@ -89,16 +87,8 @@ export class Factors implements FactorSource {
     }
   }
 
-  quantized(linear: ValueId): Promise<QuantizedLinear> {
-    return Promise.reject(new Error(`${linear}: no quantiser yet`));
-  }
-
-  correction(input: ValueId): Promise<QuantizedMatrix> {
-    return Promise.reject(new Error(`${input}: no quantiser yet`));
-  }
-
-  projections(input: ValueId): Promise<QuantizedMatrix> {
-    return Promise.reject(new Error(`${input}: no quantiser yet`));
+  quantized(source: QuantizedSource): Promise<QuantizedLinear> {
+    return Promise.reject(new Error(`${source.kind}: no quantiser yet`));
   }
 
   /** Images are kept as f16; one that does not fit would turn into infinities. */

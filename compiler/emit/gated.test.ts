@@ -29,12 +29,12 @@ async function evaluate(bundle: string, ids: readonly number[]) {
   const settings = ["--window", String(ids.length), "--ids-file", join(folder, "ids"), "--out", out];
   await runTool(["evaluate", bundle, ...settings]);
   const { tensors, metadata } = await readTensors(out);
-  const tiers = Array.from(tensors.get("tiers")!.data as BigInt64Array, Number);
-  const inputs = JSON.parse(metadata.get("tier_inputs")!) as ValueId[];
+  const tiers = Array.from(tensors.get("tiers:bounded")!.data as BigInt64Array, Number);
+  const [inputs] = JSON.parse(metadata.get("gates")!) as [ValueId[]];
   return {
     closed: inputs.map((input, i) => ({ input, closed: tiers[2 * i]! })),
     counted: inputs.map((_, i) => tiers[2 * i]! + tiers[2 * i + 1]!),
-    nll: tensors.get("nll_mode")!.data as Float32Array,
+    nll: tensors.get("nll")!.data as Float32Array,
     kl: tensors.get("kl")!.data as Float32Array,
     top1: tensors.get("same_top1")!.data as Uint8Array,
   };

@@ -241,11 +241,11 @@ export async function evaluatePlan(
     const form = plan.linears.get(node.id)!.form;
     if (form.kind !== "gated") continue;
     const { data, width } = values.get(node.input)!;
-    const basis = await factors.basis(node.input);
+    const basis = await factors.basis(node.input, form.k);
     const g = product(data, width, basis);
     const ratios = residualRatios(data, width, basis, g.data);
     rho.set(node.input, ratios);
-    const fast = product(g.data, form.k, asHalf(await whole(factors.image(node.id))));
+    const fast = product(g.data, form.k, asHalf(await whole(factors.image(node.id, form.k))));
     const bias = node.bias === null ? null : weights.readVector(node.bias);
     dense.data.forEach((_, i) => {
       const row = i % dense.width;

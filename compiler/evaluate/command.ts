@@ -59,25 +59,28 @@ function accountOf(
 ): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
   const { dense, fast } = report.bytes_per_token;
   const mean = mode === "exact" ? dense : meanBytes(report, heldout);
-  const ratio = mean / dense;
-  const gated = mode !== "exact" && report.linears.some(({ form }) => form.kind === "gated");
-  const pays = ratio < 0.98;
-  const percent = (heldout.tiers.fast * 100).toFixed(1);
+  const pays = mean / dense < 0.98;
   return {
-    bytes_per_token: { dense, plan_fast: fast, plan_mean: mean },
+    bytes_per_token: { dense, plan_fast: mode === "exact" ? dense : fast, plan_mean: mean },
     pays,
-    verdict: !gated
-      ? "The build is dense: it computes what the model computes, and reads what the model reads."
-      : pays
-        ? `The plan reads ${(ratio * 100).toFixed(1)} % of the dense bytes: ${percent} % of gates are closed on held-out text.`
-        : `The plan does not pay: it reads ${(ratio * 100).toFixed(1)} % of the dense bytes, since only ${percent} % of gates are closed on held-out text.`,
+    verdict: verdictOf(mode, report, heldout, mean / dense),
   };
 }
 
-/** Mean bytes of weights per token, from each input's own fraction of closed gates. */
-function meanBytes(report: Report, heldout: TextQuality): number {
-  return report.linears.reduce((sum, { bytes, form, input }) => {
-    const fast = form.kind === "gated" ? (heldout.tiers.by_input[input] ?? 0) : 0;
-    return sum + fast * bytes.fast + (1 - fast) * bytes.slow;
+function verdictOf(mode: Mode, report: Report, { tiers }: TextQuality, ratio: number): string {
+  if (mode === "exact" || report.linears.every(({ form }) => form.kind === "dense"))
+    return "The build is dense: it computes what the model computes, and reads what the model reads.";
+  const read = `reads ${(ratio * 100).toFixed(1)} % of the dense bytes`;
+  const gates = Object.keys(tiers.by_input).length;
+  const closed = `${(tiers.fast * 100).toFixed(1)} % of gates are closed on held-out text`;
+  if (ratio < 0.98) return `The plan ${read}${gates === 0 ? "" : `: ${closed}`}.`;
+  return `The plan does not pay: it ${read}${gates === 0 ? "" : `, since only ${closed}`}.`;
+}
+
+/** Mean bytes of weights per token, from each input's own shares of tiers. */
+function meanBytes(report: Report, { tiers }: TextQuality): number {
+  return report.linears.reduce((sum, { bytes, input }) => {
+    const { fast, middle, slow } = tiers.by_input[input] ?? { fast: 1, middle: 0, slow: 0 };
+    return sum + fast * bytes.fast + middle * (bytes.middle ?? 0) + slow * bytes.slow;
   }, 0);
 }

@@ -65,7 +65,7 @@ describe("exact mode is the dense model", () => {
       expect(found.perplexity_ratio).toEqual({ value: 1, low: 1, high: 1 });
       expect(found.kl).toEqual({ value: 0, low: 0, high: 0 });
       expect(found.top1).toEqual({ value: 1, low: 1, high: 1 });
-      expect(found.tiers).toEqual({ fast: 0, by_input: {} });
+      expect(found.tiers).toEqual({ fast: 0, middle: 0, slow: 0, by_input: {} });
       expectOrdered(found);
       expect(await measureText(bundle, "exact", ids, window, quiet)).toEqual(found);
       model.weights.close();
@@ -83,7 +83,9 @@ test("bounded mode: KL is not negative, agreement is a fraction, tiers are fract
   expectOrdered(found);
   expect(found.kl.value).toBeGreaterThan(0);
   expect(found.top1.value).toBeLessThan(1);
-  const fractions = Object.values(found.tiers.by_input);
+  const shares = Object.values(found.tiers.by_input);
+  const fractions = shares.map(({ fast }) => fast);
+  for (const { fast, middle, slow } of shares) expect([middle, fast + slow]).toEqual([0, 1]);
   expect(Object.keys(found.tiers.by_input)).toEqual(
     model.graph.nodes
       .filter(({ id }) => /^layer\d_(attention_norm|attention|mlp_norm|activation)$/.test(id))

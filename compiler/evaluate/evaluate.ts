@@ -1,11 +1,12 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { GsicError } from "../errors.js";
+import { exactSuffix } from "../forms.js";
 import type { Mode, ValueId } from "../ir.js";
 import { runTool } from "../native.js";
 import type { Progress } from "../progress.js";
 import { readTensors } from "../read/safetensors-write.js";
+import { temporaryFolder } from "../temporary.js";
 import { bootstrap, type Estimate } from "./bootstrap.js";
 
 /** How a build predicts one text, next to the dense model. Intervals are 95 %, over windows of the text. */
@@ -18,8 +19,20 @@ export interface TextQuality {
   readonly kl: Estimate;
   /** Fraction of tokens whose most likely successor is the dense model's. */
   readonly top1: Estimate;
-  /** Fraction of tokens with a closed gate, by linear input, and over all. */
-  readonly tiers: { readonly fast: number; readonly by_input: Readonly<Record<ValueId, number>> };
+  /** Of the inputs that have a gate; all 0 where none has. */
+  readonly tiers: TierFractions;
+}
+
+/** Fractions of tokens by the tier that they took: `middle` lies between two gates. */
+export interface TierShares {
+  readonly fast: number;
+  readonly middle: number;
+  readonly slow: number;
+}
+
+/** The shares of each gated input, and their means. */
+export interface TierFractions extends TierShares {
+  readonly by_input: Readonly<Record<ValueId, TierShares>>;
 }
 
 /** What `gsic eval` measures. `heldout` is the part of the held-out text that nothing was chosen by. */
@@ -39,7 +52,7 @@ export interface Evaluation {
   readonly verdict: string;
 }
 
-/** Measures one text. `ids` are read in windows of `window` tokens, each a sequence of its own. */
+/** Measures a mode on one text; see `measureModes`. */
 export async function measureText(
   bundle: string,
   mode: Mode,
@@ -47,7 +60,23 @@ export async function measureText(
   window: number,
   progress: ReturnType<Progress["stage"]>,
 ): Promise<TextQuality> {
-  if (windowRanges(ids.length, window).length === 0) {
+  const qualities = await measureModes(bundle, mode === "exact" ? [] : [mode], ids, window, progress);
+  return qualities.get(mode)!;
+}
+
+/**
+ * Measures programs of a bundle on one text, beside the exact one, which is measured too. `ids` are read in windows of
+ * `window` tokens, each a sequence of its own.
+ */
+export async function measureModes(
+  bundle: string,
+  modes: readonly string[],
+  ids: Int32Array,
+  window: number,
+  progress: ReturnType<Progress["stage"]>,
+): Promise<ReadonlyMap<string, TextQuality>> {
+  const ranges = windowRanges(ids.length, window);
+  if (ranges.length === 0) {
     throw new GsicError({
       category: "data",
       code: "text-too-short",
@@ -55,29 +84,64 @@ export async function measureText(
       hint: "measure on a longer text, or raise calibration.window",
     });
   }
-  const folder = await mkdtemp(join(tmpdir(), "gsic-eval-"));
+  const folder = await temporaryFolder("eval");
   try {
     const file = join(folder, "ids");
     const out = join(folder, "tokens.safetensors");
     await writeFile(file, ids);
-    const settings = ["--mode", mode, "--window", String(window), "--ids-file", file, "--out", out];
-    await runTool(["evaluate", bundle, ...settings], progress);
-    return qualityOf(await readTensors(out), mode, ids.length, window);
+    const settings = ["--window", String(window), "--ids-file", file, "--out", out];
+    const wanted = modes.length === 0 ? [] : ["--modes", modes.join(",")];
+    await runTool(["evaluate", bundle, ...settings, ...wanted], progress);
+    return qualitiesOf(await readTensors(out), ranges, modes);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
 type Tokens = Awaited<ReturnType<typeof readTensors>>;
+type Ranges = readonly (readonly [begin: number, end: number])[];
 
-function qualityOf(file: Tokens, mode: Mode, length: number, window: number): TextQuality {
-  const column = (name: string) => Float64Array.from(file.tensors.get(name)!.data as Float32Array);
-  const exact = column("nll_exact");
-  const same = mode === "exact";
-  const nll = same ? exact : column("nll_mode");
-  const kl = same ? new Float64Array(exact.length) : column("kl");
-  const top1 = same ? new Float64Array(exact.length).fill(1) : column("same_top1");
-  const ranges = windowRanges(length, window);
+function qualitiesOf(file: Tokens, ranges: Ranges, modes: readonly string[]): Map<string, TextQuality> {
+  const exact = Float64Array.from(file.tensors.get("nll_exact")!.data as Float32Array);
+  const names = JSON.parse(file.metadata.get("modes")!) as string[];
+  const gates = JSON.parse(file.metadata.get("gates")!) as string[][];
+  const row = (name: string, mode: number) => {
+    const all = file.tensors.get(name)!.data as Float32Array;
+    return Float64Array.from(all.subarray(mode * exact.length, (mode + 1) * exact.length));
+  };
+  const qualities = new Map<string, TextQuality>();
+  qualities.set(
+    "exact",
+    qualityOf(ranges, exact, {
+      nll: exact,
+      kl: new Float64Array(exact.length),
+      top1: new Float64Array(exact.length).fill(1),
+      tiers: noTiers,
+    }),
+  );
+  for (const mode of modes) {
+    const index = names.indexOf(mode);
+    const counts = Array.from(file.tensors.get(`tiers:${mode}`)!.data as BigInt64Array, Number);
+    const tokens = {
+      nll: row("nll", index),
+      kl: row("kl", index),
+      top1: row("same_top1", index),
+      tiers: tiersOf(gates[index]!, counts),
+    };
+    qualities.set(mode, qualityOf(ranges, exact, tokens));
+  }
+  return qualities;
+}
+
+/** What a mode did, by predicted token. */
+interface Predictions {
+  readonly nll: Float64Array;
+  readonly kl: Float64Array;
+  readonly top1: Float64Array;
+  readonly tiers: TierFractions;
+}
+
+function qualityOf(ranges: Ranges, exact: Float64Array, { nll, kl, top1, tiers }: Predictions): TextQuality {
   const meanOf = (values: Float64Array) => {
     const sums = ranges.map(([begin, end]) => values.subarray(begin, end).reduce((a, b) => a + b, 0));
     return (drawn: readonly number[]) => {
@@ -99,7 +163,7 @@ function qualityOf(file: Tokens, mode: Mode, length: number, window: number): Te
     perplexity_ratio: estimate((drawn) => Math.exp(meanMode(drawn) - meanExact(drawn))),
     kl: estimate(meanOf(kl)),
     top1: estimate(meanOf(top1)),
-    tiers: tiersOf(file),
+    tiers,
   };
 }
 
@@ -115,17 +179,23 @@ function windowRanges(length: number, window: number): [number, number][] {
   return ranges;
 }
 
-/** Tensor `tiers` [inputs, 2]: tokens with a closed and with an open gate; metadata `tier_inputs` names the inputs. */
-function tiersOf({ tensors, metadata }: Tokens): TextQuality["tiers"] {
-  const counts = Array.from((tensors.get("tiers")?.data ?? []) as BigInt64Array, Number);
-  const inputs = JSON.parse(metadata.get("tier_inputs") ?? "[]") as ValueId[];
-  let closed = 0;
-  const byInput: Record<ValueId, number> = {};
-  inputs.forEach((input, i) => {
-    const [fast, slow] = [counts[2 * i]!, counts[2 * i + 1]!];
-    byInput[input] = fast / (fast + slow);
-    closed += fast;
-  });
-  const all = counts.reduce((sum, count) => sum + count, 0);
-  return { fast: all === 0 ? 0 : closed / all, by_input: byInput };
+const noTiers: TierFractions = { fast: 0, middle: 0, slow: 0, by_input: {} };
+
+/** From the tokens that found each gate closed and open; gates are named as in forms.ts. */
+function tiersOf(gates: readonly string[], counts: readonly number[]): TierFractions {
+  const tokens = new Map(
+    gates.map((name, i) => [name, { closed: counts[2 * i]!, open: counts[2 * i + 1]! }]),
+  );
+  const byInput: Record<ValueId, TierShares> = {};
+  for (const [name, { closed, open }] of tokens) {
+    if (name.endsWith(exactSuffix)) continue;
+    const all = Math.max(1, closed + open);
+    const behind = tokens.get(`${name}${exactSuffix}`);
+    const middle = behind?.closed ?? 0;
+    byInput[name] = { fast: closed / all, middle: middle / all, slow: (behind?.open ?? open) / all };
+  }
+  const shares = Object.values(byInput);
+  const mean = (tier: keyof TierShares) =>
+    shares.reduce((sum, share) => sum + share[tier], 0) / Math.max(1, shares.length);
+  return { fast: mean("fast"), middle: mean("middle"), slow: mean("slow"), by_input: byInput };
 }

@@ -2,7 +2,7 @@ import type { BiasPart } from "../emit/operands.js";
 import { shapeOf } from "../emit/shape.js";
 import { strideOf } from "../emit/stride.js";
 import type { DeviceKind, QuantizedSource, ValueId, WeightSource } from "../ir.js";
-import type { QuantizedLinear, QuantizedMatrix } from "../quantizer.js";
+import type { QuantizedLinear } from "../quantizer.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
@@ -14,15 +14,11 @@ import { packQuantized } from "./quantized.js";
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
 export interface FactorSource {
   /** V^T, [k, d], of the linears that read `input`. */
-  basis(input: ValueId): Promise<Float32Array>;
+  basis(input: ValueId, k: number): Promise<Float32Array>;
   /** M = W V, [out, k], in runs of rows; all but the last in whole tiles. */
-  image(linear: ValueId): AsyncIterable<Float32Array>;
-  /** Q and A of a linear. */
-  quantized(linear: ValueId): Promise<QuantizedLinear>;
-  /** B^T, [rank, d], of the linears that read `input`. */
-  correction(input: ValueId): Promise<QuantizedMatrix>;
-  /** S, [projections, d], of the linears that read `input`. */
-  projections(input: ValueId): Promise<QuantizedMatrix>;
+  image(linear: ValueId, k: number): AsyncIterable<Float32Array>;
+  /** A matrix at few bits, and A where it has a rank. */
+  quantized(source: QuantizedSource): Promise<QuantizedLinear>;
 }
 
 /** For dense plans; asking it is a defect. */
@@ -33,8 +29,6 @@ export const noFactors: FactorSource = {
     await nothing();
   },
   quantized: nothing,
-  correction: nothing,
-  projections: nothing,
 };
 
 function nothing(): Promise<never> {
@@ -107,7 +101,7 @@ async function* matrixChunks(
   buffers: Buffers,
 ): AsyncGenerator<Uint8Array> {
   if ("quantizer" in source) {
-    yield* packQuantized(device, source, await quantizedLinear(source, factors));
+    yield* packQuantized(device, source, await factors.quantized(source));
     return;
   }
   const { dtype, d } = shapeOf(source);
@@ -127,30 +121,16 @@ async function* matrixChunks(
       break;
     }
     case "basis":
-      yield pack(bytesOf(toF16(await factors.basis(source.input))));
+      yield pack(bytesOf(toF16(await factors.basis(source.input, source.k))));
       break;
     case "image":
-      for await (const rows of factors.image(source.linear)) yield pack(bytesOf(toF16(rows)));
+      for await (const rows of factors.image(source.linear, source.k)) yield pack(bytesOf(toF16(rows)));
       break;
     case "stacked":
       for (const part of source.parts) yield* matrixChunks(part, device, weights, factors, buffers);
       break;
     default:
       source satisfies never;
-  }
-}
-
-/** The numbers of a matrix at few bits. */
-async function quantizedLinear(source: QuantizedSource, factors: FactorSource): Promise<QuantizedLinear> {
-  switch (source.kind) {
-    case "quantized":
-      return factors.quantized(source.linear);
-    case "correction":
-      return { matrix: await factors.correction(source.input), lowRank: null };
-    case "projections":
-      return { matrix: await factors.projections(source.input), lowRank: null };
-    default:
-      return source satisfies never;
   }
 }
 

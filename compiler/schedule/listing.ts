@@ -117,9 +117,9 @@ function matrixName(source: WeightSource): string {
     case "quantized":
       return `${source.linear} at ${quantizerText(source.quantizer)}, rank ${source.rank}`;
     case "correction":
-      return `correction of ${source.input}, rank ${source.out}`;
+      return `correction of ${source.recipe.input}, rank ${source.out}`;
     case "projections":
-      return `error projections of ${source.input}, ${source.out}`;
+      return `error projections of ${source.recipe.input}, ${source.out}`;
     default:
       return source satisfies never;
   }

@@ -5,6 +5,7 @@ import type {
   ActivationFunction,
   AttentionNode,
   EmbeddingNode,
+  InputGroup,
   LinearNode,
   Node,
   NormNode,
@@ -13,6 +14,7 @@ import type {
   QuantizedSource,
   RopeNode,
   Step,
+  TierRecipe,
   ValueId,
 } from "../ir.js";
 
@@ -286,14 +288,14 @@ class Lowering {
    * where they are first needed.
    */
   private sharedOf(input: ValueId, d: number): Pick<ProjectStep, "gate" | "correction" | "exact" | "counts"> {
-    const group = this.plan.groups.find((candidate) => candidate.input === input)!;
+    const group = this.groupOf(input);
     const { subspace, rank, exact } = sharing(this.plan, group);
     const counts = !this.decided.has(input);
     this.decided.add(input);
     const coordinates = `${input}_coordinates`;
     if (subspace !== null && counts)
       this.steps.push({ kind: "basis", output: coordinates, input, k: subspace.k, d });
-    const factor = { input, d, quantizer: factorQuantizer, rank: 0 };
+    const factor = { d, quantizer: factorQuantizer, rank: 0, recipe: this.recipeOf(group, rank) };
     return {
       gate: subspace && { coordinates, ...subspace },
       correction: rank === 0 ? null : { kind: "correction", ...factor, out: rank },
@@ -302,11 +304,21 @@ class Lowering {
     };
   }
 
-  private quantizedOf({ id, weight }: LinearNode): QuantizedSource | null {
+  private quantizedOf({ id, input, weight }: LinearNode): QuantizedSource | null {
     const tier = tierOf(this.plan.linears.get(id)!.form);
     if (tier === null) return null;
     const { quantizer, rank } = tier;
-    return { kind: "quantized", linear: id, out: weight.out, d: weight.d, quantizer, rank };
+    const recipe = this.recipeOf(this.groupOf(input), rank);
+    return { kind: "quantized", linear: id, out: weight.out, d: weight.d, quantizer, rank, recipe };
+  }
+
+  private recipeOf({ input, linears }: InputGroup, rank: number): TierRecipe {
+    const quantizers = linears.flatMap((id) => tierOf(this.plan.linears.get(id)!.form)?.quantizer ?? []);
+    return { input, linears, quantizers, rank };
+  }
+
+  private groupOf(input: ValueId): InputGroup {
+    return this.plan.groups.find((group) => group.input === input)!;
   }
 
   private width(id: ValueId): number {

@@ -1,14 +1,16 @@
-// gsic-tool evaluate BUNDLE --ids-file F --window W --out F.safetensors [--threads N]
-// Runs mode `exact` and the bundle's other mode over the same windows of W tokens; each window begins with an empty
-// session, and its first token is context only. One entry per predicted token, in order:
-// `nll_exact`, `nll_mode` F32 (nats), `kl` F32 (KL(exact || mode), nats), `same_top1` U8. Also `tiers` I64
-// [inputs, 2] (gate closed, open) of the other mode, and `seconds` F64 [2] spent in each mode. The metadata names
-// the other mode (`mode`) and the gated inputs (`tier_inputs`, JSON). Where `exact` is the only mode, only
-// `nll_exact` and `seconds` [1] are written.
+// gsic-tool evaluate BUNDLE --ids-file F --window W --out F.safetensors [--modes A,B,...] [--threads N]
+// Runs mode `exact` and others over the same windows of W tokens; each window begins with an empty session, and its
+// first token is context only. `--modes`: which others; default: all that the bundle has. One entry per predicted token,
+// in order: `nll_exact` F32 [tokens] (nats); of the other modes `nll` F32 [modes, tokens], `kl` F32 [modes, tokens]
+// (KL(exact || mode), nats) and `same_top1` U8 [modes, tokens], if there are others. Also `tiers:<mode>` I64 [gates, 2] (closed, open) and
+// `seconds` F64 [1 + modes] spent in each mode, `exact` first. The metadata holds as JSON the names of the other modes
+// (`modes`) and of each one's gates (`gates`).
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "arguments.h"
 #include "error.h"
@@ -19,9 +21,9 @@
 namespace gsic {
 namespace {
 
-/// What is written for one predicted token.
+/// How a mode predicts one token, beside the exact mode.
 struct Scores {
-  float nll_exact, nll_mode, kl;
+  float nll, kl;
   uint8_t same_top1;
 };
 
@@ -70,15 +72,10 @@ struct Runner {
   double seconds = 0;
 };
 
-Scores score(const Runner &exact, const Runner *other, size_t index, int32_t next) {
-  const Distribution p = exact.distribution(index);
-  Scores scores = {float(-p.log_probability(size_t(next))), 0, 0, 1};
-  if (other == nullptr) return scores;
-  const Distribution q = other->distribution(index);
-  scores.nll_mode = float(-q.log_probability(size_t(next)));
-  scores.kl = float(divergence(p, q, exact.vocabulary));
-  scores.same_top1 = p.top == q.top;
-  return scores;
+Scores score(const Distribution &exact, const Runner &mode, size_t index, int32_t next) {
+  const Distribution other = mode.distribution(index);
+  return {float(-other.log_probability(size_t(next))), float(divergence(exact, other, mode.vocabulary)),
+          exact.top == other.top};
 }
 
 /// Every id is looked up as the token that is predicted, some before a session sees them.
@@ -89,74 +86,147 @@ void check_ids(const std::vector<int32_t> &ids, uint32_t vocabulary) {
                                              "; ids of this model go from 0 to " + std::to_string(vocabulary - 1));
 }
 
-/// One member of all scores.
-template <typename Number> std::vector<Number> column(const std::vector<Scores> &scores, Number Scores::*member) {
+/// What was measured of one mode.
+struct Measured {
+  std::string mode;
+  std::vector<Scores> scores;
+  std::vector<std::string> gates;
+  std::vector<int64_t> tiers;  ///< [gates, 2]
+  double seconds = 0;
+};
+
+/// What was measured of the exact mode.
+struct Exact {
+  std::vector<float> nll;
+  double seconds = 0;
+};
+
+/// Modes that run side by side: each holds a session, and together they wait for the exact mode once.
+constexpr size_t kModesAtOnce = 8;
+
+class Evaluation {
+ public:
+  Evaluation(std::shared_ptr<const Model> model, std::vector<int32_t> ids, size_t window)
+      : model_(std::move(model)), ids_(std::move(ids)), window_(window), workers_(*model_) {}
+
+  /// Measures some modes beside the exact one; `report` is called with the tokens done.
+  void run(Measured *modes, size_t count, Exact &exact, const std::function<void(size_t)> &report) {
+    Runner dense(model_, "exact");
+    std::vector<std::unique_ptr<Runner>> runners;
+    for (size_t i = 0; i < count; i++) runners.push_back(std::make_unique<Runner>(model_, modes[i].mode));
+    exact.nll.clear();
+    for (size_t begin = 0; begin < ids_.size(); begin += window_) {
+      const size_t end = std::min(ids_.size(), begin + window_);
+      dense.session.rewind(0);
+      for (const auto &runner : runners) runner->session.rewind(0);
+      for (size_t done = begin; done + 1 < end; done += GSIC_MAX_COLUMNS)
+        pass(done, std::min<size_t>(GSIC_MAX_COLUMNS, end - 1 - done), dense, runners, modes, exact);
+      report(end);
+    }
+    exact.seconds = dense.seconds;
+    for (size_t i = 0; i < count; i++) {
+      modes[i].seconds = runners[i]->seconds;
+      modes[i].gates = runners[i]->session.program().tiers;
+      for (size_t gate = 0; gate < modes[i].gates.size(); gate++) {
+        const auto [closed, open] = runners[i]->session.tier(gate);
+        modes[i].tiers.insert(modes[i].tiers.end(), {int64_t(closed), int64_t(open)});
+      }
+    }
+  }
+
+ private:
+  void pass(size_t begin, size_t count, Runner &dense, const std::vector<std::unique_ptr<Runner>> &runners,
+            Measured *modes, Exact &exact) {
+    dense.evaluate(ids_.data() + begin, count);
+    for (const auto &runner : runners) runner->evaluate(ids_.data() + begin, count);
+    const size_t first = exact.nll.size();
+    exact.nll.resize(first + count);
+    for (size_t i = 0; i < runners.size(); i++) modes[i].scores.resize(first + count);
+    workers_.each(count, [&](size_t index) {
+      const int32_t next = ids_[begin + index + 1];
+      const Distribution p = dense.distribution(index);
+      exact.nll[first + index] = float(-p.log_probability(size_t(next)));
+      for (size_t i = 0; i < runners.size(); i++)
+        modes[i].scores[first + index] = score(p, *runners[i], index, next);
+    });
+  }
+
+  std::shared_ptr<const Model> model_;
+  std::vector<int32_t> ids_;
+  size_t window_;
+  HostWorkers workers_;
+};
+
+/// The modes to measure: those named, or all but the exact one.
+std::vector<Measured> wanted_modes(const Arguments &arguments, const std::vector<std::string> &modes) {
+  std::vector<Measured> wanted;
+  std::istringstream list(arguments.text("modes", ""));
+  for (std::string name; std::getline(list, name, ',');) {
+    if (std::find(modes.begin(), modes.end(), name) == modes.end())
+      throw Error(GSIC_INVALID_ARGUMENT, "--modes: the bundle has no mode '" + name + "'");
+    wanted.push_back({name, {}, {}, {}});
+  }
+  if (wanted.empty())
+    for (const std::string &name : modes)
+      if (name != "exact") wanted.push_back({name, {}, {}, {}});
+  return wanted;
+}
+
+/// One member of all scores of all modes.
+template <typename Number> std::vector<Number> column(const std::vector<Measured> &modes, Number Scores::*member) {
   std::vector<Number> values;
-  for (const Scores &score : scores) values.push_back(score.*member);
+  for (const Measured &mode : modes)
+    for (const Scores &scores : mode.scores) values.push_back(scores.*member);
   return values;
 }
 
-void save(const Arguments &arguments, const std::vector<Scores> &scores, const Runner &exact, const Runner *other,
-          const std::string &mode) {
+void save(const Arguments &arguments, const std::vector<Measured> &modes, const Exact &exact) {
   std::map<std::string, std::string> metadata = arguments.metadata();
-  const uint64_t count = scores.size();
-  const std::vector<double> seconds = other != nullptr ? std::vector{exact.seconds, other->seconds}
-                                                       : std::vector{exact.seconds};
-  std::vector<TensorHeader> headers = {{"seconds", "F64", {seconds.size()}}};
-  std::vector<int64_t> tiers;
-  if (other != nullptr) {
-    const std::vector<std::string> &names = other->session.program().tiers;
-    metadata["mode"] = mode;
-    metadata["tier_inputs"] = nlohmann::json(names).dump();
-    for (size_t i = 0; i < names.size(); i++) {
-      const auto [fast, slow] = other->session.tier(i);
-      tiers.insert(tiers.end(), {int64_t(fast), int64_t(slow)});
-    }
-    headers.push_back({"tiers", "I64", {names.size(), 2}});
+  std::vector<double> seconds = {exact.seconds};
+  nlohmann::json names = nlohmann::json::array(), gates = nlohmann::json::array();
+  for (const Measured &mode : modes) {
+    seconds.push_back(mode.seconds);
+    names.push_back(mode.mode);
+    gates.push_back(mode.gates);
   }
+  metadata["modes"] = names.dump();
+  metadata["gates"] = gates.dump();
+  const uint64_t count = exact.nll.size();
+  std::vector<TensorHeader> headers = {{"seconds", "F64", {seconds.size()}}};
+  for (const Measured &mode : modes) headers.push_back({"tiers:" + mode.mode, "I64", {mode.gates.size(), 2}});
   headers.push_back({"nll_exact", "F32", {count}});
-  if (other != nullptr)
-    headers.insert(headers.end(), {{"nll_mode", "F32", {count}}, {"kl", "F32", {count}}, {"same_top1", "U8", {count}}});
+  if (!modes.empty()) {
+    const std::vector<uint64_t> shape = {modes.size(), count};
+    headers.insert(headers.end(), {{"nll", "F32", shape}, {"kl", "F32", shape}, {"same_top1", "U8", shape}});
+  }
   SafetensorsWriter file(arguments.text("out"), headers, metadata);
   file.write(seconds);
-  file.write(tiers);
-  file.write(column(scores, &Scores::nll_exact));
-  if (other != nullptr) {
-    file.write(column(scores, &Scores::nll_mode));
-    file.write(column(scores, &Scores::kl));
-    file.write(column(scores, &Scores::same_top1));
-  }
+  for (const Measured &mode : modes) file.write(mode.tiers);
+  file.write(exact.nll);
+  file.write(column(modes, &Scores::nll));
+  file.write(column(modes, &Scores::kl));
+  file.write(column(modes, &Scores::same_top1));
   file.finish();
 }
 
 }  // namespace
 
 void run_evaluate(const Arguments &arguments) {
-  const std::vector<int32_t> ids = arguments.ids();
+  std::vector<int32_t> ids = arguments.ids();
   const auto model = arguments.open_model();
   check_ids(ids, model->manifest().vocabulary);
   const size_t window = arguments.number("window", 2, model->manifest().context);
-  const std::vector<std::string> &modes = model->manifest().modes;
-  const auto found = std::find_if(modes.begin(), modes.end(), [](const std::string &mode) { return mode != "exact"; });
-  Runner exact(model, "exact");
-  const auto other = found != modes.end() ? std::make_unique<Runner>(model, *found) : nullptr;
-  HostWorkers workers(*model);
-  std::vector<Scores> scores;
-  Progress progress(ids.size());
-  for (size_t begin = 0; begin < ids.size(); begin += window) {
-    const size_t end = std::min(ids.size(), begin + window);
-    exact.session.rewind(0);
-    if (other) other->session.rewind(0);
-    for (size_t done = begin; done + 1 < end; done += GSIC_MAX_COLUMNS) {
-      const size_t count = std::min<size_t>(GSIC_MAX_COLUMNS, end - 1 - done), first = scores.size();
-      exact.evaluate(ids.data() + done, count);
-      if (other) other->evaluate(ids.data() + done, count);
-      scores.resize(first + count);
-      workers.each(count, [&](size_t i) { scores[first + i] = score(exact, other.get(), i, ids[done + i + 1]); });
-    }
-    progress.report(end);
+  std::vector<Measured> modes = wanted_modes(arguments, model->manifest().modes);
+  Evaluation evaluation(model, ids, window);
+  Exact exact;
+  const size_t rounds = std::max<size_t>(1, (modes.size() + kModesAtOnce - 1) / kModesAtOnce);
+  Progress progress(rounds * ids.size());
+  for (size_t round = 0; round < rounds; round++) {
+    const size_t first = round * kModesAtOnce, count = std::min(kModesAtOnce, modes.size() - first);
+    evaluation.run(modes.data() + first, count, exact,
+                   [&](size_t done) { progress.report(round * ids.size() + done); });
   }
-  save(arguments, scores, exact, other.get(), other ? *found : "");
+  save(arguments, modes, exact);
 }
 
 }  // namespace gsic
