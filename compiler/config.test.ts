@@ -32,7 +32,13 @@ test("a model.toml with the source alone has defaults for the rest", () => {
     calibration: { text: [], stats: null, tokens: 8192, window: 512, seed: 1 },
     heldout: { text: [], tokens: 4096 },
     quality: { mode: "exact", maxKl: null },
-    plan: { forms: ["dense"], k: [64], epsilon: [0.1] },
+    plan: {
+      forms: ["dense", "gated", "tiered", "gated+tiered"],
+      k: [64],
+      epsilon: [0.1],
+      bits: [3, 4, 5, 6, 8],
+      rank: [0, 16],
+    },
     target: { names: null, tuning: null },
   });
 });
@@ -58,6 +64,8 @@ max_kl = 0.5
 forms = ["gated", "dense"]
 k = [32, 64]
 epsilon = [1, 0.05]
+bits = [8, 4]
+rank = [8]
 [target]
 name = ["cpu-avx2", "cpu-portable"]
 tuning = "measured.toml"
@@ -68,7 +76,7 @@ tuning = "measured.toml"
     calibration: { text: [join(folder, "a.txt"), "/b.txt"], stats: null, tokens: 10, window: 5, seed: 0 },
     heldout: { text: [join(folder, "c.txt")], tokens: 20 },
     quality: { mode: "bounded", maxKl: 0.5 },
-    plan: { forms: ["gated", "dense"], k: [32, 64], epsilon: [1, 0.05] },
+    plan: { forms: ["gated", "dense"], k: [32, 64], epsilon: [1, 0.05], bits: [8, 4], rank: [8] },
     target: { names: ["cpu-avx2", "cpu-portable"], tuning: join(dirname(file), "measured.toml") },
   });
   const named = write(
@@ -110,6 +118,8 @@ const refused: [string, string, string, string][] = [
   ["[quality]\nmax_kl = nan", "config-value : quality.max_kl", "NaN is not a positive number", "nats"],
   ["[quality]\nmax_kl = inf", "config-value : quality.max_kl", "Infinity", "nats"],
   ['[plan]\nforms = ["gatd"]', "config-value : plan.forms", 'unknown form "gatd"', "dense, gated"],
+  ["[plan]\nbits = [7]", "config-value : plan.bits", "bits = 7 is not offered", "3, 4, 5, 6, 8"],
+  ["[plan]\nrank = [6]", "config-value : plan.rank", "rank = 6 is not a multiple of 4", "[0, 16]"],
   ["[plan]\nforms = []", "config-value : plan.forms", "forms is empty", "leave the key out"],
   ["[plan]\nk = [0]", "config-value : plan.k", "k = 0 is not a positive integer", "k = [64]"],
   ["[plan]\nk = [1.5]", "config-value : plan.k", "k = 1.5", ""],

@@ -2,7 +2,7 @@ import { basename, dirname, isAbsolute, resolve } from "node:path";
 import TOML from "@iarna/toml";
 import { closest } from "fastest-levenshtein";
 import { GsicError, messageOf } from "./errors.js";
-import type { Mode } from "./ir.js";
+import type { Form, Mode, Quantizer } from "./ir.js";
 import { readWhole } from "./read/file.js";
 
 /** What model.toml says, with defaults filled in and paths made absolute. */
@@ -42,9 +42,14 @@ export interface Config {
 
 /** Narrows what may be chosen for a linear. */
 export interface PlanOptions {
-  readonly forms: readonly ("dense" | "gated")[];
+  readonly forms: readonly Form["kind"][];
+  /** Columns of a gated form's basis. */
   readonly k: readonly number[];
   readonly epsilon: readonly number[];
+  /** Bits of a tiered form's weights. */
+  readonly bits: readonly Quantizer["bits"][];
+  /** Columns of a tiered form's correction. */
+  readonly rank: readonly number[];
 }
 
 type Table = Readonly<Record<string, unknown>>;
@@ -55,7 +60,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
   quality: ["mode", "max_kl"],
-  plan: ["forms", "k", "epsilon"],
+  plan: ["forms", "k", "epsilon", "bits", "rank"],
   target: ["name", "tuning"],
 };
 
@@ -68,8 +73,29 @@ const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.jso
 /** No model.toml that a person wrote is a thousandth of this. */
 const mostBytes = 1 << 24;
 
+/** Whether the options leave no choice but one form with one set of parameters. */
+export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }: PlanOptions): boolean {
+  const subspace = k.length === 1 && epsilon.length === 1;
+  const tier = widths.length === 1 && rank.length === 1;
+  const kind = allowed[0]!;
+  if (allowed.length > 1) return false;
+  switch (kind) {
+    case "dense":
+      return true;
+    case "gated":
+      return subspace;
+    case "tiered":
+      return tier;
+    case "gated+tiered":
+      return subspace && tier;
+    default:
+      return kind satisfies never;
+  }
+}
+
 const modes = ["exact", "bounded"] as const;
-const forms = ["dense", "gated"] as const;
+const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
+const bits = [3, 4, 5, 6, 8] as const;
 
 /** Reads model.toml. Throws `config-*` errors (category usage) that name the line or the key. */
 export function readConfig(path: string): Config {
@@ -147,7 +173,7 @@ class Reader {
   }
 
   private plan(): PlanOptions {
-    const chosen = this.list("plan", "forms", ["dense"]).map((form) => {
+    const chosen = this.list("plan", "forms", forms).map((form) => {
       const known = forms.find((candidate) => candidate === form);
       if (known === undefined)
         throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms));
@@ -166,7 +192,20 @@ class Reader {
       }
       return value;
     });
-    return { forms: chosen, k, epsilon };
+    const quantized = this.list("plan", "bits", bits).map((value) => {
+      const known = bits.find((candidate) => candidate === value);
+      if (known === undefined)
+        throw this.error("plan.bits", `bits = ${shown(value)} is not offered`, oneOf(bits.map(String)));
+      return known;
+    });
+    const rank = this.list("plan", "rank", [0, 16]).map((value) => {
+      if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) % 4 !== 0) {
+        const hint = "give multiples of 4, e.g. rank = [0, 16]";
+        throw this.error("plan.rank", `rank = ${shown(value)} is not a multiple of 4`, hint);
+      }
+      return value as number;
+    });
+    return { forms: chosen, k, epsilon, bits: quantized, rank };
   }
 
   private targets(): readonly string[] | null {

@@ -1,7 +1,22 @@
-import type { ErrorGate, Form, InputGroup, Plan, Quantizer, SubspaceGate, Tier, ValueId } from "./ir.js";
+import type {
+  ErrorGate,
+  Form,
+  InputGroup,
+  Plan,
+  Quantizer,
+  SubspaceGate,
+  Tier,
+  TierRecipe,
+  ValueId,
+} from "./ir.js";
 
 /** How factors that many rows share are kept: B^T, and the projections S of a gate. */
 export const factorQuantizer: Quantizer = { bits: 8, group: 64, symmetric: true };
+
+/** The quantiser that loses least for so many bits, all in; compiler/calibrate/README.md has the figures. */
+export function quantizerOf(bits: Quantizer["bits"]): Quantizer {
+  return { bits, group: 32, symmetric: true };
+}
 
 /** The subspace gate of a form. */
 export function subspaceOf(form: Form): SubspaceGate | null {
@@ -50,6 +65,14 @@ export function sharing(plan: Pick<Plan, "linears">, group: InputGroup): Sharing
   const { form } = plan.linears.get(group.linears[0]!)!;
   const tier = tierOf(form);
   return { subspace: subspaceOf(form), rank: tier?.rank ?? 0, exact: tier?.exact ?? null };
+}
+
+/** What the tiers at few bits of an input's linears are made from; without quantisers where they have none. */
+export function recipeOf(plan: Pick<Plan, "linears">, group: InputGroup): TierRecipe {
+  const { rank, exact } = sharing(plan, group);
+  const quantizers = group.linears.flatMap((id) => tierOf(plan.linears.get(id)!.form)?.quantizer ?? []);
+  const { input, linears } = group;
+  return { input, linears, quantizers, rank, projections: exact?.projections ?? 0 };
 }
 
 /**

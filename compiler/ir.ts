@@ -318,12 +318,16 @@ export type PlainSource =
   /** The rows of several matrices of one type and width, one after another; all but the last in whole tiles. */
   | { readonly kind: "stacked"; readonly parts: readonly PlainSource[] };
 
-/** What the tiers of one input's linears are made from, together: their quantisers in order, and the rank of B. */
+/** What the tiers of one input's linears are made from, together. */
 export interface TierRecipe {
   readonly input: ValueId;
   readonly linears: readonly ValueId[];
+  /** By linear. */
   readonly quantizers: readonly Quantizer[];
+  /** Columns of B. */
   readonly rank: number;
+  /** Rows of S; 0 without an exact tier. */
+  readonly projections: number;
 }
 
 /** A matrix [out, d] at few bits, packed together with a low-rank factor [out, rank] where `rank` is not 0. */

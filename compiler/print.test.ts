@@ -2,9 +2,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { Project, ts } from "ts-morph";
 import { describe, expect, test } from "vitest";
-import type { PlanOptions } from "./config.js";
 import type { Graph, Node, Plan } from "./ir.js";
 import { parsePlan } from "./parse.js";
+import type { ConfiguredForm } from "./passes/index.js";
 import { makePlan } from "./passes/index.js";
 import { packageRoot } from "./paths.js";
 import { printPlan } from "./print.js";
@@ -14,10 +14,10 @@ import { fixtureNames, openFixture } from "./testing.js";
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it stands for the template syntax of generated code.
 const placeholder = "${x}";
 const header = { config: "../../examples/tiny-gpt2/model.toml", fingerprint: "ab".repeat(32) };
-const dense: PlanOptions = { forms: ["dense"], k: [64], epsilon: [0.1] };
-const gated: PlanOptions = { forms: ["dense", "gated"], k: [4], epsilon: [0.05] };
+const dense: ConfiguredForm = { forms: ["dense"], k: [64], epsilon: [0.1] };
+const gated: ConfiguredForm = { forms: ["dense", "gated"], k: [4], epsilon: [0.05] };
 
-async function planOf(fixture: string, options: PlanOptions): Promise<Plan> {
+async function planOf(fixture: string, options: ConfiguredForm): Promise<Plan> {
   const { model } = await openFixture(fixture);
   model.weights.close();
   return makePlan(model.graph, { options });

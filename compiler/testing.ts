@@ -6,13 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { compileKernels } from "./cc.js";
-import type { PlanOptions } from "./config.js";
 import type { Mode } from "./ir.js";
 import type { Model } from "./model.js";
 import { readGraph } from "./models/index.js";
 import { runTool } from "./native.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
+import type { ConfiguredForm } from "./passes/index.js";
 import { makePlan } from "./passes/index.js";
 import { packageRoot } from "./paths.js";
 import { readTensors } from "./read/safetensors-write.js";
@@ -68,7 +68,7 @@ export function testTargets(): CpuTarget[] {
 /** Writes a bundle of a model under a plan; returns its path. */
 export async function writeTestBundle(
   model: Model,
-  options: PlanOptions,
+  options: ConfiguredForm,
   modes: readonly Mode[],
   factors: FactorSource,
   targets: readonly CpuTarget[] = testTargets(),
@@ -99,6 +99,6 @@ export async function nativeLogits(
 
 const noTokenizer = { tokenizer: null, nativeTokenizer: null, tokenizerProblem: "fixtures have none" };
 
-export const densePlan: PlanOptions = { forms: ["dense"], k: [1], epsilon: [1] };
+export const densePlan: ConfiguredForm = { forms: ["dense"], k: [1], epsilon: [1] };
 
 export { noFactors };

@@ -18,7 +18,8 @@ export function checkTexts({ calibration, heldout }: Config, model: TokenizerMod
   if (model === null || calibration.text.length === 0 || heldout.text.length === 0) return;
   const tokenizer = textTokenizer(model);
   const seen = encodeFiles(calibration.text, tokenizer, calibration.tokens);
-  const held = encodeFiles(heldout.text, tokenizer, heldout.tokens);
+  const { validation, quoted } = heldoutParts(heldout.text, tokenizer, heldout.tokens);
+  const held = Int32Array.from([...validation, ...quoted]);
   refuseOverlap(seen, held, tokenizer, heldout.text.join(", "));
 }
 
@@ -39,6 +40,28 @@ export function encodeFiles(files: readonly string[], tokenizer: TextTokenizer, 
     });
   }
   return Int32Array.from(ids.slice(0, limit));
+}
+
+/** Held-out text in two parts: the planner validates on one, and nothing is chosen by the other. */
+export interface HeldoutParts {
+  readonly validation: Int32Array;
+  readonly quoted: Int32Array;
+}
+
+/** The first and the second half of each file's share of the tokens; files share alike. */
+export function heldoutParts(
+  files: readonly string[],
+  tokenizer: TextTokenizer,
+  tokens: number,
+): HeldoutParts {
+  const share = Math.max(1, Math.floor(tokens / Math.max(1, files.length)));
+  const encoded = files.map((file) => encodeFiles([file], tokenizer, share));
+  const part = (of: (ids: Int32Array) => Int32Array) =>
+    Int32Array.from(encoded.flatMap((ids) => Array.from(of(ids))));
+  return {
+    validation: part((ids) => ids.subarray(0, ids.length >> 1)),
+    quoted: part((ids) => ids.subarray(ids.length >> 1)),
+  };
 }
 
 function encodeFile(file: string, tokenizer: TextTokenizer, limit: number): number[] {

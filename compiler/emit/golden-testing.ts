@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { PlanOptions } from "../config.js";
+import type { ConfiguredForm } from "../passes/index.js";
 import { makePlan } from "../passes/index.js";
 import { schedule } from "../schedule/program.js";
 import type { Target } from "../target.js";
@@ -16,7 +16,7 @@ import { openFixture } from "../testing.js";
 export async function checkGolden(
   folder: string,
   target: Target,
-  options: PlanOptions,
+  options: ConfiguredForm,
   chosen: Readonly<Record<string, readonly string[]>>,
 ): Promise<{ readonly shown: readonly string[]; readonly all: readonly string[] }> {
   const found = new Map<string, string>();

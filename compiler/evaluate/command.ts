@@ -1,5 +1,5 @@
 import { windowOf } from "../calibrate/collect.js";
-import { asWindows, encodeFiles, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
+import { asWindows, encodeFiles, heldoutParts, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
 import type { Config } from "../config.js";
 import { GsicError } from "../errors.js";
 import type { Mode } from "../ir.js";
@@ -21,8 +21,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * Measures a build on held-out text and, beside it, on its calibration text. Of the configured held-out text the
- * second half is measured: the first is the planner's to validate on. Throws `heldout-overlap` if the texts overlap.
+ * Measures a build on held-out text and, beside it, on its calibration text. Of the configured held-out texts the
+ * second halves are measured: the first are the planner's to validate on. Throws `heldout-overlap` if the texts overlap.
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { config, model, mode, bundle, progress, report } = options;
@@ -39,8 +39,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       hint: 'add [heldout] text = ["heldout.txt"], or give --text FILE',
     });
   }
-  const all = encodeFiles(files, tokenizer, config.heldout.tokens);
-  const quoted = options.text === undefined ? all.subarray(all.length >> 1) : all;
+  const parts = heldoutParts(files, tokenizer, config.heldout.tokens);
+  const all = Int32Array.from([...parts.validation, ...parts.quoted]);
+  const quoted = options.text === undefined ? parts.quoted : all;
   const { text, tokens } = config.calibration;
   const seen = text.length === 0 ? null : encodeFiles(text, tokenizer, tokens);
   if (seen !== null) refuseOverlap(seen, all, tokenizer, files.join(", "));

@@ -1,32 +1,35 @@
-import { factorBytes, matrixBytes } from "../cost.js";
 import { GsicError } from "../errors.js";
+import { formFrom, quantizerOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { DeviceKind, Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
-import type { PassContext } from "./index.js";
+import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier, ValueId } from "../ir.js";
+import { accountBytes } from "./account-bytes.js";
+import type { ConfiguredForm, PassContext } from "./index.js";
 
 /**
- * Gives every linear the form that the configuration asks for: gated with the first k and epsilon where `gated` is
- * among the forms and the basis is a proper subspace (k < d), else dense. The output head stays dense. Throws
- * `plan-k-range` (category usage) where no linear is wide enough for k.
+ * Gives every linear the form that is configured, of lists of parameters the first: the last of the forms that is not
+ * dense, where the input is wide enough for its k and its rank. The output head is never gated. Throws `plan-k-range`
+ * (category usage) where no linear is wide enough for k.
  */
 export function chooseForms(plan: Plan, context: PassContext): Plan {
-  requireRoom(plan, context);
+  const { options } = context;
+  const kind = options.forms.filter((form) => form !== "dense").at(-1) ?? "dense";
+  if (kind === "gated" || kind === "gated+tiered") requireRoom(plan, options);
   const linears = new Map<ValueId, LinearPlan>(plan.linears);
   for (const group of plan.groups) {
-    const { form, verdict } = formOf(plan, group, context);
+    const { form, verdict } = formOf(plan, group, kind, options);
     for (const id of group.linears) linears.set(id, { ...linears.get(id)!, form, verdict });
   }
-  return { ...plan, linears };
+  return withWarnings({ ...plan, linears }, context);
 }
 
 /** A k that no linear has room for is a mistake, not a choice. */
-function requireRoom({ graph, groups }: Plan, { options }: PassContext): void {
+function requireRoom({ graph, groups }: Plan, options: ConfiguredForm): void {
   const k = options.k[0]!;
   const widths = groups
     .filter(({ linears }) => !linears.includes(graph.output))
     .map(({ linears }) => linearById(graph, linears[0]!).weight.d);
   const widest = Math.max(0, ...widths);
-  if (!options.forms.includes("gated") || widths.length === 0 || k < widest) return;
+  if (widths.length === 0 || k < widest) return;
   throw new GsicError({
     category: "usage",
     code: "plan-k-range",
@@ -39,32 +42,43 @@ function requireRoom({ graph, groups }: Plan, { options }: PassContext): void {
 function formOf(
   plan: Plan,
   group: InputGroup,
-  { options, device }: PassContext,
+  kind: Form["kind"],
+  options: ConfiguredForm,
 ): { form: Form; verdict: string } {
-  const dense: Form = { kind: "dense" };
-  if (!options.forms.includes("gated"))
-    return { form: dense, verdict: "stays dense: no other form is configured" };
-  if (group.linears.includes(plan.graph.output))
-    return { form: dense, verdict: "stays dense: the output head" };
-  const k = options.k[0]!;
-  const epsilon = options.epsilon[0]!;
+  if (kind === "dense") return { form: { kind }, verdict: "stays dense: no other form is configured" };
   const { d } = linearById(plan.graph, group.linears[0]!).weight;
-  if (k >= d) return { form: dense, verdict: `stays dense: k = ${k} is not below d = ${d}` };
-  const form: Form = { kind: "gated", k, epsilon };
-  if (closedBytes(plan, group, k, device) < denseBytes(plan, group, device))
-    return { form, verdict: "gated, as configured" };
-  return { form, verdict: "gated, as configured, but reads more than dense even when closed" };
+  const tier = kind === "gated" ? null : configuredTier(options, d);
+  const gate: SubspaceGate = { k: options.k[0]!, epsilon: options.epsilon[0]! };
+  const wanted = kind !== "tiered";
+  const why = group.linears.includes(plan.graph.output)
+    ? "the output head"
+    : gate.k >= d
+      ? `k = ${gate.k} is not below d = ${d}`
+      : null;
+  const form = formFrom(wanted && why === null ? gate : null, tier);
+  if (form.kind === kind) return { form, verdict: `${kind}, as configured` };
+  return form.kind === "dense"
+    ? { form, verdict: `stays dense: ${why}` }
+    : { form, verdict: `${form.kind} without a gate: ${why}` };
 }
 
-/** Bytes that a token reads in a group with its gate closed: the shared basis, and every image. */
-function closedBytes({ graph }: Plan, { linears }: InputGroup, k: number, device?: DeviceKind): number {
-  const weights = linears.map((id) => linearById(graph, id).weight);
-  return weights.reduce(
-    (sum, { out }) => sum + factorBytes(out, k, device),
-    factorBytes(k, weights[0]!.d, device),
-  );
+function configuredTier({ bits = [4], rank = [0] }: ConfiguredForm, d: number): Tier {
+  return { quantizer: quantizerOf(bits[0]!), rank: rank[0]! < d ? rank[0]! : 0, exact: null };
 }
 
-function denseBytes({ graph }: Plan, { linears }: InputGroup, device?: DeviceKind): number {
-  return linears.reduce((sum, id) => sum + matrixBytes(linearById(graph, id).weight, device), 0);
+/** Says where a form reads no less than dense even in its cheapest tier. */
+function withWarnings(plan: Plan, { device }: PassContext): Plan {
+  const accounted = accountBytes(plan, device === undefined ? {} : { device });
+  const linears = new Map(plan.linears);
+  for (const { linears: ids } of plan.groups) {
+    const total = (of: "fast" | "dense") =>
+      ids.reduce((sum, id) => sum + accounted.linears.get(id)!.bytes[of], 0);
+    for (const id of ids) {
+      const linear = linears.get(id)!;
+      if (linear.form.kind === "dense" || total("fast") < total("dense")) continue;
+      const verdict = `${linear.verdict}, but reads more than dense even when closed`;
+      linears.set(id, { ...linear, verdict });
+    }
+  }
+  return { ...plan, linears };
 }

@@ -5,9 +5,12 @@ import { accountBytes } from "./account-bytes.js";
 import { chooseForms } from "./choose-forms.js";
 import { shareInputs } from "./share-inputs.js";
 
+/** The form that linears get; of lists the first counts. */
+export type ConfiguredForm = Pick<PlanOptions, "forms" | "k" | "epsilon"> & Partial<PlanOptions>;
+
 /** What passes may look at besides the plan. */
 export interface PassContext {
-  readonly options: PlanOptions;
+  readonly options: ConfiguredForm;
   /** Decides how weights are packed, and so how many bytes they take; default: a CPU. */
   readonly device?: DeviceKind;
 }

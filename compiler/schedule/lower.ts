@@ -1,5 +1,5 @@
 import { GsicError } from "../errors.js";
-import { factorQuantizer, sharing, tierOf } from "../forms.js";
+import { factorQuantizer, recipeOf, sharing, tierOf } from "../forms.js";
 import { inputsOf, nodeIndex, valueWidths } from "../graph.js";
 import type {
   ActivationFunction,
@@ -14,7 +14,6 @@ import type {
   QuantizedSource,
   RopeNode,
   Step,
-  TierRecipe,
   ValueId,
 } from "../ir.js";
 
@@ -295,7 +294,7 @@ class Lowering {
     const coordinates = `${input}_coordinates`;
     if (subspace !== null && counts)
       this.steps.push({ kind: "basis", output: coordinates, input, k: subspace.k, d });
-    const factor = { d, quantizer: factorQuantizer, rank: 0, recipe: this.recipeOf(group, rank) };
+    const factor = { d, quantizer: factorQuantizer, rank: 0, recipe: recipeOf(this.plan, group) };
     return {
       gate: subspace && { coordinates, ...subspace },
       correction: rank === 0 ? null : { kind: "correction", ...factor, out: rank },
@@ -308,13 +307,8 @@ class Lowering {
     const tier = tierOf(this.plan.linears.get(id)!.form);
     if (tier === null) return null;
     const { quantizer, rank } = tier;
-    const recipe = this.recipeOf(this.groupOf(input), rank);
+    const recipe = recipeOf(this.plan, this.groupOf(input));
     return { kind: "quantized", linear: id, out: weight.out, d: weight.d, quantizer, rank, recipe };
-  }
-
-  private recipeOf({ input, linears }: InputGroup, rank: number): TierRecipe {
-    const quantizers = linears.flatMap((id) => tierOf(this.plan.linears.get(id)!.form)?.quantizer ?? []);
-    return { input, linears, quantizers, rank };
   }
 
   private groupOf(input: ValueId): InputGroup {

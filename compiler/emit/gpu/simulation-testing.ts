@@ -1,11 +1,11 @@
 /** Helpers of the tests of GPU kernels: bundles whose kernels the stand-in driver simulates, and runs of them. */
 
 import { join } from "node:path";
-import type { PlanOptions } from "../../config.js";
 import type { Kernel, Mode } from "../../ir.js";
 import type { Model } from "../../model.js";
 import { writeModelBundle } from "../../pack/assemble.js";
 import type { FactorSource } from "../../pack/weights.js";
+import type { ConfiguredForm } from "../../passes/index.js";
 import { makePlan } from "../../passes/index.js";
 import { type Schedule, schedule } from "../../schedule/program.js";
 import { type KernelTraffic, readTraffic, standinEnvironment } from "../../standin.js";
@@ -56,7 +56,7 @@ export interface Simulated {
 /** Writes a model's bundle for a GPU, and compiles its kernels for this machine. */
 export async function simulatedBundle(
   model: Model,
-  options: PlanOptions,
+  options: ConfiguredForm,
   modes: readonly Mode[],
   factors: FactorSource,
   target: GpuTarget,
