@@ -8,7 +8,7 @@ import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
 import { checkTexts } from "./calibrate/text.js";
 import { buildRuntime, compileFor, type TargetCode } from "./cc.js";
-import { type Config, readConfig } from "./config.js";
+import { type Config, isConfigured, readConfig } from "./config.js";
 import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
 import { isDense } from "./forms.js";
@@ -27,6 +27,8 @@ import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Report, reportOf, tuningReport } from "./report.js";
 import { schedule } from "./schedule/program.js";
+import { planLinears } from "./search/planner.js";
+import type { SearchReport } from "./search/report.js";
 import { roomForCheck, selfCheck } from "./selfcheck.js";
 import { commonTarget, type Target, targetsOf } from "./target.js";
 import { type Tuning, tuningOf, withTuning } from "./tuning.js";
@@ -60,14 +62,23 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     for (const tensor of auditWeights(model.weights, progress.stage("Checking the weights")))
       progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
     checkTexts(config, model.tokenizer);
-    const plan =
-      edited === null
-        ? await planOf(model, config, mode, targets, options.dump)
-        : adoptPlan(edited, model, options.input, targets[0]!.device);
-    if (mode === "exact" && !isDense(plan)) throw formsInExactMode(options.input);
-    const calibration = !isDense(plan) ? await collectStats(model, config, targets, progress, plan) : null;
     const algebra = new Algebra();
     try {
+      const first =
+        edited === null
+          ? await planOf(model, config, mode, targets, options.dump)
+          : adoptPlan(edited, model, options.input, targets[0]!.device);
+      if (mode === "exact" && !isDense(first)) throw formsInExactMode(options.input);
+      const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
+      const calibration =
+        searches || !isDense(first) ? await collectStats(model, config, targets, progress, searches ? undefined : first) : null;
+      const found = searches
+        ? await planLinears({
+            ...{ model, config, targets, plan: first, algebra, progress },
+            ...{ stats: calibration!.stats, calibration: calibration!.tokens },
+          })
+        : null;
+      const plan = found?.plan ?? first;
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
       factors?.check();
       const make = (staging: string) =>
@@ -80,6 +91,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           tuning,
           model,
           plan,
+          search: found?.report ?? null,
           factors,
           factorsFrom: calibration && fileIdentity(calibration.stats.file),
           calibration: calibration && calibrationOf(calibration),
@@ -126,6 +138,7 @@ interface Job {
   readonly tuning: Tuning | null;
   readonly model: Model;
   readonly plan: Plan;
+  readonly search: SearchReport | null;
   readonly factors: FactorSource | null;
   /** What stands for the statistics that the factors are made from. */
   readonly factorsFrom: string | null;
@@ -166,6 +179,7 @@ async function makeBuild(job: Job): Promise<Report> {
   const report = reportOf({
     config: header.config,
     plan,
+    search: job.search,
     scheduled,
     model,
     modes,
@@ -213,7 +227,8 @@ async function planOf(
   targets: readonly Target[],
   dump: string | undefined,
 ): Promise<Plan> {
-  const options = mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : config.plan;
+  const dense = { ...config.plan, forms: ["dense" as const] };
+  const options = mode !== "exact" && isConfigured(config.plan) ? config.plan : dense;
   const stages: { name: string; plan: Plan }[] = [];
   const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (number, name, after) =>
     stages.push({ name: `${String(number).padStart(2, "0")}-${name}.ts`, plan: after }),

@@ -583,9 +583,10 @@ export interface Manifest {
     readonly code: readonly { readonly offset: number; readonly bytes: number }[] | null;
   }[];
   readonly kernels: readonly Pick<Kernel, "symbol" | "arguments" | "launch">[];
-  readonly modes: readonly Mode[];
-  readonly defaultMode: Mode;
-  readonly programs: Readonly<Partial<Record<Mode, Program>>>;
+  /** Names of programs; of a build, `Mode`s. */
+  readonly modes: readonly string[];
+  readonly defaultMode: string;
+  readonly programs: Readonly<Record<string, Program>>;
   /** Bytes of weights that one token reads, by mode; `bounded` with every gate closed. */
-  readonly bytesPerToken: Readonly<Partial<Record<Mode, number>>>;
+  readonly bytesPerToken: Readonly<Record<string, number>>;
 }

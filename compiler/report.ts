@@ -8,6 +8,7 @@ import type { ByteAccount, CalibrationOrigin, DeviceKind, Form, LaunchShape, Mod
 import type { Model } from "./model.js";
 import { launchesPerLayer } from "./schedule/listing.js";
 import type { Schedule } from "./schedule/program.js";
+import type { SearchReport } from "./search/report.js";
 import type { SelfCheck } from "./selfcheck.js";
 import type { Tuning } from "./tuning.js";
 
@@ -27,6 +28,8 @@ export interface Report {
   /** Why the executable takes token ids only; null if it takes text. */
   readonly text_unavailable: string | null;
   readonly calibration: { readonly tokens: number; readonly origin: CalibrationOrigin } | null;
+  /** How the planner came to the plan; null where the forms were configured, or edited. */
+  readonly search: SearchReport | null;
   /** Bytes of weights that a token reads in all linears. */
   readonly bytes_per_token: { readonly dense: number; readonly fast: number; readonly slow: number };
   /** Seconds of a token by the target's cost model, from bytes and launches. */
@@ -81,6 +84,7 @@ export const version = "0.1.0";
 export function reportOf(facts: {
   config: string;
   plan: Plan;
+  search: SearchReport | null;
   scheduled: Schedule;
   model: Model;
   modes: readonly Mode[];
@@ -89,7 +93,7 @@ export function reportOf(facts: {
   calibration: Report["calibration"];
   tuning: TuningReport | null;
 }): Report {
-  const { config, plan, scheduled, model, modes, code, check, calibration, tuning } = facts;
+  const { config, plan, search, scheduled, model, modes, code, check, calibration, tuning } = facts;
   const { cost, device } = code[0]!.target;
   const bytes = bytesPerToken(plan);
   const byMode = (count: (mode: Mode) => number) =>
@@ -118,6 +122,7 @@ export function reportOf(facts: {
     context: plan.graph.context,
     text_unavailable: model.tokenizerProblem,
     calibration,
+    search,
     bytes_per_token: bytes,
     predicted_seconds_per_token: {
       dense: prediction.dense.total,

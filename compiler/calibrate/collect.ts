@@ -2,13 +2,12 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { buildRuntime, cacheFolder, compileKernels } from "../cc.js";
+import { buildRuntime, cacheFolder } from "../cc.js";
 import type { Config } from "../config.js";
 import { size } from "../inspect/layout.js";
-import type { CalibrationOrigin, Plan } from "../ir.js";
+import type { CalibrationOrigin, Graph, Plan } from "../ir.js";
 import type { Model } from "../model.js";
 import { runTool } from "../native.js";
-import { writeModelBundle } from "../pack/assemble.js";
 import { isAlive } from "../pack/lock.js";
 import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
@@ -18,6 +17,7 @@ import { type CpuTarget, calibrationTargets, type Target } from "../target.js";
 import { neededRanks, tooFew } from "./factors.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 import { asWindows, encodeFiles, requireTokenizer } from "./text.js";
+import { type CpuCode, compileForCpus, writeWorkBundle } from "./work-bundle.js";
 
 /** Tokens that calibration runs over, and where they come from. */
 export interface CalibrationTokens {
@@ -116,16 +116,11 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
-interface CpuCode {
-  readonly target: CpuTarget;
-  readonly bytes: Uint8Array;
-}
-
 /** The dense model as a bundle in a work folder, compiled and written when it is first needed. */
 class DenseBundle {
   private written: Promise<string> | undefined;
   private compiled: Promise<CpuCode[]> | undefined;
-  private readonly plan: Plan;
+  private readonly graph: Graph;
   private readonly dense: Schedule;
 
   /** The context is only as long as calibration's sequences: the session's memory grows with it. */
@@ -136,11 +131,10 @@ class DenseBundle {
     private readonly folder: string,
     private readonly progress: Progress,
   ) {
-    this.plan = makePlan(
-      { ...model.graph, context },
-      { options: { forms: ["dense"], k: [1], epsilon: [1] } },
-    );
-    this.dense = schedule(this.plan, ["exact"], targets[0]!);
+    this.graph = { ...model.graph, context };
+    const options = { forms: ["dense" as const], k: [1], epsilon: [1] };
+    const plan = makePlan(this.graph, { options });
+    this.dense = schedule(plan, ["exact"], targets[0]!);
   }
 
   /** Hash of the machine code that computes the statistics: other code sums in another order. */
@@ -160,35 +154,16 @@ class DenseBundle {
     return this.compiled;
   }
 
-  private async compile(): Promise<CpuCode[]> {
-    const update = this.progress.stage("Compiling the dense model");
-    const { kernels } = this.dense;
-    const code = [];
-    for (const target of this.targets) {
-      const done = code.length * kernels.length;
-      const total = this.targets.length * kernels.length;
-      code.push({
-        target,
-        bytes: await compileKernels(kernels, target, (count) => update(done + count, total)),
-      });
-    }
-    return code;
+  private compile(): Promise<CpuCode[]> {
+    return compileForCpus(this.dense, this.targets, "Compiling the dense model", this.progress);
   }
 
   private async write(): Promise<string> {
-    const { model, plan } = this;
+    const { model, graph, dense: schedule } = this;
     const code = await this.code();
     const update = this.progress.stage("Preparing the dense model");
     const path = join(this.folder, "dense.gsi");
-    const content = {
-      model,
-      plan,
-      schedule: this.dense,
-      modes: ["exact"] as const,
-      code,
-      factors: noFactors,
-    };
-    await writeModelBundle(path, content, { progress: update });
+    await writeWorkBundle(path, { model, graph, schedule, code, factors: noFactors }, update);
     return path;
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import type { CodeObject, TargetCode } from "../cc.js";
 import { bytesPerToken } from "../cost.js";
-import type { Graph, Manifest, Mode, Plan } from "../ir.js";
+import type { Graph, Manifest, Plan } from "../ir.js";
 import type { Model } from "../model.js";
 import { version } from "../report.js";
 import { maxColumns, roundUp } from "../schedule/layout.js";
@@ -18,7 +18,7 @@ export interface BundleContent {
   readonly plan: Plan;
   readonly schedule: Schedule;
   /** The default mode first. */
-  readonly modes: readonly Mode[];
+  readonly modes: readonly string[];
   /** Machine code by target, best target first. */
   readonly code: readonly TargetCode[];
   readonly factors: FactorSource;

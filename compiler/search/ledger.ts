@@ -22,6 +22,12 @@ export class Ledger {
     return this.results.has(name);
   }
 
+  /** A result that is there. */
+  read<T>(name: string): T {
+    if (!this.results.has(name)) throw new Error(`the ledger has no ${JSON.stringify(name)}`);
+    return this.results.get(name) as T;
+  }
+
   /** The result of that name; computed and kept if there is none. It must survive JSON. */
   async get<T>(name: string, compute: () => Promise<T>): Promise<T> {
     if (this.results.has(name)) return this.results.get(name) as T;

@@ -1,0 +1,54 @@
+import { compileKernels } from "../cc.js";
+import type { Graph, Plan } from "../ir.js";
+import type { Model } from "../model.js";
+import { writeModelBundle } from "../pack/assemble.js";
+import type { FactorSource } from "../pack/weights.js";
+import type { Progress } from "../progress.js";
+import type { Schedule } from "../schedule/program.js";
+import type { CpuTarget } from "../target.js";
+
+/** Machine code of the programs of a work bundle, for one CPU target. */
+export interface CpuCode {
+  readonly target: CpuTarget;
+  readonly bytes: Uint8Array;
+}
+
+/** Compiles a schedule's kernels for CPUs, showing how far it is. */
+export async function compileForCpus(
+  { kernels }: Schedule,
+  targets: readonly CpuTarget[],
+  title: string,
+  progress: Progress,
+): Promise<CpuCode[]> {
+  const update = progress.stage(title);
+  const code: CpuCode[] = [];
+  for (const target of targets) {
+    const done = code.length * kernels.length;
+    const total = targets.length * kernels.length;
+    code.push({
+      target,
+      bytes: await compileKernels(kernels, target, (count) => update(done + count, total)),
+    });
+  }
+  return code;
+}
+
+/** What a bundle that the compiler runs for itself is made from. */
+export interface WorkBundle {
+  readonly model: Model;
+  readonly graph: Graph;
+  readonly schedule: Schedule;
+  readonly code: readonly CpuCode[];
+  readonly factors: FactorSource;
+}
+
+/** Writes a bundle that the compiler runs for itself; all its programs are modes of it, in their order. */
+export async function writeWorkBundle(
+  path: string,
+  { model, graph, schedule, code, factors }: WorkBundle,
+  progress: ReturnType<Progress["stage"]>,
+): Promise<void> {
+  const plan: Plan = { graph, linears: new Map(), groups: [] };
+  const modes = Object.keys(schedule.programs);
+  await writeModelBundle(path, { model, plan, schedule, modes, code, factors }, { progress });
+}

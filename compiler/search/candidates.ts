@@ -1,0 +1,82 @@
+import type { PlanOptions } from "../config.js";
+import { predictSeconds } from "../cost.js";
+import type { TierShares } from "../evaluate/evaluate.js";
+import { quantizerOf, subspaceOf } from "../forms.js";
+import { linearById } from "../graph.js";
+import type { ByteAccount, Form, Graph, InputGroup, LinearPlan, ValueId } from "../ir.js";
+import { accountBytes } from "../passes/account-bytes.js";
+import type { Target } from "../target.js";
+
+/** A form for all linears of one input, and what is known of it before the whole model is run. */
+export interface Candidate {
+  readonly form: Form;
+  /** Bytes that a token reads in the group, by tier, and their mean over the tokens of calibration's validation half. */
+  readonly bytes: ByteAccount;
+  readonly meanBytes: number;
+  /** Predicted seconds of a token in the group on the target: reading weights, and launches that dense does without. */
+  readonly seconds: number;
+  /** E||y' - y||^2 by linear: what the form computes beside W x, on calibration activations. */
+  readonly errors: readonly number[];
+  /** Tokens by tier. */
+  readonly shares: TierShares;
+}
+
+/** Every token in the only tier. */
+export const oneTier: TierShares = { fast: 1, middle: 0, slow: 0 };
+
+/** The forms that a group may have, dense first. A head is never gated: its coordinates would be all that it saves. */
+export function formsOf(options: PlanOptions, graph: Graph, group: InputGroup): Form[] {
+  const { d } = linearById(graph, group.linears[0]!).weight;
+  const allowed = (kind: Form["kind"]) => options.forms.includes(kind);
+  const isHead = group.linears.includes(graph.output);
+  const tiers = options.bits.flatMap((bits) =>
+    options.rank
+      .filter((rank) => rank < d)
+      .map((rank) => ({ quantizer: quantizerOf(bits), rank, exact: null })),
+  );
+  const gates = isHead
+    ? []
+    : options.k.filter((k) => k < d).flatMap((k) => options.epsilon.map((epsilon) => ({ k, epsilon })));
+  return [
+    { kind: "dense" },
+    ...(allowed("tiered") ? tiers.map((tier): Form => ({ kind: "tiered", ...tier })) : []),
+    ...(allowed("gated") ? gates.map((gate): Form => ({ kind: "gated", ...gate })) : []),
+    ...(allowed("gated+tiered")
+      ? gates.flatMap((gate) => tiers.map((tier): Form => ({ kind: "gated+tiered", ...gate, ...tier })))
+      : []),
+  ];
+}
+
+/** The account of a candidate. */
+export function candidateOf(
+  graph: Graph,
+  group: InputGroup,
+  form: Form,
+  errors: readonly number[],
+  shares: TierShares,
+  target: Target,
+): Candidate {
+  const accounts = groupAccounts(graph, group, form, target);
+  const total = (of: (account: ByteAccount) => number) =>
+    accounts.reduce((sum, account) => sum + of(account), 0);
+  const bytes = {
+    dense: total(({ dense }) => dense),
+    fast: total(({ fast }) => fast),
+    ...(accounts[0]!.middle === undefined ? {} : { middle: total(({ middle }) => middle!) }),
+    slow: total(({ slow }) => slow),
+  };
+  const meanBytes = shares.fast * bytes.fast + shares.middle * (bytes.middle ?? 0) + shares.slow * bytes.slow;
+  const launches = subspaceOf(form) === null ? 0 : 1;
+  const cost = { ...target.cost, launch: 0 };
+  return { form, bytes, meanBytes, seconds: predictSeconds(meanBytes, launches, cost).total, errors, shares };
+}
+
+function groupAccounts(graph: Graph, group: InputGroup, form: Form, { device }: Target): ByteAccount[] {
+  const linears = new Map(group.linears.map((id) => [id, linearPlan(id, form)] as const));
+  const accounted = accountBytes({ graph, linears, groups: [group] }, { device });
+  return group.linears.map((id) => accounted.linears.get(id)!.bytes);
+}
+
+export function linearPlan(linear: ValueId, form: Form, verdict = ""): LinearPlan {
+  return { linear, form, bytes: { dense: 0, fast: 0, slow: 0 }, verdict };
+}

@@ -1,0 +1,164 @@
+import { createHash } from "node:crypto";
+import { basename, join } from "node:path";
+import type { Algebra } from "../calibrate/algebra.js";
+import { type CalibrationTokens, windowOf } from "../calibrate/collect.js";
+import { Factors } from "../calibrate/factors.js";
+import type { StatsFile } from "../calibrate/stats-file.js";
+import { asWindows, heldoutParts, requireTokenizer } from "../calibrate/text.js";
+import { contentHash } from "../cc/cache.js";
+import { buildRuntime, cacheFolder } from "../cc.js";
+import type { Config } from "../config.js";
+import { GsicError } from "../errors.js";
+import { recipeOf, tierOf } from "../forms.js";
+import type { Form, InputGroup, Plan } from "../ir.js";
+import type { Model } from "../model.js";
+import { fileIdentity } from "../pack/assemble.js";
+import { templatesFolder } from "../paths.js";
+import type { Progress } from "../progress.js";
+import { version } from "../report.js";
+import { calibrationTargets, type Target } from "../target.js";
+import { type Candidate, candidateOf, formsOf, linearPlan, oneTier } from "./candidates.js";
+import { Ledger } from "./ledger.js";
+import { type SearchReport, searchReport, withVerdicts } from "./report.js";
+import { type Decision, search } from "./search.js";
+import { measureSensitivities, probe } from "./sensitivity.js";
+import type { Laboratory, MeasuredText } from "./variants.js";
+
+/** Mean KL to the dense model that a plan may have where the configuration names none, in nats per token. */
+export const defaultMaxKl = 0.02;
+
+/** Tokens that sensitivities are measured on; in windows of `probeWindow`. */
+const probeTokens = 768;
+const probeWindow = 256;
+
+/** What the planner looks at. */
+export interface PlannerJob {
+  readonly model: Model;
+  readonly config: Config;
+  /** The first decides what reading costs. */
+  readonly targets: readonly Target[];
+  /** All linears dense. */
+  readonly plan: Plan;
+  readonly stats: StatsFile;
+  /** Null where statistics come from a file. */
+  readonly calibration: CalibrationTokens | null;
+  readonly algebra: Algebra;
+  readonly progress: Progress;
+}
+
+/**
+ * Chooses a form for every linear: the plan that is predicted to be fastest on the target within the budget for KL,
+ * which is measured on the first half of the held-out text. Everything that is computed is kept in a ledger in the
+ * cache: an interrupted planner goes on where it was. The same inputs give the same plan. Throws `heldout-missing`
+ * (category usage).
+ */
+export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report: SearchReport }> {
+  const { model, config, targets, plan, stats, algebra, progress } = job;
+  const target = targets[0]!;
+  const maxKl = config.quality.maxKl ?? defaultMaxKl;
+  const validation = validationText(job);
+  const probed = probeText(job, validation);
+  const laboratory: Laboratory = {
+    model,
+    factors: new Factors(plan, model.weights, stats, algebra),
+    targets: calibrationTargets(targets),
+    ledger: await Ledger.open(await ledgerFile(job)),
+    progress,
+  };
+  const errors = new TierErrors(plan, laboratory, model, stats, algebra);
+  const decisions = await decisionsOf(job, errors);
+  const groups = decisions.map(({ group }) => group);
+  const probeErrors: number[] = [];
+  for (const group of groups) probeErrors.push(sum(await errors.of(group, probe)));
+  const sensitivities = await measureSensitivities(laboratory, plan, groups, probeErrors, probed);
+  const found = await search(laboratory, plan, decisions, sensitivities, validation, maxKl, target);
+  return {
+    plan: withVerdicts(found, decisions),
+    report: searchReport(found, decisions, sensitivities, maxKl),
+  };
+}
+
+/** All forms of every group, with their errors. */
+async function decisionsOf(
+  { config, plan, targets, progress }: PlannerJob,
+  errors: TierErrors,
+): Promise<Decision[]> {
+  const { graph, groups } = plan;
+  const update = progress.stage("Quantising every linear in every way");
+  const forms = groups.map((group) => formsOf(config.plan, graph, group));
+  const total = sum(forms.map(({ length }) => length));
+  let done = 0;
+  const decisions: Decision[] = [];
+  for (const [index, group] of groups.entries()) {
+    const candidates: Candidate[] = [];
+    for (const form of forms[index]!) {
+      candidates.push(candidateOf(graph, group, form, await errors.of(group, form), oneTier, targets[0]!));
+      update(++done, total);
+    }
+    decisions.push({ group, candidates });
+  }
+  return decisions;
+}
+
+/** The local errors of forms at few bits, E||y' - y||^2 by linear; computed once. */
+class TierErrors {
+  constructor(
+    private readonly plan: Plan,
+    private readonly laboratory: Laboratory,
+    model: Model,
+    stats: StatsFile,
+    algebra: Algebra,
+  ) {
+    this.factors = new Factors(plan, model.weights, stats, algebra);
+  }
+
+  private readonly factors: Factors;
+
+  async of(group: InputGroup, form: Form): Promise<readonly number[]> {
+    if (tierOf(form) === null) return group.linears.map(() => 0);
+    const linears = new Map(group.linears.map((id) => [id, linearPlan(id, form)] as const));
+    const recipe = recipeOf({ linears }, group);
+    return this.laboratory.ledger.get(`error: ${JSON.stringify(recipe)}`, () => this.factors.errors(recipe));
+  }
+}
+
+/** The first half of the held-out text. */
+function validationText({ model, config }: PlannerJob): MeasuredText {
+  const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "the planner");
+  if (config.heldout.text.length === 0) {
+    throw new GsicError({
+      category: "usage",
+      code: "heldout-missing",
+      message: "the planner has no held-out text to measure its plans on",
+      where: `${config.file}: heldout.text`,
+      hint: 'add [heldout] text = ["heldout.txt"], or leave one form and one value of each parameter in [plan]',
+    });
+  }
+  const { validation } = heldoutParts(config.heldout.text, tokenizer, config.heldout.tokens);
+  const window = windowOf(model, config);
+  return measuredText(asWindows(validation, model.tokenizer!.prefix, window), window);
+}
+
+/** Calibration text, or where statistics came from a file validation text. */
+function probeText({ model, calibration }: PlannerJob, validation: MeasuredText): MeasuredText {
+  const ids = (calibration?.ids ?? validation.ids).subarray(0, probeTokens);
+  return measuredText(ids, Math.min(probeWindow, model.graph.context));
+}
+
+function measuredText(ids: Int32Array, window: number): MeasuredText {
+  const hash = createHash("sha256").update(`${window} `).update(ids).digest("hex");
+  return { name: hash.slice(0, 16), ids, window };
+}
+
+/** One for all that results depend on besides their names: model, statistics, target's packing, kernels, tool. */
+async function ledgerFile({ model, stats, targets }: PlannerJob): Promise<string> {
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify([version, model.fingerprint, fileIdentity(stats.file), targets[0]!.device]));
+  hash.update(basename(await buildRuntime("tool")));
+  hash.update(await contentHash([templatesFolder], [".h", ".hbs"]));
+  return join(cacheFolder(), "plans", `${hash.digest("hex").slice(0, 40)}.json`);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,86 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { compileForCpus, writeWorkBundle } from "../calibrate/work-bundle.js";
+import { measureModes, type TextQuality } from "../evaluate/evaluate.js";
+import { densePlan } from "../forms.js";
+import type { Plan } from "../ir.js";
+import type { Model } from "../model.js";
+import type { FactorSource } from "../pack/weights.js";
+import type { Progress } from "../progress.js";
+import { scheduleAll, type Variant } from "../schedule/program.js";
+import type { CpuTarget } from "../target.js";
+import { temporaryFolder } from "../temporary.js";
+import type { Ledger } from "./ledger.js";
+
+/** What plans of a model are measured with. */
+export interface Laboratory {
+  readonly model: Model;
+  readonly factors: FactorSource;
+  /** The CPUs that measurements may run on, whatever the build is for. */
+  readonly targets: readonly CpuTarget[];
+  readonly ledger: Ledger;
+  readonly progress: Progress;
+}
+
+/** A text to measure on: ids, read in windows of `window` tokens; `name` stands for it in the ledger. */
+export interface MeasuredText {
+  readonly name: string;
+  readonly ids: Int32Array;
+  readonly window: number;
+}
+
+/** Variants that are measured between two entries of the ledger. */
+const batch = 16;
+
+/**
+ * Measures plans against the dense model, by the kernels that a build would have: programs of one bundle, over one set
+ * of weights. `key` names a variant in the ledger, and must tell its plan; what is there already is not measured again.
+ */
+export async function measureVariants(
+  laboratory: Laboratory,
+  variants: readonly (Variant & { readonly key: string })[],
+  text: MeasuredText,
+  title: string,
+): Promise<ReadonlyMap<string, TextQuality>> {
+  const { ledger, progress } = laboratory;
+  const nameIn = ({ key }: { key: string }) => `${text.name}: ${key}`;
+  const missing = variants.filter((variant) => !ledger.has(nameIn(variant)));
+  if (missing.length > 0) {
+    const folder = await temporaryFolder("plan");
+    try {
+      const bundle = join(folder, "variants.gsi");
+      await writeVariants(bundle, laboratory, missing, text.window);
+      const update = progress.stage(`${title}: ${missing.length} plans, ${text.ids.length} tokens each`);
+      for (let first = 0; first < missing.length; first += batch) {
+        const some = missing.slice(first, first + batch);
+        const names = some.map(({ name }) => name);
+        const listen = (done: number, total: number) =>
+          update(first + (some.length * done) / total, missing.length);
+        const found = await measureModes(bundle, names, text.ids, text.window, listen);
+        await ledger.add(some.map((variant) => [nameIn(variant), found.get(variant.name)!] as const));
+      }
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+  return new Map(
+    variants.map((variant) => [variant.name, ledger.read<TextQuality>(nameIn(variant))] as const),
+  );
+}
+
+async function writeVariants(
+  path: string,
+  { model, factors, targets, progress }: Laboratory,
+  variants: readonly Variant[],
+  context: number,
+): Promise<void> {
+  const shortened = (plan: Plan): Plan => ({ ...plan, graph: { ...plan.graph, context } });
+  const plans = variants.map(({ name, plan }) => ({ name, plan: shortened(plan) }));
+  const exact = { name: "exact", plan: densePlan(plans[0]!.plan) };
+  const schedule = scheduleAll([exact, ...plans], targets[0]!);
+  const title = `Compiling ${schedule.kernels.length} kernels to measure plans with`;
+  const code = await compileForCpus(schedule, targets, title, progress);
+  const { graph } = exact.plan;
+  const update = progress.stage("Packing the weights of plans to measure");
+  await writeWorkBundle(path, { model, graph, schedule, code, factors }, update);
+}
