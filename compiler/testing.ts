@@ -6,14 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { compileKernels } from "./cc.js";
-import type { Mode } from "./ir.js";
+import type { Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
 import { readGraph } from "./models/index.js";
 import { runTool } from "./native.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
-import type { ConfiguredForm } from "./passes/index.js";
-import { makePlan } from "./passes/index.js";
+import { type ConfiguredForm, makePlan } from "./passes/index.js";
 import { packageRoot } from "./paths.js";
 import { readTensors } from "./read/safetensors-write.js";
 import { Weights } from "./read/weights.js";
@@ -65,15 +64,25 @@ export function testTargets(): CpuTarget[] {
   return machineTargets().filter(({ name }) => names === undefined || names.includes(name));
 }
 
-/** Writes a bundle of a model under a plan; returns its path. */
-export async function writeTestBundle(
+/** Writes a bundle of a model whose linears have a form; returns its path. */
+export function writeTestBundle(
   model: Model,
   options: ConfiguredForm,
   modes: readonly Mode[],
   factors: FactorSource,
   targets: readonly CpuTarget[] = testTargets(),
 ): Promise<string> {
-  const plan = makePlan(model.graph, { options });
+  return writePlanBundle(model, makePlan(model.graph, { options }), modes, factors, targets);
+}
+
+/** Writes a bundle of a model under a plan; returns its path. */
+export async function writePlanBundle(
+  model: Model,
+  plan: Plan,
+  modes: readonly Mode[],
+  factors: FactorSource,
+  targets: readonly CpuTarget[] = testTargets(),
+): Promise<string> {
   const scheduled = schedule(plan, modes, readTarget("cpu-portable"));
   const code = [];
   for (const target of targets) code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });

@@ -7,15 +7,28 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { buildRuntime, findCompiler } from "../cc.js";
+import { subspaceOf, tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import { blockSizes, type DType, type Graph, type Mode, type Node, type Plan, type ValueId } from "../ir.js";
+import {
+  blockSizes,
+  type DType,
+  type Graph,
+  type Mode,
+  type Node,
+  type Plan,
+  type QuantizedSource,
+  type Quantizer,
+  type ValueId,
+} from "../ir.js";
 import type { Model } from "../model.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
 import { packageRoot } from "../paths.js";
+import type { LowRank, QuantizedMatrix } from "../quantizer.js";
 import { dequantize, toBf16, toF16 } from "../read/dequantize.js";
 import { ggufBytes } from "../read/file-testing.js";
 import { Weights } from "../read/weights.js";
 import { evaluateGraph, evaluateNode, type Value } from "../reference.js";
+import { lower } from "../schedule/lower.js";
 import type { Target } from "../target.js";
 import { temporaryFolder } from "../testing.js";
 
@@ -225,34 +238,127 @@ export async function whole(runs: AsyncIterable<Float32Array>): Promise<Float32A
   return Float32Array.from(values);
 }
 
-/** The oracle of a plan in bounded mode: all values in float64, and rho of every token by gated input. */
+/** The numbers of a quantised matrix, [out, d]. */
+export function dequantizeMatrix(
+  { q, scales, zeros, rowScales }: QuantizedMatrix,
+  d: number,
+  { bits, group }: Quantizer,
+): Float32Array {
+  const groups = Math.ceil(d / group);
+  return Float32Array.from(q, (value, i) => {
+    const row = Math.floor(i / d);
+    const g = row * groups + Math.floor((i % d) / group);
+    return rowScales[row]! * scales[g]! * (value - (zeros?.[g] ?? 2 ** (bits - 1)));
+  });
+}
+
+/** The values of A, [out, rank]. */
+export function lowRankValues({ a, scales }: LowRank): Float32Array {
+  const rank = a.length / scales.length;
+  return Float32Array.from(a, (value, i) => value * scales[Math.floor(i / rank)]!);
+}
+
+/** What the oracle makes of a plan. */
+export interface PlanValues {
+  readonly logits: Float64Array;
+  /** ||x - V g|| / ||x|| of every token, by input with a subspace gate. */
+  readonly rho: ReadonlyMap<ValueId, Float64Array>;
+  /** ||S x|| / ||x|| of every token, by input with an exact tier. */
+  readonly predicted: ReadonlyMap<ValueId, Float64Array>;
+}
+
+/** The oracle of a plan in bounded mode: all values in float64. */
 export async function evaluatePlan(
   plan: Plan,
   weights: Weights,
   ids: readonly number[],
   factors: FactorSource,
-): Promise<{ logits: Float64Array; rho: ReadonlyMap<ValueId, Float64Array> }> {
+): Promise<PlanValues> {
   const values = new Map<ValueId, Value>();
   const rho = new Map<ValueId, Float64Array>();
+  const predicted = new Map<ValueId, Float64Array>();
+  const sources = quantizedSources(plan);
   for (const node of plan.graph.nodes) {
-    const dense = evaluateNode(node, weights, ids, values);
-    values.set(node.id, dense);
+    const y = evaluateNode(node, weights, ids, values);
+    values.set(node.id, y);
     if (node.kind !== "linear") continue;
     const form = plan.linears.get(node.id)!.form;
-    if (form.kind !== "gated") continue;
+    const bias = node.bias === null ? null : weights.readVector(node.bias);
     const { data, width } = values.get(node.input)!;
-    const basis = await factors.basis(node.input, form.k);
+    const replace = (ratios: Float64Array | null, threshold: number, by: Float64Array) =>
+      y.data.forEach((_, i) => {
+        const row = i % y.width;
+        const closed = ratios === null || ratios[(i - row) / y.width]! < threshold;
+        if (closed) y.data[i] = by[i]! + (bias?.[row] ?? 0);
+      });
+    const tier = tierOf(form);
+    if (tier !== null) {
+      const { quantized, correction, exact } = sources.get(node.id)!;
+      const products = await tierProducts(factors, data, quantized, correction);
+      const ratios = exact === null ? null : await errorRatios(factors, data, exact);
+      if (ratios !== null) predicted.set(node.input, ratios);
+      replace(ratios, tier.exact?.threshold ?? 0, products);
+    }
+    const subspace = subspaceOf(form);
+    if (subspace === null) continue;
+    const { k, epsilon } = subspace;
+    const basis = await factors.basis(node.input, k);
     const g = product(data, width, basis);
     const ratios = residualRatios(data, width, basis, g.data);
     rho.set(node.input, ratios);
-    const fast = product(g.data, form.k, asHalf(await whole(factors.image(node.id, form.k))));
-    const bias = node.bias === null ? null : weights.readVector(node.bias);
-    dense.data.forEach((_, i) => {
-      const row = i % dense.width;
-      if (ratios[(i - row) / dense.width]! < form.epsilon) dense.data[i] = fast.data[i]! + (bias?.[row] ?? 0);
-    });
+    replace(ratios, epsilon, product(g.data, k, asHalf(await whole(factors.image(node.id, k)))).data);
   }
-  return { logits: values.get(plan.graph.output)!.data, rho };
+  return { logits: values.get(plan.graph.output)!.data, rho, predicted };
+}
+
+/** What the tier of a linear is made from. */
+interface TierSources {
+  readonly quantized: QuantizedSource;
+  readonly correction: QuantizedSource | null;
+  readonly exact: QuantizedSource | null;
+}
+
+function quantizedSources(plan: Plan): ReadonlyMap<ValueId, TierSources> {
+  const sources = new Map<ValueId, TierSources>();
+  for (const step of lower(plan)) {
+    if (step.kind !== "project") continue;
+    const { correction, exact } = step;
+    for (const { linear, quantized } of step.parts) {
+      if (quantized !== null) sources.set(linear, { quantized, correction, exact: exact?.source ?? null });
+    }
+  }
+  return sources;
+}
+
+/** Q x + A (B^T x) of every row of `data`. */
+async function tierProducts(
+  factors: FactorSource,
+  data: Float64Array,
+  source: QuantizedSource,
+  correction: QuantizedSource | null,
+): Promise<Float64Array> {
+  const { d, quantizer, rank } = source;
+  const { matrix, lowRank } = await factors.quantized(source);
+  const y = product(data, d, dequantizeMatrix(matrix, d, quantizer)).data;
+  if (lowRank === null || correction === null) return y;
+  const b = (await factors.quantized(correction)).matrix;
+  const g = product(data, d, dequantizeMatrix(b, d, correction.quantizer)).data;
+  const corrected = product(g, rank, lowRankValues(lowRank)).data;
+  return y.map((value, i) => value + corrected[i]!);
+}
+
+/** ||S x|| / ||x|| of every row. */
+async function errorRatios(factors: FactorSource, data: Float64Array, source: QuantizedSource) {
+  const { out, d, quantizer } = source;
+  const s = dequantizeMatrix((await factors.quantized(source)).matrix, d, quantizer);
+  const projected = product(data, d, s).data;
+  return Float64Array.from({ length: data.length / d }, (_, token) => {
+    const [x, sx] = [
+      data.subarray(token * d, (token + 1) * d),
+      projected.subarray(token * out, (token + 1) * out),
+    ];
+    return Math.sqrt(dot(sx, sx) / dot(x, x));
+  });
 }
 
 /** ||x - V g|| / ||x|| of every row. */

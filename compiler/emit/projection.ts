@@ -197,10 +197,10 @@ function hasQuantized({ parts }: ProjectStep): boolean {
 }
 
 /** The activations as integers, for the columns of the tier at few bits. */
-function integerParams({ gate, exact, correction, d }: ProjectStep, operands: Operands) {
+function integerParams({ gate, correction, d }: ProjectStep, operands: Operands) {
   return {
     type: `QuantizedInput<${[d, ...(correction === null ? [] : [correction.out])].join(", ")}>`,
-    columns: exact !== null ? "exact.fast" : gate !== null ? "tiers.slow" : "columns",
+    columns: gate !== null ? "tiers.slow" : "columns",
     correction: correction && {
       matrix: quantizedType(correction),
       weight: operands.weight("correction", correction),

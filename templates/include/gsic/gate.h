@@ -45,6 +45,13 @@ template <class M> inline bool gate_closed(M basis, const float *x, const float 
 
 struct Tiers { Columns fast, slow; };
 
+/// Worker 0 counts for all; without counters nobody does.
+inline void count(const gsic_worker &worker, const Tiers &tiers, uint64_t *counters) {
+  if (worker.index != 0 || !counters) return;
+  counters[0] += uint64_t(tiers.fast.count);
+  counters[1] += uint64_t(tiers.slow.count);
+}
+
 /// Sorts columns by their gate. Every worker decides for itself, alike, so no barrier is needed; worker 0 counts.
 template <class M>
 inline Tiers decide(const gsic_worker &worker, const Columns &columns, M basis, const float *x, const float *g,
@@ -56,10 +63,7 @@ inline Tiers decide(const gsic_worker &worker, const Columns &columns, M basis, 
         gate_closed(basis, x + column * stride_of(M::d), g + column * stride_of(M::out), epsilon);
     (closed ? tiers.fast : tiers.slow).push(column);
   }
-  if (worker.index == 0 && counters) {
-    counters[0] += uint64_t(tiers.fast.count);
-    counters[1] += uint64_t(tiers.slow.count);
-  }
+  count(worker, tiers, counters);
   return tiers;
 }
 
