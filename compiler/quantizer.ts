@@ -1,3 +1,5 @@
+import type { Quantizer } from "./ir.js";
+
 /**
  * A matrix [out, d] at few bits, unpacked:
  * w[r][c] = rowScales[r] scales[r][g] (q[r][c] - zeros[r][g]) with g = floor(c / group).
@@ -13,6 +15,13 @@ export interface QuantizedMatrix {
   readonly rowScales: Float32Array;
 }
 
+/** A quantised matrix with what it takes to read it. */
+export interface ShapedMatrix extends QuantizedMatrix {
+  readonly quantizer: Quantizer;
+  readonly out: number;
+  readonly d: number;
+}
+
 /** A low-rank factor [out, rank] in eight bits: A[r][j] = scales[r] a[r][j]. */
 export interface LowRank {
   readonly a: Int8Array;
@@ -24,4 +33,23 @@ export interface QuantizedLinear {
   readonly matrix: QuantizedMatrix;
   /** A; null without a correction. */
   readonly lowRank: LowRank | null;
+}
+
+/** Groups of a row of d elements. */
+export function groupsOf({ group }: Pick<Quantizer, "group">, d: number): number {
+  return Math.ceil(d / group);
+}
+
+/** The numbers of a quantised matrix with rows of d elements. */
+export function dequantized(
+  { q, scales, zeros, rowScales }: QuantizedMatrix,
+  { bits, group }: Quantizer,
+  d: number,
+): Float64Array {
+  const groups = groupsOf({ group }, d);
+  return Float64Array.from(q, (value, i) => {
+    const row = Math.floor(i / d);
+    const g = row * groups + Math.floor((i % d) / group);
+    return rowScales[row]! * scales[g]! * (value - (zeros?.[g] ?? 2 ** (bits - 1)));
+  });
 }

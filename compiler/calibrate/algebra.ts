@@ -1,6 +1,22 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { buildRuntime } from "../cc.js";
 
+/** The arrays that an answer may hold. */
+export interface ArrayOf {
+  readonly f32: Float32Array;
+  readonly u8: Uint8Array;
+  readonly i8: Int8Array;
+}
+export type ArrayKind = keyof ArrayOf;
+
+/** An answer: what its header says, and its arrays. */
+export interface AlgebraAnswer {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly arrays: readonly ArrayOf[ArrayKind][];
+}
+
+const constructors = { f32: Float32Array, u8: Uint8Array, i8: Int8Array } as const;
+
 /** What the linear algebra has against the numbers that it was given. */
 export class AlgebraError extends Error {}
 
@@ -17,6 +33,9 @@ export class Algebra {
   private ended: string | undefined;
   private messages = "";
   private last: Promise<unknown> = Promise.resolve();
+
+  /** `threads`: of the child; 0: all CPUs that it may use. */
+  constructor(private readonly threads = 0) {}
 
   /** The k leading eigenvectors of a symmetric [d, d] matrix, as rows: [k, d]. */
   async eigenvectors(matrix: Float32Array, d: number, k: number): Promise<Float32Array> {
@@ -69,42 +88,50 @@ export class Algebra {
     this.child = undefined;
   }
 
-  private request(
+  /** Any request of the protocol: its arrays in f32, and the kind and length of every array of the answer. */
+  exchangeArrays(
+    header: Readonly<Record<string, unknown>>,
+    inputs: readonly Float32Array[],
+    outputs: readonly (readonly [ArrayKind, number])[],
+  ): Promise<AlgebraAnswer> {
+    const answer = this.last.then(() => this.exchange(header, inputs, outputs));
+    this.last = answer.catch(() => {});
+    return answer;
+  }
+
+  private async request(
     header: Readonly<Record<string, unknown>>,
     inputs: readonly Float32Array[],
     outputs: readonly number[],
   ): Promise<Float32Array[]> {
-    const answer = this.last.then(
-      () => this.exchange(header, inputs, outputs),
-      () => this.exchange(header, inputs, outputs),
-    );
-    this.last = answer.catch(() => {});
-    return answer;
+    const kinds = outputs.map((count) => ["f32", count] as const);
+    const { arrays } = await this.exchangeArrays(header, inputs, kinds);
+    return arrays as Float32Array[];
   }
 
   private async exchange(
     header: Readonly<Record<string, unknown>>,
     inputs: readonly Float32Array[],
-    outputs: readonly number[],
-  ): Promise<Float32Array[]> {
+    outputs: readonly (readonly [ArrayKind, number])[],
+  ): Promise<AlgebraAnswer> {
     this.child ??= await this.start();
     const child = this.child;
     child.stdin.write(`${JSON.stringify(header)}\n`);
     for (const input of inputs) {
       child.stdin.write(new Uint8Array(input.buffer as ArrayBuffer, input.byteOffset, input.byteLength));
     }
-    const answer = JSON.parse(await this.readLine()) as { ok: boolean; error?: string };
-    if (!answer.ok) throw new AlgebraError(answer.error ?? "no reason is given");
-    const results: Float32Array[] = [];
-    for (const count of outputs) {
-      const bytes = await this.read(4 * count);
-      results.push(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 4 * count)));
+    const fields = JSON.parse(await this.readLine()) as { ok: boolean; error?: string };
+    if (!fields.ok) throw new AlgebraError(fields.error ?? "no reason is given");
+    const arrays: ArrayOf[ArrayKind][] = [];
+    for (const [kind, count] of outputs) {
+      const bytes = await this.read(count * constructors[kind].BYTES_PER_ELEMENT);
+      arrays.push(new constructors[kind](Uint8Array.from(bytes).buffer));
     }
-    return results;
+    return { fields: { ...fields }, arrays };
   }
 
   private async start(): Promise<ChildProcessWithoutNullStreams> {
-    const child = spawn(await buildRuntime("tool"), ["linalg"]);
+    const child = spawn(await buildRuntime("tool"), ["linalg", "--threads", String(this.threads)]);
     child.stdout.on("data", (chunk: Buffer) => {
       this.received.push(chunk);
       this.available += chunk.length;
@@ -138,7 +165,7 @@ export class Algebra {
   }
 
   private take(bytes: number): Buffer {
-    const all = Buffer.concat(this.received);
+    const all = this.received.length === 1 ? this.received[0]! : Buffer.concat(this.received);
     this.received.splice(0, this.received.length, all.subarray(bytes));
     this.available -= bytes;
     return all.subarray(0, bytes);

@@ -1,7 +1,7 @@
 import { GsicError } from "../errors.js";
 import { sharing } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { InputStats, Plan, QuantizedSource, ValueId } from "../ir.js";
+import type { InputStats, Plan, QuantizedSource, TierRecipe, ValueId } from "../ir.js";
 import type { FactorSource } from "../pack/weights.js";
 import type { QuantizedLinear } from "../quantizer.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
@@ -9,8 +9,12 @@ import type { Weights } from "../read/weights.js";
 import { tileRows } from "../schedule/layout.js";
 import { type Algebra, AlgebraError } from "./algebra.js";
 import type { StatsFile } from "./stats-file.js";
+import { defaultTiers, quantizeGroup, type TierGroup, type TierSettings } from "./tiers.js";
 
 const largestF16 = 65504;
+
+/** Of the random signs that an error's projections are made with. */
+const projectionSeed = 1;
 
 /** Elements of f32 weights that are multiplied at a time. */
 const chunkFloats = 1 << 22;
@@ -38,6 +42,7 @@ export function tooFew(k: number, source: string, where: string, hint: string): 
  * eigenvectors are computed.
  */
 export class Factors implements FactorSource {
+  private tiered: { readonly key: string; readonly group: TierGroup } | undefined;
   private current: { readonly input: ValueId; readonly k: number; readonly basis: Float32Array } | undefined;
 
   constructor(
@@ -45,6 +50,7 @@ export class Factors implements FactorSource {
     private readonly weights: Weights,
     private readonly stats: StatsFile,
     private readonly algebra: Algebra,
+    private readonly settings: TierSettings = defaultTiers,
   ) {}
 
   /** Throws `stats-*` (category data) unless the file has statistics that suffice for every gated input. Cheap. */
@@ -87,8 +93,46 @@ export class Factors implements FactorSource {
     }
   }
 
-  quantized(source: QuantizedSource): Promise<QuantizedLinear> {
-    return Promise.reject(new Error(`${source.kind}: no quantiser yet`));
+  async quantized(source: QuantizedSource): Promise<QuantizedLinear> {
+    const { recipe } = source;
+    const group = await this.tiers(recipe);
+    switch (source.kind) {
+      case "quantized": {
+        const { quantized, lowRank } = group.matrices[recipe.linears.indexOf(source.linear)]!;
+        return { matrix: quantized, lowRank };
+      }
+      case "correction":
+        return { matrix: group.b!, lowRank: null };
+      case "projections":
+        return { matrix: group.projections!, lowRank: null };
+      default:
+        return source satisfies never;
+    }
+  }
+
+  /** E||y' - y||^2 by linear, of what a recipe makes. */
+  async errors(recipe: TierRecipe): Promise<readonly number[]> {
+    return (await this.tiers(recipe)).matrices.map(({ error }) => error);
+  }
+
+  /** Quantises the linears of one input; the last result is kept. */
+  private async tiers(recipe: TierRecipe): Promise<TierGroup> {
+    const key = JSON.stringify(recipe);
+    if (this.tiered?.key === key) return this.tiered.group;
+    this.tiered = undefined;
+    const { input, linears, quantizers, rank, projections } = recipe;
+    const nodes = linears.map((id) => linearById(this.plan.graph, id));
+    const inputs = nodes.map(({ weight }, index) => ({
+      weights: this.weights.readRows(weight, 0, weight.out),
+      out: weight.out,
+      quantizer: quantizers[index]!,
+    }));
+    const stats = this.stats.read(input, nodes[0]!.weight.d);
+    const gate = projections === 0 ? undefined : { projections, seed: projectionSeed };
+    const settings = { ...this.settings, k: rank };
+    const group = await this.answer(input, () => quantizeGroup(this.algebra, stats, inputs, settings, gate));
+    this.tiered = { key, group };
+    return group;
   }
 
   /** Images are kept as f16; one that does not fit would turn into infinities. */
@@ -103,15 +147,20 @@ export class Factors implements FactorSource {
     });
   }
 
-  private async eigenvectors(input: ValueId, d: number, k: number): Promise<Float32Array> {
+  private eigenvectors(input: ValueId, d: number, k: number): Promise<Float32Array> {
+    return this.answer(input, () => leadingDirections(this.stats.read(input, d), k, this.algebra));
+  }
+
+  /** What the algebra makes of the statistics of an input; it is they that are wrong if it cannot. */
+  private async answer<T>(input: ValueId, ask: () => Promise<T>): Promise<T> {
     try {
-      return await leadingDirections(this.stats.read(input, d), k, this.algebra);
+      return await ask();
     } catch (cause) {
       if (!(cause instanceof AlgebraError)) throw cause;
       throw new GsicError({
         category: "data",
         code: "stats-invalid",
-        message: `the second moment has no ${k} leading directions: ${cause.message}`,
+        message: `nothing can be made of the second moment: ${cause.message}`,
         where: `${this.stats.file}: ${input}`,
         hint: "collect the statistics again: gsic calibrate",
         cause,

@@ -17,13 +17,12 @@ import {
   type Node,
   type Plan,
   type QuantizedSource,
-  type Quantizer,
   type ValueId,
 } from "../ir.js";
 import type { Model } from "../model.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
 import { packageRoot } from "../paths.js";
-import type { LowRank, QuantizedMatrix } from "../quantizer.js";
+import { dequantized, type LowRank } from "../quantizer.js";
 import { dequantize, toBf16, toF16 } from "../read/dequantize.js";
 import { ggufBytes } from "../read/file-testing.js";
 import { Weights } from "../read/weights.js";
@@ -238,20 +237,6 @@ export async function whole(runs: AsyncIterable<Float32Array>): Promise<Float32A
   return Float32Array.from(values);
 }
 
-/** The numbers of a quantised matrix, [out, d]. */
-export function dequantizeMatrix(
-  { q, scales, zeros, rowScales }: QuantizedMatrix,
-  d: number,
-  { bits, group }: Quantizer,
-): Float32Array {
-  const groups = Math.ceil(d / group);
-  return Float32Array.from(q, (value, i) => {
-    const row = Math.floor(i / d);
-    const g = row * groups + Math.floor((i % d) / group);
-    return rowScales[row]! * scales[g]! * (value - (zeros?.[g] ?? 2 ** (bits - 1)));
-  });
-}
-
 /** The values of A, [out, rank]. */
 export function lowRankValues({ a, scales }: LowRank): Float32Array {
   const rank = a.length / scales.length;
@@ -339,10 +324,10 @@ async function tierProducts(
 ): Promise<Float64Array> {
   const { d, quantizer, rank } = source;
   const { matrix, lowRank } = await factors.quantized(source);
-  const y = product(data, d, dequantizeMatrix(matrix, d, quantizer)).data;
+  const y = product(data, d, dequantized(matrix, quantizer, d)).data;
   if (lowRank === null || correction === null) return y;
   const b = (await factors.quantized(correction)).matrix;
-  const g = product(data, d, dequantizeMatrix(b, d, correction.quantizer)).data;
+  const g = product(data, d, dequantized(b, correction.quantizer, d)).data;
   const corrected = product(g, rank, lowRankValues(lowRank)).data;
   return y.map((value, i) => value + corrected[i]!);
 }
@@ -350,7 +335,7 @@ async function tierProducts(
 /** ||S x|| / ||x|| of every row. */
 async function errorRatios(factors: FactorSource, data: Float64Array, source: QuantizedSource) {
   const { out, d, quantizer } = source;
-  const s = dequantizeMatrix((await factors.quantized(source)).matrix, d, quantizer);
+  const s = dequantized((await factors.quantized(source)).matrix, quantizer, d);
   const projected = product(data, d, s).data;
   return Float64Array.from({ length: data.length / d }, (_, token) => {
     const [x, sx] = [
@@ -381,7 +366,7 @@ function residualRatios(
 }
 
 /** X B^T for X [n, inner] and B [m, inner]. */
-function product(x: Float64Array, inner: number, b: Float32Array): Value {
+function product(x: Float64Array, inner: number, b: ArrayLike<number>): Value {
   const width = b.length / inner;
   const data = new Float64Array((x.length / inner) * width);
   for (let i = 0; i < data.length; i++) {

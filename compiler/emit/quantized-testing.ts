@@ -11,7 +11,7 @@ import { factorQuantizer } from "../forms.js";
 import type { Kernel, Quantizer } from "../ir.js";
 import { packQuantizedTiles } from "../pack/quantized-tiles.js";
 import { packageRoot, templatesFolder } from "../paths.js";
-import type { LowRank, QuantizedMatrix } from "../quantizer.js";
+import { dequantized, type LowRank, type QuantizedMatrix } from "../quantizer.js";
 import type { Target } from "../target.js";
 import { temporaryFolder } from "../testing.js";
 import { dot, gaussian } from "./kernel-testing.js";
@@ -74,19 +74,6 @@ function correctionMatrix(rank: number, d: number, seed: number): QuantizedMatri
   return { ...randomMatrix(rank, d, factorQuantizer, seed), rowScales };
 }
 
-/** The matrix itself, [out, d], in float64. */
-export function dequantized(
-  { d, quantizer }: Pick<QuantizedShape, "d" | "quantizer">,
-  { q, scales, zeros, rowScales }: QuantizedMatrix,
-): Float64Array {
-  const groups = Math.ceil(d / quantizer.group);
-  return Float64Array.from(q, (value, i) => {
-    const row = Math.floor(i / d);
-    const group = row * groups + Math.floor((i % d) / quantizer.group);
-    return rowScales[row]! * scales[group]! * (value - (zeros?.[group] ?? 2 ** (quantizer.bits - 1)));
-  });
-}
-
 /** A result of the oracle, and how wrong a kernel may be. */
 export interface Bounded {
   readonly value: number;
@@ -125,7 +112,7 @@ function boundedProduct(
   x: readonly Bounded[],
 ): Bounded[] {
   const { out, d } = shape;
-  const w = dequantized(shape, matrix);
+  const w = dequantized(matrix, shape.quantizer, d);
   const blocks = Math.ceil(d / 32);
   const largest = Array.from({ length: blocks }, (_, block) =>
     Math.max(...x.slice(32 * block, 32 * block + 32).map(({ value, bound }) => Math.abs(value) + bound)),

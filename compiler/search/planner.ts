@@ -58,18 +58,14 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const maxKl = config.quality.maxKl ?? defaultMaxKl;
   const validation = validationText(job);
   const probed = probeText(job, validation);
-  const laboratory: Laboratory = {
-    model,
-    factors: new Factors(plan, model.weights, stats, algebra),
-    targets: calibrationTargets(targets),
-    ledger: await Ledger.open(await ledgerFile(job)),
-    progress,
-  };
-  const errors = new TierErrors(plan, laboratory, model, stats, algebra);
-  const decisions = await decisionsOf(job, errors);
+  const factors = new Factors(plan, model.weights, stats, algebra);
+  const ledger = await Ledger.open(await ledgerFile(job));
+  const laboratory: Laboratory = { model, factors, targets: calibrationTargets(targets), ledger, progress };
+  const errorsOf = tierErrors(factors, ledger);
+  const decisions = await decisionsOf(job, errorsOf);
   const groups = decisions.map(({ group }) => group);
   const probeErrors: number[] = [];
-  for (const group of groups) probeErrors.push(sum(await errors.of(group, probe)));
+  for (const group of groups) probeErrors.push(sum(await errorsOf(group, probe)));
   const sensitivities = await measureSensitivities(laboratory, plan, groups, probeErrors, probed);
   const found = await search(laboratory, plan, decisions, sensitivities, validation, maxKl, target);
   return {
@@ -81,7 +77,7 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
 /** All forms of every group, with their errors. */
 async function decisionsOf(
   { config, plan, targets, progress }: PlannerJob,
-  errors: TierErrors,
+  errorsOf: ErrorsOf,
 ): Promise<Decision[]> {
   const { graph, groups } = plan;
   const update = progress.stage("Quantising every linear in every way");
@@ -92,7 +88,7 @@ async function decisionsOf(
   for (const [index, group] of groups.entries()) {
     const candidates: Candidate[] = [];
     for (const form of forms[index]!) {
-      candidates.push(candidateOf(graph, group, form, await errors.of(group, form), oneTier, targets[0]!));
+      candidates.push(candidateOf(graph, group, form, await errorsOf(group, form), oneTier, targets[0]!));
       update(++done, total);
     }
     decisions.push({ group, candidates });
@@ -100,26 +96,17 @@ async function decisionsOf(
   return decisions;
 }
 
-/** The local errors of forms at few bits, E||y' - y||^2 by linear; computed once. */
-class TierErrors {
-  constructor(
-    private readonly plan: Plan,
-    private readonly laboratory: Laboratory,
-    model: Model,
-    stats: StatsFile,
-    algebra: Algebra,
-  ) {
-    this.factors = new Factors(plan, model.weights, stats, algebra);
-  }
+/** E||y' - y||^2 by linear of a group under a form, on calibration activations. */
+type ErrorsOf = (group: InputGroup, form: Form) => Promise<readonly number[]>;
 
-  private readonly factors: Factors;
-
-  async of(group: InputGroup, form: Form): Promise<readonly number[]> {
+/** The local errors of forms at few bits; each is computed once. */
+function tierErrors(factors: Factors, ledger: Ledger): ErrorsOf {
+  return async (group, form) => {
     if (tierOf(form) === null) return group.linears.map(() => 0);
     const linears = new Map(group.linears.map((id) => [id, linearPlan(id, form)] as const));
     const recipe = recipeOf({ linears }, group);
-    return this.laboratory.ledger.get(`error: ${JSON.stringify(recipe)}`, () => this.factors.errors(recipe));
-  }
+    return ledger.get(`error: ${JSON.stringify(recipe)}`, () => factors.errors(recipe));
+  };
 }
 
 /** The first half of the held-out text. */

@@ -156,6 +156,13 @@ std::vector<double> captured_energy(const std::vector<double> &matrix, const std
   return energy;
 }
 
+bool lower_cholesky(std::vector<double> &matrix, size_t n) {
+  const int size = int(n);
+  int info = 0;
+  dpotrf_("U", &size, matrix.data(), &size, &info);  // column-major upper = row-major lower
+  return info == 0;
+}
+
 void require_orthonormal(const std::vector<double> &vectors, size_t d, size_t k) {
   const std::vector<double> gram = row_products(vectors, d, k);
   double worst = 0;

@@ -31,6 +31,10 @@ std::vector<double> sketch_of(const std::vector<double> &matrix, uint64_t seed, 
 std::vector<double> captured_energy(const std::vector<double> &matrix, const std::vector<double> &vectors, size_t d,
                                     size_t k);
 
+/// L of the Cholesky factorisation L L^T of a symmetric [n, n] of which the lower triangle counts, in that triangle;
+/// false where it is not positive definite, and then the matrix is damaged.
+bool lower_cholesky(std::vector<double> &matrix, size_t n);
+
 /// Throws GSIC_INTERNAL unless the rows of `vectors` [k, d] are orthonormal, to 1e-6 in every product of two.
 void require_orthonormal(const std::vector<double> &vectors, size_t d, size_t k);
 

@@ -1,7 +1,7 @@
 // gsic-tool linalg [--threads N]
 // Answers requests until standard input ends. A request is one line of JSON, then its arrays, f32 little endian,
-// row-major, one behind the other. An answer is one line of JSON, {"ok":true} or {"ok":false,"error":...}, and
-// after {"ok":true} the result's arrays. After {"ok":false} the program goes on; the request's arrays were read.
+// row-major, one behind the other. An answer is one line of JSON, {"ok":true,...} or {"ok":false,"error":...}, and
+// after {"ok":true,...} the result's arrays, f32 unless said. After {"ok":false} the program goes on; the request's arrays were read.
 //
 //   {"op":"eigh","d":D,"k":K}                     C [D,D] symmetric   -> values [K], vectors [K,D]
 //   {"op":"nystrom","d":D,"l":L,"k":K,"seed":S}   Y [D,L] = C Omega   -> values [K], vectors [K,D]
@@ -9,6 +9,16 @@
 //   {"op":"captured","d":D,"k":K}                 C [D,D], V [K,D]    -> v^T C v of every row v of V [K]
 //   {"op":"matmul","m":M,"n":N,"k":K,"transpose_a":bool,"transpose_b":bool}
 //                                        A [M,K] (or [K,M] if transposed), B [K,N] (or [N,K])  -> C [M,N]
+//
+//   {"op":"quantize","d":D,"matrices":[{"out":R,"bits":B,"group":G,"symmetric":bool},...],"k":K,"search":bool,
+//    "feedback":bool,"damping":X,"rounds":N,"projections":P,"projection_seed":S,"samples":T}
+//        C [D,D], the weights W of all matrices [sum of R,D], samples [T,D]
+//        -> "errors" and "energies" of each matrix in the header: E||(W - Q - A B^T) x||^2 and E||W x||^2; then for each
+//           matrix q u8 [R,D], scales i8 [R,ceil(D/G)], zeros u8 [R,ceil(D/G)] unless symmetric, row scales [R], and if
+//           K > 0 A i8 [R,K] with its row scales [R]; if K > 0 B^T [K,D] as a matrix of 8 bits, groups of 64, symmetric;
+//           if P > 0 S [P,D] likewise; if T > 0 ||E x||^2, ||S x||^2 and ||x||^2 of the samples [3,T].
+//    With "l":L, "seed" and "mean_squared_norm", in the place of C its sketch Y [D,L]. The bytes do not depend on the
+//    number of threads.
 //
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
 // computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that cannot be understood ends the program, since what follows cannot be found.
@@ -23,6 +33,7 @@
 #include "arguments.h"
 #include "error.h"
 #include "lapack.h"
+#include "linalg.h"
 #include "thread_pool.h"
 
 namespace gsic {
@@ -34,12 +45,14 @@ using Matrix = std::vector<float>;
 constexpr uint64_t kMostRows = 1u << 18;
 constexpr uint64_t kMostElements = uint64_t(1) << 31;
 
-[[noreturn]] void refuse(const std::string &what) { throw Error(GSIC_INVALID_ARGUMENT, "linalg: " + what); }
+}  // namespace
 
-uint64_t dimension(const json &request, const char *key) {
+void refuse(const std::string &what) { throw Error(GSIC_INVALID_ARGUMENT, "linalg: " + what); }
+
+uint64_t dimension(const json &request, const char *key, uint64_t least) {
   const auto found = request.find(key);
-  if (found == request.end() || !found->is_number_unsigned() || *found == 0 || *found > kMostRows)
-    refuse(std::string("'") + key + "' is not an integer from 1 to " + std::to_string(kMostRows));
+  if (found == request.end() || !found->is_number_unsigned() || *found < least || *found > kMostRows)
+    refuse(std::string("'") + key + "' is not an integer from " + std::to_string(least) + " to " + std::to_string(kMostRows));
   return found->get<uint64_t>();
 }
 
@@ -57,6 +70,8 @@ Matrix read_matrix(uint64_t rows, uint64_t columns) {
   return matrix;
 }
 
+namespace {
+
 void write_bytes(const void *data, size_t bytes) {
   if (std::fwrite(data, 1, bytes, stdout) != bytes) throw Error(GSIC_IO, "linalg: standard output is closed");
 }
@@ -65,8 +80,6 @@ void write_line(const json &line) {
   const std::string text = line.dump() + "\n";
   write_bytes(text.data(), text.size());
 }
-
-void write_matrix(const Matrix &matrix) { write_bytes(matrix.data(), matrix.size() * sizeof(float)); }
 
 std::vector<double> widened(const Matrix &matrix) {
   if (!std::all_of(matrix.begin(), matrix.end(), [](float value) { return std::isfinite(value); }))
@@ -90,8 +103,8 @@ std::vector<Matrix> multiply(const json &request, const Matrix &a, const Matrix 
   return {std::move(c)};
 }
 
-/// Reads a request's arrays, then returns what computes its answer.
-std::function<std::vector<Matrix>()> read_request(const json &request) {
+/// Reads the arrays of a request that is answered by matrices of f32, then returns what computes its answer.
+std::function<std::vector<Matrix>()> read_matrices(const json &request) {
   const std::string op = request.value("op", "");
   if (op == "matmul") {
     const uint64_t m = dimension(request, "m"), n = dimension(request, "n"), k = dimension(request, "k");
@@ -117,12 +130,35 @@ std::function<std::vector<Matrix>()> read_request(const json &request) {
       return std::vector<Matrix>{narrowed(captured_energy(widened(c), widened(v), d, k))};
     };
   }
-  if (op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul");
+  if (op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul, quantize");
   const uint64_t l = dimension(request, "l"), seed = seed_of(request);
   if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
   return [=, sketch = read_matrix(d, l)] {
     std::vector<double> y = widened(sketch);
     return checked(nystrom_eigen(seed, y, d, l, k), d);
+  };
+}
+
+/// Gives OpenBLAS back its threads at its end.
+struct BlasThreads {
+  const int count;
+  ~BlasThreads() { openblas_set_num_threads(count); }
+};
+
+/// Reads a request's arrays, then returns what computes its answer.
+std::function<Answer()> read_request(const json &request, ThreadPool &pool) {
+  const int blas_threads = int(pool.size());
+  if (request.value("op", "") != "quantize")
+    return [compute = read_matrices(request)] {
+      Answer answer;
+      for (const Matrix &matrix : compute()) answer.add(matrix);
+      return answer;
+    };
+  return [compute = read_quantize(request, pool), blas_threads] {
+    // How OpenBLAS splits a product, and so its last bits, depends on its number of threads.
+    openblas_set_num_threads(1);
+    const BlasThreads restored{blas_threads};
+    return compute();
   };
 }
 
@@ -142,15 +178,17 @@ bool read_line(std::string &line) {
 
 void run_linalg(const Arguments &arguments) {
   const uint64_t threads = arguments.number("threads", 0, 1024, 0);
-  openblas_set_num_threads(int(threads == 0 ? usable_cpus() : threads));
+  ThreadPool pool(threads == 0 ? usable_cpus() : uint32_t(threads));
+  openblas_set_num_threads(int(pool.size()));
   for (std::string line; read_line(line);) {
     const json request = json::parse(line, nullptr, false);
     if (!request.is_object()) refuse("a request's header is not a JSON object: " + line);
-    const auto compute = read_request(request);
+    const auto compute = read_request(request, pool);
     try {
-      const std::vector<Matrix> answer = compute();
-      write_line({{"ok", true}});
-      for (const Matrix &matrix : answer) write_matrix(matrix);
+      Answer answer = compute();
+      answer.fields["ok"] = true;
+      write_line(answer.fields);
+      for (const std::vector<uint8_t> &bytes : answer.arrays) write_bytes(bytes.data(), bytes.size());
     } catch (const Error &error) {
       if (error.status() == GSIC_IO) throw;
       write_line({{"ok", false}, {"error", error.what()}});

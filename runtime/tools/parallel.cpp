@@ -1,6 +1,8 @@
 #include "parallel.h"
 
 #include <atomic>
+#include <exception>
+#include <mutex>
 
 #include "gsic/abi.h"
 
@@ -29,6 +31,22 @@ void HostWorkers::each(size_t count, const std::function<void(size_t)> &work) {
   Queue queue{count, &work};
   void *arguments[] = {&queue};
   device_.capture({{reinterpret_cast<void *>(&drain), arguments, 1}})->run();
+}
+
+void each(ThreadPool &pool, size_t count, const std::function<void(size_t)> &work) {
+  std::atomic<size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex lock;
+  pool.run([&](uint32_t) {
+    try {
+      for (size_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      next = count;
+      const std::lock_guard<std::mutex> guard(lock);
+      if (failure == nullptr) failure = std::current_exception();
+    }
+  });
+  if (failure != nullptr) std::rethrow_exception(failure);
 }
 
 }  // namespace gsic

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "model.h"
+#include "thread_pool.h"
 
 namespace gsic {
 
@@ -20,6 +21,9 @@ class HostWorkers {
   std::unique_ptr<Device> own_;
   Device &device_;
 };
+
+/// Calls `work(i)` for i from 0 to count - 1, each once, on all workers of a pool. Throws what `work` threw first.
+void each(ThreadPool &pool, size_t count, const std::function<void(size_t)> &work);
 
 }  // namespace gsic
 

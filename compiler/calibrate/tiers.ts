@@ -1,0 +1,187 @@
+import { factorQuantizer } from "../forms.js";
+import type { InputStats, Quantizer } from "../ir.js";
+import { groupsOf, type LowRank, type ShapedMatrix } from "../quantizer.js";
+import type { Algebra, AlgebraAnswer, ArrayKind, ArrayOf } from "./algebra.js";
+
+/** How the weights of linears that read the same input are quantised. */
+export interface TierSettings {
+  /** Rank of the correction that they share, a multiple of 4; 0: none. */
+  readonly k: number;
+  /** Looks for the scale, and zero, of each group that lose least; else the group's whole range. */
+  readonly search: boolean;
+  /** Passes the errors of rounded columns on to those still to be rounded. */
+  readonly feedback: boolean;
+  /** The share of the mean of C's diagonal that is added to C for feedback. */
+  readonly damping: number;
+  /** How many times the weights are quantised, and the correction fitted to them. */
+  readonly rounds: number;
+}
+
+/** What is best at equal bytes: compiler/calibrate/README.md has the figures. */
+export const defaultTiers: TierSettings = { k: 16, search: true, feedback: true, damping: 0.01, rounds: 1 };
+
+/** Plain round to nearest, the baseline. */
+export const roundToNearest: TierSettings = { k: 0, search: false, feedback: false, damping: 0, rounds: 1 };
+
+/** W [out, d] of one linear, and what it becomes. */
+export interface TierInput {
+  readonly weights: Float32Array;
+  readonly out: number;
+  readonly quantizer: Quantizer;
+}
+
+/** One linear: y = Q x + A (B^T x), with the B of its group. */
+export interface TierMatrix {
+  readonly quantized: ShapedMatrix;
+  readonly lowRank: LowRank | null;
+  /** E||(W - Q - A B^T) x||^2, and E||W x||^2. */
+  readonly error: number;
+  readonly energy: number;
+}
+
+/** Linears that read the same input. */
+export interface TierGroup {
+  readonly matrices: readonly TierMatrix[];
+  /** B^T [k, d]; null where k = 0. */
+  readonly b: ShapedMatrix | null;
+  /** S = R E [p, d], E = W - Q - A B^T of all matrices, stacked, R of random signs / sqrt(p); null where not asked for. */
+  readonly projections: ShapedMatrix | null;
+  /** Of each sample x, in its order; null where not asked for. */
+  readonly samples: SampleErrors | null;
+}
+
+/** ||E x||^2, ||S x||^2 (zero without projections) and ||x||^2 of each sample. */
+export interface SampleErrors {
+  readonly error: Float32Array;
+  readonly predicted: Float32Array;
+  readonly norm: Float32Array;
+}
+
+/** What the gate of an exact tier needs. */
+export interface GateRequest {
+  /** Rows p of S, and the seed of R. */
+  readonly projections: number;
+  readonly seed: number;
+  /** X [n, d]. */
+  readonly samples?: Float32Array;
+}
+
+/**
+ * Quantises linears that read the same input, and fits the low-rank correction that is best under its second moment.
+ * The same input gives the same bytes, whatever the number of threads. Throws `AlgebraError` where weights or second
+ * moment are not finite, or the latter is not positive semidefinite.
+ */
+export async function quantizeGroup(
+  algebra: Algebra,
+  stats: InputStats,
+  inputs: readonly TierInput[],
+  settings: TierSettings,
+  gate?: GateRequest,
+): Promise<TierGroup> {
+  const { d } = stats;
+  const samples = (gate?.samples?.length ?? 0) / d;
+  const projections = gate?.projections ?? 0;
+  const header = {
+    op: "quantize",
+    d,
+    matrices: inputs.map(({ out, quantizer: { bits, group, symmetric } }) => ({
+      out,
+      bits,
+      group,
+      symmetric,
+    })),
+    ...settings,
+    projections,
+    projection_seed: gate?.seed ?? 0,
+    samples,
+    ...momentHeader(stats),
+  };
+  const { secondMoment } = stats;
+  const moment = secondMoment.kind === "exact" ? secondMoment.matrix : secondMoment.product;
+  const arrays = [moment, ...inputs.map(({ weights }) => weights), ...(gate?.samples ? [gate.samples] : [])];
+  const kinds: [ArrayKind, number][] = inputs.flatMap(({ out, quantizer }) => [
+    ...matrixKinds(quantizer, out, d),
+    ...lowRankKinds(out, settings.k),
+  ]);
+  if (settings.k > 0) kinds.push(...matrixKinds(factorQuantizer, settings.k, d));
+  if (projections > 0) kinds.push(...matrixKinds(factorQuantizer, projections, d));
+  kinds.push(["f32", 3 * samples]);
+  const answer = await algebra.exchangeArrays(header, arrays, kinds);
+  const reader = new Reader(answer.arrays, d);
+  const { errors, energies } = answer.fields as unknown as Losses;
+  const matrices = inputs.map(({ out, quantizer }, index) => ({
+    quantized: reader.matrix(quantizer, out),
+    lowRank: settings.k === 0 ? null : reader.lowRank(),
+    error: errors[index]!,
+    energy: energies[index]!,
+  }));
+  const b = settings.k === 0 ? null : reader.matrix(factorQuantizer, settings.k);
+  const s = projections === 0 ? null : reader.matrix(factorQuantizer, projections);
+  return { matrices, b, projections: s, samples: reader.samples(samples) };
+}
+
+interface Losses {
+  readonly errors: readonly number[];
+  readonly energies: readonly number[];
+}
+
+function momentHeader({ secondMoment, meanSquaredNorm }: InputStats): Readonly<Record<string, number>> {
+  switch (secondMoment.kind) {
+    case "exact":
+      return {};
+    case "sketch":
+      return { l: secondMoment.width, seed: secondMoment.seed, mean_squared_norm: meanSquaredNorm };
+    default:
+      return secondMoment satisfies never;
+  }
+}
+
+function matrixKinds(quantizer: Quantizer, out: number, d: number): [ArrayKind, number][] {
+  const groups = out * groupsOf(quantizer, d);
+  return [
+    ["u8", out * d],
+    ["i8", groups],
+    ["u8", quantizer.symmetric ? 0 : groups],
+    ["f32", out],
+  ];
+}
+
+function lowRankKinds(out: number, k: number): [ArrayKind, number][] {
+  return k === 0
+    ? []
+    : [
+        ["i8", out * k],
+        ["f32", out],
+      ];
+}
+
+/** Takes the arrays of an answer in their order. */
+class Reader {
+  private next = 0;
+
+  constructor(
+    private readonly arrays: AlgebraAnswer["arrays"],
+    private readonly d: number,
+  ) {}
+
+  matrix(quantizer: Quantizer, out: number): ShapedMatrix {
+    const [q, scales] = [this.take("u8"), this.take("i8")];
+    const [zeros, rowScales] = [this.take("u8"), this.take("f32")];
+    return { quantizer, out, d: this.d, q, scales, zeros: quantizer.symmetric ? null : zeros, rowScales };
+  }
+
+  lowRank(): LowRank {
+    return { a: this.take("i8"), scales: this.take("f32") };
+  }
+
+  samples(n: number): SampleErrors | null {
+    const values = this.take("f32");
+    const part = (index: number) => values.subarray(index * n, (index + 1) * n);
+    return n === 0 ? null : { error: part(0), predicted: part(1), norm: part(2) };
+  }
+
+  /** The protocol says which kind comes next; `exchangeArrays` was told the same. */
+  private take<K extends ArrayKind>(_kind: K): ArrayOf[K] {
+    return this.arrays[this.next++]! as ArrayOf[K];
+  }
+}

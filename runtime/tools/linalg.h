@@ -1,0 +1,43 @@
+// What the requests of `gsic-tool linalg` share; the protocol stands in linalg.cpp.
+#ifndef GSIC_TOOLS_LINALG_H
+#define GSIC_TOOLS_LINALG_H
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "thread_pool.h"
+
+namespace gsic {
+
+/// An answer: fields beside "ok", then the arrays' bytes.
+struct Answer {
+  nlohmann::json fields = nlohmann::json::object();
+  std::vector<std::vector<uint8_t>> arrays;
+
+  template <typename T> void add(const std::vector<T> &values) {
+    const auto *bytes = reinterpret_cast<const uint8_t *>(values.data());
+    arrays.emplace_back(bytes, bytes + values.size() * sizeof(T));
+  }
+};
+
+/// Throws GSIC_INVALID_ARGUMENT: the header cannot be understood, and what follows it cannot be found.
+[[noreturn]] void refuse(const std::string &what);
+
+/// The integer of a key, from `least` to 2^18. Refuses anything else.
+uint64_t dimension(const nlohmann::json &request, const char *key, uint64_t least = 1);
+
+/// The unsigned integer "seed".
+uint64_t seed_of(const nlohmann::json &request);
+
+/// Reads f32 from standard input. Refuses an input that ends before.
+std::vector<float> read_matrix(uint64_t rows, uint64_t columns);
+
+/// Reads the arrays of {"op":"quantize"}; returns what computes its answer on the workers of a pool.
+std::function<Answer()> read_quantize(const nlohmann::json &request, ThreadPool &pool);
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,135 @@
+// gsic-tool linalg: {"op":"quantize"}.
+#include <cblas.h>
+
+#include <memory>
+
+#include "error.h"
+#include "linalg.h"
+#include "tiers.h"
+
+namespace gsic {
+namespace {
+
+using nlohmann::json;
+
+/// One request with its arrays.
+struct Request {
+  TierSettings settings;
+  Stack stack;
+  bool sketched = false;
+  uint64_t sketch_width = 0, sketch_seed = 0;
+  double mean_squared_norm = 0;
+  std::vector<float> moment;
+  uint64_t projections = 0, projection_seed = 0;
+  std::vector<float> samples;
+};
+
+Quantizer quantizer_of(const json &value) {
+  const Quantizer quantizer{value.value("bits", 0u), value.value("group", 0u), value.value("symmetric", true)};
+  const bool bits = quantizer.bits >= 3 && quantizer.bits <= 8 && quantizer.bits != 7;
+  if (!bits || (quantizer.group != 32 && quantizer.group != 64 && quantizer.group != 128))
+    refuse("a quantizer has bits 3, 4, 5, 6 or 8, and groups of 32, 64 or 128");
+  return quantizer;
+}
+
+TierSettings settings_of(const json &request, uint64_t d) {
+  TierSettings settings;
+  settings.k = dimension(request, "k", 0);
+  settings.search = request.value("search", true);
+  settings.feedback = request.value("feedback", true);
+  settings.damping = request.value("damping", settings.damping);
+  settings.rounds = dimension(request, "rounds");
+  if (settings.k > d || settings.k % 4 != 0) refuse("k is no multiple of 4 up to d");
+  if (!(settings.damping >= 0 && settings.damping <= 1)) refuse("'damping' is not a number from 0 to 1");
+  return settings;
+}
+
+/// Sets the matrices' shapes; returns the rows of all of them.
+uint64_t read_shapes(const json &request, uint64_t d, Stack &stack) {
+  const json &matrices = request.at("matrices");
+  if (!matrices.is_array() || matrices.empty()) refuse("'matrices' is not a list");
+  uint64_t rows = 0;
+  for (const json &matrix : matrices) {
+    const uint64_t out = dimension(matrix, "out");
+    stack.matrices.emplace_back(quantizer_of(matrix), out, d);
+    rows += out;
+  }
+  return rows;
+}
+
+void add_matrix(const QuantizedMatrix &matrix, Answer &answer) {
+  answer.add(matrix.q);
+  answer.add(matrix.scales);
+  answer.add(matrix.zeros);
+  answer.add(matrix.row_scales);
+}
+
+SecondMoment moment_of(Request &request) {
+  const size_t d = request.stack.d;
+  const std::vector<float> values = std::move(request.moment);
+  return request.sketched ? sketched_moment(values, d, request.sketch_width, request.sketch_seed,
+                                            request.mean_squared_norm)
+                          : exact_moment(values, d);
+}
+
+QuantizedMatrix projections_of(ThreadPool &pool, const Request &request) {
+  const std::vector<float> rows =
+      random_projections(pool, request.stack, request.projections, request.projection_seed);
+  QuantizedMatrix s({8, 64, true}, request.projections, request.stack.d);
+  for (size_t first = 0; first < s.rows; first += kPanelRows)
+    quantize_rows(&rows[first * s.d], first, std::min(kPanelRows, s.rows - first), {false, nullptr, nullptr}, s);
+  return s;
+}
+
+Answer answer_of(Request &request, ThreadPool &pool) {
+  Stack &stack = request.stack;
+  const SecondMoment moment = moment_of(request);
+  quantize_stack(pool, stack, moment, request.settings);
+  Answer answer;
+  json errors = json::array(), energies = json::array();
+  for (const TierLoss &loss : losses_of(pool, stack, moment)) {
+    errors.push_back(loss.error);
+    energies.push_back(loss.energy);
+  }
+  answer.fields = {{"errors", errors}, {"energies", energies}};
+  QuantizedMatrix s({8, 64, true}, 0, stack.d);
+  if (request.projections > 0) s = projections_of(pool, request);
+  const std::vector<float> samples =
+      request.samples.empty() ? std::vector<float>() : sample_errors(pool, stack, s, request.samples);
+  for (size_t i = 0; i < stack.matrices.size(); i++) {
+    add_matrix(stack.matrices[i], answer);
+    stack.matrices[i].q = {};
+    if (stack.k() == 0) continue;
+    answer.add(stack.a[i].a);
+    answer.add(stack.a[i].scales);
+  }
+  if (stack.k() > 0) add_matrix(stack.b, answer);
+  if (s.rows > 0) add_matrix(s, answer);
+  answer.add(samples);
+  return answer;
+}
+
+}  // namespace
+
+std::function<Answer()> read_quantize(const json &header, ThreadPool &pool) {
+  const auto request = std::make_shared<Request>();
+  const uint64_t d = request->stack.d = dimension(header, "d");
+  request->settings = settings_of(header, d);
+  const uint64_t rows = read_shapes(header, d, request->stack);
+  request->sketched = header.contains("l");
+  if (request->sketched) {
+    request->sketch_width = dimension(header, "l");
+    request->sketch_seed = seed_of(header);
+    request->mean_squared_norm = header.value("mean_squared_norm", 0.0);
+    if (request->sketch_width > d) refuse("l must not exceed d");
+  }
+  request->projections = dimension(header, "projections", 0);
+  request->projection_seed = request->projections > 0 ? dimension(header, "projection_seed", 0) : 0;
+  const uint64_t samples = dimension(header, "samples", 0);
+  request->moment = read_matrix(d, request->sketched ? request->sketch_width : d);
+  request->stack.weights = read_matrix(rows, d);
+  if (samples > 0) request->samples = read_matrix(samples, d);
+  return [request, &pool] { return answer_of(*request, pool); };
+}
+
+}  // namespace gsic
