@@ -19,7 +19,7 @@ export interface GatePredictor<Survey> {
   candidates(fit: GateSamples): number[];
 }
 
-/** The paper's predictor, rho = ||x - V V^T x|| / ||x||, with k columns of V that the survey has, under given epsilons. */
+/** The paper's predictor: rho = ||x - V V^T x|| / ||x|| with k columns of V, one of the survey's, under given epsilons. */
 export function rhoPredictor(k: number, epsilons: readonly number[]): GatePredictor<SubspaceSurvey> {
   return {
     kind: "subspace",
@@ -88,7 +88,7 @@ export interface FittedThreshold {
   readonly fit: GateEffect;
   /** What a planner should reckon with. */
   readonly validation: GateEffect;
-  /** Error in the validation half divided by that in the fit half, under the candidate; 1 if both are 0, Infinity if the latter is. */
+  /** The candidate's error in the validation half over that in the fit half; 1 if both are 0, Infinity if the latter is. */
   readonly drift: number;
 }
 

@@ -156,7 +156,8 @@ std::function<std::vector<Matrix>()> read_request(const json &request) {
       return std::vector<Matrix>{narrowed(captured_energy(widened(c), widened(v), d, k))};
     };
   }
-  if (op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey");
+  if (op != "nystrom")
+    refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey");
   const uint64_t l = dimension(request, "l"), seed = seed_of(request);
   if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
   return [=, sketch = read_matrix(d, l)] {
