@@ -175,6 +175,39 @@ test("calibrate gathers moments, and sketches them", async () => {
   }
 });
 
+test("inputs keeps vectors of evenly spaced predicted tokens", async () => {
+  const args = ["inputs", path("model.gsi"), "--ids-file", path("ids.bin"), "--window", "33"];
+  const { stderr } = await tool(...args, "--most", "7", "--out", path("i"), "--meta", "model=abc");
+  expect(stderr.trim().split("\n").at(-1)).toBe('{"progress":500,"total":500}');
+  const predicted = ids.map((_, at) => at).filter((at) => at % 33 !== 32 && at !== ids.length - 1);
+  const rows = {
+    x: ids.map((id) => Array.from({ length: width }, (_, i) => table(id, i))),
+    y: windows(33).flatMap(hidden),
+  };
+  for (const [file, count] of [
+    ["i", 7],
+    ["all", predicted.length],
+  ] as const) {
+    if (file === "all") await tool(...args, "--most", "10000", "--out", path("all"), "--threads", "1");
+    const wanted = Array.from(
+      { length: count },
+      (_, i) => predicted[Math.floor(((2 * i + 1) * predicted.length) / (2 * count))]!,
+    );
+    const { tensors, metadata } = readTensors(path(file));
+    expect(JSON.parse(metadata.positions!)).toEqual(wanted);
+    expect(metadata.model).toBe(file === "i" ? "abc" : undefined);
+    expect(Object.keys(tensors)).toEqual(["x", "y"]);
+    for (const [name, all] of Object.entries(rows)) {
+      expect(tensors[name]!.shape).toEqual([count, width]);
+      expectClose(
+        tensors[name]!.values,
+        wanted.flatMap((at) => all[at]!),
+        1e-6,
+      );
+    }
+  }
+});
+
 test("sample repeats with its seed, and bench prints one document", async () => {
   const args = ["sample", path("model.gsi"), "--count", "3", "--tokens", "20"];
   for (const [out, seed] of [
@@ -291,7 +324,9 @@ function product(a: number[], b: number[], transposed: boolean): number[] {
 
 test("a command line or a file that is wrong is refused", async () => {
   const model = path("model.gsi");
-  writeFileSync(path("bad.bin"), Int32Array.from([1, 2, vocabulary]));
+  const text = ["--ids-file", path("ids.bin")];
+  writeFileSync(path("bad.bin"), Int32Array.from([1, vocabulary, 2]));
+  writeFileSync(path("one.bin"), Int32Array.from([1]));
   const cases: [string[], number, string][] = [
     [[], 2, "give one of"],
     [["logits"], 2, "--ids-file is missing"],
@@ -304,6 +339,23 @@ test("a command line or a file that is wrong is refused", async () => {
       ["calibrate", model, "--ids-file", path("ids.bin"), "--window", "65", "--out", path("x")],
       2,
       "--window",
+    ],
+    [["inputs", model, ...text, "--window", "1", "--most", "3", "--out", path("x")], 2, "--window"],
+    [["inputs", model, ...text, "--window", "9", "--most", "0", "--out", path("x")], 2, "--most"],
+    [
+      ["inputs", model, ...text, "--window", "9", "--most", "3", "--out", "/nowhere/x"],
+      4,
+      "cannot be written",
+    ],
+    [
+      ["inputs", model, "--ids-file", path("bad.bin"), "--window", "9", "--most", "3", "--out", path("x")],
+      2,
+      "id 40",
+    ],
+    [
+      ["inputs", model, "--ids-file", path("one.bin"), "--window", "9", "--most", "3", "--out", path("x")],
+      2,
+      "predicts nothing",
     ],
     [["linalg", "--threads", "-1"], 2, "--threads"],
     [["launches", model, "--jobs", path("none")], 2, "no kernel 'gsic_read'"],

@@ -17,6 +17,28 @@ export interface AlgebraAnswer {
 
 const constructors = { f32: Float32Array, u8: Uint8Array, i8: Int8Array } as const;
 
+/** Inputs of a linear under subspaces of several k, token by token: r = x - V V^T x with the first k columns of V. */
+export interface SubspaceSurvey {
+  /** ||x||^2, [n]. */
+  readonly squaredNorms: Float32Array;
+  /** For each k: rho = ||r|| / ||x||, 0 where x is 0, and ||W r||^2, [n] each. */
+  readonly subspaces: readonly {
+    readonly k: number;
+    readonly rho: Float32Array;
+    readonly errors: Float32Array;
+  }[];
+}
+
+/** A path's error E on inputs of a linear, token by token, [n] each. */
+export interface TierSurvey {
+  /** ||E x||^2. */
+  readonly errors: Float32Array;
+  /** ||S x||^2, with S random projections of E. */
+  readonly projected: Float32Array;
+  /** ||x||^2. */
+  readonly squaredNorms: Float32Array;
+}
+
 /** What the linear algebra has against the numbers that it was given. */
 export class AlgebraError extends Error {}
 
@@ -79,6 +101,41 @@ export class Algebra {
     const header = { op: "matmul", m, n, k: inner, transpose_a: false, transpose_b: true };
     const [result] = await this.request(header, [a, b], [m * n]);
     return result!;
+  }
+
+  /**
+   * What the subspaces of several k leave of inputs X [n, d], and what outputs lack then; `basis` is V^T, orthonormal
+   * rows, at least the last of `ks`, which ascend; `weights` is W [out, d], stacked where linears share the input.
+   */
+  async surveySubspaces(
+    inputs: Float32Array,
+    basis: Float32Array,
+    weights: Float32Array,
+    d: number,
+    ks: readonly number[],
+  ): Promise<SubspaceSurvey> {
+    const [n, out] = [inputs.length / d, weights.length / d];
+    const header = { op: "subspace_survey", n, d, out, ks };
+    const used = basis.subarray(0, ks.at(-1)! * d);
+    const sizes = [n, ks.length * n, ks.length * n];
+    const [squaredNorms, rho, errors] = await this.request(header, [inputs, used, weights], sizes);
+    const row = (all: Float32Array, i: number) => all.subarray(i * n, (i + 1) * n);
+    const subspaces = ks.map((k, i) => ({ k, rho: row(rho!, i), errors: row(errors!, i) }));
+    return { squaredNorms: squaredNorms!, subspaces };
+  }
+
+  /** The error E [out, d] of a path on inputs X [n, d], and what projections S [p, d] of it tell. */
+  async surveyTier(
+    inputs: Float32Array,
+    error: Float32Array,
+    projections: Float32Array,
+    d: number,
+  ): Promise<TierSurvey> {
+    const n = inputs.length / d;
+    const header = { op: "tier_survey", n, d, out: error.length / d, projections: projections.length / d };
+    const answer = await this.request(header, [inputs, error, projections], [n, n, n]);
+    const [errors, projected, squaredNorms] = answer;
+    return { errors: errors!, projected: projected!, squaredNorms: squaredNorms! };
   }
 
   /** Ends the child process. */

@@ -62,6 +62,7 @@ double now();
 void run_logits(const Arguments &arguments);
 void run_evaluate(const Arguments &arguments);
 void run_calibrate(const Arguments &arguments);
+void run_inputs(const Arguments &arguments);
 void run_sample(const Arguments &arguments);
 void run_bench(const Arguments &arguments);
 void run_launches(const Arguments &arguments);

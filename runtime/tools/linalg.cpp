@@ -9,6 +9,10 @@
 //   {"op":"captured","d":D,"k":K}                 C [D,D], V [K,D]    -> v^T C v of every row v of V [K]
 //   {"op":"matmul","m":M,"n":N,"k":K,"transpose_a":bool,"transpose_b":bool}
 //                                        A [M,K] (or [K,M] if transposed), B [K,N] (or [N,K])  -> C [M,N]
+//   {"op":"subspace_survey","n":N,"d":D,"out":R,"ks":[K1,K2,...]}   X [N,D], V^T [last K,D], W [R,D]
+//                      -> ||x||^2 [N], rho = ||r|| / ||x|| [ks,N], ||W r||^2 [ks,N], r = x - V V^T x of K columns of V
+//   {"op":"tier_survey","n":N,"d":D,"out":R,"projections":P}        X [N,D], E [R,D], S [P,D]
+//                      -> ||E x||^2 [N], ||S x||^2 [N], ||x||^2 [N]; survey.h has more about both
 //
 //   {"op":"quantize","d":D,"matrices":[{"out":R,"bits":B,"group":G,"symmetric":bool},...],"k":K,"search":bool,
 //    "feedback":bool,"damping":X,"rounds":N,"projections":P,"projection_seed":S,"samples":T}
@@ -34,6 +38,7 @@
 #include "error.h"
 #include "lapack.h"
 #include "linalg.h"
+#include "survey.h"
 #include "thread_pool.h"
 
 namespace gsic {
@@ -54,6 +59,19 @@ uint64_t dimension(const json &request, const char *key, uint64_t least) {
   if (found == request.end() || !found->is_number_unsigned() || *found < least || *found > kMostRows)
     refuse(std::string("'") + key + "' is not an integer from " + std::to_string(least) + " to " + std::to_string(kMostRows));
   return found->get<uint64_t>();
+}
+
+/// `ks`, ascending, from 1 to d.
+std::vector<size_t> ranks(const json &request, uint64_t d) {
+  std::vector<size_t> ks;
+  const auto found = request.find("ks");
+  if (found == request.end() || !found->is_array() || found->empty()) refuse("'ks' is not a list of integers");
+  for (const json &k : *found) {
+    const bool ascends = k.is_number_unsigned() && k > (ks.empty() ? 0 : ks.back()) && k <= d;
+    if (!ascends) refuse("'ks' does not ascend from 1 to d at most");
+    ks.push_back(k.get<size_t>());
+  }
+  return ks;
 }
 
 uint64_t seed_of(const json &request) {
@@ -81,9 +99,13 @@ void write_line(const json &line) {
   write_bytes(text.data(), text.size());
 }
 
-std::vector<double> widened(const Matrix &matrix) {
+void require_finite(const Matrix &matrix) {
   if (!std::all_of(matrix.begin(), matrix.end(), [](float value) { return std::isfinite(value); }))
     throw Error(GSIC_INVALID_ARGUMENT, "linalg: the matrix holds values that are no finite numbers");
+}
+
+std::vector<double> widened(const Matrix &matrix) {
+  require_finite(matrix);
   return {matrix.begin(), matrix.end()};
 }
 
@@ -117,6 +139,23 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
     const uint64_t l = dimension(request, "l"), seed = seed_of(request);
     return [=, c = read_matrix(d, d)] { return std::vector<Matrix>{narrowed(sketch_of(widened(c), seed, d, l))}; };
   }
+  if (op == "subspace_survey") {
+    const uint64_t n = dimension(request, "n"), out = dimension(request, "out");
+    const std::vector<size_t> ks = ranks(request, d);
+    Matrix x = read_matrix(n, d), v = read_matrix(ks.back(), d), w = read_matrix(out, d);
+    return [=, x = std::move(x), v = std::move(v), w = std::move(w)] {
+      for (const Matrix *matrix : {&x, &v, &w}) require_finite(*matrix);
+      return subspace_survey(x, v, w, d, ks);
+    };
+  }
+  if (op == "tier_survey") {
+    const uint64_t n = dimension(request, "n"), out = dimension(request, "out"), p = dimension(request, "projections");
+    Matrix x = read_matrix(n, d), e = read_matrix(out, d), s = read_matrix(p, d);
+    return [=, x = std::move(x), e = std::move(e), s = std::move(s)] {
+      for (const Matrix *matrix : {&x, &e, &s}) require_finite(*matrix);
+      return tier_survey(x, e, s, d);
+    };
+  }
   const uint64_t k = dimension(request, "k");
   if (k > d) refuse("k must not exceed d");
   if (op == "eigh")
@@ -130,7 +169,8 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
       return std::vector<Matrix>{narrowed(captured_energy(widened(c), widened(v), d, k))};
     };
   }
-  if (op != "nystrom") refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul, quantize");
+  if (op != "nystrom")
+    refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize");
   const uint64_t l = dimension(request, "l"), seed = seed_of(request);
   if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
   return [=, sketch = read_matrix(d, l)] {
