@@ -71,9 +71,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
       if (mode === "exact" && !isDense(first)) throw formsInExactMode(options.input);
       const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
       const calibration =
-        searches || !isDense(first)
-          ? await collectStats(model, config, targets, progress, searches ? undefined : first)
-          : null;
+        searches || !isDense(first) ? await collectStats(model, config, targets, progress, first) : null;
       const found = searches
         ? await planLinears({
             ...{ model, config, targets, plan: first, algebra, progress },

@@ -34,8 +34,8 @@ test("a model.toml with the source alone has defaults for the rest", () => {
     quality: { mode: "exact", maxKl: null },
     plan: {
       forms: ["dense", "gated", "tiered", "gated+tiered"],
-      k: [64],
-      epsilon: [0.1],
+      k: [32, 64, 128, 256],
+      epsilon: [0.05, 0.1, 0.2],
       bits: [3, 4, 5, 6, 8],
       rank: [0, 16],
     },

@@ -179,13 +179,13 @@ class Reader {
         throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms));
       return known;
     });
-    const k = this.list("plan", "k", [64]).map((value) => {
+    const k = this.list("plan", "k", [32, 64, 128, 256]).map((value) => {
       if (!Number.isSafeInteger(value) || (value as number) < 1) {
         throw this.error("plan.k", `k = ${shown(value)} is not a positive integer`, "give e.g. k = [64]");
       }
       return value as number;
     });
-    const epsilon = this.list("plan", "epsilon", [0.1]).map((value) => {
+    const epsilon = this.list("plan", "epsilon", [0.05, 0.1, 0.2]).map((value) => {
       if (typeof value !== "number" || !(value > 0 && value <= 1)) {
         const hint = "epsilon is ||residual|| / ||x||, above 0 and at most 1";
         throw this.error("plan.epsilon", `epsilon = ${shown(value)} is out of range`, hint);

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { closest } from "fastest-levenshtein";
 import { GsicError } from "./errors.js";
@@ -73,6 +73,17 @@ export function machineTargets(): CpuTarget[] {
     .map(readTarget)
     .filter((target) => target.device === "cpu");
   return bestFirst(targets.filter((target) => ["any", machine].includes(target.architecture)));
+}
+
+/** The first of some CPU targets that this machine has all features of: what a measurement is made with. */
+export function runnableTarget(targets: readonly CpuTarget[]): CpuTarget {
+  const info = "/proc/cpuinfo";
+  const flags = existsSync(info) ? /^flags\s*:(.*)$/m.exec(readFileSync(info, "utf8"))?.[1] : undefined;
+  const has = new Set(flags?.split(" ").map((flag) => flag.replaceAll("_", "")));
+  const found = targets.find(({ features }) =>
+    features.every((feature) => has.has(feature.replaceAll("_", ""))),
+  );
+  return found ?? targets.at(-1)!;
 }
 
 /** The targets that statistics are collected on: a GPU's own device need not be here, the CPU is. */

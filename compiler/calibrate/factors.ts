@@ -7,7 +7,7 @@ import type { QuantizedLinear } from "../quantizer.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { tileRows } from "../schedule/layout.js";
-import { type Algebra, AlgebraError } from "./algebra.js";
+import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
 import type { StatsFile } from "./stats-file.js";
 import { defaultTiers, quantizeGroup, type TierGroup, type TierSettings } from "./tiers.js";
 
@@ -115,11 +115,35 @@ export class Factors implements FactorSource {
     return (await this.tiers(recipe)).matrices.map(({ error }) => error);
   }
 
+  /** What a recipe's error, and its projections, do to inputs X [n, d], token by token. */
+  async surveyTier(recipe: TierRecipe, samples: Float32Array): Promise<TierSurvey> {
+    const { error, predicted, norm } = (await this.quantize(recipe, samples)).samples!;
+    return { errors: error, projected: predicted, squaredNorms: norm };
+  }
+
+  /** What leaving out all but k directions does to inputs X [n, d] of a linear, token by token. */
+  async surveySubspaces(
+    linear: ValueId,
+    samples: Float32Array,
+    ks: readonly number[],
+  ): Promise<SubspaceSurvey> {
+    const { input, weight } = linearById(this.plan.graph, linear);
+    const basis = await this.basis(input, ks.at(-1)!);
+    const w = this.weights.readRows(weight, 0, weight.out);
+    return this.algebra.surveySubspaces(samples, basis, w, weight.d, ks);
+  }
+
   /** Quantises the linears of one input; the last result is kept. */
   private async tiers(recipe: TierRecipe): Promise<TierGroup> {
     const key = JSON.stringify(recipe);
     if (this.tiered?.key === key) return this.tiered.group;
     this.tiered = undefined;
+    const group = await this.quantize(recipe);
+    this.tiered = { key, group };
+    return group;
+  }
+
+  private quantize(recipe: TierRecipe, samples?: Float32Array): Promise<TierGroup> {
     const { input, linears, quantizers, rank, projections } = recipe;
     const nodes = linears.map((id) => linearById(this.plan.graph, id));
     const inputs = nodes.map(({ weight }, index) => ({
@@ -128,11 +152,10 @@ export class Factors implements FactorSource {
       quantizer: quantizers[index]!,
     }));
     const stats = this.stats.read(input, nodes[0]!.weight.d);
-    const gate = projections === 0 ? undefined : { projections, seed: projectionSeed };
+    const sampled = samples === undefined ? {} : { samples };
+    const gate = projections === 0 ? undefined : { projections, seed: projectionSeed, ...sampled };
     const settings = { ...this.settings, k: rank };
-    const group = await this.answer(input, () => quantizeGroup(this.algebra, stats, inputs, settings, gate));
-    this.tiered = { key, group };
-    return group;
+    return this.answer(input, () => quantizeGroup(this.algebra, stats, inputs, settings, gate));
   }
 
   /** Images are kept as f16; one that does not fit would turn into infinities. */

@@ -1,9 +1,10 @@
 import type { PlanOptions } from "../config.js";
 import { predictSeconds } from "../cost.js";
+import { computesOwnBasis } from "../emit/gpu/division.js";
 import type { TierShares } from "../evaluate/evaluate.js";
 import { quantizerOf, subspaceOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { ByteAccount, Form, Graph, InputGroup, LinearPlan, ValueId } from "../ir.js";
+import type { ByteAccount, Form, Graph, InputGroup, LinearPlan, Tier, ValueId } from "../ir.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import type { Target } from "../target.js";
 
@@ -24,27 +25,13 @@ export interface Candidate {
 /** Every token in the only tier. */
 export const oneTier: TierShares = { fast: 1, middle: 0, slow: 0 };
 
-/** The forms that a group may have, dense first. A head is never gated: its coordinates would be all that it saves. */
-export function formsOf(options: PlanOptions, graph: Graph, group: InputGroup): Form[] {
-  const { d } = linearById(graph, group.linears[0]!).weight;
-  const allowed = (kind: Form["kind"]) => options.forms.includes(kind);
-  const isHead = group.linears.includes(graph.output);
-  const tiers = options.bits.flatMap((bits) =>
+/** The tiers at few bits that a group may have. */
+export function tiersOf(options: PlanOptions, d: number): Tier[] {
+  return options.bits.flatMap((bits) =>
     options.rank
       .filter((rank) => rank < d)
       .map((rank) => ({ quantizer: quantizerOf(bits), rank, exact: null })),
   );
-  const gates = isHead
-    ? []
-    : options.k.filter((k) => k < d).flatMap((k) => options.epsilon.map((epsilon) => ({ k, epsilon })));
-  return [
-    { kind: "dense" },
-    ...(allowed("tiered") ? tiers.map((tier): Form => ({ kind: "tiered", ...tier })) : []),
-    ...(allowed("gated") ? gates.map((gate): Form => ({ kind: "gated", ...gate })) : []),
-    ...(allowed("gated+tiered")
-      ? gates.flatMap((gate) => tiers.map((tier): Form => ({ kind: "gated+tiered", ...gate, ...tier })))
-      : []),
-  ];
 }
 
 /** The account of a candidate. */
@@ -66,9 +53,16 @@ export function candidateOf(
     slow: total(({ slow }) => slow),
   };
   const meanBytes = shares.fast * bytes.fast + shares.middle * (bytes.middle ?? 0) + shares.slow * bytes.slow;
-  const launches = subspaceOf(form) === null ? 0 : 1;
+  const subspace = subspaceOf(form);
+  const { d } = linearById(graph, group.linears[0]!).weight;
+  const launches = subspace === null || ownsBasis({ k: subspace.k, d }, target) ? 0 : 1;
   const cost = { ...target.cost, launch: 0 };
   return { form, bytes, meanBytes, seconds: predictSeconds(meanBytes, launches, cost).total, errors, shares };
+}
+
+/** Whether kernels compute a subspace's coordinates for themselves, rather than in a launch of its own. */
+function ownsBasis(shape: { k: number; d: number }, target: Target): boolean {
+  return target.device !== "cpu" && computesOwnBasis(shape, target);
 }
 
 function groupAccounts(graph: Graph, group: InputGroup, form: Form, { device }: Target): ByteAccount[] {

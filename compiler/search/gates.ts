@@ -132,7 +132,8 @@ export function effect({ scores, errors }: GateSamples, threshold: number): Gate
   return { closed: closed / scores.length, error: error / scores.length };
 }
 
-function halves({ scores, errors }: GateSamples): [GateSamples, GateSamples] {
+/** The part of the text that thresholds are fitted on, and the part that validates them. Throws `gate-samples-few`. */
+export function halves({ scores, errors }: GateSamples): [GateSamples, GateSamples] {
   if (scores.length < 2) {
     throw new GsicError({
       category: "data",

@@ -7,21 +7,25 @@ import type { StatsFile } from "../calibrate/stats-file.js";
 import { asWindows, heldoutParts, requireTokenizer } from "../calibrate/text.js";
 import { contentHash } from "../cc/cache.js";
 import { buildRuntime, cacheFolder } from "../cc.js";
-import type { Config } from "../config.js";
+import type { Config, PlanOptions } from "../config.js";
 import { GsicError } from "../errors.js";
+import type { TierShares } from "../evaluate/evaluate.js";
 import { recipeOf, tierOf } from "../forms.js";
-import type { Form, InputGroup, Plan } from "../ir.js";
+import { linearById } from "../graph.js";
+import type { Form, InputGroup, Plan, Tier, TierRecipe } from "../ir.js";
 import type { Model } from "../model.js";
 import { fileIdentity } from "../pack/assemble.js";
 import { templatesFolder } from "../paths.js";
 import type { Progress } from "../progress.js";
 import { version } from "../report.js";
-import { calibrationTargets, type Target } from "../target.js";
-import { type Candidate, candidateOf, formsOf, linearPlan, oneTier } from "./candidates.js";
+import { calibrationTargets, runnableTarget, type Target } from "../target.js";
+import { type Candidate, candidateOf, linearPlan, oneTier, tiersOf } from "./candidates.js";
 import { Ledger } from "./ledger.js";
 import { type SearchReport, searchReport, withVerdicts } from "./report.js";
+import { type Samples, sampleInputs } from "./samples.js";
 import { type Decision, search } from "./search.js";
 import { measureSensitivities, probe } from "./sensitivity.js";
+import { type SurveyContext, surveyExactTiers, surveySubspaces } from "./surveys.js";
 import type { Laboratory, MeasuredText } from "./variants.js";
 
 /** Mean KL to the dense model that a plan may have where the configuration names none, in nats per token. */
@@ -58,11 +62,21 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const maxKl = config.quality.maxKl ?? defaultMaxKl;
   const validation = validationText(job);
   const probed = probeText(job, validation);
+  const sampled = sampledText(job, validation);
   const factors = new Factors(plan, model.weights, stats, algebra);
   const ledger = await Ledger.open(await ledgerFile(job));
-  const laboratory: Laboratory = { model, factors, targets: calibrationTargets(targets), ledger, progress };
+  const laboratory: Laboratory = {
+    model,
+    factors,
+    targets: [runnableTarget(calibrationTargets(targets))],
+    ledger,
+    progress,
+  };
   const errorsOf = tierErrors(factors, ledger);
-  const decisions = await decisionsOf(job, errorsOf);
+  const samples = new SampledOnce(() => sampleInputs(laboratory, plan, sampled));
+  const { graph } = plan;
+  const context = { graph, options: config.plan, factors, stats, ledger, samples: () => samples.get() };
+  const decisions = await decisionsOf(job, errorsOf, context).finally(() => samples.close());
   const groups = decisions.map(({ group }) => group);
   const probeErrors: number[] = [];
   for (const group of groups) probeErrors.push(sum(await errorsOf(group, probe)));
@@ -78,22 +92,77 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
 async function decisionsOf(
   { config, plan, targets, progress }: PlannerJob,
   errorsOf: ErrorsOf,
+  context: SurveyContext,
 ): Promise<Decision[]> {
-  const { graph, groups } = plan;
-  const update = progress.stage("Quantising every linear in every way");
-  const forms = groups.map((group) => formsOf(config.plan, graph, group));
-  const total = sum(forms.map(({ length }) => length));
-  let done = 0;
+  const update = progress.stage("Computing every linear in every form");
   const decisions: Decision[] = [];
-  for (const [index, group] of groups.entries()) {
-    const candidates: Candidate[] = [];
-    for (const form of forms[index]!) {
-      candidates.push(candidateOf(graph, group, form, await errorsOf(group, form), oneTier, targets[0]!));
-      update(++done, total);
-    }
+  for (const [index, group] of plan.groups.entries()) {
+    const candidates = await candidatesOf(group, errorsOf, context, config.plan, targets[0]!);
     decisions.push({ group, candidates });
+    update(index + 1, plan.groups.length);
   }
   return decisions;
+}
+
+/** Gates that close for fewer tokens are not combined with tiers at few bits. */
+const leastClosed = 0.05;
+/** Bits up to which a tier leaves errors that an exact tier can be worth. */
+const mostBitsBesideExact = 4;
+
+/** The forms that a group may have, dense first. A head is never gated: its image would be as large as itself. */
+async function candidatesOf(
+  group: InputGroup,
+  errorsOf: ErrorsOf,
+  context: SurveyContext,
+  options: PlanOptions,
+  target: Target,
+): Promise<Candidate[]> {
+  const { graph } = context;
+  const { d } = linearById(graph, group.linears[0]!).weight;
+  const allowed = (kind: Form["kind"]) => options.forms.includes(kind);
+  const candidate = (form: Form, errors: readonly number[], shares = oneTier) =>
+    candidateOf(graph, group, form, errors, shares, target);
+  const candidates = [
+    candidate(
+      { kind: "dense" },
+      group.linears.map(() => 0),
+    ),
+  ];
+  const tiers: { tier: Tier; errors: readonly number[] }[] = [];
+  if (allowed("tiered") || allowed("gated+tiered"))
+    for (const tier of tiersOf(options, d))
+      tiers.push({ tier, errors: await errorsOf(group, { kind: "tiered", ...tier }) });
+  if (allowed("tiered")) {
+    for (const { tier, errors } of tiers) {
+      candidates.push(candidate({ kind: "tiered", ...tier }, errors));
+      if (tier.quantizer.bits > mostBitsBesideExact) continue;
+      const recipe = recipeOfForm(group, { kind: "tiered", ...tier });
+      for (const { gate, closed, errors: left } of await surveyExactTiers(context, recipe, errors))
+        candidates.push(
+          candidate({ kind: "tiered", ...tier, exact: gate }, left, twoTiers(closed.validation)),
+        );
+    }
+  }
+  const gates = allowed("gated") || allowed("gated+tiered");
+  if (!gates || group.linears.includes(graph.output)) return candidates;
+  for (const { gate, closed, errors: lost } of await surveySubspaces(context, group)) {
+    const shares = twoTiers(closed.validation);
+    if (allowed("gated")) candidates.push(candidate({ kind: "gated", ...gate }, lost, shares));
+    if (!allowed("gated+tiered") || closed.validation < leastClosed) continue;
+    for (const { tier, errors } of tiers) {
+      const both = lost.map((error, index) => error + shares.slow * errors[index]!);
+      candidates.push(candidate({ kind: "gated+tiered", ...gate, ...tier }, both, shares));
+    }
+  }
+  return candidates;
+}
+
+function twoTiers(closed: number): TierShares {
+  return { fast: closed, middle: 0, slow: 1 - closed };
+}
+
+function recipeOfForm(group: InputGroup, form: Form): TierRecipe {
+  return recipeOf({ linears: new Map(group.linears.map((id) => [id, linearPlan(id, form)])) }, group);
 }
 
 /** E||y' - y||^2 by linear of a group under a form, on calibration activations. */
@@ -103,8 +172,7 @@ type ErrorsOf = (group: InputGroup, form: Form) => Promise<readonly number[]>;
 function tierErrors(factors: Factors, ledger: Ledger): ErrorsOf {
   return async (group, form) => {
     if (tierOf(form) === null) return group.linears.map(() => 0);
-    const linears = new Map(group.linears.map((id) => [id, linearPlan(id, form)] as const));
-    const recipe = recipeOf({ linears }, group);
+    const recipe = recipeOfForm(group, form);
     return ledger.get(`error: ${JSON.stringify(recipe)}`, () => factors.errors(recipe));
   };
 }
@@ -130,6 +198,27 @@ function validationText({ model, config }: PlannerJob): MeasuredText {
 function probeText({ model, calibration }: PlannerJob, validation: MeasuredText): MeasuredText {
   const ids = (calibration?.ids ?? validation.ids).subarray(0, probeTokens);
   return measuredText(ids, Math.min(probeWindow, model.graph.context));
+}
+
+/** What gates are judged by: calibration text, or where statistics came from a file validation text. */
+function sampledText({ model, config, calibration }: PlannerJob, validation: MeasuredText): MeasuredText {
+  return calibration === null ? validation : measuredText(calibration.ids, windowOf(model, config));
+}
+
+/** Samples that are taken when they are first asked for. */
+class SampledOnce {
+  private taken: Promise<Samples> | undefined;
+
+  constructor(private readonly take: () => Promise<Samples>) {}
+
+  get(): Promise<Samples> {
+    this.taken ??= this.take();
+    return this.taken;
+  }
+
+  async close(): Promise<void> {
+    await (await this.taken?.catch(() => undefined))?.close();
+  }
 }
 
 function measuredText(ids: Int32Array, window: number): MeasuredText {

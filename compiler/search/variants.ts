@@ -49,7 +49,7 @@ export async function measureVariants(
     const folder = await temporaryFolder("plan");
     try {
       const bundle = join(folder, "variants.gsi");
-      await writeVariants(bundle, laboratory, missing, text.window);
+      await writeVariants(bundle, laboratory, missing[0]!.plan, missing, text.window);
       const update = progress.stage(`${title}: ${missing.length} plans, ${text.ids.length} tokens each`);
       for (let first = 0; first < missing.length; first += batch) {
         const some = missing.slice(first, first + batch);
@@ -68,15 +68,17 @@ export async function measureVariants(
   );
 }
 
-async function writeVariants(
+/** Writes a bundle of the dense model, as `exact`, and of variants of it. */
+export async function writeVariants(
   path: string,
   { model, factors, targets, progress }: Laboratory,
+  plan: Plan,
   variants: readonly Variant[],
   context: number,
 ): Promise<void> {
-  const shortened = (plan: Plan): Plan => ({ ...plan, graph: { ...plan.graph, context } });
-  const plans = variants.map(({ name, plan }) => ({ name, plan: shortened(plan) }));
-  const exact = { name: "exact", plan: densePlan(plans[0]!.plan) };
+  const shortened = (one: Plan): Plan => ({ ...one, graph: { ...one.graph, context } });
+  const plans = variants.map((variant) => ({ name: variant.name, plan: shortened(variant.plan) }));
+  const exact = { name: "exact", plan: densePlan(shortened(plan)) };
   const schedule = scheduleAll([exact, ...plans], targets[0]!);
   const title = `Compiling ${schedule.kernels.length} kernels to measure plans with`;
   const code = await compileForCpus(schedule, targets, title, progress);

@@ -1,0 +1,44 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Plan, ValueId } from "../ir.js";
+import { runTool } from "../native.js";
+import { readAt, withFile } from "../read/file.js";
+import { readSafetensorsHeader } from "../read/safetensors-header.js";
+import { temporaryFolder } from "../temporary.js";
+import { type Laboratory, type MeasuredText, writeVariants } from "./variants.js";
+
+/** Tokens whose inputs gates are judged by. */
+const mostSamples = 1024;
+
+/** Inputs X [n, d] of linears at some tokens of a text, on disk. */
+export interface Samples {
+  /** X of one input, read when it is asked for. */
+  read(input: ValueId): Float32Array;
+  close(): Promise<void>;
+}
+
+/** Runs the dense model over a text, and keeps what its linears read at up to 1024 tokens, evenly spaced. */
+export async function sampleInputs(laboratory: Laboratory, plan: Plan, text: MeasuredText): Promise<Samples> {
+  const folder = await temporaryFolder("inputs");
+  const close = () => rm(folder, { recursive: true, force: true });
+  try {
+    const [bundle, ids, out] = ["dense.gsi", "ids", "inputs.safetensors"].map((name) =>
+      join(folder, name),
+    ) as [string, string, string];
+    await writeVariants(bundle, laboratory, plan, [], text.window);
+    await writeFile(ids, text.ids);
+    const settings = ["--window", String(text.window), "--most", String(mostSamples), "--out", out];
+    const update = laboratory.progress.stage("Looking at the inputs of linears");
+    await runTool(["inputs", bundle, "--ids-file", ids, ...settings], update);
+    const { tensors } = readSafetensorsHeader(out);
+    const read = (input: ValueId) => {
+      const { offset, bytes } = tensors.get(input)!;
+      const data = withFile(out, (file) => readAt(file, offset, bytes));
+      return new Float32Array(data.buffer, data.byteOffset, bytes / 4);
+    };
+    return { read, close };
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
+}

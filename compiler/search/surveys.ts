@@ -1,0 +1,100 @@
+import type { SubspaceSurvey } from "../calibrate/algebra.js";
+import type { Factors } from "../calibrate/factors.js";
+import type { StatsFile } from "../calibrate/stats-file.js";
+import type { PlanOptions } from "../config.js";
+import { linearById } from "../graph.js";
+import type { ErrorGate, Graph, InputGroup, SubspaceGate, TierRecipe } from "../ir.js";
+import { effect, errorPredictor, fitThresholds, halves, rhoPredictor } from "./gates.js";
+import type { Ledger } from "./ledger.js";
+import type { Samples } from "./samples.js";
+
+/** A gate with its threshold fitted, and what it does on the half of the text that it was not fitted on. */
+export interface FittedGate<Gate> {
+  readonly gate: Gate;
+  /** Fraction of tokens with the gate closed, in the half that it was fitted on and in the other. */
+  readonly closed: { readonly fit: number; readonly validation: number };
+  /** E||y' - y||^2 by linear, in the other half; an open gate makes no error. */
+  readonly errors: readonly number[];
+}
+
+/** Rows of S. */
+const projections = 8;
+/** Fractions of tokens that are sent to an exact tier. */
+const opened = [0.05, 0.15];
+
+/** What gates are judged by. */
+export interface SurveyContext {
+  readonly graph: Graph;
+  readonly options: PlanOptions;
+  readonly factors: Factors;
+  readonly stats: StatsFile;
+  readonly ledger: Ledger;
+  /** Opened when they are first needed. */
+  readonly samples: () => Promise<Samples>;
+}
+
+/**
+ * The subspace gates that the configuration allows, of those k that the statistics suffice for; a basis of half of a
+ * sketch's width is the widest that it gives well.
+ */
+export async function surveySubspaces(
+  { graph, options, factors, stats, ledger, samples }: SurveyContext,
+  { input, linears }: InputGroup,
+): Promise<readonly FittedGate<SubspaceGate>[]> {
+  const { d } = linearById(graph, linears[0]!).weight;
+  const { count, sketch } = stats.summary(input, d);
+  const most = Math.min(d - 1, count, sketch === null ? d : sketch.width / 2);
+  const ks = [...new Set(options.k)].filter((k) => k <= most).sort((a, b) => a - b);
+  if (ks.length === 0) return [];
+  return ledger.get(`subspaces: ${JSON.stringify([input, ks, options.epsilon])}`, async () => {
+    const x = (await samples()).read(input);
+    const surveys: SubspaceSurvey[] = [];
+    for (const linear of linears) surveys.push(await factors.surveySubspaces(linear, x, ks));
+    return ks.flatMap((k) => fitSubspace(surveys, k, options.epsilon));
+  });
+}
+
+function fitSubspace(
+  surveys: readonly SubspaceSurvey[],
+  k: number,
+  epsilons: readonly number[],
+): FittedGate<SubspaceGate>[] {
+  const predictor = rhoPredictor(k, epsilons);
+  const validations = surveys.map((survey) => halves(predictor.samples(survey))[1]);
+  return fitThresholds(predictor, summed(surveys)).map(({ threshold, fit, validation }) => ({
+    gate: { k, epsilon: threshold },
+    closed: { fit: fit.closed, validation: validation.closed },
+    errors: validations.map((samples) => effect(samples, threshold).error),
+  }));
+}
+
+/** The survey of all linears of an input together. */
+function summed([first, ...others]: readonly SubspaceSurvey[]): SubspaceSurvey {
+  const subspaces = first!.subspaces.map((subspace, index) => ({
+    ...subspace,
+    errors: subspace.errors.map((error, token) =>
+      others.reduce((sum, other) => sum + other.subspaces[index]!.errors[token]!, error),
+    ),
+  }));
+  return { ...first!, subspaces };
+}
+
+/** Gates of an exact tier behind what a recipe makes; `errors` are those of the recipe by linear, without a gate. */
+export async function surveyExactTiers(
+  { factors, ledger, samples }: SurveyContext,
+  recipe: TierRecipe,
+  errors: readonly number[],
+): Promise<readonly FittedGate<ErrorGate>[]> {
+  const gated = { ...recipe, projections };
+  return ledger.get(`exact tiers: ${JSON.stringify(gated)}`, async () => {
+    const survey = await factors.surveyTier(gated, (await samples()).read(recipe.input));
+    const predictor = errorPredictor(opened);
+    const [, validation] = halves(predictor.samples(survey));
+    const without = effect(validation, Number.POSITIVE_INFINITY).error;
+    return fitThresholds(predictor, survey).map(({ threshold, fit, validation: found }) => ({
+      gate: { projections, threshold },
+      closed: { fit: fit.closed, validation: found.closed },
+      errors: errors.map((error) => (without === 0 ? 0 : error * (found.error / without))),
+    }));
+  });
+}
