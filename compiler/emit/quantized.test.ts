@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Quantizer } from "../ir.js";
 import type { CpuTarget } from "../target.js";
@@ -65,6 +66,7 @@ const [best, ...others] = testTargets() as [CpuTarget, ...CpuTarget[]];
 const libraries = new Map<string, string>();
 let folder = "";
 
+/** Fifty kernels are compiled, which takes a minute of one idle core. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "gsic-test-"));
   for (const target of [best, ...others]) {
@@ -73,7 +75,7 @@ beforeAll(async () => {
     );
     libraries.set(target.name, await testLibrary(kernels, target, folder));
   }
-});
+}, 900_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function product(
@@ -120,6 +122,21 @@ describe("y = Q x + A (B^T x) is right", () => {
       expectClose(of, x, await product(of, best, x), best.name);
     });
   }
+});
+
+test("any finite activations are right", async () => {
+  const of = caseOf(shapes.find(({ out, quantizer }) => out === 7 && !quantizer.symmetric)!);
+  const { d } = of.shape;
+  const columns = fc.float32Array({
+    minLength: 4 * d,
+    maxLength: 4 * d,
+    noNaN: true,
+    noDefaultInfinity: true,
+  });
+  await fc.assert(
+    fc.asyncProperty(columns, async (x) => expectClose(of, x, await product(of, best, x), best.name)),
+    { numRuns: 25 },
+  );
 });
 
 describe("results do not depend on how columns are cut into passes, nor on the workers", () => {
