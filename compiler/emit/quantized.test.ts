@@ -200,10 +200,9 @@ test("an activation that is not finite makes its own column not finite, and no o
 });
 
 test("the largest numbers neither overflow nor wrap around", async () => {
-  const quantizer = { bits: 8, group: 128, symmetric: false } as const;
-  const shape = shapes.find((one) => symbolOf(one) === symbolOf({ ...one, quantizer }))!;
+  const shape = fewShapes.find(({ quantizer: { bits, symmetric } }) => bits === 8 && !symmetric)!;
   const { out, d } = shape;
-  const groups = out * Math.ceil(d / 128);
+  const groups = out * Math.ceil(d / shape.quantizer.group);
   const rowScales = new Float32Array(out).fill(1e-12);
   const x = new Float32Array(2 * d).fill(largestFloat, 0, d).fill(-largestFloat, d);
   for (const [q, zero] of [
@@ -217,8 +216,7 @@ test("the largest numbers neither overflow nor wrap around", async () => {
       rowScales,
     };
     const of = { ...caseOf(shape), matrix };
-    for (const target of [best, ...others.filter(() => fewShapes.includes(shape))])
-      expectClose(of, x, await product(of, target, x), target.name);
+    for (const target of [best, ...others]) expectClose(of, x, await product(of, target, x), target.name);
   }
 });
 
