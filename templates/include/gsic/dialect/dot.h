@@ -22,8 +22,8 @@ constexpr int kLargestActivation = 32512;
 #error "quantised kernels take AVX512-VNNI; a machine without it takes the target cpu-avx2"
 #endif
 
-/// Columns that one tile multiplies at once.
-constexpr int kDotColumns = 4;
+/// Most columns that one tile multiplies at once, a power of two: as many sums as the registers hold.
+constexpr int kDotColumns = 8;
 
 struct Quad { int32_t high, low; };
 struct DotSum { __m512i high, low; };
@@ -54,7 +54,7 @@ inline i32x16 dot_total(const DotSum &sum) {
 
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
-constexpr int kDotColumns = 2;
+constexpr int kDotColumns = 4;
 
 struct Quad { int32_t even, odd; };
 struct DotSum { i32x16 v; };
