@@ -8,7 +8,7 @@ import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
 import { checkTexts } from "./calibrate/text.js";
 import { buildRuntime, compileFor, type TargetCode } from "./cc.js";
-import { type Config, isConfigured, readConfig } from "./config.js";
+import { type Config, configuredForm, isConfigured, readConfig } from "./config.js";
 import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
 import { isDense } from "./forms.js";
@@ -19,7 +19,7 @@ import { checkOutput, publish, type Resumable } from "./pack/publish.js";
 import { writeSources } from "./pack/sources.js";
 import { requireRoom } from "./pack/space.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
-import { makePlan } from "./passes/index.js";
+import { makePlan, passes } from "./passes/index.js";
 import { runtimeFolder } from "./paths.js";
 import { printPlan } from "./print.js";
 import type { Progress } from "./progress.js";
@@ -79,6 +79,8 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           })
         : null;
       const plan = found?.plan ?? first;
+      if (found !== null && options.dump !== undefined)
+        await dumpPlans(options.dump, [[passes.length + 1, "plan-linears", plan]], model, config);
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
       factors?.check();
       const make = (staging: string) =>
@@ -227,18 +229,29 @@ async function planOf(
   targets: readonly Target[],
   dump: string | undefined,
 ): Promise<Plan> {
-  const dense = { ...config.plan, forms: ["dense" as const] };
-  const options = mode !== "exact" && isConfigured(config.plan) ? config.plan : dense;
-  const stages: { name: string; plan: Plan }[] = [];
-  const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (number, name, after) =>
-    stages.push({ name: `${String(number).padStart(2, "0")}-${name}.ts`, plan: after }),
+  const options =
+    mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : configuredForm(config.plan);
+  const stages: (readonly [number: number, name: string, plan: Plan])[] = [];
+  const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (...stage) =>
+    stages.push(stage),
   );
-  if (dump !== undefined) {
-    await mkdir(dump, { recursive: true });
-    const header = { config: relative(dump, config.file), fingerprint: model.fingerprint };
-    for (const stage of stages) await writeFile(join(dump, stage.name), printPlan(stage.plan, header));
-  }
+  if (dump !== undefined) await dumpPlans(dump, stages, model, config);
   return plan;
+}
+
+/** Writes plans as `NN-<name>.ts` into a folder. */
+async function dumpPlans(
+  folder: string,
+  stages: readonly (readonly [number: number, name: string, plan: Plan])[],
+  model: Model,
+  config: Config,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const header = { config: relative(folder, config.file), fingerprint: model.fingerprint };
+  for (const [number, name, plan] of stages) {
+    const file = `${String(number).padStart(2, "0")}-${name}.ts`;
+    await writeFile(join(folder, file), printPlan(plan, header));
+  }
 }
 
 async function copyProducts(

@@ -43,17 +43,20 @@ function project(name: string, settings = "", fixture = "llama-bf16"): string {
   return path(name);
 }
 
-/** examples/tiny-gpt2/model.toml with absolute paths, and other statistics on request. */
+/** The paper's form for every linear but the head. */
+const configuredPlan = '[plan]\nforms = ["gated"]\nk = [96]\nepsilon = [0.1]\n';
+
+/** examples/tiny-gpt2/model.toml with absolute paths and a configured plan, and other statistics on request. */
 function tinyToml(name: string, calibration = `text = ["${example}/calibration.txt"]`): string {
   const text = readFileSync(join(example, "model.toml"), "utf8")
     .replace('source = "model"', `source = "${example}/model"`)
     .replace('text = ["calibration.txt"]', calibration)
     .replace('text = ["heldout.txt"]', `text = ["${example}/heldout.txt"]`);
-  writeFileSync(path(name), text);
+  writeFileSync(path(name), `${text}\n${configuredPlan}`);
   return path(name);
 }
 
-const gatedSettings = `[calibration]\ntokens = 256\n[quality]\nmode = "bounded"\n[plan]\nforms = ["gated"]\nk = [16]\n`;
+const gatedSettings = `[calibration]\ntokens = 256\n[quality]\nmode = "bounded"\n[plan]\nforms = ["gated"]\nk = [16]\nepsilon = [0.1]\n`;
 
 /** Compiles every emitted kernel by itself. */
 async function compileSources(kernels: string): Promise<void> {

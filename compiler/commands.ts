@@ -10,7 +10,7 @@ import { tuneText } from "./bench/tune-text.js";
 import { build as buildModel, inputsOf } from "./build.js";
 import { type Built, configOf, modeOf, openBuild, readPlan, readProgram } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
-import { readConfig } from "./config.js";
+import { configuredForm, isConfigured, readConfig } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
@@ -99,7 +99,11 @@ async function planOfConfig(path: string): Promise<Plan> {
   const model = await openModel(config, () => {});
   model.weights.close();
   const { device } = targetsOf(config.target.names)[0]!;
-  return makePlan(model.graph, { options: config.plan, device });
+  if (config.quality.mode !== "exact" && !isConfigured(config.plan))
+    process.stderr.write(
+      "The planner chooses forms when the model is built; inspect the build to see them.\n",
+    );
+  return makePlan(model.graph, { options: configuredForm(config.plan), device });
 }
 
 async function planOfBuild(built: Built | null, path: string): Promise<Plan> {

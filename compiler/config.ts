@@ -73,6 +73,11 @@ const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.jso
 /** No model.toml that a person wrote is a thousandth of this. */
 const mostBytes = 1 << 24;
 
+/** What every linear gets before a planner chooses: the configured form, or dense where there is a choice. */
+export function configuredForm(options: PlanOptions): PlanOptions {
+  return isConfigured(options) ? options : { ...options, forms: ["dense"] };
+}
+
 /** Whether the options leave no choice but one form with one set of parameters. */
 export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }: PlanOptions): boolean {
   const subspace = k.length === 1 && epsilon.length === 1;

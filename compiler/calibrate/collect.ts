@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildRuntime, cacheFolder } from "../cc.js";
-import type { Config } from "../config.js";
+import { type Config, isConfigured } from "../config.js";
 import { size } from "../inspect/layout.js";
 import type { CalibrationOrigin, Graph, Plan } from "../ir.js";
 import type { Model } from "../model.js";
@@ -104,7 +104,7 @@ function titleOf(tokens: number, needs: Needs): string {
 /** The most directions that any basis will have. */
 function largestK(config: Config, plan: Plan | undefined): number {
   if (plan !== undefined) return Math.max(1, ...neededRanks(plan).map(({ k }) => k));
-  return config.plan.forms.includes("gated") ? Math.max(...config.plan.k) : 1;
+  return isConfigured(config.plan) && config.plan.forms[0] !== "dense" ? config.plan.k[0]! : 1;
 }
 
 /** Removes the work folders of processes that were killed: each holds a whole model. */
