@@ -1,12 +1,13 @@
 import type { DeviceKind, QuantizedSource } from "../ir.js";
 import type { QuantizedLinear } from "../quantizer.js";
+import { packQuantizedPlanes } from "./quantized-planes.js";
 
 /** A matrix at few bits as a device's kernels read it, piece by piece. */
-// biome-ignore lint/correctness/useYield: to come
 export function* packQuantized(
   device: DeviceKind,
   source: QuantizedSource,
-  _content: QuantizedLinear,
+  content: QuantizedLinear,
 ): Generator<Uint8Array> {
-  throw new Error(`no packing of ${source.kind} for ${device}`);
+  if (device !== "cpu") yield* packQuantizedPlanes(source, content);
+  else throw new Error(`no packing of ${source.kind} for ${device}`);
 }
