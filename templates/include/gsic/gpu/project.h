@@ -73,7 +73,6 @@ inline void accumulate_rounds(D &dot, Fetch fetch, int unit, const uint8_t *lds,
   typename D::Weights weights[N];
   GSIC_UNROLL
   for (int i = 0; i < N; i++) weights[i] = fetch(unit + i * Work::round);
-  hold();
   GSIC_UNROLL
   for (int i = 0; i < N; i++) dot.add(weights[i], lds, units, unit + i * Work::round);
 }
