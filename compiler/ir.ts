@@ -433,8 +433,22 @@ export type Step =
 /** The parts of a step that a GPU fuses further, since a launch costs more there than reading a value again. */
 type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
+/** What gates and corrections multiply an input by; at least one is there. */
+export interface InputFactors {
+  readonly correction: QuantizedSource | null;
+  readonly basis: PlainSource | null;
+  readonly projections: QuantizedSource | null;
+}
+
+/** The products with them: B^T x, V^T x, S x; and, where a gate decides, ||x||^2. */
+interface GivenFactors {
+  readonly output: ValueId;
+  readonly squares: ValueId | null;
+}
+
 /** A step that normalises its `input` on the way in, unless `norm` is null; `normed` names the result, which no buffer holds. */
 interface Normed {
+  readonly input: ValueId;
   readonly norm: NormNode | null;
   readonly normed: ValueId;
 }
@@ -443,10 +457,10 @@ interface Normed {
 export type DeviceStep =
   | StepOf<"embed">
   | StepOf<"norm">
-  /** `squares` receives ||x||^2 of each column, [16] f64. */
-  | (StepOf<"basis"> & Normed & { readonly squares: ValueId })
-  /** `squares` is what the gate compares with; null without a gate, and where every workgroup computes g for itself. */
-  | (StepOf<"project"> & Normed & { readonly squares: ValueId | null })
+  /** The products with an input's factors, side by side in `output`; `squares` receives ||x||^2 of each column, [16] f64. */
+  | ({ readonly kind: "factors"; readonly d: number; readonly factors: InputFactors } & Normed & GivenFactors)
+  /** `given` is what an earlier launch computed; null without factors, and where every workgroup computes for itself. */
+  | (StepOf<"project"> & Normed & { readonly given: GivenFactors | null })
   /** Normalises and turns the heads of query and key, appends key and value to the cache, and attends. */
   | {
       readonly kind: "attend";

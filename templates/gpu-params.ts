@@ -47,16 +47,56 @@ export interface GpuNormParams extends GpuCommon, Norm {
   readonly residual: Name | null;
 }
 
-interface FusedGate {
+/** Where a kernel has the products of its input with factors: B^T x, V^T x, S x. */
+interface Factors {
+  /** Floats of a column. */
+  readonly width: number;
+  /** Whether each workgroup computes them for itself; else an earlier launch has. */
+  readonly own: boolean;
+  /** Parameter, or nullptr where no gate decides; null where they are the workgroup's own. */
+  readonly squares: Name | null;
+  /** Whether each workgroup computes ||x||^2 as well. */
+  readonly measures: boolean;
+}
+
+/** What a kernel multiplies its input by before it knows the tier. */
+interface Factor {
+  /** Waves that share a tile where each workgroup computes it for itself; else null. */
+  readonly splits: number | null;
+}
+
+interface FusedGate extends Factor {
   /** Parameter, or nullptr where another launch counts for the same input. */
   readonly counters: Name;
   readonly k: number;
+  /** First element of the products. */
+  readonly begin: number;
   /** A C++ double literal. */
   readonly epsilon: string;
   /** Whether the columns that are not closed are measured for the norm then. */
   readonly measures: boolean;
-  /** How each workgroup computes g for itself; null where an earlier launch has. */
-  readonly own: { readonly splits: number } | null;
+}
+
+interface FusedErrorGate extends Factor {
+  /** Parameter, or nullptr. */
+  readonly counters: Name;
+  /** C++ type of the weights of S. */
+  readonly type: string;
+  /** Rows of S. */
+  readonly out: number;
+  readonly begin: number;
+  /** C++ name of the columns that it decides. */
+  readonly columns: string;
+  /** A C++ double literal. */
+  readonly threshold: string;
+}
+
+interface FusedCorrection extends Factor {
+  /** C++ type of the weights of B^T. */
+  readonly type: string;
+  readonly rank: number;
+  /** C++ name of the columns that take it. */
+  readonly columns: string;
 }
 
 interface GpuProjection extends GpuCommon {
@@ -64,7 +104,12 @@ interface GpuProjection extends GpuCommon {
   readonly d: number;
   readonly activation: string;
   readonly norm: FusedNorm | null;
+  readonly factors: Factors | null;
   readonly gate: FusedGate | null;
+  readonly exact: FusedErrorGate | null;
+  readonly correction: FusedCorrection | null;
+  /** Whether there is a gate, or the kernel makes what one needs. */
+  readonly decides: boolean;
   /** Bytes of LDS for staged columns. */
   readonly stageBytes: number;
 }
@@ -73,6 +118,8 @@ interface GpuProduct {
   readonly tier: string | null;
   readonly out: number;
   readonly d: number;
+  /** Columns of the low-rank factor; null without one. */
+  readonly rank: number | null;
   /** Waves that share a tile. */
   readonly splits: number;
   /** C++ names of the columns and of the source multiplied. */

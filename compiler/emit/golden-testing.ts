@@ -3,28 +3,30 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { ConfiguredForm } from "../passes/index.js";
-import { makePlan } from "../passes/index.js";
+import type { Plan } from "../ir.js";
+import { type ConfiguredForm, makePlan } from "../passes/index.js";
 import { schedule } from "../schedule/program.js";
 import type { Target } from "../target.js";
 import { openFixture } from "../testing.js";
 
 /**
  * Compares chosen kernels, by fixture, with the files of `folder`; with GSIC_UPDATE_GOLDEN=1 in the environment the
- * files are written first. Returns the templates of the chosen kernels, and those of all.
+ * files are written first. `planned` gives forms that no options describe. Returns the templates of the chosen kernels, and those of all.
  */
 export async function checkGolden(
   folder: string,
   target: Target,
   options: ConfiguredForm,
   chosen: Readonly<Record<string, readonly string[]>>,
+  planned: (plan: Plan) => Plan = (plan) => plan,
 ): Promise<{ readonly shown: readonly string[]; readonly all: readonly string[] }> {
   const found = new Map<string, string>();
   const [shown, all] = [new Set<string>(), new Set<string>()];
   for (const [fixture, symbols] of Object.entries(chosen)) {
     const { model } = await openFixture(fixture);
     model.weights.close();
-    const { kernels } = schedule(makePlan(model.graph, { options }), ["bounded", "exact"], target);
+    const plan = planned(makePlan(model.graph, { options }));
+    const { kernels } = schedule(plan, ["bounded", "exact"], target);
     for (const { template } of kernels) all.add(template);
     for (const symbol of symbols) {
       const kernel = kernels.find((candidate) => candidate.symbol === symbol);

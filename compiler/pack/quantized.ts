@@ -1,5 +1,6 @@
 import type { DeviceKind, QuantizedSource } from "../ir.js";
 import type { QuantizedLinear } from "../quantizer.js";
+import { packQuantizedPlanes } from "./quantized-planes.js";
 import { packQuantizedTiles } from "./quantized-tiles.js";
 
 /** A matrix at few bits as a device's kernels read it, piece by piece. */
@@ -8,6 +9,6 @@ export function* packQuantized(
   source: QuantizedSource,
   content: QuantizedLinear,
 ): Generator<Uint8Array> {
-  if (device !== "cpu") throw new Error(`no packing of ${source.kind} for ${device}`);
-  yield* packQuantizedTiles(source, content);
+  if (device === "cpu") yield* packQuantizedTiles(source, content);
+  else yield* packQuantizedPlanes(source, content);
 }

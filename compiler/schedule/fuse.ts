@@ -1,15 +1,17 @@
-import type { DeviceStep, NormNode, Step, ValueId } from "../ir.js";
+import type { DeviceStep, InputFactors, NormNode, Step, ValueId } from "../ir.js";
+import { factorsOf } from "./factors.js";
 
 /**
  * The steps of a GPU's token program. A launch costs more there than reading a value again, so every launch that reads
  * a norm's result normalises for itself, and attention updates the cache on its way. What is left of a transformer
- * layer are five launches: query, key and value; attention; its output; gate and up; down. A gated input adds one, that
- * computes its coordinates, unless its basis is so small that every workgroup does better to compute them for itself.
+ * layer are five launches: query, key and value; attention; its output; gate and up; down. An input of linears
+ * with gates or corrections adds one, that multiplies it by their factors, unless these are so small that every
+ * workgroup does better to do so for itself.
  * The last launch chooses the most likely token.
  */
 export function fuse(
   steps: readonly Step[],
-  computesOwnBasis: (shape: { k: number; d: number }) => boolean,
+  computesOwn: (factors: InputFactors) => boolean,
 ): readonly DeviceStep[] {
   const norms = fusedNorms(steps);
   const fused: DeviceStep[] = [];
@@ -22,13 +24,14 @@ export function fuse(
         if (!norms.has(step.output)) fused.push(step);
         break;
       case "basis":
-        if (!computesOwnBasis(step))
-          fused.push({ ...step, ...inputOf(step.input, norms), squares: squaresOf(step.output) });
-        break;
+        break; // with the projection that follows
       case "project": {
-        const given = step.gate !== null && !computesOwnBasis({ k: step.gate.k, d: step.d });
-        const squares = given ? squaresOf(step.gate.coordinates) : null;
-        fused.push({ ...step, ...inputOf(step.input, norms), squares });
+        const input = inputOf(step.input, norms);
+        const factors = factorsOf(step, step.input);
+        const given = factors === null || computesOwn(factors) ? null : givenOf(step);
+        if (factors !== null && given !== null && step.counts)
+          fused.push({ kind: "factors", d: step.d, factors, ...input, ...given });
+        fused.push({ ...step, ...input, given });
         if (step.head) fused.push(chooseStep(step));
         break;
       }
@@ -73,8 +76,9 @@ function inputOf(input: ValueId, norms: ReadonlyMap<ValueId, NormNode>) {
   return { input: norm === null ? input : norm.input, normed: input, norm };
 }
 
-function squaresOf(coordinates: ValueId): ValueId {
-  return `${coordinates}_squares`;
+function givenOf({ input, gate, exact }: Extract<Step, { kind: "project" }>) {
+  const decides = gate !== null || exact !== null;
+  return { output: `${input}_factors`, squares: decides ? `${input}_squares` : null };
 }
 
 function chooseStep({ output, width }: { output: ValueId; width: number }): DeviceStep {

@@ -1,4 +1,4 @@
-import { computesOwnBasis } from "../emit/gpu/division.js";
+import { computesOwn } from "../emit/gpu/division.js";
 import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import { type ProjectionDivision, projectionDivisions } from "../emit/gpu/projection-divisions.js";
 import { readKernel } from "../emit/gpu/read.js";
@@ -21,6 +21,7 @@ import type {
   ValueId,
 } from "../ir.js";
 import type { Target } from "../target.js";
+import { factorPlaces } from "./factors.js";
 import { fuse } from "./fuse.js";
 import { maxColumns, type PackedWeights, placeValues, roundUp, WeightLayout } from "./layout.js";
 import { type Listing, listLaunches } from "./listing.js";
@@ -138,7 +139,7 @@ function callsOf(steps: readonly Step[], context: number, target: Target) {
   if (target.device === "cpu") {
     return { steps, calls: steps.map((step): KernelCall => kernelOf(step, context)) };
   }
-  const fused = fuse(steps, (shape) => computesOwnBasis(shape, target));
+  const fused = fuse(steps, (factors) => computesOwn(factors, target));
   return { steps: fused, calls: fused.map((step): KernelCall => deviceKernelOf(step, context, target)) };
 }
 
@@ -213,8 +214,11 @@ function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<ValueId,
         break;
       case "basis":
         widths.set(step.output, step.k);
+        break;
+      case "factors":
+        widths.set(step.output, factorPlaces(step.factors).width);
         // [16] f64 in the place of one row.
-        if ("squares" in step) widths.set(step.squares, 32);
+        if (step.squares !== null) widths.set(step.squares, 32);
         break;
       case "attend":
         widths.set(step.output, step.attention.heads * step.attention.headDim);

@@ -1,4 +1,5 @@
 import type { DeviceKind, QuantizedSource, Quantizer } from "../ir.js";
+import { quantizedTile as planesTile } from "./quantized-planes.js";
 
 /** Rows of a tile of a matrix at few bits, and columns of a block; templates/include/gsic/quantized.h. */
 export const quantizedTile = { rows: 16, blockColumns: 32 } as const;
@@ -20,8 +21,9 @@ export function quantizedTileLayout(d: number, { bits, group, symmetric }: Quant
 
 /** Bytes of a matrix at few bits, with its low-rank factor, as a device's kernels read it. */
 export function quantizedBytes(
-  _device: DeviceKind,
+  device: DeviceKind,
   { out, d, quantizer, rank }: Pick<QuantizedSource, "out" | "d" | "quantizer" | "rank">,
 ): number {
+  if (device !== "cpu") return Math.ceil(out / 4) * planesTile({ d, quantizer, rank }).bytes;
   return Math.ceil(out / quantizedTile.rows) * quantizedTileLayout(d, quantizer, rank).bytes;
 }

@@ -1,10 +1,10 @@
 import type { PlanOptions } from "../config.js";
 import { predictSeconds } from "../cost.js";
-import { computesOwnBasis } from "../emit/gpu/division.js";
+import { computesOwn } from "../emit/gpu/division.js";
 import type { TierShares } from "../evaluate/evaluate.js";
-import { quantizerOf, subspaceOf } from "../forms.js";
+import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { ByteAccount, Form, Graph, InputGroup, LinearPlan, Tier, ValueId } from "../ir.js";
+import type { ByteAccount, Form, Graph, InputFactors, InputGroup, LinearPlan, Tier, ValueId } from "../ir.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import type { Target } from "../target.js";
 
@@ -53,16 +53,26 @@ export function candidateOf(
     slow: total(({ slow }) => slow),
   };
   const meanBytes = shares.fast * bytes.fast + shares.middle * (bytes.middle ?? 0) + shares.slow * bytes.slow;
-  const subspace = subspaceOf(form);
-  const { d } = linearById(graph, group.linears[0]!).weight;
-  const launches = subspace === null || ownsBasis({ k: subspace.k, d }, target) ? 0 : 1;
+  const launches = needsLaunch(graph, group, form, target) ? 1 : 0;
   const cost = { ...target.cost, launch: 0 };
   return { form, bytes, meanBytes, seconds: predictSeconds(meanBytes, launches, cost).total, errors, shares };
 }
 
-/** Whether kernels compute a subspace's coordinates for themselves, rather than in a launch of its own. */
-function ownsBasis(shape: { k: number; d: number }, target: Target): boolean {
-  return target.device !== "cpu" && computesOwnBasis(shape, target);
+/** Whether what the linears share is multiplied in a launch of its own. */
+function needsLaunch(graph: Graph, group: InputGroup, form: Form, target: Target): boolean {
+  const subspace = subspaceOf(form);
+  if (target.device === "cpu") return subspace !== null;
+  const { input, linears } = group;
+  const { d } = linearById(graph, linears[0]!).weight;
+  const recipe = recipeOf({ linears: new Map(linears.map((id) => [id, linearPlan(id, form)])) }, group);
+  const factor = (out: number) => ({ out, d, quantizer: factorQuantizer, rank: 0, recipe });
+  const factors: InputFactors = {
+    basis: subspace && { kind: "basis", input, k: subspace.k, d },
+    correction: recipe.rank === 0 ? null : { kind: "correction", ...factor(recipe.rank) },
+    projections: recipe.projections === 0 ? null : { kind: "projections", ...factor(recipe.projections) },
+  };
+  const some = subspace !== null || recipe.rank > 0 || recipe.projections > 0;
+  return some && !computesOwn(factors, target);
 }
 
 function groupAccounts(graph: Graph, group: InputGroup, form: Form, { device }: Target): ByteAccount[] {

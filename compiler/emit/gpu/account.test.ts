@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { weightReads } from "../../account.js";
 import { bytesPerToken } from "../../cost.js";
-import { blockSizes, type DType } from "../../ir.js";
+import { factorQuantizer } from "../../forms.js";
+import { blockSizes, type DType, type Form, type Quantizer } from "../../ir.js";
 import { makePlan } from "../../passes/index.js";
 import { packedBytes } from "../../schedule/layout.js";
+import { quantizedBytes } from "../../schedule/quantized.js";
 import { densePlan, noFactors, openFixture } from "../../testing.js";
 import { gaussian, linearModel, randomBlocks, storedAs } from "../kernel-testing.js";
 import {
@@ -12,17 +14,15 @@ import {
   mi300x,
   type Simulated,
   type SimulatedResult,
+  shapedAs,
   simulatedBundle,
+  simulatedPlan,
 } from "./simulation-testing.js";
+import { randomLowRank, randomQuantized, withForm, withQuantized } from "./tiered-testing.js";
 
-/** Bytes that the launches of a kernel loaded of one of its arguments, and how many launches there were. */
-function loadedOf(
-  { scheduled }: Simulated,
-  { traffic }: SimulatedResult,
-  template: string,
-  argument: string,
-) {
-  const kernel = scheduled.kernels.find((one) => one.template === template)!;
+/** Bytes that the launches of a kernel loaded of an argument that it alone has, and how many launches there were. */
+function loadedOf({ scheduled }: Simulated, { traffic }: SimulatedResult, argument: string) {
+  const kernel = scheduled.kernels.find((one) => one.arguments.some(({ name }) => name === argument))!;
   const moved = traffic.find(({ symbol }) => symbol === kernel.symbol)!;
   const slot = kernel.arguments.findIndex(({ name }) => name === argument);
   return { launches: moved.launches, loaded: moved.arguments[slot]!.loaded };
@@ -46,10 +46,7 @@ describe("a launch loads every byte of a packed matrix once, whatever its type a
           [[16], 2],
         ] as const) {
           const found = await feedSimulated(simulated, ids, { chunks, units: 3 });
-          expect(
-            loadedOf(simulated, found, "project", "weight0"),
-            `${target.name}: passes of ${chunks}`,
-          ).toEqual({
+          expect(loadedOf(simulated, found, "weight0"), `${target.name}: passes of ${chunks}`).toEqual({
             launches,
             loaded: launches * packedBytes(target.device, dtype, out, d),
           });
@@ -58,6 +55,47 @@ describe("a launch loads every byte of a packed matrix once, whatever its type a
       model.weights.close();
     });
   }
+});
+
+test("a launch loads every byte of a matrix at few bits, of its low-rank factor and of B^T once", async () => {
+  const [out, d, tokens, rank] = [9, 331, 18, 20];
+  const model = await linearModel(new Float32Array(tokens * d).fill(1), tokens, {
+    ...{ dtype: "bf16", out, d, bytes: new Uint8Array(2 * out * d) },
+  });
+  const ids = Array<number>(tokens).fill(0);
+  const factors = withQuantized(noFactors, (source, seed) => ({
+    matrix: randomQuantized(source.out, d, source.quantizer, seed),
+    lowRank: source.rank === 0 ? null : randomLowRank(source.out, source.rank, seed),
+  }));
+  for (const [quantizer, target] of [
+    [{ bits: 3, group: 64, symmetric: false }, mi300x],
+    [{ bits: 5, group: 32, symmetric: true }, h200],
+    [{ bits: 6, group: 128, symmetric: true }, mi300x],
+  ] as const) {
+    const form: Form = { kind: "tiered", quantizer, rank, exact: null };
+    const given = shapedAs(target, { cacheBandwidthPerUnit: 1 });
+    const plan = withForm(makePlan(model.graph, { options: densePlan, device: target.device }), form);
+    const simulated = await simulatedPlan(model, plan, ["bounded"], factors, given);
+    for (const [chunks, launches] of [
+      [[1], 18],
+      [[16], 2],
+    ] as const) {
+      const found = await feedSimulated(simulated, ids, { mode: "bounded", chunks, units: 3 });
+      const bytes = (of: number, source: { quantizer: Quantizer; rank: number }) =>
+        launches * quantizedBytes(target.device, { out: of, d, ...source });
+      const loaded = new Map(
+        ["quantized0", "correction"].map((name) => [name, loadedOf(simulated, found, name).loaded]),
+      );
+      expect(loaded, `${target.name}: ${quantizer.bits} bits, passes of ${chunks}`).toEqual(
+        new Map([
+          ["quantized0", bytes(out, { quantizer, rank })],
+          ["correction", bytes(rank, { quantizer: factorQuantizer, rank: 0 })],
+        ]),
+      );
+      expect(weightReads(simulated.scheduled, "bounded", found.traffic).ratio).toBe(1);
+    }
+  }
+  model.weights.close();
 });
 
 describe("a dense token loads the bytes that the plan says", () => {

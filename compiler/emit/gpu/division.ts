@@ -1,7 +1,8 @@
-import { factorBytes } from "../../cost.js";
-import type { LaunchShape, PlainSource } from "../../ir.js";
-import { maxColumns, tileRows } from "../../schedule/layout.js";
-import { unitLayouts, unitsOf } from "../../schedule/planes.js";
+import type { InputFactors, LaunchShape, WeightSource } from "../../ir.js";
+import { factorPlaces, presentFactors } from "../../schedule/factors.js";
+import { maxColumns, sourceBytes, tileRows } from "../../schedule/layout.js";
+import { unitLayouts } from "../../schedule/planes.js";
+import { unitElements } from "../../schedule/quantized-planes.js";
 import type { GpuShape, GpuTarget } from "../../target.js";
 import { shapeOf } from "../shape.js";
 
@@ -29,15 +30,26 @@ export function shapeKey({ type, out, d, matrices }: ProjectionShape): string {
   return `${type} ${out}x${d} ${matrices}`;
 }
 
+/** The element type of a matrix by its C++ name, its shape, and the elements of a unit. */
+export function unitShapeOf(source: WeightSource) {
+  if (!("quantizer" in source)) {
+    const { dtype, out, d } = shapeOf(source);
+    return { type: dtype as string, out, d, rank: null, elements: unitLayouts[dtype].elements };
+  }
+  const { out, d, rank, quantizer } = source;
+  const type = `quantized<${[quantizer.bits, quantizer.group, quantizer.symmetric].join(", ")}>`;
+  return { type, out, d, rank: rank === 0 ? null : rank, elements: unitElements };
+}
+
 /** The shape of a projection by one matrix, or by a pair. */
-export function projectionShape(source: PlainSource, second: PlainSource | null = null): ProjectionShape {
-  const { dtype, out, d } = shapeOf(source);
-  const other = second === null ? dtype : shapeOf(second).dtype;
-  return { type: other === dtype ? dtype : `${dtype}+${other}`, out, d, matrices: second === null ? 1 : 2 };
+export function projectionShape(source: WeightSource, second: WeightSource | null = null): ProjectionShape {
+  const { type, out, d } = unitShapeOf(source);
+  const other = second === null ? type : unitShapeOf(second).type;
+  return { type: other === type ? type : `${type}+${other}`, out, d, matrices: second === null ? 1 : 2 };
 }
 
 /** Waves that share a tile of four rows: as measured on the device, or by the rule. */
-export function splitsOf(source: PlainSource, gpu: GpuShape, second: PlainSource | null = null): number {
+export function splitsOf(source: WeightSource, gpu: GpuShape, second: WeightSource | null = null): number {
   return gpu.tuned?.get(shapeKey(projectionShape(source, second))) ?? ruledSplits(source, gpu);
 }
 
@@ -45,10 +57,10 @@ export function splitsOf(source: PlainSource, gpu: GpuShape, second: PlainSource
  * The rule: the power of two with the least rounds of workgroups times loads of a lane, a round's sums and barriers
  * counted as two; the lowest among equals.
  */
-export function ruledSplits(source: PlainSource, gpu: GpuShape): number {
-  const { dtype, out, d } = shapeOf(source);
+export function ruledSplits(source: WeightSource, gpu: GpuShape): number {
+  const { out, d, elements } = unitShapeOf(source);
   const tiles = Math.ceil(out / tileRows);
-  const loads = Math.ceil((unitsOf(dtype, d) * tileRows) / gpu.wave);
+  const loads = Math.ceil((Math.ceil(d / elements) * tileRows) / gpu.wave);
   const slots = gpu.computeUnits * gpu.workgroupsPerUnit;
   let best = { splits: 1, time: Number.POSITIVE_INFINITY };
   for (let splits = 1; splits <= gpu.wavesPerWorkgroup; splits *= 2) {
@@ -60,48 +72,51 @@ export function ruledSplits(source: PlainSource, gpu: GpuShape): number {
 }
 
 /** Workgroups that find work in a projection. */
-export function groupsOf(source: PlainSource, gpu: GpuShape, splits = splitsOf(source, gpu)): number {
-  const tiles = Math.ceil(shapeOf(source).out / tileRows);
+export function groupsOf(source: WeightSource, gpu: GpuShape, splits = splitsOf(source, gpu)): number {
+  const tiles = Math.ceil(unitShapeOf(source).out / tileRows);
   return Math.ceil((tiles * splits) / gpu.wavesPerWorkgroup);
 }
 
-/** Bytes of LDS that the coordinates of all columns may take in a launch that computes them for itself. */
-const mostCoordinateBytes = 16 * 1024;
+/** Bytes of LDS that the products with factors may take in a launch that computes them for itself. */
+const mostFactorBytes = 16 * 1024;
 
 /**
- * Whether every workgroup of a gated launch computes g for itself: where reading the basis from the cache, by all
- * compute units at once, takes less time than a launch more.
+ * Whether every workgroup of a launch multiplies by an input's factors for itself: where reading them from the cache, by
+ * all compute units at once, takes less time than a launch more.
  */
-export function computesOwnBasis(
-  { k, d }: { k: number; d: number },
-  { gpu, cost, device }: GpuTarget,
-): boolean {
-  const seconds = factorBytes(k, d, device) / gpu.cacheBandwidthPerUnit;
-  return seconds < cost.step && coordinateBytes(k) <= mostCoordinateBytes;
+export function computesOwn(factors: InputFactors, { gpu, cost, device }: GpuTarget): boolean {
+  const bytes = presentFactors(factors).reduce((sum, factor) => sum + sourceBytes(device, factor), 0);
+  const memory = ownFactorBytes(factorPlaces(factors).width);
+  return bytes / gpu.cacheBandwidthPerUnit < cost.step && memory <= mostFactorBytes;
 }
 
-/** Bytes of `CoordinatesMemory` in templates/include/gsic/gpu/gate.h. */
-export function coordinateBytes(k: number): number {
-  return Math.ceil((maxColumns * k * 4) / 8) * 8 + maxColumns * 8;
+/** Bytes of `FactorsMemory` in templates/include/gsic/gpu/gate.h. */
+export function ownFactorBytes(width: number): number {
+  return maxColumns * width * 4 + maxColumns * 8;
+}
+
+/** Bytes of `CorrectionMemory` there. */
+export function correctionBytes(rank: number): number {
+  return maxColumns * rank * 4;
 }
 
 /** LDS of a projection in bytes, part by part, as templates/include/gsic/gpu/{project,source,gate}.h declare it. */
 export function ldsOf(
   gpu: GpuShape,
   matrices: number,
-  sources: readonly PlainSource[],
-  uses: { readonly norm: boolean; readonly gate: boolean; readonly coordinates?: number },
+  sources: readonly WeightSource[],
+  uses: { readonly norm: boolean; readonly gate: boolean; readonly factors?: number },
 ): { readonly stage: number; readonly total: number } {
   const waves = gpu.wavesPerWorkgroup;
   const sums = matrices * waves * maxColumns * tileRows * 4;
   const norm = uses.norm ? maxColumns * waves * 4 + maxColumns * 8 : 0;
   const gate = uses.gate ? maxColumns * 8 + maxColumns * waves * 8 : 0;
-  const fixed = sums + norm + gate + (uses.coordinates ?? 0);
+  const fixed = sums + norm + gate + (uses.factors ?? 0);
   const room = Math.floor((gpu.lds - fixed) / 1024) * 1024;
   // A column takes four bytes an element, however it is staged, and a block its sum.
   const wanted = sources.map((source) => {
-    const { dtype, d } = shapeOf(source);
-    return unitsOf(dtype, d) * (unitLayouts[dtype].elements + 1) * 4 * maxColumns;
+    const { d, elements } = unitShapeOf(source);
+    return Math.ceil(d / elements) * (elements + 1) * 4 * maxColumns;
   });
   const stage = Math.min(room, Math.max(...wanted));
   return { stage, total: stage + fixed };

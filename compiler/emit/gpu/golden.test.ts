@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Plan } from "../../ir.js";
 import { packageRoot } from "../../paths.js";
 import { checkGolden } from "../golden-testing.js";
 import { h200, mi300x, shapedAs } from "./simulation-testing.js";
+import { withForm } from "./tiered-testing.js";
 
 /** To accept a change: GSIC_UPDATE_GOLDEN=1 npx vitest run compiler/emit/gpu/golden.test.ts */
 const folder = (name: string) => join(packageRoot, "compiler/emit/gpu/golden", name);
@@ -33,4 +35,13 @@ test("kernels whose coordinates an earlier launch computes are the golden ones",
   await checkGolden(folder("given"), shapedAs(h200, { cacheBandwidthPerUnit: 1 }), options, {
     "gpt2-bf16": ["gsic_basis_5x34_layer", "gsic_project_bf16_102x34_k5_layer"],
   });
+});
+
+test("kernels of every tier are the golden ones", async () => {
+  const exact = { projections: 3, threshold: 0.2 };
+  const quantizer = { bits: 5, group: 32, symmetric: false } as const;
+  const form = { kind: "gated+tiered", k: 5, epsilon: 0.1, quantizer, rank: 8, exact } as const;
+  const planned = (plan: Plan) => withForm(plan, form, (id) => id !== plan.graph.output);
+  const chosen = { "gpt2-bf16": ["gsic_project_int5_r8_102x34_k5_layer"] };
+  await checkGolden(folder("tiered"), mi300x, options, chosen, planned);
 });

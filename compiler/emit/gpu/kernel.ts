@@ -7,8 +7,9 @@ import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import { normFormula } from "../projection.js";
 import { launchOf, smallWaves } from "./division.js";
+import { factors } from "./factors.js";
 import { DeviceOperands } from "./operands.js";
-import { basis, gatedUnit, project } from "./projection.js";
+import { gatedUnit, project } from "./projection.js";
 
 /** The kernel call of a GPU's step. `context` is the length of the KV cache. */
 export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTarget): GpuKernelCall {
@@ -17,8 +18,8 @@ export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTar
       return embed(step, target);
     case "norm":
       return norm(step, target);
-    case "basis":
-      return basis(step, target);
+    case "factors":
+      return factors(step, target);
     case "project":
       return step.gatedUnit ? gatedUnit(step, target) : project(step, target);
     case "attend":

@@ -2,7 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileGpuKernels } from "../../cc.js";
-import type { AttentionNode, DeviceStep, DType, Kernel, NormNode, RopeNode } from "../../ir.js";
+import { factorQuantizer } from "../../forms.js";
+import type { AttentionNode, DeviceStep, DType, Kernel, NormNode, Quantizer, RopeNode } from "../../ir.js";
 import type { GpuTarget } from "../../target.js";
 import { temporaryFolder } from "../../testing.js";
 import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing-gpu.js";
@@ -49,7 +50,7 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
     column: 0,
   });
   return {
-    ...{ kind: "project", output: "y", input: "x", normed: "x", norm: null, squares: null, d, width: out },
+    ...{ kind: "project", output: "y", input: "x", normed: "x", norm: null, given: null, d, width: out },
     parts: more.gatedUnit ? [part("gate"), part("up")] : [part("w")],
     ...{
       activation: null,
@@ -66,6 +67,26 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
 }
 
 const gate = { coordinates: "g", k: 64, epsilon: 0.1 };
+
+/** y = Q x + A (B^T x), or as `more` says. */
+function tiered(quantizer: Quantizer, rank: number, out: number, d: number, more: Partial<ProjectStep> = {}) {
+  const recipe = { input: "x", linears: ["w"], quantizers: [quantizer], rank, projections: 0 };
+  const factor = { d, quantizer: factorQuantizer, rank: 0, recipe };
+  const step = project("bf16", out, d, {
+    correction: rank === 0 ? null : { kind: "correction", out: rank, ...factor },
+    ...more,
+  });
+  const quantized = { kind: "quantized", out, d, quantizer, rank, recipe } as const;
+  const parts = step.parts.map((part) => ({ ...part, quantized: { ...quantized, linear: part.linear } }));
+  return { ...step, parts };
+}
+
+/** ||S x|| < 0.1 ||x|| for an input of d elements. */
+const exactFor = (d: number): ProjectStep["exact"] => {
+  const recipe = { input: "x", linears: ["w"], quantizers: [], rank: 0, projections: 16 };
+  const source = { kind: "projections", out: 16, d, quantizer: factorQuantizer, rank: 0, recipe } as const;
+  return { projections: 16, threshold: 0.1, source };
+};
 
 /** What the code object of a kernel holds, whose resources `compileGpuKernels` has checked. */
 async function objectOf(step: DeviceStep, target: GpuTarget) {
@@ -100,7 +121,10 @@ function flights(code: readonly string[]): string[] {
   return [...found, `${loads} loads, ${products} products`];
 }
 
-/** In the loop for one column: of eight elements, [high, low] of the column by a row are two products. */
+/**
+ * In the loop for one column: of eight elements, [high, low] of the column by a row are two products. A row's part of a
+ * low-rank factor is one load more, before the loop.
+ */
 const projections = [
   ["bf16", project("bf16", 4096, 4096), "4 loads, 8 products"],
   ["f16", project("f16", 4096, 16384), "4 loads, 16 products"],
@@ -111,6 +135,26 @@ const projections = [
     "a gated unit",
     project("bf16", 14336, 4096, { gatedUnit: true, activation: "silu", norm, gate }),
     "4 loads, 8 products",
+  ],
+  ["4 bits", tiered({ bits: 4, group: 64, symmetric: true }, 0, 16384, 4096), "4 loads, 32 products"],
+  [
+    "5 bits, rank 32",
+    tiered({ bits: 5, group: 32, symmetric: false }, 32, 16384, 4096),
+    "4 loads, 32 products",
+  ],
+  [
+    "8 bits, rank 64 as an earlier launch left it, and an exact tier",
+    tiered({ bits: 8, group: 128, symmetric: false }, 64, 16384, 4096, {
+      ...{ norm, given: { output: "g", squares: "squares" }, exact: exactFor(4096) },
+    }),
+    "9 loads, 32 products",
+  ],
+  [
+    "a gated unit at 6 bits, of three tiers",
+    tiered({ bits: 6, group: 32, symmetric: false }, 32, 14336, 4096, {
+      ...{ gatedUnit: true, activation: "silu", norm, gate, exact: exactFor(4096) },
+    }),
+    "4 loads, 32 products",
   ],
 ] as const;
 

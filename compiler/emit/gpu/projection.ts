@@ -1,70 +1,23 @@
-import { factorBytes } from "../../cost.js";
-import { gateName } from "../../forms.js";
-import type { DeviceStep, NormNode, PlainSource, ProjectionPart } from "../../ir.js";
+import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir.js";
 import { tileRows } from "../../schedule/layout.js";
-import type { GpuShape, GpuTarget } from "../../target.js";
-import { doubleLiteral, floatLiteral } from "../literal.js";
-import { bytesRead, type GpuKernelCall } from "../operands.js";
+import type { GpuTarget } from "../../target.js";
+import type { GpuKernelCall } from "../operands.js";
 import {
-  normFormula,
   projectAccount,
   projectName,
   projectShape,
   projectSummary,
   type Tier,
+  type TierMatrix,
   tiers,
 } from "../projection.js";
 import { shapeOf } from "../shape.js";
-import { coordinateBytes, groupsOf, launchOf, ldsOf, ruledSplits, splitsOf } from "./division.js";
+import { groupsOf, launchOf, splitsOf, unitShapeOf } from "./division.js";
+import { factorParams, memoryOf } from "./factors.js";
+import { normParams, prefix } from "./norm.js";
 import { DeviceOperands } from "./operands.js";
 
-type BasisStep = Extract<DeviceStep, { kind: "basis" }>;
 type ProjectStep = Extract<DeviceStep, { kind: "project" }>;
-
-/** g = V^T x and ||x||^2. */
-export function basis(step: BasisStep, { gpu, device }: GpuTarget): GpuKernelCall {
-  const { k, d, norm } = step;
-  const operands = new DeviceOperands();
-  operands.input("x", step.input);
-  operands.output("y", step.output);
-  const source = { kind: "basis", input: step.normed, k, d } as const;
-  const weight = operands.weight("basis", source);
-  const squares = operands.output("squares", step.squares, "double");
-  const lds = ldsOf(gpu, 1, [source], { norm: norm !== null, gate: true });
-  return {
-    template: "project",
-    symbol: `basis_${k}x${d}${norm === null ? "" : `_${norm.method}`}`,
-    params: {
-      summary: `${prefix(norm)}g = V^T x`,
-      shape: `x [columns, ${d}], V^T [${k}, ${d}], g [columns, ${k}]`,
-      account: bytesRead(factorBytes(k, d, device)),
-      norm: normParams(norm, operands, true),
-      parameters: operands.parameters,
-      waves: gpu.wavesPerWorkgroup,
-      width: k,
-      d,
-      stageBytes: lds.stage,
-      firstColumn: "0",
-      activation: "identity",
-      residual: null,
-      gate: null,
-      squares,
-      products: [
-        {
-          ...product(null, source),
-          splits: splitsOf(source, gpu),
-          type: "f16",
-          column: 0,
-          last: k - 1,
-          weight,
-          bias: null,
-        },
-      ],
-    },
-    operands: operands.slots,
-    launch: launchOf(gpu, gpu.wavesPerWorkgroup, groupsOf(source, gpu), lds.total),
-  };
-}
 
 /** y = f(W x + b) + residual, for all linears that read one value, in one tier or two. */
 export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
@@ -73,18 +26,18 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   operands.input("x", step.input);
   operands.output("y", step.output);
   const residual = step.residual === null ? null : operands.input("residual", step.residual);
-  const gate = gateParams(step, operands, gpu);
-  const products = plainTiers(step).flatMap((tier) =>
-    stack(step.parts, tier).map(({ source, parts, column }, index) => {
-      const { dtype, out } = shapeOf(source);
-      const name = `${tier === "fast" ? "image" : "weight"}${index}`;
+  const before = factorParams(step, operands, gpu);
+  const products = tiers(step).flatMap(({ tier, of }) =>
+    stack(step.parts, of).map(({ source, parts, column }, index) => {
+      const { type, out, rank } = unitShapeOf(source);
       return {
-        ...product(tier, source),
+        ...product(step, tier, of, source),
         splits: splitsOf(source, gpu),
-        type: dtype,
+        type,
+        rank,
         column,
         last: column + out - 1,
-        weight: operands.weight(name, source),
+        weight: operands.weight(`${of}${index}`, source),
         bias: biasName(parts, `bias${index}`, operands),
         source,
       };
@@ -102,7 +55,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
       stageBytes: lds.stage,
       firstColumn: step.head ? "now.first_logit" : "0",
       residual,
-      gate,
+      ...before,
       squares: null,
       products: products.map(({ source: _, ...rest }) => rest),
     },
@@ -117,21 +70,23 @@ export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const operands = new DeviceOperands();
   operands.input("x", step.input);
   operands.output("y", step.output);
-  const gate = gateParams(step, operands, gpu);
+  const before = factorParams(step, operands, gpu);
   const [first, second] = step.parts as [ProjectionPart, ProjectionPart];
   const gateBias = biasName([first], "gate_bias", operands);
   const upBias = biasName([second], "up_bias", operands);
-  const sources: PlainSource[] = [];
-  const products = plainTiers(step).map((tier) => {
-    const [a, b] = [sourceOf(first, tier), sourceOf(second, tier)];
+  const sources: WeightSource[] = [];
+  const products = tiers(step).map(({ tier, of }) => {
+    const [a, b] = [first[of]!, second[of]!];
     sources.push(a, b);
+    const { type: gateType, rank } = unitShapeOf(a);
     return {
-      ...product(tier, a),
+      ...product(step, tier, of, a),
       splits: splitsOf(a, gpu, b),
-      gateType: shapeOf(a).dtype,
-      upType: shapeOf(b).dtype,
-      gateWeight: operands.weight(tier === "fast" ? "gate_image" : "gate_weight", a),
-      upWeight: operands.weight(tier === "fast" ? "up_image" : "up_weight", b),
+      gateType,
+      upType: unitShapeOf(b).type,
+      rank,
+      gateWeight: operands.weight(`gate_${of}`, a),
+      upWeight: operands.weight(`up_${of}`, b),
       gateBias,
       upBias,
     };
@@ -141,7 +96,7 @@ export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   return {
     template: "gated_unit",
     symbol: nameOf(step),
-    params: { ...common(step, operands, target), stageBytes: lds.stage, gate, products },
+    params: { ...common(step, operands, target), stageBytes: lds.stage, ...before, products },
     operands: operands.slots,
     launch: launchOf(gpu, gpu.wavesPerWorkgroup, most, lds.total),
   };
@@ -149,7 +104,8 @@ export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
 
 /** What both templates of a projection take, when all operands but those of the norm are collected. */
 function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget) {
-  const norm = normParams(step.norm, operands, step.squares === null);
+  // Where coordinates are given, the gate measures the columns that it leaves.
+  const norm = normParams(step.norm, operands, step.gate === null || step.given === null);
   return {
     summary: `${prefix(step.norm)}${projectSummary(step)}`,
     shape: projectShape(step),
@@ -166,89 +122,41 @@ function nameOf(step: ProjectStep): string {
   return `${projectName(step)}${step.norm === null ? "" : `_${step.norm.method}`}`;
 }
 
-function prefix(norm: NormNode | null): string {
-  return norm === null ? "" : `x = ${normFormula(norm.method, "h")}; `;
-}
-
-/** The parameters of a norm on the way in, of all columns or of those that a gate leaves; null without one. */
-function normParams(norm: NormNode | null, operands: DeviceOperands, ofAll: boolean) {
-  if (norm === null) return null;
-  operands.vector("gain", norm.gain);
-  return {
-    ofAll,
-    layer: norm.method === "layer",
-    bias: norm.bias === null ? "nullptr" : operands.vector("shift", norm.bias),
-    epsilon: floatLiteral(norm.epsilon),
-  };
-}
-
-function gateParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) {
-  const { gate, squares, norm, normed, d } = step;
-  if (gate === null) return null;
-  if (squares !== null) {
-    operands.input("g", gate.coordinates);
-    operands.input("squares", squares, "const double");
-  }
-  const basis: PlainSource = { kind: "basis", input: normed, k: gate.k, d };
-  operands.weight("basis", basis);
-  return {
-    counters: step.counts
-      ? operands.add("counters", "uint64_t", { kind: "counter", gate: gateName(normed, "subspace", true) })
-      : "nullptr",
-    k: gate.k,
-    epsilon: doubleLiteral(gate.epsilon),
-    measures: norm !== null && squares !== null,
-    own: squares === null ? { splits: ruledSplits(basis, { ...gpu, computeUnits: 1 }) } : null,
-  };
-}
-
-/** LDS of a projection. */
-function memoryOf(step: ProjectStep, gpu: GpuShape, matrices: number, sources: readonly PlainSource[]) {
-  const { gate, squares, norm, normed, d } = step;
-  const own = gate !== null && squares === null;
-  const basis: readonly PlainSource[] = own ? [{ kind: "basis", input: normed, k: gate.k, d }] : [];
-  return ldsOf(gpu, matrices, [...sources, ...basis], {
-    norm: norm !== null,
-    gate: gate !== null,
-    coordinates: own ? coordinateBytes(gate.k) : 0,
-  });
-}
-
-/** The tiers of a projection without quantised matrices. */
-function plainTiers(step: ProjectStep): readonly Tier[] {
-  if (step.parts.some(({ quantized }) => quantized !== null))
-    throw new Error("kernels of GPUs have no tier at few bits yet");
-  return tiers(step).map(({ tier }) => tier);
-}
-
-function sourceOf(part: ProjectionPart, tier: Tier): PlainSource {
-  return tier === "fast" ? part.image! : part.weight;
-}
-
 /** What a product of a tier's matrix with its input is made of. */
-function product(tier: Tier, source: PlainSource) {
-  const { out, d } = shapeOf(source);
-  const columns = tier === null ? "columns" : tier === "fast" ? "tiers.closed" : "tiers.open";
-  return { tier, out, d, columns, input: tier === "fast" ? "coordinates" : "source" };
+function product({ gate, exact, correction }: ProjectStep, tier: Tier, of: TierMatrix, source: WeightSource) {
+  const { out, d } = unitShapeOf(source);
+  const behindGate = gate === null ? "columns" : "tiers.open";
+  const columns = {
+    image: "tiers.closed",
+    quantized: exact === null ? behindGate : "exact.closed",
+    weight: exact === null ? behindGate : "exact.open",
+  };
+  const quantized = correction === null ? "source" : "corrected";
+  const input = { image: "coordinates", quantized, weight: "source" };
+  return { tier, out, d, columns: columns[of], input: input[of] };
 }
 
 /** Parts whose matrices have one type and whole tiles, as one matrix each: fewer, larger products. */
-function stack(parts: readonly ProjectionPart[], tier: Tier) {
+function stack(parts: readonly ProjectionPart[], of: TierMatrix) {
   const runs: { parts: ProjectionPart[]; column: number }[] = [];
   for (const part of parts) {
     const run = runs.at(-1);
     const last = run?.parts.at(-1);
-    const shape = shapeOf(sourceOf(part, tier));
-    const before = last && shapeOf(sourceOf(last, tier));
-    if (run && before?.dtype === shape.dtype && before.d === shape.d && before.out % tileRows === 0)
-      run.parts.push(part);
+    if (run && last && stackable(last[of]!, part[of]!)) run.parts.push(part);
     else runs.push({ parts: [part], column: part.column });
   }
   return runs.map((run) => {
-    const sources = run.parts.map((part) => sourceOf(part, tier));
-    const source: PlainSource = sources.length === 1 ? sources[0]! : { kind: "stacked", parts: sources };
+    const sources = run.parts.map((part) => part[of]!);
+    const plain = sources.flatMap((source): PlainSource[] => ("quantizer" in source ? [] : [source]));
+    const source: WeightSource = sources.length === 1 ? sources[0]! : { kind: "stacked", parts: plain };
     return { source, ...run };
   });
+}
+
+function stackable(before: WeightSource, source: WeightSource): boolean {
+  if ("quantizer" in before || "quantizer" in source) return false;
+  const [a, b] = [shapeOf(before), shapeOf(source)];
+  return a.dtype === b.dtype && a.d === b.d && a.out % tileRows === 0;
 }
 
 /** The parameter that holds the parts' biases, one after another; null if there are none. */

@@ -1,7 +1,7 @@
 /** Helpers of the tests of GPU kernels: bundles whose kernels the stand-in driver simulates, and runs of them. */
 
 import { join } from "node:path";
-import type { Kernel, Mode } from "../../ir.js";
+import type { Kernel, Mode, Plan } from "../../ir.js";
 import type { Model } from "../../model.js";
 import { writeModelBundle } from "../../pack/assemble.js";
 import type { FactorSource } from "../../pack/weights.js";
@@ -61,7 +61,23 @@ export async function simulatedBundle(
   factors: FactorSource,
   target: GpuTarget,
 ): Promise<Simulated> {
-  const plan = makePlan(model.graph, { options, device: target.device });
+  return simulatedPlan(
+    model,
+    makePlan(model.graph, { options, device: target.device }),
+    modes,
+    factors,
+    target,
+  );
+}
+
+/** The same, of a plan whose forms no options describe. */
+export async function simulatedPlan(
+  model: Model,
+  plan: Plan,
+  modes: readonly Mode[],
+  factors: FactorSource,
+  target: GpuTarget,
+): Promise<Simulated> {
   const scheduled = schedule(plan, modes, target);
   const { kernels } = scheduled;
   const environment = await standinEnvironment(kernels, target.gpu.wave);

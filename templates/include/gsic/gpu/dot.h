@@ -8,7 +8,7 @@
 #ifndef GSIC_GPU_DOT_H
 #define GSIC_GPU_DOT_H
 
-#include "gsic/gpu/weights.h"
+#include "gsic/gpu/quantized.h"
 
 namespace gsic {
 

@@ -1,4 +1,5 @@
-// The gate of the subspace form on a GPU: rho = ||x - V g|| / ||x|| < epsilon, with g = V^T x and V [D, K] orthonormal.
+// The gates on a GPU. Of the subspace: rho = ||x - V g|| / ||x|| < epsilon, with g = V^T x and V [D, K] orthonormal. Of the
+// exact tier: ||S x|| < threshold ||x||.
 // Every workgroup decides for itself, alike, in the launch that uses the decision: the host never waits for a gate.
 #ifndef GSIC_GPU_GATE_H
 #define GSIC_GPU_GATE_H
@@ -13,31 +14,49 @@ template <int Waves> struct GateMemory {
   WorkgroupSum<Waves, double> sums;
 };
 
-/// g and ||x||^2 as an earlier launch left them. A source, too: of g.
-template <int K> struct GivenCoordinates : Direct<K> {
+/// The products of an input with its factors, side by side in `Width` elements a column: B^T x, V^T x, S x; and ||x||^2.
+/// As an earlier launch left them:
+template <int Width> struct GivenFactors {
+  const float *value;
   const double *squares;
 
-  GivenCoordinates(const float *g, const double *of_columns) : Direct<K>{g}, squares(of_columns) {}
-  float coordinate(int column, int i) const { return load(this->value + column * stride_of(K) + i); }
+  float at(int column, int i) const { return load(value + column * stride_of(Width) + i); }
   double square(int column) const { return load(squares + column); }
-};
-
-/// The same in LDS, as a workgroup computed them for itself.
-template <int K> struct CoordinatesMemory {
-  float g[GSIC_MAX_COLUMNS][K];
-  double squares[GSIC_MAX_COLUMNS];
-};
-template <int K> struct OwnCoordinates {
-  static constexpr int width = K;
-  const CoordinatesMemory<K> &memory;
-
-  float coordinate(int column, int i) const { return memory.g[column][i]; }
-  double square(int column) const { return memory.squares[column]; }
-  template <int N> void read(int column, int first, float (&x)[N]) const {
-    GSIC_UNROLL
-    for (int i = 0; i < N; i++) x[i] = K % N == 0 || first + i < K ? memory.g[column][first + i] : 0.0f;
+  template <int End, int N> void read(int column, int first, float (&x)[N]) const {
+    read_row<End>(value + column * stride_of(Width), first, x);
   }
 };
+
+/// In LDS, as a workgroup computed them for itself:
+template <int Width> struct FactorsMemory {
+  alignas(16) float value[GSIC_MAX_COLUMNS][Width];
+  double squares[GSIC_MAX_COLUMNS];
+};
+template <int Width> struct OwnFactors {
+  const FactorsMemory<Width> &memory;
+
+  float at(int column, int i) const { return memory.value[column][i]; }
+  double square(int column) const { return memory.squares[column]; }
+  template <int End, int N> void read(int column, int first, float (&x)[N]) const {
+    GSIC_UNROLL
+    for (int i = 0; i < N; i++) x[i] = first + i < End ? memory.value[column][first + i] : 0.0f;
+  }
+};
+
+/// Elements Begin .. Begin + Count - 1 of them. A source, too; Begin is a multiple of 8.
+template <class Factors, int Begin, int Count> struct Coordinates {
+  static constexpr int width = Count;
+  Factors factors;
+
+  float coordinate(int column, int i) const { return factors.at(column, Begin + i); }
+  double square(int column) const { return factors.square(column); }
+  template <int N> void read(int column, int first, float (&x)[N]) const {
+    factors.template read<Begin + Count>(column, Begin + first, x);
+  }
+};
+template <int Begin, int Count, class Factors> inline Coordinates<Factors, Begin, Count> part_of(const Factors &factors) {
+  return {factors};
+}
 
 /// `give(column, ||x||^2)` for every column, in one lane. All lanes of the workgroup call it.
 template <int Waves, class Source, class Give>
@@ -50,13 +69,23 @@ inline void square_columns(const Source &source, Columns columns, WorkgroupSum<W
   barrier();
 }
 
-/// g = V^T x and ||x||^2, by every workgroup for itself. `basis` is V^T [K, D].
-template <class Work, int K, class M, class Source, class Memory>
-inline void compute_coordinates(const M &basis, Columns columns, const Source &source, Memory &memory,
-                                GateMemory<Work::waves> &gate, CoordinatesMemory<K> &own) {
-  square_columns(source, columns, gate.sums, [&](int column, double square) { own.squares[column] = square; });
-  multiply<Work, By::workgroup>(basis, columns, source, memory,
-                                [&](int row, int column, const float *sum) { own.g[column][row] = sum[0]; });
+/// The product of columns with one factor, by every workgroup for itself, as elements `Begin` on.
+template <class Work, int Begin, int Width, class M, class Source, class Memory>
+inline void compute_factor(const M &factor, Columns columns, const Source &source, Memory &memory, FactorsMemory<Width> &own) {
+  multiply<Work, By::workgroup>(factor, columns, source, memory, [&](int row, int column, const float *sum) {
+    own.value[column][Begin + row] = sum[0];
+  });
+}
+
+/// B^T x in LDS, from where an earlier launch left it.
+template <int Rank> struct CorrectionMemory { alignas(16) float value[GSIC_MAX_COLUMNS][Rank]; };
+template <int Waves, int Width, int Rank>
+inline void take_correction(const GivenFactors<Width> &given, Columns columns, CorrectionMemory<Rank> &memory) {
+  for (int item = thread_index(); item < columns.count() * Rank; item += Waves * kWave) {
+    const int column = columns.at(item / Rank);
+    memory.value[column][item % Rank] = given.at(column, item % Rank);
+  }
+  barrier();
 }
 
 /// Columns by what is known of their gate.
@@ -116,6 +145,30 @@ inline void settle(Decision &decision, const M &basis, const Source &source, con
     (closed ? decision.closed : decision.open).mask |= 1u << column;
   }
   barrier();
+}
+
+/// By ||S x|| < threshold ||x||, of a column of zeros too: there is no error then. All lanes call it.
+template <int Waves, class Projected>
+inline Decision decide_by_error(Columns columns, const Projected &projected, double threshold, GateMemory<Waves> &memory) {
+  Decision decision{{0}, {0}, {0}};
+  if (columns.empty()) return decision;
+  barrier();  // the ratios of a gate before this one are read
+  for (int n = wave_index(); n < columns.count(); n += Waves) {
+    const int column = columns.at(n);
+    double sum = 0;
+    for (int i = lane_index(); i < Projected::width; i += kWave) {
+      const float value = projected.coordinate(column, i);
+      sum += double(value) * value;
+    }
+    const double square = projected.square(column), length = wave_sum(sum);
+    if (lane_index() == 0) memory.ratio[column] = square > 0 ? length / square : square == 0 ? -1.0 : square;
+  }
+  barrier();
+  for (int n = 0; n < columns.count(); n++) {
+    const int column = columns.at(n);
+    (memory.ratio[column] < threshold * threshold ? decision.closed : decision.open).mask |= 1u << column;
+  }
+  return decision;
 }
 
 /// Adds the tokens per tier; `counters` may be null.

@@ -95,11 +95,16 @@ inline void accumulate_chunk(D &dot, const M &matrix, int tile, int begin, int f
   }
 }
 
+/// The first unit of a row that is this lane's.
+template <class Work> inline int own_unit() {
+  return wave_index() % Work::splits * (kWave / kTileRows) + lane_index() / kTileRows;
+}
+
 /// This lane's part of the dot products of a tile's rows with the staged columns.
 template <class D, class Work, class M, class Staged>
 inline void accumulate(D &dot, const M &matrix, int tile, Staged &stage) {
   constexpr int units = Staged::template chunk_units<D>(), whole = M::units / units, rest = M::units % units;
-  const int mine = wave_index() % Work::splits * (kWave / kTileRows) + lane_index() / kTileRows;
+  const int mine = own_unit<Work>();
   GSIC_KEEP_LOOP
   for (int number = 0; number < whole; number++) {
     const uint8_t *lds = stage.template chunk<D>(number);
@@ -114,13 +119,28 @@ inline void accumulate(D &dot, const M &matrix, int tile, Staged &stage) {
   }
 }
 
-/// Adds up the lanes of a wave that hold parts of the same row, and leaves the sums in LDS.
-template <class D> inline void collect(const D &dot, int columns, float *sums) {
+/// Ends the rows' sums, adds up the lanes of a wave that hold parts of the same row, and leaves the sums in LDS.
+template <class D, class End, class Source>
+inline void collect(const D &dot, const End &end, const Source &source, Columns columns, float *sums) {
+  float total[D::columns];
+  GSIC_UNROLL
+  for (int c = 0; c < D::columns; c++) total[c] = dot.total(c);
+  end.apply(total, source, columns);
+  const int count = columns.count();
   GSIC_UNROLL
   for (int c = 0; c < D::columns; c++) {
-    const float sum = wave_sum<kTileRows>(dot.total(c));
-    if (c < columns && lane_index() < kTileRows) sums[c * kTileRows + lane_index()] = sum;
+    const float sum = wave_sum<kTileRows>(total[c]);
+    if (c < count && lane_index() < kTileRows) sums[c * kTileRows + lane_index()] = sum;
   }
+}
+
+/// One tile's products, from its weights to the sums in LDS.
+template <class D, class Work, class M, class Staged, class Source>
+inline void multiply_tile(const M &matrix, int tile, Staged &stage, const Source &source, Columns columns, float *sums) {
+  const RowEnd<Work, M, D::columns <= 4> end(matrix, tile, own_unit<Work>());
+  D dot;
+  accumulate<D, Work>(dot, matrix, tile, stage);
+  collect(dot, end, source, columns, sums);
 }
 
 /// Calls `finish(row, column, sum of each matrix)` for every output of a workgroup's tiles. Ends with a barrier.
@@ -144,7 +164,7 @@ inline void finish_tiles(int group, Columns columns, const Memory &memory, Finis
 /// Who computes a product: all workgroups together, or each the whole of it for itself.
 enum class By { device, workgroup };
 
-/// y = W x: `finish(row, column, sum[1])` receives every output element once, by one workgroup or by each.
+/// y = W x, or Q x + A g where the source has g: `finish(row, column, sum[1])` receives every output element once, by one workgroup or by each.
 template <class Work, By Whom = By::device, class M, class Source, class Memory, class Finish>
 inline void multiply(const M &matrix, Columns columns, const Source &source, Memory &memory, Finish finish) {
   if (columns.empty()) return;
@@ -153,9 +173,8 @@ inline void multiply(const M &matrix, Columns columns, const Source &source, Mem
     using D = Dot<typename M::type, decltype(count)::value>;
     Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
     for (int group = begin; group * Work::tiles < M::tiles; group += step) {
-      D dot;
-      accumulate<D, Work>(dot, matrix, group * Work::tiles + wave_index() / Work::splits, stage);
-      collect(dot, columns.count(), memory.sums[0][wave_index()]);
+      const int tile = group * Work::tiles + wave_index() / Work::splits;
+      multiply_tile<D, Work>(matrix, tile, stage, source, columns, memory.sums[0][wave_index()]);
       finish_tiles<Work, M::out>(group, columns, memory, finish);
     }
   });
@@ -173,12 +192,8 @@ inline void multiply_pair(const A &first, const B &second, Columns columns, cons
     Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
     for (int group = workgroup_index(); group * Work::tiles < A::tiles; group += workgroup_count()) {
       const int tile = group * Work::tiles + wave_index() / Work::splits;
-      DA of_first;
-      accumulate<DA, Work>(of_first, first, tile, stage);
-      collect(of_first, columns.count(), memory.sums[0][wave_index()]);
-      DB of_second;
-      accumulate<DB, Work>(of_second, second, tile, stage);
-      collect(of_second, columns.count(), memory.sums[1][wave_index()]);
+      multiply_tile<DA, Work>(first, tile, stage, source, columns, memory.sums[0][wave_index()]);
+      multiply_tile<DB, Work>(second, tile, stage, source, columns, memory.sums[1][wave_index()]);
       finish_tiles<Work, A::out>(group, columns, memory, finish);
     }
   });

@@ -1,12 +1,12 @@
 // x = (h - mean(h)) / sqrt(var(h) + epsilon) * gain + bias; g = V^T x
-// x [columns, 34], V^T [5, 34], g [columns, 5]
+// x [columns, 34], V^T [5, 34], y [columns, 8]
 // reads 640 bytes of weights per token
 #include "gsic/gpu/functions.h"
 #include "gsic/gpu/gate.h"
 
 using namespace gsic;
 
-GSIC_KERNEL(gsic_basis_5x34_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *basis, double *squares, const float *gain, const float *shift)) {
+GSIC_KERNEL(gsic_basis_5x34_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *basis, const float *gain, const float *shift, double *squares)) {
   using Memory = ProjectionMemory<16, 2880, 1>;
   GSIC_SHARED(Memory, memory);
   const Step now(step);
@@ -22,7 +22,7 @@ GSIC_KERNEL(gsic_basis_5x34_layer, 16 * kWave, (const gsic_step *step, const flo
   {  // rows 0 to 4
     multiply<Division<16, 1>>(
         Matrix<f16, 5, 34>(basis), columns, source, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(5) + 0 + row;
+          const int place = column * stride_of(8) + 0 + row;
           store(y + place, identity(sum[0]));
         });
   }

@@ -16,7 +16,8 @@ GSIC_KERNEL(gsic_project_bf16_102x34_k5_layer, 16 * kWave, (const gsic_step *ste
   GSIC_SHARED(ColumnMoments, moments);
   const Normalised<34, true> source{x, gain, shift, &moments};
   GSIC_SHARED(GateMemory<16>, gate);
-  const GivenCoordinates<5> coordinates(g, squares);
+  const GivenFactors<8> factors{g, squares };
+  const auto coordinates = part_of<0, 5>(factors);
   Decision tiers = decide_by_norms(columns, coordinates, 0.1, gate);
   if (tiers.open.mask | tiers.near.mask)
     measure<16, 34, true>(x, Columns{tiers.open.mask | tiers.near.mask}, 0.0010000000474974513f, sums, moments);

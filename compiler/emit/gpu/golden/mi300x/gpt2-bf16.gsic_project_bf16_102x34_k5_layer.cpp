@@ -17,9 +17,11 @@ GSIC_KERNEL(gsic_project_bf16_102x34_k5_layer, 16 * kWave, (const gsic_step *ste
   const Normalised<34, true> source{x, gain, shift, &moments};
   measure<16, 34, true>(x, columns, 0.0010000000474974513f, sums, moments);
   GSIC_SHARED(GateMemory<16>, gate);
-  GSIC_SHARED(CoordinatesMemory<5>, own);
-  compute_coordinates<Division<16, 1>>(Matrix<f16, 5, 34>(basis), columns, source, memory, gate, own);
-  const OwnCoordinates<5> coordinates{own};
+  GSIC_SHARED(FactorsMemory<8>, own);
+  const OwnFactors<8> factors{own};
+  square_columns(source, columns, gate.sums, [&](int column, double square) { own.squares[column] = square; });
+  compute_factor<Division<16, 1>, 0>(Matrix<f16, 5, 34>(basis), columns, source, memory, own);
+  const auto coordinates = part_of<0, 5>(factors);
   Decision tiers = decide_by_norms(columns, coordinates, 0.1, gate);
   if (!tiers.near.empty()) settle(tiers, Matrix<f16, 5, 34>(basis), source, coordinates, 0.1, gate);
   count_tiers(tiers, counters);

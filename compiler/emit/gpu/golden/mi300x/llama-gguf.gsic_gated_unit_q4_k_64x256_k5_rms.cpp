@@ -17,9 +17,11 @@ GSIC_KERNEL(gsic_gated_unit_q4_k_64x256_k5_rms, 16 * kWave, (const gsic_step *st
   const Normalised<256, false> source{x, gain, nullptr, &moments};
   measure<16, 256, false>(x, columns, 0.000009999999747378752f, sums, moments);
   GSIC_SHARED(GateMemory<16>, gate);
-  GSIC_SHARED(CoordinatesMemory<5>, own);
-  compute_coordinates<Division<16, 2>>(Matrix<f16, 5, 256>(basis), columns, source, memory, gate, own);
-  const OwnCoordinates<5> coordinates{own};
+  GSIC_SHARED(FactorsMemory<8>, own);
+  const OwnFactors<8> factors{own};
+  square_columns(source, columns, gate.sums, [&](int column, double square) { own.squares[column] = square; });
+  compute_factor<Division<16, 2>, 0>(Matrix<f16, 5, 256>(basis), columns, source, memory, own);
+  const auto coordinates = part_of<0, 5>(factors);
   Decision tiers = decide_by_norms(columns, coordinates, 0.1, gate);
   if (!tiers.near.empty()) settle(tiers, Matrix<f16, 5, 256>(basis), source, coordinates, 0.1, gate);
   count_tiers(tiers, counters);

@@ -1,0 +1,96 @@
+// x = (h - mean(h)) / sqrt(var(h) + epsilon) * gain + bias; rho = ||x - V g|| / ||x|| < 0.1: y = M g + b, with M = W V, g = V^T x; else ||S x|| / ||x|| < 0.2: y = (Q x + A (B^T x)) + b; else y = W x + b
+// x [columns, 34], W bf16 [34, 34] + bf16 [34, 34] + bf16 [34, 34], M [34 + 34 + 34, 5], Q 5 bits/32a + 5 bits/32a + 5 bits/32a, B^T [8, 34], y [columns, 102]
+// reads 1728 bytes of weights per token with the gate closed, 7920 between the gates, 8640 with it open; the basis beside them
+#include "gsic/gpu/functions.h"
+#include "gsic/gpu/gate.h"
+
+using namespace gsic;
+
+GSIC_KERNEL(gsic_project_int5_r8_102x34_k5_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *basis, const void *correction, const void *projections, uint64_t *counters, uint64_t *exact_counters, const void *image0, const float *bias0, const void *image1, const float *bias1, const void *image2, const float *bias2, const void *quantized0, const void *quantized1, const void *quantized2, const void *weight0, const void *weight1, const void *weight2, const float *gain, const float *shift)) {
+  using Memory = ProjectionMemory<16, 4224, 1>;
+  GSIC_SHARED(Memory, memory);
+  const Step now(step);
+  const Columns columns = columns_from(now, 0);
+  using Sums = WorkgroupSum<16, float>;
+  GSIC_SHARED(Sums, sums);
+  GSIC_SHARED(ColumnMoments, moments);
+  const Normalised<34, true> source{x, gain, shift, &moments};
+  measure<16, 34, true>(x, columns, 0.0010000000474974513f, sums, moments);
+  GSIC_SHARED(GateMemory<16>, gate);
+  GSIC_SHARED(FactorsMemory<24>, own);
+  const OwnFactors<24> factors{own};
+  square_columns(source, columns, gate.sums, [&](int column, double square) { own.squares[column] = square; });
+  compute_factor<Division<16, 1>, 8>(Matrix<f16, 5, 34>(basis), columns, source, memory, own);
+  const auto coordinates = part_of<8, 5>(factors);
+  Decision tiers = decide_by_norms(columns, coordinates, 0.1, gate);
+  if (!tiers.near.empty()) settle(tiers, Matrix<f16, 5, 34>(basis), source, coordinates, 0.1, gate);
+  count_tiers(tiers, counters);
+  compute_factor<Division<16, 1>, 16>(Matrix<quantized<8, 64, true>, 3, 34>(projections), tiers.open, source, memory, own);
+  const Decision exact = decide_by_error(tiers.open, part_of<16, 3>(factors), 0.2, gate);
+  count_tiers(exact, exact_counters);
+  compute_factor<Division<16, 1>, 0>(Matrix<quantized<8, 64, true>, 8, 34>(correction), exact.closed, source, memory, own);
+  const auto corrected = with_correction<24>(source, own.value[0]);
+  {  // rows 0 to 33, fast tier
+    multiply<Division<16, 1>>(
+        Matrix<f16, 34, 5>(image0), tiers.closed, coordinates, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 0 + row;
+          store(y + place, identity(sum[0] + load(bias0 + row)));
+        });
+  }
+  {  // rows 34 to 67, fast tier
+    multiply<Division<16, 1>>(
+        Matrix<f16, 34, 5>(image1), tiers.closed, coordinates, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 34 + row;
+          store(y + place, identity(sum[0] + load(bias1 + row)));
+        });
+  }
+  {  // rows 68 to 101, fast tier
+    multiply<Division<16, 1>>(
+        Matrix<f16, 34, 5>(image2), tiers.closed, coordinates, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 68 + row;
+          store(y + place, identity(sum[0] + load(bias2 + row)));
+        });
+  }
+  {  // rows 0 to 33, middle tier
+    multiply<Division<16, 1>>(
+        Matrix<quantized<5, 32, false>, 34, 34, 8>(quantized0), exact.closed, corrected, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 0 + row;
+          store(y + place, identity(sum[0] + load(bias0 + row)));
+        });
+  }
+  {  // rows 34 to 67, middle tier
+    multiply<Division<16, 1>>(
+        Matrix<quantized<5, 32, false>, 34, 34, 8>(quantized1), exact.closed, corrected, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 34 + row;
+          store(y + place, identity(sum[0] + load(bias1 + row)));
+        });
+  }
+  {  // rows 68 to 101, middle tier
+    multiply<Division<16, 1>>(
+        Matrix<quantized<5, 32, false>, 34, 34, 8>(quantized2), exact.closed, corrected, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 68 + row;
+          store(y + place, identity(sum[0] + load(bias2 + row)));
+        });
+  }
+  {  // rows 0 to 33, slow tier
+    multiply<Division<16, 1>>(
+        Matrix<bf16, 34, 34>(weight0), exact.open, source, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 0 + row;
+          store(y + place, identity(sum[0] + load(bias0 + row)));
+        });
+  }
+  {  // rows 34 to 67, slow tier
+    multiply<Division<16, 1>>(
+        Matrix<bf16, 34, 34>(weight1), exact.open, source, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 34 + row;
+          store(y + place, identity(sum[0] + load(bias1 + row)));
+        });
+  }
+  {  // rows 68 to 101, slow tier
+    multiply<Division<16, 1>>(
+        Matrix<bf16, 34, 34>(weight2), exact.open, source, memory, [&](int row, int column, const float *sum) {
+          const int place = column * stride_of(102) + 68 + row;
+          store(y + place, identity(sum[0] + load(bias2 + row)));
+        });
+  }
+}

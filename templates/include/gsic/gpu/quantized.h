@@ -1,0 +1,157 @@
+// Matrices at 3, 4, 5, 6 or 8 bits on GPUs: w = row scale * scale * (q - zero), with an i8 scale, and a zero point if
+// it is not symmetric, for a group of elements. Planes as in weights.h, with those of a tile's rows behind them:
+//   low, high      the integers, 32 elements a unit: `Quants`
+//   scales         i8 scale, or i8 scale and u8 zero point, for every group
+//   row scales     f32 for each row
+//   low rank       f32 scale for each row, then A [row, Rank] in units of sixteen i8; if Rank > 0
+// The integers are multiplied as those of blocks are; the row's scale is applied to the row's sum, and A g added to it.
+// compiler/pack/quantized-planes.ts writes the same layout.
+#ifndef GSIC_GPU_QUANTIZED_H
+#define GSIC_GPU_QUANTIZED_H
+
+#include "gsic/gpu/columns.h"
+#include "gsic/gpu/weights.h"
+
+namespace gsic {
+
+inline u32x2 eight_at(const uint8_t *p) { return load_once(reinterpret_cast<const u32x2 *>(p)); }
+
+/// Element `i` of a plane of 32 numbers of one bit, or of two.
+inline int one_bit(uint32_t plane, int i) { return int(plane >> i & 1u); }
+inline int two_bits(const u32x2 &plane, int i) { return int(plane.v[i / 16] >> (2 * (i % 16)) & 3u); }
+
+/// The integers of a unit in registers. `low` and `high` are the bytes of its planes; `offset` is what they are stored less.
+template <int Bits> struct Quants;
+template <> struct Quants<3> {
+  static constexpr int low = 8, high = 4, offset = 0;
+  u32x2 two;
+  uint32_t third;
+  static Quants fetch(const UnitAddress &unit) { return {eight_at(unit.plane[0]), word_at(unit.plane[1])}; }
+  int at(int i) const { return two_bits(two, i) | one_bit(third, i) << 2; }
+};
+template <> struct Quants<4> {
+  static constexpr int low = 16, high = 0, offset = 0;
+  u32x4 four;
+  static Quants fetch(const UnitAddress &unit) { return {sixteen_at(unit.plane[0])}; }
+  int at(int i) const { return nibble(four, i); }
+};
+template <> struct Quants<5> {
+  static constexpr int low = 16, high = 4, offset = 0;
+  u32x4 four;
+  uint32_t fifth;
+  static Quants fetch(const UnitAddress &unit) { return {sixteen_at(unit.plane[0]), word_at(unit.plane[1])}; }
+  int at(int i) const { return nibble(four, i) | one_bit(fifth, i) << 4; }
+};
+template <> struct Quants<6> {
+  static constexpr int low = 16, high = 8, offset = 0;
+  u32x4 four;
+  u32x2 two;
+  static Quants fetch(const UnitAddress &unit) { return {sixteen_at(unit.plane[0]), eight_at(unit.plane[1])}; }
+  int at(int i) const { return nibble(four, i) | two_bits(two, i) << 4; }
+};
+template <> struct Quants<8> {
+  static constexpr int low = 16, high = 16, offset = 128;
+  u32x4 half[2];
+  static Quants fetch(const UnitAddress &unit) { return {{sixteen_at(unit.plane[0]), sixteen_at(unit.plane[1])}}; }
+  int at(int i) const { return int8_t(half[i / 16].v[i % 16 / 4] >> (8 * (i % 4))); }
+};
+
+/// Blocks of integers whose scales are integers too; the row's scale is left to `RowEnd`.
+template <int Bits, int Group, bool Symmetric> struct quantized {
+  using Integers = Quants<Bits>;
+  static constexpr int elements = 32;
+  static constexpr Plane planes[] = {{Integers::low, 1}, {Integers::high, 1}, {Symmetric ? 1 : 2, Group / elements}};
+  /// `group`: the scale in its low byte, the zero point in its high one.
+  struct Raw { Integers integers; uint16_t group; };
+  static Raw fetch(const UnitAddress &unit, int) {
+    const uint8_t *group = unit.plane[2];
+    return {Integers::fetch(unit), Symmetric ? uint16_t(load(group)) : half_word_at(group)};
+  }
+  static int quant(const Raw &raw, int i) { return raw.integers.at(i); }
+  static float scale(const Raw &raw, int) { return float(int8_t(raw.group)); }
+  static float minimum(const Raw &raw) {
+    const int zero = Symmetric ? 1 << (Bits - 1) : raw.group >> 8;
+    return float(int8_t(raw.group) * (Integers::offset - zero));
+  }
+};
+template <int Bits, int Group, bool Symmetric> constexpr bool is_row_scaled<quantized<Bits, Group, Symmetric>> = true;
+
+/// A source with g = B^T x beside it, in LDS: `Stride` floats a column, a multiple of four.
+template <class Source, int Stride> struct Corrected : Source {
+  const float *g;
+
+  Corrected(const Source &source, const float *of_columns) : Source(source), g(of_columns) {}
+  const float *correction(int column) const { return g + column * Stride; }
+};
+
+template <int Stride, class Source> inline Corrected<Source, Stride> with_correction(const Source &source, const float *g) {
+  return {source, g};
+}
+
+/// What becomes of a lane's sums of a row when all its units are added: nothing.
+template <class Work, class M, bool Early, bool Scaled = is_row_scaled<typename M::type>> struct RowEnd {
+  RowEnd(const M &, int, int) {}
+  template <int C, class Source> void apply(float (&)[C], const Source &, Columns) const {}
+};
+
+/// They are multiplied by the row's scale, and the lane's part of A g is added. What that takes is on the way before
+/// the row's units are, if `Early`: there are registers for it where columns are few.
+template <class Work, class M, bool Early> struct RowEnd<Work, M, Early, true> {
+  static constexpr int units = M::low_rank_units, elements = M::low_rank_elements;
+
+  /// `unit`: the first of this lane.
+  RowEnd(const M &matrix, int tile, int unit) : matrix_(matrix), tile_(tile), mine_(unit) {
+    if (!Early || tile >= M::tiles) return;
+    scale_ = matrix_.row_scale(tile_, row());
+    if (M::rank == 0) return;
+    low_rank_scale_ = matrix_.low_rank_scale(tile_, row());
+    if (mine_ < units) first_ = matrix_.low_rank(tile_, row(), mine_);
+  }
+
+  template <int C, class Source> void apply(float (&sum)[C], const Source &source, Columns columns) const {
+    if (tile_ >= M::tiles) return;
+    const float scale = Early ? scale_ : matrix_.row_scale(tile_, row());
+    for (float &one : sum) one *= scale;
+    if constexpr (M::rank > 0) {
+      const float low_rank_scale = Early ? low_rank_scale_ : matrix_.low_rank_scale(tile_, row());
+      GSIC_KEEP_LOOP
+      for (int unit = mine_; unit < units; unit += Work::round)
+        add_unit(Early && unit == mine_ ? first_ : matrix_.low_rank(tile_, row(), unit), unit, low_rank_scale, sum, source,
+                 columns);
+    }
+  }
+
+ private:
+  static int row() { return lane_index() % kTileRows; }
+
+  template <int C, class Source>
+  static void add_unit(const u32x4 &raw, int unit, float scale, float (&sum)[C], const Source &source, Columns columns) {
+    float a[elements];
+    GSIC_UNROLL
+    for (int i = 0; i < elements; i++) a[i] = scale * float(int8_t(raw.v[i / 4] >> (8 * (i % 4))));
+    uint32_t rest = columns.mask;
+    GSIC_UNROLL
+    for (int c = 0; c < C; c++) {
+      const float *g = source.correction(__builtin_ctz(rest)) + unit * elements;
+      if ((rest & (rest - 1)) != 0) rest &= rest - 1;
+      float along = 0;
+      GSIC_UNROLL
+      for (int i = 0; i < elements; i += 4) {
+        if (M::rank % elements != 0 && unit * elements + i >= M::rank) continue;
+        const f32x4 four = *reinterpret_cast<const f32x4 *>(g + i);
+        for (int j = 0; j < 4; j++) along = fma(a[i + j], four.v[j], along);
+      }
+      sum[c] += along;
+      if (C > 4) hold();
+    }
+  }
+
+  M matrix_;
+  int tile_, mine_;
+  float scale_ = 0, low_rank_scale_ = 0;
+  u32x4 first_{};
+};
+
+}  // namespace gsic
+
+#endif
