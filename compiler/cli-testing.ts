@@ -37,7 +37,12 @@ export class CommandLine {
   }
 
   private get main(): string {
-    return join(this.folder, "compiler/main.js");
+    return this.compiled("compiler/main.js");
+  }
+
+  /** The path of a compiled file, which is named as in `dist/`. */
+  compiled(file: string): string {
+    return join(this.folder, file);
   }
 
   /** How a shell starts gsic. */

@@ -1,0 +1,66 @@
+import { describe, expect, test } from "vitest";
+import { breakEven, byteAccount, closedByKind, equationSix } from "./account.js";
+
+/** A gated linear of report.json: weights of w bytes, factors of two. */
+function linear(input: string, out: number, d: number, k: number, w: number, first = true) {
+  const dense = w * out * d;
+  const basis = first ? 2 * k * d : 0;
+  return {
+    linear: `${input}_${out}`,
+    input,
+    form: { kind: "gated" as const, k, epsilon: 0.1 },
+    bytes: { dense, fast: basis + 2 * out * k, slow: basis + dense },
+    verdict: "",
+  };
+}
+
+describe("accounts", () => {
+  test("equation 6 is d / k where all gates are closed, 1 where none is, and convex between", () => {
+    expect(equationSix(1, 4096, 256)).toBe(16);
+    expect(equationSix(0, 4096, 256)).toBe(1);
+    expect(equationSix(0.5, 4096, 256)).toBeCloseTo(1 / (0.5 / 16 + 0.5), 12);
+  });
+
+  test.each([
+    [576, 1536, 256, 2],
+    [4096, 4096, 256, 2],
+    [4096, 16384, 256, 0.625],
+  ])("gates break even at f = 2 d k / (out (w d - w' k)): d %i, out %i, k %i, w %f", (d, out, k, w) => {
+    const linears = [linear("layer0_mlp_norm", out, d, k, w)];
+    const { closed } = breakEven(linears);
+    expect(closed).toBeCloseTo((2 * d * k) / (out * (w * d - 2 * k)), 12);
+    const { dense, per_input } = byteAccount(linears, { layer0_mlp_norm: closed! }, null);
+    expect(per_input / dense).toBeCloseTo(1, 12);
+  });
+
+  test("no fraction suffices where the image is larger than the weights", () => {
+    expect(breakEven([linear("layer0_mlp_norm", 64, 64, 32, 0.5)]).closed).toBeNull();
+  });
+
+  test("a basis counts once an input, and once a layer where its inputs share it", () => {
+    const [d, k] = [64, 16];
+    const linears = [
+      linear("layer0_attention_norm", 64, d, k, 2),
+      linear("layer0_attention_norm", 32, d, k, 2, false),
+      linear("layer0_mlp_norm", 256, d, k, 2),
+      linear("layer0_activation", 64, 256, k, 2),
+      { ...linear("final_norm", 1000, d, k, 2), form: { kind: "dense" as const } },
+    ];
+    const closed = { layer0_attention_norm: 0.25, layer0_mlp_norm: 0.5, layer0_activation: 0 };
+    const account = byteAccount(linears, closed, [["layer0_attention_norm", "layer0_mlp_norm"]]);
+    const dense = 2 * (96 * d + 256 * d + 64 * 256);
+    expect(account.dense).toBe(dense);
+    const images = 0.25 * 2 * 96 * (d - k) + 0.5 * 2 * 256 * (d - k);
+    const bases = 2 * k * (d + d + 256);
+    expect(account.per_input).toBe(dense - images + bases);
+    expect(account.per_layer).toBe(dense - images + bases - 2 * k * d);
+    expect(byteAccount(linears, closed, null).per_layer).toBeNull();
+  });
+
+  test("kinds are means over layers", () => {
+    const closed = { layer0_mlp_norm: 0.2, layer1_mlp_norm: 0.4, layer10_attention: 1 };
+    const kinds = closedByKind(closed);
+    expect(kinds.mlp_norm).toBeCloseTo(0.3, 12);
+    expect(kinds.attention).toBe(1);
+  });
+});
