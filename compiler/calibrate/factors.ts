@@ -8,6 +8,7 @@ import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { tileRows } from "../schedule/layout.js";
 import { type Algebra, AlgebraError } from "./algebra.js";
+import { distinctDirections } from "./rank.js";
 import type { StatsFile } from "./stats-file.js";
 
 const largestF16 = 65504;
@@ -30,6 +31,17 @@ export function neededRanks(plan: Plan): { input: ValueId; d: number; k: number 
 export function tooFew(k: number, source: string, where: string, hint: string): GsicError {
   const message = `k = ${k} directions cannot come from ${source}`;
   return new GsicError({ category: "data", code: "stats-too-few", message, where, hint });
+}
+
+/** `stats-rank-deficient` (category data). */
+function rankDeficient(k: number, rank: number, where: string): GsicError {
+  return new GsicError({
+    category: "data",
+    code: "stats-rank-deficient",
+    message: `k = ${k} directions cannot come from a second moment of rank ${rank}; the others are its rounding`,
+    where,
+    hint: "lower plan.k, or collect the statistics over more varied text",
+  });
 }
 
 /**
@@ -104,15 +116,20 @@ export class Factors implements FactorSource {
   }
 
   private async eigenvectors(input: ValueId, d: number, k: number): Promise<Float32Array> {
+    const where = `${this.stats.file}: ${input}`;
     try {
-      return await leadingDirections(this.stats.read(input, d), k, this.algebra);
+      const stats = this.stats.read(input, d);
+      const vectors = await leadingDirections(stats, k, this.algebra);
+      const rank = distinctDirections(stats, vectors);
+      if (rank < k) throw rankDeficient(k, rank, where);
+      return vectors;
     } catch (cause) {
       if (!(cause instanceof AlgebraError)) throw cause;
       throw new GsicError({
         category: "data",
         code: "stats-invalid",
         message: `the second moment has no ${k} leading directions: ${cause.message}`,
-        where: `${this.stats.file}: ${input}`,
+        where,
         hint: "collect the statistics again: gsic calibrate",
         cause,
       });
