@@ -19,10 +19,10 @@ beforeAll(async () => {
     { device: "cuda", architecture: "sm_90" },
   ] as const;
   writeFileSync(path("gpu.gsi"), await gpuBundle(gpus));
-  const readers = ["bundle", "manifest", "manifest_reader", "memory", "tokenizer"];
+  const readers = ["bundle", "manifest", "manifest_reader", "memory", "normalize", "tokenizer"];
   const files = [...named("src", readers), ...named("testing", ["fuzz_test_main", "mutate_test_main"])];
   const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-  await build(path("fuzz"), files, sanitizers, ["-l:libpcre2-8.a"]);
+  await build(path("fuzz"), files, sanitizers);
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -50,7 +50,7 @@ async function gpuRun(
 beforeAll(async () => {
   await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
   const checks = sources("testing").filter((file) => !file.endsWith("kernels.cpp"));
-  await build(path("check"), [...sources("src"), ...checks], sanitize, ["-lpcre2-8"]);
+  await build(path("check"), [...sources("src"), ...checks], sanitize);
   await build(path("standin.so"), sources("standin"), sanitize, ["-shared"]);
   writeFileSync(path("hip.gsi"), await gpuBundle([{ ...hip, architecture: "gfx90a" }, hip]));
   writeFileSync(path("cuda.gsi"), await gpuBundle([cuda]));

@@ -17,7 +17,7 @@ beforeAll(async () => {
   code = readFileSync(path("kernels.so"));
   good = await testBundle(code);
   writeFileSync(path("model.gsi"), good);
-  await build(path("model"), [...sources("src"), ...sources("main")], [], ["-l:libpcre2-8.a"]);
+  await build(path("model"), [...sources("src"), ...sources("main")]);
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -40,7 +40,7 @@ beforeAll(async () => {
   good = await testBundle(code);
   writeFileSync(path("good.gsi"), good);
   const checks = sources("testing").filter((file) => !file.endsWith("kernels.cpp"));
-  await build(path("check"), [...sources("src"), ...checks], ["-fsanitize=address,undefined"], ["-lpcre2-8"]);
+  await build(path("check"), [...sources("src"), ...checks], ["-fsanitize=address,undefined"]);
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

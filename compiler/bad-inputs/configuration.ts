@@ -121,6 +121,21 @@ export const configurationCases: readonly BadCase[] = [
     "stats-too-few",
     "@/stats.safetensors: layer0_attention_norm",
   ),
+  ...(
+    [
+      ["one channel alone", (at: number) => (at === 0 ? 30 : 0)],
+      ["all channels equal", () => 1],
+    ] as const
+  ).map(([what, entry]) =>
+    bad(
+      50,
+      `of rank 1: ${what}`,
+      factors(2, { count: 1000n, moment: Array.from({ length: 900 }, (_, at) => entry(at)) }, "basis"),
+      "stats-rank-deficient",
+      "@/stats.safetensors: layer0_attention_norm",
+      { says: ["rank 1", "lower plan.k"] },
+    ),
+  ),
   bad(51, "not symmetric", stats({ moment: [1, 5, 0, 1] }), "stats-invalid", tensor("second_moment")),
   bad(51, "another trace", stats({ moment: [1, 0, 0, 9] }), "stats-invalid", tensor("second_moment")),
   bad(51, "a negative square", stats({ moment: [3, 0, 0, -1] }), "stats-invalid", tensor("second_moment")),

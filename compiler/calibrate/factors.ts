@@ -8,6 +8,7 @@ import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { tileRows } from "../schedule/layout.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
+import { distinctDirections } from "./rank.js";
 import type { StatsFile } from "./stats-file.js";
 import { defaultTiers, quantizeGroup, type TierGroup, type TierSettings } from "./tiers.js";
 
@@ -34,6 +35,17 @@ export function neededRanks(plan: Plan): { input: ValueId; d: number; k: number 
 export function tooFew(k: number, source: string, where: string, hint: string): GsicError {
   const message = `k = ${k} directions cannot come from ${source}`;
   return new GsicError({ category: "data", code: "stats-too-few", message, where, hint });
+}
+
+/** `stats-rank-deficient` (category data). */
+function rankDeficient(k: number, rank: number, where: string): GsicError {
+  return new GsicError({
+    category: "data",
+    code: "stats-rank-deficient",
+    message: `k = ${k} directions cannot come from a second moment of rank ${rank}; the others are its rounding`,
+    where,
+    hint: "lower plan.k, or collect the statistics over more varied text",
+  });
 }
 
 /**
@@ -170,8 +182,12 @@ export class Factors implements FactorSource {
     });
   }
 
-  private eigenvectors(input: ValueId, d: number, k: number): Promise<Float32Array> {
-    return this.answer(input, () => leadingDirections(this.stats.read(input, d), k, this.algebra));
+  private async eigenvectors(input: ValueId, d: number, k: number): Promise<Float32Array> {
+    const stats = this.stats.read(input, d);
+    const vectors = await this.answer(input, () => leadingDirections(stats, k, this.algebra));
+    const rank = distinctDirections(stats, vectors);
+    if (rank < k) throw rankDeficient(k, rank, `${this.stats.file}: ${input}`);
+    return vectors;
   }
 
   /** What the algebra makes of the statistics of an input; it is they that are wrong if it cannot. */

@@ -27,7 +27,7 @@ const huggingFaceFamilies: Readonly<Record<string, Family>> = {
 };
 
 /** Families by `general.architecture` of a GGUF file. */
-const ggufFamilies: Readonly<Record<string, Family>> = { gemma3, llama, phi3, qwen2, qwen3 };
+const ggufFamilies: Readonly<Record<string, Family>> = { gemma3, gpt2, llama, phi3, qwen2, qwen3 };
 
 /** The graph of a model. `name` is what its build is called. */
 export function readGraph(weights: Weights, name: string): Graph {

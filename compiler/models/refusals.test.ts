@@ -149,6 +149,8 @@ const ggufCases: readonly (readonly [string, Json, string, string])[] = [
   ["phi3", { "rope.scaling.type": "longrope" }, "config-inconsistent", "phi3.rope.scaling.type"],
   ["gemma3", { final_logit_softcapping: 30 }, "config-unsupported", "gemma3.final_logit_softcapping"],
   ["gemma3", {}, "config-missing-key", "gemma3.attention.sliding_window"],
+  ["gpt2", { "attention.head_count": 3 }, "config-inconsistent", "gpt2.attention.head_count"],
+  ["gpt2", {}, "config-missing-key", "gpt2.attention.layer_norm_epsilon"],
   ["gptj", {}, "architecture-unknown", "general.architecture"],
 ];
 

@@ -12,6 +12,7 @@ const key = (name: string) => `tokenizer.ggml.${name}`;
 /** A model written as GGUF's metadata, with a type and a score for each token. */
 function asGguf(model: TokenizerModel, entries: Readonly<Record<string, unknown>>): Map<string, unknown> {
   const added = new Map(model.added.map((token) => [token.id, token.content]));
+  const special = new Set(model.added.filter((token) => token.special).map((token) => token.id));
   const text = (id: number) =>
     added.get(id) ??
     (model.kind === "byte-level"
@@ -26,7 +27,9 @@ function asGguf(model: TokenizerModel, entries: Readonly<Record<string, unknown>
   const ids = model.tokens.map((_, id) => id);
   const all = {
     tokens: ids.map(text),
-    token_type: ids.map((id) => (added.has(id) ? 3 : fallbackByte(text(id)) === null ? 1 : 6)),
+    token_type: ids.map((id) =>
+      added.has(id) ? (special.has(id) ? 3 : 4) : fallbackByte(text(id)) === null ? 1 : 6,
+    ),
     merges,
     scores: ids.map((id) => -(ranks.get(id) ?? 1e6)),
     bos_token_id: model.bos,
@@ -56,6 +59,24 @@ describe("GGUF metadata", () => {
     metadata.delete(key("merges"));
     const model = (await readTokenizer({ file: "x.gguf", metadata }))!;
     expectVectors(model, join(fixtures, "llama2", "vectors.json"));
+  });
+
+  test.each(["\u2581", " "])("gemma3: runs of spaces as tokens, written with %j", async (space) => {
+    const gemma = await modelOf("gemma3");
+    const more = { model: "llama", add_space_prefix: false, unknown_token_id: gemma.unknown };
+    const added = gemma.added.map((one) => ({ ...one, content: one.content.replaceAll("\u2581", space) }));
+    const metadata = asGguf({ ...gemma, added }, more);
+    metadata.delete(key("merges"));
+    const model = (await readTokenizer({ file: "x.gguf", metadata }))!;
+    const apart = (text: string) => space === " " && text.includes("\u2581");
+    expectVectors(model, join(fixtures, "gemma3", "vectors.json"), ({ text }) => !apart(text));
+  });
+
+  test("qwen2, whose NFC a GGUF file does not ask for", async () => {
+    const metadata = asGguf(await modelOf("qwen2"), { model: "gpt2", pre: "qwen2" });
+    const model = (await readTokenizer({ file: "x.gguf", metadata }))!;
+    expect(model.normalizer).toBe("none");
+    expectVectors({ ...model, normalizer: "nfc" }, join(fixtures, "qwen2", "vectors.json"));
   });
 
   test("the file decides whether the text gets a BOS", async () => {

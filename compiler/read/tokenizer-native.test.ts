@@ -18,12 +18,16 @@ const checked = join(scratch, "tokenizer_test_checked");
 const sections = new Map<string, string>();
 const models = new Map<string, TokenizerModel>();
 
+const libraries = ["-l:libpcre2-8.a", "-l:libutf8proc.a"];
+
 function compile(output: string, flags: readonly string[]): void {
-  const files = ["tokenizer.cpp", "tokenizer_test_main.cpp"].map((file) => join(sources, file));
+  const files = ["normalize.cpp", "tokenizer.cpp", "tokenizer_test_main.cpp"].map((file) =>
+    join(sources, file),
+  );
   const warnings = ["-Wall", "-Wextra", "-Werror"];
   const { status, stderr } = spawnSync(
     "g++",
-    ["-std=c++17", "-O1", ...warnings, ...flags, ...files, "-l:libpcre2-8.a", "-o", output],
+    ["-std=c++17", "-O1", ...warnings, ...flags, ...files, ...libraries, "-o", output],
     { encoding: "utf8" },
   );
   expect(stderr).toBe("");
@@ -204,10 +208,56 @@ describe("hostile input", () => {
     }
   });
 
-  test("the NFC normalizer is refused", () => {
-    expect(() => serializeTokenizer({ ...models.get("gpt2")!, normalizer: "nfc" })).toThrow(
-      /nfc.*not supported/,
-    );
+  test("a million combining marks in the wrong order take no quadratic time", () => {
+    const [acute, dot] = ["\u0301", "\u0323"];
+    const text = Buffer.from(`a${(acute + dot).repeat(500_000)}`);
+    const start = performance.now();
+    const normalized = run(program, "qwen2", "normalize", text).toString();
+    expect(normalized).toBe(`\u1ea1${dot.repeat(499_999)}${acute.repeat(500_000)}`);
+    expect(performance.now() - start).toBeLessThan(20_000);
+  });
+});
+
+describe("NFC", () => {
+  const nfc = (text: string) => run(checked, "qwen2", "normalize", Buffer.from(text)).toString();
+  /** Blocks with compositions that came after Unicode 15, which Debian's utf8proc knows. */
+  const later = [
+    [0x105c0, 0x105ff],
+    [0x11380, 0x113ff],
+    [0x16100, 0x1613f],
+    [0x16d40, 0x16d7f],
+  ] as const;
+  const codePoints = Array.from({ length: 0x110000 }, (_, code) => code).filter(
+    (code) =>
+      (code < 0xd800 || code > 0xdfff) && !later.some(([first, last]) => code >= first && code <= last),
+  );
+
+  test("of every character that has a decomposition, and of that", () => {
+    const texts = codePoints.flatMap((code) => {
+      const text = String.fromCodePoint(code);
+      const parts = text.normalize("NFD");
+      return parts === text ? [] : [text, parts];
+    });
+    expect(texts.length).toBeGreaterThan(26_000);
+    // A space is a starter that composes with nothing.
+    expect(nfc(texts.join(" ")).split(" ")).toEqual(texts.map((text) => text.normalize("NFC")));
+  });
+
+  test("of marks in any order", () => {
+    const letter = fc.constantFrom(..."aoAΩα가각각क़ড়شא");
+    const mark = fc
+      .oneof(
+        fc.integer({ min: 0x300, max: 0x36f }),
+        fc.integer({ min: 0x591, max: 0x5bd }),
+        fc.integer({ min: 0x64b, max: 0x65f }),
+        fc.constantFrom(0x93c, 0x9bc, 0x1161, 0x11a8, 0x3099, 0x20d0),
+      )
+      .map((code) => String.fromCodePoint(code));
+    const text = fc
+      .array(fc.tuple(letter, fc.array(mark, { maxLength: 6 })), { maxLength: 4 })
+      .map((parts) => parts.flatMap(([first, marks]) => [first, ...marks]).join(""));
+    const texts = fc.sample(text, { numRuns: 5000, seed: 11 });
+    expect(nfc(texts.join("\n")).split("\n")).toEqual(texts.map((one) => one.normalize("NFC")));
   });
 });
 

@@ -4,7 +4,7 @@ import type {
   TokenizerModel,
   TokenizerNormalizer,
 } from "./tokenizer-model.js";
-import { ordinaryTokens, unsupported } from "./tokenizer-model.js";
+import { ordinaryTokens } from "./tokenizer-model.js";
 import { toPcre2 } from "./tokenizer-regex.js";
 
 /*
@@ -15,7 +15,7 @@ import { toPcre2 } from "./tokenizer-regex.js";
  *   4  u32      version, 1
  *   8  u32      size of the section in bytes
  *  12  u32      flags: 1 metaspace (else byte-level), 2 ignore merges, 4 byte fallback, 8 fuse unknowns
- *  16  u32      normaliser: 0 none, 1 metaspace, 2 prepend-metaspace
+ *  16  u32      normaliser: 0 none, 1 metaspace, 2 prepend-metaspace, 3 NFC
  *  20  i32 x 3  bos, eos, unknown; -1 for none
  *  32  u32 x 5  counts: T tokens, M merges, A added tokens, S steps, P prefix ids
  *  52  u32[T]   where each token ends in the token bytes, cumulative
@@ -37,21 +37,10 @@ const behaviors: readonly SplitBehavior[] = [
   "contiguous",
 ];
 const prepends = ["never", "first", "always"] as const;
-const normalizers: readonly TokenizerNormalizer[] = ["none", "metaspace", "prepend-metaspace"];
+const normalizers: readonly TokenizerNormalizer[] = ["none", "metaspace", "prepend-metaspace", "nfc"];
 
-/**
- * A tokenizer as the native runtime loads it; same model, same bytes.
- * @throws GsicError `tokenizer-unsupported` for the NFC normaliser, which the native runtime does not have
- */
+/** A tokenizer as the native runtime loads it; same model, same bytes. */
 export function serializeTokenizer(model: TokenizerModel): Uint8Array {
-  const normalizer = normalizers.indexOf(model.normalizer);
-  if (normalizer < 0) {
-    throw unsupported(
-      `the normalizer ${model.normalizer} in the native runtime`,
-      "tokenizer",
-      "Take the model as GGUF, or remove the normalizer from tokenizer.json if your text is already in NFC.",
-    );
-  }
   const writer = new SectionWriter();
   writer.bytes(new TextEncoder().encode("GTOK"));
   writer.words(version, 0);
@@ -61,7 +50,7 @@ export function serializeTokenizer(model: TokenizerModel): Uint8Array {
       (model.byteFallback ? 4 : 0) +
       (model.fuseUnknown ? 8 : 0),
   );
-  writer.words(normalizer, model.bos ?? -1, model.eos ?? -1, model.unknown ?? -1);
+  writer.words(normalizers.indexOf(model.normalizer), model.bos ?? -1, model.eos ?? -1, model.unknown ?? -1);
   const { tokens, merges, added, steps, prefix } = model;
   writer.words(tokens.length, merges.length / 3, added.length, steps.length, prefix.length);
   let end = 0;

@@ -2,6 +2,7 @@ import type { SubspaceSurvey } from "../calibrate/algebra.js";
 import type { Factors } from "../calibrate/factors.js";
 import type { StatsFile } from "../calibrate/stats-file.js";
 import type { PlanOptions } from "../config.js";
+import { GsicError } from "../errors.js";
 import { linearById } from "../graph.js";
 import type { ErrorGate, Graph, InputGroup, SubspaceGate, TierRecipe } from "../ir.js";
 import { effect, errorPredictor, fitThresholds, halves, rhoPredictor } from "./gates.js";
@@ -48,9 +49,17 @@ export async function surveySubspaces(
   if (ks.length === 0) return [];
   return ledger.get(`subspaces: ${JSON.stringify([input, ks, options.epsilon])}`, async () => {
     const x = (await samples()).read(input);
-    const surveys: SubspaceSurvey[] = [];
-    for (const linear of linears) surveys.push(await factors.surveySubspaces(linear, x, ks));
-    return ks.flatMap((k) => fitSubspace(surveys, k, options.epsilon));
+    // The statistics' rank is known when its eigenvectors are: what it does not suffice for is no candidate.
+    for (let usable = ks; usable.length > 0; usable = usable.slice(0, -1)) {
+      try {
+        const surveys: SubspaceSurvey[] = [];
+        for (const linear of linears) surveys.push(await factors.surveySubspaces(linear, x, usable));
+        return usable.flatMap((k) => fitSubspace(surveys, k, options.epsilon));
+      } catch (cause) {
+        if (!(cause instanceof GsicError && cause.code === "stats-rank-deficient")) throw cause;
+      }
+    }
+    return [];
   });
 }
 

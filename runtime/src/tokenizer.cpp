@@ -13,13 +13,15 @@
 #include <unordered_map>
 #include <utility>
 
+#include "normalize.h"
+
 // The section, little endian; `compiler/read/tokenizer-native.ts` writes it:
 //
 //   0  char[4]  "GTOK"
 //   4  u32      version, 1
 //   8  u32      size of the section in bytes
 //  12  u32      flags: 1 metaspace (else byte-level), 2 ignore merges, 4 byte fallback, 8 fuse unknowns
-//  16  u32      normaliser: 0 none, 1 metaspace, 2 prepend-metaspace
+//  16  u32      normaliser: 0 none, 1 metaspace, 2 prepend-metaspace, 3 NFC
 //  20  i32 x 3  bos, eos, unknown; -1 for none
 //  32  u32 x 5  counts: T tokens, M merges, A added tokens, S steps, P prefix ids
 //  52  u32[T]   where each token ends in the token bytes, cumulative
@@ -371,7 +373,7 @@ class AddedTokenFinder {
 
 struct Tokenizer::Tables {
   bool metaspace = false, ignore_merges = false, byte_fallback = false, fuse_unknown = false;
-  std::uint32_t normalizer = 0;
+  enum class Normalizer { none, metaspace, prepend_metaspace, nfc } normalizer = Normalizer::none;
   std::int32_t bos = -1, eos = -1, unknown = -1;
   std::vector<std::int32_t> prefix;
   /// Token bytes as in the section, and as shown (metaspaces and byte tokens resolved); both end at `ends`.
@@ -424,8 +426,9 @@ Tokenizer::Tables::Tables(Reader& reader) {
   ignore_merges = (flags & 2) != 0;
   byte_fallback = (flags & 4) != 0;
   fuse_unknown = (flags & 8) != 0;
-  normalizer = reader.word("its header");
-  if (normalizer > 2) malformed("unknown normaliser");
+  const std::uint32_t normalizing = reader.word("its header");
+  if (normalizing > 3) malformed("unknown normaliser");
+  normalizer = static_cast<Normalizer>(normalizing);
   const std::vector<std::uint32_t> head = reader.words(8, "its header");
   if (head[3] == 0 || head[3] > kMaxTokens) malformed(std::to_string(head[3]) + " tokens");
   stored_ends = reader.words(head[3], "the token table");
@@ -467,7 +470,7 @@ void Tokenizer::Tables::read_added(Reader& reader, std::uint32_t count) {
       malformed("added token " + std::to_string(id) + " is empty or not UTF-8");
     }
     if (token.special) special[id] = true;
-    if (token.normalized && normalizer != 0) {
+    if (token.normalized && normalizer != Normalizer::none) {
       token.content = normalize(token.content);
       normalized.add(token);
     } else {
@@ -547,8 +550,18 @@ void Tokenizer::Tables::index_tokens(const std::uint8_t* ordinary) {
 // ---------------------------------------------------------------------------------------------- encoding
 
 std::string Tokenizer::Tables::normalize(const std::string& text) const {
-  if (normalizer == 0 || text.empty()) return text;
-  return normalizer == 2 ? std::string(kMetaspace) + with_metaspaces(text) : with_metaspaces(text);
+  if (text.empty()) return text;
+  switch (normalizer) {
+    case Normalizer::none:
+      return text;
+    case Normalizer::metaspace:
+      return with_metaspaces(text);
+    case Normalizer::prepend_metaspace:
+      return std::string(kMetaspace) + with_metaspaces(text);
+    case Normalizer::nfc:
+      return to_nfc(text);
+  }
+  return text;
 }
 
 void Tokenizer::Tables::apply(const Step& step, std::vector<std::string>& pieces, bool first) const {

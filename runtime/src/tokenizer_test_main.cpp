@@ -3,6 +3,7 @@
 //   tokenizer_test SECTION encode < requests    each request: u8 parse_special, u32 length, bytes; prints ids
 //   tokenizer_test SECTION tokens               prints each token's bytes in hexadecimal, and * if special
 //   tokenizer_test SECTION mutate               loads every truncation, then random corruptions: prints how many failed
+//   tokenizer_test SECTION normalize < text     prints it in Normalization Form C
 //   tokenizer_test SECTION stream < bytes       pushes byte by byte through Utf8Stream
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "normalize.h"
 #include "tokenizer.h"
 
 namespace {
@@ -101,6 +103,8 @@ int main(int argc, char** argv) try {
     mutate(section);
   } else if (command == "stream") {
     stream(read_all(std::cin));
+  } else if (command == "normalize") {
+    std::cout << gsic::to_nfc(read_all(std::cin));
   } else {
     const gsic::Tokenizer tokenizer = gsic::Tokenizer::load(section.data(), section.size());
     if (command == "encode") encode(tokenizer, read_all(std::cin));

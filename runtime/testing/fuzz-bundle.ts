@@ -20,7 +20,7 @@ export function fuzzTokenizer(kind: TokenizerModel["kind"]): Uint8Array {
       { id: id + 1, content: "<|endoftext|>", special: true, normalized: false, lstrip: true, rstrip: false },
       { id: id + 2, content: "naïve", special: false, normalized: true, lstrip: false, rstrip: false },
     ],
-    normalizer: kind === "metaspace" ? "prepend-metaspace" : "none",
+    normalizer: kind === "metaspace" ? "prepend-metaspace" : "nfc",
     steps: [
       { kind: "prefix-space" },
       { kind: "split", pattern: "'s| ?\\p{L}+| ?\\p{N}+|\\s+", behavior: "isolated", invert: false },

@@ -19,12 +19,15 @@ export const sources = (folder: string): string[] =>
 export const named = (folder: string, names: readonly string[]): string[] =>
   names.map((name) => join(runtime, folder, `${name}.cpp`));
 
+/** What the runtime's sources are linked with, as in runtime/build.json. */
+const libraries = ["-l:libpcre2-8.a", "-l:libutf8proc.a", "-pthread", "-ldl"];
+
 /** Compiles sources on two cores, and links them to the program `output`. */
 export async function build(
   output: string,
   files: readonly string[],
-  more: readonly string[],
-  link: readonly string[],
+  more: readonly string[] = [],
+  link: readonly string[] = [],
 ): Promise<void> {
   const objects: string[] = [];
   const queue = [...files];
@@ -36,7 +39,7 @@ export async function build(
     }
   };
   await Promise.all([work(), work()]);
-  await run("g++", [...more, ...objects, "-o", output, "-pthread", "-ldl", ...link]);
+  await run("g++", [...more, ...objects, "-o", output, ...libraries, ...link]);
 }
 
 /** Compiles the kernels of the test model: `kernels` for the CPU, `gpu_kernels` for the stand-in of a GPU. */

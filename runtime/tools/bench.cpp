@@ -23,7 +23,8 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr size_t kPromptTokens = 16;
-constexpr size_t kCeilingBytes = size_t(512) << 20;
+/// Beyond any cache; a larger buffer would take the memory that the mapped weights of a large model stand in.
+constexpr size_t kLeastCeilingBytes = size_t(512) << 20, kMostCeilingBytes = size_t(1) << 30;
 
 /// One mode while it is measured.
 struct Subject {
@@ -95,7 +96,7 @@ void run_bench(const Arguments &arguments) {
   std::optional<ReadCeiling> buffer;
   std::optional<DeviceCeiling> device;
   if (model->target().device == DeviceKind::cpu)
-    buffer.emplace(std::max<size_t>(kCeilingBytes, manifest.buffer(Buffer::weights)));
+    buffer.emplace(std::clamp<size_t>(manifest.buffer(Buffer::weights), kLeastCeilingBytes, kMostCeilingBytes));
   else if (const auto kernel = DeviceCeiling::kernel(manifest))
     device.emplace(*model, *kernel);
   Samples ceiling, launch;
