@@ -48,6 +48,8 @@ export interface PlannerJob {
   readonly calibration: CalibrationTokens | null;
   readonly algebra: Algebra;
   readonly progress: Progress;
+  /** Folder of ledgers; default: in the cache. */
+  readonly ledgers?: string;
 }
 
 /**
@@ -227,12 +229,12 @@ function measuredText(ids: Int32Array, window: number): MeasuredText {
 }
 
 /** One for all that results depend on besides their names: model, statistics, target's packing, kernels, tool. */
-async function ledgerFile({ model, stats, targets }: PlannerJob): Promise<string> {
+async function ledgerFile({ model, stats, targets, ledgers }: PlannerJob): Promise<string> {
   const hash = createHash("sha256");
   hash.update(JSON.stringify([version, model.fingerprint, fileIdentity(stats.file), targets[0]!.device]));
   hash.update(basename(await buildRuntime("tool")));
   hash.update(await contentHash([templatesFolder], [".h", ".hbs"]));
-  return join(cacheFolder(), "plans", `${hash.digest("hex").slice(0, 40)}.json`);
+  return join(ledgers ?? join(cacheFolder(), "plans"), `${hash.digest("hex").slice(0, 40)}.json`);
 }
 
 function sum(values: readonly number[]): number {

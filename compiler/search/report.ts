@@ -82,7 +82,8 @@ function verdictOf(
   gaveUp: boolean,
 ): string {
   const dense = all[0]!;
-  if (gaveUp) return "stays dense: the whole plan would gain too little";
+  if (gaveUp && all.some(({ cost }) => cost < dense.cost))
+    return "stays dense: the whole plan would gain too little";
   if (isDense(chosen)) return `stays dense: ${whyDense(all)}`;
   const read = percent(chosen.meanBytes / dense.meanBytes);
   const share = predictedKl === 0 ? 0 : chosen.loss / predictedKl;

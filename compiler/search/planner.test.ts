@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { Algebra } from "../calibrate/algebra.js";
+import { collectStats } from "../calibrate/collect.js";
+import { type PlanOptions, readConfig } from "../config.js";
+import { linearById } from "../graph.js";
+import { openModel } from "../model.js";
+import { makePlan } from "../passes/index.js";
+import { printPlan } from "../print.js";
+import { silent } from "../progress.js";
+import { machineTargets, runnableTarget } from "../target.js";
+import { temporaryFolder } from "../testing.js";
+import { planLinears } from "./planner.js";
+import { lowRank, plantedModel, trained, white } from "./planted-testing.js";
+
+const bounded = '[quality]\nmode = "bounded"\n';
+
+/** What the planner makes of a model.toml, from an empty ledger. */
+async function planned(toml: string, changes: Partial<PlanOptions> = {}) {
+  const read = readConfig(toml);
+  const config = { ...read, plan: { ...read.plan, ...changes } };
+  const model = await openModel(config, () => {});
+  const targets = [runnableTarget(machineTargets())];
+  const algebra = new Algebra();
+  try {
+    const plan = makePlan(model.graph, { options: { ...config.plan, forms: ["dense"] } });
+    const { stats, tokens } = await collectStats(model, config, targets, silent, plan);
+    const job = { model, config, targets, plan, stats, calibration: tokens, algebra, progress: silent };
+    return await planLinears({ ...job, ledgers: await temporaryFolder() });
+  } finally {
+    await algebra.close();
+    model.weights.close();
+  }
+}
+
+test("activations of low rank are computed in their subspace, which saves the bytes that theory says", async () => {
+  const k = 32;
+  const toml = await plantedModel(await lowRank(512, 24), `${bounded}[plan]\nk = [${k}]\nepsilon = [0.1]\n`);
+  const { plan, report } = await planned(toml);
+  const planted = report.inputs.filter(({ input }) => /_(attention_norm|attention|mlp_norm)$/.test(input));
+  expect(planted).toHaveLength(6);
+  let [dense, theory] = [0, 0];
+  for (const { input, linears, form } of planted) {
+    // Of a few tokens outside, what else is offered may be cheaper than the dense weights.
+    expect(["gated", "gated+tiered"], input).toContain(form.kind);
+    expect(form, input).toMatchObject({ k });
+    const shapes = linears.map((id) => linearById(plan.graph, id).weight);
+    const out = shapes.reduce((sum, { out: rows }) => sum + rows, 0);
+    // Weights and factors are f16: W [out, d] beside V [d, k] and M [out, k].
+    dense += 2 * out * shapes[0]!.d;
+    theory += 2 * k * (out + shapes[0]!.d);
+  }
+  const read = planted.reduce((sum, { bytes_per_token }) => sum + bytes_per_token, 0);
+  expect(Math.abs((dense - read) / (dense - theory) - 1)).toBeLessThan(0.05);
+  expect(report.frontier.find((point) => point.chosen)!.kl.high).toBeLessThanOrEqual(report.max_kl);
+});
+
+describe("activations with no preferred direction", () => {
+  test("stay dense where only subspaces are offered, and it is said why", async () => {
+    const toml = await plantedModel(await white(), bounded);
+    const { plan } = await planned(toml, { forms: ["dense", "gated"] });
+    const normed = [...plan.linears.values()].filter(({ linear }) => /_(query|key|value|up)$/.test(linear));
+    expect(normed).toHaveLength(8);
+    for (const { form, verdict } of normed) {
+      expect(form.kind).toBe("dense");
+      expect(verdict).toMatch(
+        /^stays dense: (no form is faster; gated .* reads \d+|the whole plan would gain too little)/,
+      );
+    }
+  });
+
+  test("are quantised, without a subspace, where that is offered", async () => {
+    const { plan } = await planned(await plantedModel(await white(), bounded));
+    for (const { linear, form } of plan.linears.values())
+      if (/_(query|key|value|up)$/.test(linear)) expect(form.kind, linear).toBe("tiered");
+  });
+});
+
+test("the same inputs give the same plan; a budget that nothing meets gives the dense one", async () => {
+  const settings = '[plan]\nforms = ["dense", "tiered"]\nbits = [3, 5]\nrank = [0]\n';
+  const toml = await plantedModel(await trained(), `${bounded}${settings}`);
+  const [first, second] = [await planned(toml), await planned(toml)];
+  const header = { config: "model.toml", fingerprint: "" };
+  expect(printPlan(second.plan, header)).toBe(printPlan(first.plan, header));
+  expect(second.report).toEqual(first.report);
+  expect(first.report.pays).toBe(true);
+  const strict = await plantedModel(await trained(), `${bounded}max_kl = 1e-12\n${settings}`);
+  const { plan, report } = await planned(strict);
+  expect([...plan.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
+  expect(report.verdict).toContain("does not profit");
+});
