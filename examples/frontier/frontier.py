@@ -1,0 +1,111 @@
+"""Bytes of linear weights against KL to bf16: llama.cpp, round to nearest, and gsic's plans.
+
+    python3 examples/frontier/frontier.py [BUILD ...] [--tokens N] [--target NAME] [--out DIR]
+
+BUILD is a gsic build of SmolLM2-135M in bf16 (examples/smollm2/bf16.toml, or another plan of it).
+README.md says what is measured. Run with any Python 3.9 or later: it makes cache/venv, compiles
+llama.cpp there (ten minutes, once), and runs itself in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "smollm2"))  # its modules are imported by those of this folder
+CACHE = HERE / "cache"
+REQUIREMENTS = HERE / "requirements.txt"
+# Any x86-64 or Arm CPU: only the quantiser and a cross-check run, so speed is of no interest.
+CMAKE = (
+    "-DGGML_NATIVE=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF"
+    " -DLLAMA_BUILD_SERVER=OFF -DLLAVA_BUILD=OFF"
+)
+
+
+def run_in_venv() -> int:
+    """Makes cache/venv with the packages, and runs this script with its Python."""
+    venv = CACHE / "venv"
+    python = venv / "bin" / "python"
+    ready = venv / REQUIREMENTS.name
+    try:
+        if not ready.exists() or ready.read_bytes() != REQUIREMENTS.read_bytes():
+            print(
+                f"frontier: making {venv}; llama.cpp is compiled, which takes a while", flush=True
+            )
+            shutil.rmtree(venv, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+            install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)]
+            subprocess.run(install, check=True, env={"CMAKE_ARGS": CMAKE, **os.environ})
+            shutil.copyfile(REQUIREMENTS, ready)
+    except subprocess.CalledProcessError as error:
+        print(
+            f"frontier: {error}\nfrontier: needs pip, and a C++ compiler and cmake for llama.cpp;"
+            " install them and run again",
+            file=sys.stderr,
+        )
+        return 4
+    command = [str(python), __file__, *sys.argv[1:]]
+    return subprocess.run(command, env={**os.environ, "GSIC_IN_VENV": "1"}).returncode
+
+
+def say(message: str) -> None:
+    print(f"frontier: {message}", file=sys.stderr, flush=True)
+
+
+def produce(builds: list[Path], tokens: int, target: str | None, out: Path) -> None:
+    """Measures all rows, prints the table, and writes frontier.json and frontier.svg."""
+    import measure
+    import results
+    import rows
+
+    reference = measure.make_reference(tokens, target)
+    found: list[results.Json] = []
+    for row in rows.all_rows(builds, reference):
+        kl = ", ".join(f"{name} {text['kl']['value']:.4f}" for name, text in row["texts"].items())
+        say(f"{row['name']}: {row['share']:.3f} of bf16's bytes, KL {kl}")
+        found.append(row)
+    about = measure.describe(reference)
+    out.mkdir(parents=True, exist_ok=True)
+    document = json.dumps({**about, "rows": found}, indent=1)
+    (out / "frontier.json").write_text(document + "\n", encoding="utf-8")
+    results.chart(found, out / "frontier.svg")
+    print(results.table(found))
+    print("\nllama.cpp's own logits, which its rounding of activations is in, first windows: KL")
+    print("\n".join(results.own_logits(found)))
+    say(f"wrote {out / 'frontier.json'} and {out / 'frontier.svg'}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("builds", nargs="*", type=Path, metavar="BUILD", help="gsic build folder")
+    parser.add_argument("--tokens", type=int, default=2048, help="of each text (2048)")
+    parser.add_argument("--target", help="of the builds made here (default: as gsic build's)")
+    parser.add_argument("--out", type=Path, default=CACHE / "result", help="where results go")
+    options = parser.parse_args()
+    if options.tokens < 2:
+        parser.error("--tokens: nothing is predicted in fewer than 2 tokens")
+    if not os.environ.get("GSIC_IN_VENV"):
+        return run_in_venv()
+    from gsic import GsicFailed
+    from measure import Stop
+    from peers import LlamaCppFailed
+
+    try:
+        builds = [build.resolve() for build in options.builds]
+        produce(builds, options.tokens, options.target, options.out)
+    except (GsicFailed, LlamaCppFailed, Stop) as stop:
+        say(str(stop))
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
