@@ -18,7 +18,7 @@ export interface TierSettings {
 }
 
 /** What is best at equal bytes: compiler/calibrate/README.md has the figures. */
-export const defaultTiers: TierSettings = { k: 16, search: true, feedback: true, damping: 0.01, rounds: 1 };
+export const defaultTiers: TierSettings = { k: 8, search: true, feedback: true, damping: 0.1, rounds: 1 };
 
 /** Plain round to nearest, the baseline. */
 export const roundToNearest: TierSettings = { k: 0, search: false, feedback: false, damping: 0, rounds: 1 };

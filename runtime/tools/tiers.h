@@ -14,7 +14,7 @@ struct TierSettings {
   bool search = true;
   bool feedback = true;
   /// The share of the mean of the metric's diagonal that is added to it, for feedback.
-  double damping = 0.01;
+  double damping = 0.1;
   /// How many times the weights are quantised and then the correction is fitted to them.
   size_t rounds = 1;
 };
