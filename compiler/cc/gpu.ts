@@ -56,6 +56,8 @@ function deviceFlags({ device, architecture }: GpuTarget): readonly string[] {
         ...["-nogpuinc", "-nogpulib", "-Rpass-analysis=kernel-resource-usage", "-fuse-cuid=none"],
         // Kernels are one function: calls would need a stack, and keep arrays out of registers.
         ...["-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false"],
+        // Pairs of floats must lie side by side: that takes 30 registers more, and large kernels spill.
+        "-fno-slp-vectorize",
       ];
     case "cuda":
       return [

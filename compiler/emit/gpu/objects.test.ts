@@ -140,7 +140,7 @@ const projections = [
   [
     "5 bits, rank 32",
     tiered({ bits: 5, group: 32, symmetric: false }, 32, 16384, 4096),
-    "4 loads, 32 products",
+    "5 loads, 32 products",
   ],
   [
     "8 bits, rank 64 as an earlier launch left it, and an exact tier",

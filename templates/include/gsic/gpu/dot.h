@@ -160,24 +160,13 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
     const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + lane_index() % 4;
     GSIC_UNROLL
     for (int half = 0; half < 2; half++) {
-      f32x4 products[Base::pairs] = {};
+      u32x4 q[2];
       GSIC_UNROLL
-      for (int run = 2 * half; run < 2 * half + 2; run++) {
-        u32x4 q;
-        GSIC_UNROLL
-        for (int i = 0; i < 4; i++) q.v[i] = pair_of(w, 8 * run + 2 * i);
-        if (C > 4) hold();
-        GSIC_UNROLL
-        for (int pair = 0; pair < Base::pairs; pair++) {
-          products[pair] = Base::multiply(place[(pair * 4 + run) * units * 4], q, products[pair]);
-          if (C > 4 && pair % 2 == 1) hold();
-        }
-      }
+      for (int i = 0; i < 8; i++) q[i / 4].v[i % 4] = pair_of(w, 16 * half + 2 * i);
       const float scale = W::scale(w, half);
-      GSIC_UNROLL
-      for (int pair = 0; pair < Base::pairs; pair++)
-        for (int i = 0; i < 4; i++) this->sum[pair].v[i] = fma(scale, products[pair].v[i], this->sum[pair].v[i]);
       if (C > 4) hold();
+      GSIC_UNROLL
+      for (int first = 0; first < Base::pairs; first += together) add_half(place, units, 2 * half, first, q, scale);
     }
     const float *of_unit = sums(const_cast<uint8_t *>(lds), units) + unit;
     const float minimum = W::minimum(w);
@@ -187,6 +176,27 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
   }
 
  private:
+  /// Pairs of columns that are multiplied at a time: there are no registers for the products of all.
+  static constexpr int together = Base::pairs < 4 ? Base::pairs : 4;
+
+  /// Adds the products of two runs with the pairs from `first` on.
+  void add_half(const u32x4 *place, int units, int run, int first, const u32x4 (&q)[2], float scale) {
+    f32x4 products[together] = {};
+    GSIC_UNROLL
+    for (int i = 0; i < 2; i++) {
+      GSIC_UNROLL
+      for (int pair = 0; pair < together; pair++) {
+        products[pair] = Base::multiply(place[((first + pair) * 4 + run + i) * units * 4], q[i], products[pair]);
+        if (C > 4 && pair % 2 == 1) hold();
+      }
+    }
+    GSIC_UNROLL
+    for (int pair = 0; pair < together; pair++) {
+      f32x4 &sum = this->sum[first + pair];
+      for (int i = 0; i < 4; i++) sum.v[i] = fma(scale, products[pair].v[i], sum.v[i]);
+    }
+    if (C > 4) hold();
+  }
   /// Elements i and i + 1 as bf16.
   static uint32_t pair_of(const Weights &w, int i) { return cut_pair(float(W::quant(w, i)), float(W::quant(w, i + 1))); }
 };
