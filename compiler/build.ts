@@ -27,7 +27,7 @@ import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Report, reportOf, tuningReport } from "./report.js";
 import { schedule } from "./schedule/program.js";
-import { planLinears } from "./search/planner.js";
+import { planLinears, requireValidation } from "./search/planner.js";
 import type { SearchReport } from "./search/report.js";
 import { roomForCheck, selfCheck } from "./selfcheck.js";
 import { commonTarget, type Target, targetsOf } from "./target.js";
@@ -70,6 +70,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           : adoptPlan(edited, model, options.input, targets[0]!.device);
       if (mode === "exact" && !isDense(first)) throw formsInExactMode(options.input);
       const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
+      if (searches) requireValidation(config, model);
       const calibration =
         searches || !isDense(first) ? await collectStats(model, config, targets, progress, first) : null;
       const found = searches

@@ -301,6 +301,14 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(readFileSync(path("edited/graph.ts"), "utf8")).toContain("linear(layer1_mlp_norm, dense");
   });
 
+  test("is not planned without held-out text", async () => {
+    const text = readFileSync(path("tiny.toml"), "utf8");
+    const free = text.slice(0, text.indexOf("[heldout]")) + text.slice(text.indexOf("[quality]"));
+    writeFileSync(path("free.toml"), free.replace(configuredPlan, ""));
+    const outcome = await gsic.run(["build", path("free.toml"), "--out", path("free")]);
+    expectFailure(outcome, 2, "heldout-missing", "free.toml: heldout.text", "[heldout] text");
+  });
+
   test("is built from statistics that were written before", async () => {
     const calibrated = await gsic.json(["calibrate", path("tiny.toml"), "--out", path("stats")]);
     expect(calibrated).toMatchObject({ out: path("stats"), tokens: 8192, origin: { kind: "text" } });
@@ -476,6 +484,13 @@ describe("what is refused leaves nothing behind", () => {
     ],
     ["text that is not there", withText(null), 3, "text-unreadable", "text.txt"],
     ["empty text", withText(""), 3, "text-empty", "text.txt"],
+    [
+      "a planner without a tokenizer",
+      settings('[quality]\nmode = "bounded"\n'),
+      3,
+      "tokenizer-missing",
+      "the planner needs a tokenizer",
+    ],
     [
       "fewer tokens than k",
       settings(gatedSettings.replace("tokens = 256", "tokens = 8\nwindow = 8")),

@@ -179,18 +179,23 @@ function tierErrors(factors: Factors, ledger: Ledger): ErrorsOf {
   };
 }
 
+/** Throws `heldout-missing` and `tokenizer-missing` where there is nothing to measure plans on; cheap. */
+export function requireValidation(config: Config, model: Model): void {
+  requireTokenizer(model.tokenizer, model.weights.source, "the planner");
+  if (config.heldout.text.length > 0) return;
+  throw new GsicError({
+    category: "usage",
+    code: "heldout-missing",
+    message: "the planner has no held-out text to measure its plans on",
+    where: `${config.file}: heldout.text`,
+    hint: 'add [heldout] text = ["heldout.txt"], or leave one form and one value of each parameter in [plan]',
+  });
+}
+
 /** The first half of the held-out text. */
 function validationText({ model, config }: PlannerJob): MeasuredText {
+  requireValidation(config, model);
   const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "the planner");
-  if (config.heldout.text.length === 0) {
-    throw new GsicError({
-      category: "usage",
-      code: "heldout-missing",
-      message: "the planner has no held-out text to measure its plans on",
-      where: `${config.file}: heldout.text`,
-      hint: 'add [heldout] text = ["heldout.txt"], or leave one form and one value of each parameter in [plan]',
-    });
-  }
   const { validation } = heldoutParts(config.heldout.text, tokenizer, config.heldout.tokens);
   const window = windowOf(model, config);
   return measuredText(asWindows(validation, model.tokenizer!.prefix, window), window);
