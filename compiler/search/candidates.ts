@@ -1,6 +1,7 @@
 import type { PlanOptions } from "../config.js";
 import { predictSeconds } from "../cost.js";
 import { computesOwn } from "../emit/gpu/division.js";
+import { meanBytes } from "../evaluate/account.js";
 import type { TierShares } from "../evaluate/evaluate.js";
 import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../forms.js";
 import { linearById } from "../graph.js";
@@ -21,9 +22,6 @@ export interface Candidate {
   /** Tokens by tier. */
   readonly shares: TierShares;
 }
-
-/** Every token in the only tier. */
-export const oneTier: TierShares = { fast: 1, middle: 0, slow: 0 };
 
 /** The tiers at few bits that a group may have. */
 export function tiersOf(options: PlanOptions, d: number): Tier[] {
@@ -52,10 +50,11 @@ export function candidateOf(
     ...(accounts[0]!.middle === undefined ? {} : { middle: total(({ middle }) => middle!) }),
     slow: total(({ slow }) => slow),
   };
-  const meanBytes = shares.fast * bytes.fast + shares.middle * (bytes.middle ?? 0) + shares.slow * bytes.slow;
+  const mean = meanBytes(bytes, shares);
   const launches = needsLaunch(graph, group, form, target) ? 1 : 0;
   const cost = { ...target.cost, launch: 0 };
-  return { form, bytes, meanBytes, seconds: predictSeconds(meanBytes, launches, cost).total, errors, shares };
+  const seconds = predictSeconds(mean, launches, cost).total;
+  return { form, bytes, meanBytes: mean, seconds, errors, shares };
 }
 
 /** Whether what the linears share is multiplied in a launch of its own. */

@@ -11,6 +11,7 @@ import { machineTargets, runnableTarget } from "../target.js";
 import { temporaryFolder } from "../testing.js";
 import { planLinears } from "./planner.js";
 import { lowRank, plantedModel, trained, white } from "./planted-testing.js";
+import type { SearchReport } from "./report.js";
 
 const bounded = '[quality]\nmode = "bounded"\n';
 
@@ -57,7 +58,7 @@ test("activations of low rank are computed in their subspace, which saves the by
 describe("activations with no preferred direction", () => {
   test("stay dense where only subspaces are offered, and it is said why", async () => {
     const toml = await plantedModel(await white(), bounded);
-    const { plan } = await planned(toml, { forms: ["dense", "gated"] });
+    const { plan } = await planned(toml, { forms: ["dense", "gated"], bits: [5] });
     const normed = [...plan.linears.values()].filter(({ linear }) => /_(query|key|value|up)$/.test(linear));
     expect(normed).toHaveLength(8);
     for (const { form, verdict } of normed) {
@@ -83,8 +84,23 @@ test("the same inputs give the same plan; a budget that nothing meets gives the 
   expect(printPlan(second.plan, header)).toBe(printPlan(first.plan, header));
   expect(second.report).toEqual(first.report);
   expect(first.report.pays).toBe(true);
+  expectRoundToNearest(first.report);
   const strict = await plantedModel(await trained(), `${bounded}max_kl = 1e-12\n${settings}`);
   const { plan, report } = await planned(strict);
   expect([...plan.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
   expect(report.verdict).toContain("does not profit");
 });
+
+/** Plain rounding was measured at the configured bits, and what the planner chose is better at the same bytes. */
+function expectRoundToNearest({ round_to_nearest: rounded, frontier, dense, verdict }: SearchReport): void {
+  expect(rounded.map(({ bits }) => bits)).toEqual([3, 5]);
+  const [three, five] = rounded as [SearchReport["round_to_nearest"][0], SearchReport["round_to_nearest"][0]];
+  expect(three.bytes_per_token).toBeLessThan(five.bytes_per_token);
+  expect(five.bytes_per_token).toBeLessThan(dense.bytes_per_token);
+  expect(three.kl.low).toBeGreaterThan(five.kl.high);
+  // The planner has the same two sizes, with scales searched for and errors passed on.
+  const uniform = frontier.find(({ bytes_per_token: bytes }) => bytes === three.bytes_per_token)!;
+  expect(uniform.kl.high).toBeLessThan(three.kl.low);
+  expect(frontier.at(-1)!.bytes_per_token).toBe(dense.bytes_per_token);
+  expect(verdict).toContain("Plain round to nearest at ");
+}

@@ -9,6 +9,7 @@ import { contentHash } from "../cc/cache.js";
 import { buildRuntime, cacheFolder } from "../cc.js";
 import type { Config, PlanOptions } from "../config.js";
 import { GsicError } from "../errors.js";
+import { oneTier } from "../evaluate/account.js";
 import type { TierShares } from "../evaluate/evaluate.js";
 import { recipeOf, tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
@@ -19,9 +20,10 @@ import { templatesFolder } from "../paths.js";
 import type { Progress } from "../progress.js";
 import { version } from "../report.js";
 import { calibrationTargets, runnableTarget, type Target } from "../target.js";
-import { type Candidate, candidateOf, linearPlan, oneTier, tiersOf } from "./candidates.js";
+import { type Candidate, candidateOf, linearPlan, tiersOf } from "./candidates.js";
 import { Ledger } from "./ledger.js";
 import { type SearchReport, searchReport, withVerdicts } from "./report.js";
+import { measureRounding } from "./rounding.js";
 import { type Samples, sampleInputs } from "./samples.js";
 import { type Decision, search } from "./search.js";
 import { measureSensitivities, probe } from "./sensitivity.js";
@@ -84,9 +86,10 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   for (const group of groups) probeErrors.push(sum(await errorsOf(group, probe)));
   const sensitivities = await measureSensitivities(laboratory, plan, groups, probeErrors, probed);
   const found = await search(laboratory, plan, decisions, sensitivities, validation, maxKl, target);
+  const rounded = await measureRounding(laboratory, plan, job, config.plan.bits, validation, target);
   return {
     plan: withVerdicts(found, decisions),
-    report: searchReport(found, decisions, sensitivities, maxKl),
+    report: searchReport(found, decisions, sensitivities, rounded, maxKl),
   };
 }
 

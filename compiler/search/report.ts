@@ -1,6 +1,8 @@
+import { meanBytes } from "../evaluate/account.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import { formText } from "../forms.js";
-import type { Form, LinearPlan, Plan, ValueId } from "../ir.js";
+import type { Form, LinearPlan, Plan, Quantizer, ValueId } from "../ir.js";
+import { type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
 
 /** How the planner came to a plan: `plan` in report.json. Times are predicted; KL is in nats per token. */
@@ -10,6 +12,8 @@ export interface SearchReport {
   /** False where no plan was worth it: the build is the dense one. */
   readonly pays: boolean;
   readonly verdict: string;
+  /** All linears of the dense model. */
+  readonly dense: { readonly bytes_per_token: number; readonly seconds_per_token: number };
   /** Plans that were measured on validation text, which the figures of `gsic eval` do not come from; cheapest first. */
   readonly frontier: readonly {
     readonly chosen: boolean;
@@ -19,6 +23,14 @@ export interface SearchReport {
     readonly top1: Estimate;
     readonly bytes_per_token: number;
     readonly seconds_per_token: number;
+  }[];
+  /** Every linear at so many bits, plainly rounded, on the same text; the fewest bits first. */
+  readonly round_to_nearest: readonly {
+    readonly bits: Quantizer["bits"];
+    readonly bytes_per_token: number;
+    readonly kl: Estimate;
+    readonly perplexity_ratio: Estimate;
+    readonly top1: Estimate;
   }[];
   readonly validation_tokens: number;
   /** By linear input. */
@@ -53,8 +65,17 @@ export function withVerdicts(found: Search, decisions: readonly Decision[]): Pla
   const point = worthwhile(found);
   const linears = new Map<ValueId, LinearPlan>(point.plan.linears);
   decisions.forEach(({ group }, index) => {
-    const verdict = verdictOf(point, point.chosen[index]!, found.judged[index]!, point !== found.chosen);
-    for (const id of group.linears) linears.set(id, { ...linears.get(id)!, verdict });
+    const [chosen, all] = [point.chosen[index]!, found.judged[index]!];
+    const losses = lossByLinear(chosen);
+    group.linears.forEach((id, number) => {
+      const linear = linears.get(id)!;
+      const share = point.predictedKl === 0 ? 0 : losses[number]! / point.predictedKl;
+      const read = meanBytes(linear.bytes, chosen.shares) / linear.bytes.dense;
+      const verdict = isDense(chosen)
+        ? denseVerdict(all, point !== found.chosen)
+        : `reads ${percent(read)} of dense for ${percent(share)} of the KL`;
+      linears.set(id, { ...linear, verdict });
+    });
   });
   return { ...point.plan, linears };
 }
@@ -66,28 +87,24 @@ function worthwhile({ frontier, chosen }: Search): FrontierPoint {
 }
 
 function densePoint(frontier: readonly FrontierPoint[]): FrontierPoint {
-  return (
-    frontier.find(({ predictedKl, chosen }) => predictedKl === 0 && chosen.every(isDense)) ?? frontier.at(-1)!
-  );
+  return frontier.find(({ chosen }) => chosen.every(isDense))!;
 }
 
 function isDense({ form }: Judged): boolean {
   return form.kind === "dense";
 }
 
-function verdictOf(
-  { predictedKl }: FrontierPoint,
-  chosen: Judged,
-  all: readonly Judged[],
-  gaveUp: boolean,
-): string {
+/** What each linear of a candidate contributes to its predicted KL: as its error to theirs. */
+function lossByLinear({ errors, loss }: Judged): readonly number[] {
+  const all = errors.reduce((sum, error) => sum + error, 0);
+  return errors.map((error) => (all === 0 ? 0 : (loss * error) / all));
+}
+
+function denseVerdict(all: readonly Judged[], gaveUp: boolean): string {
   const dense = all[0]!;
   if (gaveUp && all.some(({ cost }) => cost < dense.cost))
     return "stays dense: the whole plan would gain too little";
-  if (isDense(chosen)) return `stays dense: ${whyDense(all)}`;
-  const read = percent(chosen.meanBytes / dense.meanBytes);
-  const share = predictedKl === 0 ? 0 : chosen.loss / predictedKl;
-  return `reads ${read} of dense for ${percent(share)} of the KL`;
+  return `stays dense: ${whyDense(all)}`;
 }
 
 /** Why no other candidate was taken. */
@@ -99,7 +116,7 @@ function whyDense([dense, ...others]: readonly Judged[]): string {
     return `no form is faster; ${formText(best.form)} reads ${percent(best.meanBytes / dense!.meanBytes)}`;
   }
   const best = cheaper.reduce((a, b) => (b.loss < a.loss ? b : a));
-  return `${formText(best.form)} would cost ${best.loss.toExponential(1)} of KL, which buys more elsewhere`;
+  return `${formText(best.form)} would cost ${klText(best.loss)} of KL, which buys more elsewhere`;
 }
 
 /** What report.json says of the search. */
@@ -107,26 +124,28 @@ export function searchReport(
   found: Search,
   decisions: readonly Decision[],
   sensitivities: readonly number[],
+  rounded: readonly RoundedPlan[],
   maxKl: number,
 ): SearchReport {
   const point = worthwhile(found);
   const dense = densePoint(found.frontier);
   const pays = point !== dense;
-  const gain = percent(1 - found.chosen.seconds / dense.seconds);
   return {
     max_kl: maxKl,
     pays,
-    verdict: pays
-      ? `The plan reads ${percent(point.meanBytes / dense.meanBytes)} of the dense bytes, and its time is predicted to be ${percent(point.seconds / dense.seconds)}.`
-      : `This model does not profit: the best plan within the budget would gain ${gain} of the time.`,
+    verdict: pays ? payingVerdict(point, dense, rounded) : uselessVerdict(found, dense),
+    dense: { bytes_per_token: dense.meanBytes, seconds_per_token: dense.seconds },
     frontier: found.frontier.map((one) => ({
       chosen: one === point,
       predicted_kl: one.predictedKl,
-      kl: one.quality.kl,
-      perplexity_ratio: one.quality.perplexity_ratio,
-      top1: one.quality.top1,
+      ...measured(one),
       bytes_per_token: one.meanBytes,
       seconds_per_token: one.seconds,
+    })),
+    round_to_nearest: rounded.map((one) => ({
+      bits: one.bits,
+      bytes_per_token: one.meanBytes,
+      ...measured(one),
     })),
     validation_tokens: point.quality.tokens,
     inputs: decisions.map(({ group }, index) => {
@@ -152,6 +171,36 @@ export function searchReport(
   };
 }
 
+function measured({ quality: { kl, perplexity_ratio, top1 } }: Pick<FrontierPoint, "quality">) {
+  return { kl, perplexity_ratio, top1 };
+}
+
+function uselessVerdict({ chosen }: Search, dense: FrontierPoint): string {
+  const gain = percent(1 - chosen.seconds / dense.seconds);
+  return `This model does not profit: the best plan within the budget would gain ${gain} of the time.`;
+}
+
+function payingVerdict(point: FrontierPoint, dense: FrontierPoint, rounded: readonly RoundedPlan[]): string {
+  const bytes = percent(point.meanBytes / dense.meanBytes);
+  const time = percent(point.seconds / dense.seconds);
+  const { larger, smaller, kl } = roundedAt(rounded, point.meanBytes);
+  const text = (one: RoundedPlan) =>
+    `${one.bits} bits reads ${percent(one.meanBytes / dense.meanBytes)} at a KL of ${klText(one.quality.kl.value)}`;
+  const sentences = [
+    `The plan reads ${bytes} of the dense bytes, and its time is predicted to be ${time}.`,
+    `Its KL on validation text is ${klText(point.quality.kl.value)}.`,
+  ];
+  const beside = larger ?? smaller;
+  if (beside !== null) sentences.push(`Plain round to nearest at ${text(beside)}.`);
+  if (kl !== null && larger!.meanBytes > point.meanBytes) {
+    const times = kl / point.quality.kl.value;
+    sentences.push(
+      `At the plan's own bytes it would have ${klText(kl)} (between ${smaller!.bits} and ${larger!.bits} bits), ${times.toFixed(2)} times the plan's.`,
+    );
+  }
+  return sentences.join(" ");
+}
+
 function rejection(one: Judged, chosen: Judged, all: readonly Judged[]): string {
   const dense = all[0]!;
   if (one !== dense && one.cost >= dense.cost) return "no faster than dense";
@@ -166,4 +215,10 @@ function rejection(one: Judged, chosen: Judged, all: readonly Judged[]): string 
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
+}
+
+/** A KL in nats per token: four decimals, or two digits where those would not show it. */
+export function klText(kl: number): string {
+  if (kl === 0) return "0";
+  return kl >= 9.95e-5 ? kl.toFixed(kl < 9.9 ? 4 : 2) : kl.toExponential(1);
 }

@@ -73,9 +73,10 @@ export async function search(
   const measure = async (budgets: readonly number[]) => {
     const plans = new Map<string, Pick<FrontierPoint, "chosen" | "plan">>();
     for (const budget of budgets) {
-      const indices = chooseOptions(options, budget);
-      if (indices === null) continue;
-      const chosen = indices.map((index, number) => options[number]![index]!);
+      const indices = budget === 0 ? null : chooseOptions(options, budget);
+      const chosen = judged.map(([dense], number) =>
+        indices === null ? dense! : options[number]![indices[number]!]!,
+      );
       const plan = planFrom(graphPlan, decisions, chosen, target);
       const key = planKey(plan);
       if (!points.has(key)) plans.set(key, { chosen, plan });

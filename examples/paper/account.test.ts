@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { breakEven, byteAccount, closedByKind, equationSix } from "./account.js";
+import { breakEven, byteAccount, closedByKind } from "./account.js";
 
 /** A gated linear of report.json: weights of w bytes, factors of two. */
 function linear(input: string, out: number, d: number, k: number, w: number, first = true) {
@@ -15,24 +15,6 @@ function linear(input: string, out: number, d: number, k: number, w: number, fir
 }
 
 describe("accounts", () => {
-  test("equation 6 is d / k where all gates are closed, 1 where none is, and convex between", () => {
-    expect(equationSix(1, 4096, 256)).toBe(16);
-    expect(equationSix(0, 4096, 256)).toBe(1);
-    expect(equationSix(0.5, 4096, 256)).toBeCloseTo(1 / (0.5 / 16 + 0.5), 12);
-  });
-
-  test.each([
-    [576, 1536, 256, 2],
-    [4096, 4096, 256, 2],
-    [4096, 16384, 256, 0.625],
-  ])("gates break even at f = 2 d k / (out (w d - w' k)): d %i, out %i, k %i, w %f", (d, out, k, w) => {
-    const linears = [linear("layer0_mlp_norm", out, d, k, w)];
-    const { closed } = breakEven(linears);
-    expect(closed).toBeCloseTo((2 * d * k) / (out * (w * d - 2 * k)), 12);
-    const { dense, per_input } = byteAccount(linears, { layer0_mlp_norm: closed! }, null);
-    expect(per_input / dense).toBeCloseTo(1, 12);
-  });
-
   test("no fraction suffices where the image is larger than the weights", () => {
     expect(breakEven([linear("layer0_mlp_norm", 64, 64, 32, 0.5)]).closed).toBeNull();
   });

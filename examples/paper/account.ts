@@ -24,11 +24,6 @@ export interface BreakEven {
   readonly closed: number | null;
 }
 
-/** Equation 6: 1 / [f / (d / k) + (1 - f)], with f the fraction of closed gates. It leaves out the reads of V. */
-export function equationSix(f: number, d: number, k: number): number {
-  return 1 / (f / (d / k) + (1 - f));
-}
-
 /** The kind of a value: its name without the layer's. */
 export function kindOf(input: string): string {
   return input.replace(/^layer\d+_/, "");

@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import TOML from "@iarna/toml";
 import type { Config } from "../../compiler/config.js";
+import { equationSix } from "../../compiler/evaluate/account.js";
 import type { Estimate } from "../../compiler/evaluate/bootstrap.js";
 import type { Evaluation, TextQuality } from "../../compiler/evaluate/evaluate.js";
 import type { Report } from "../../compiler/report.js";
@@ -13,7 +14,6 @@ import {
   breakEven,
   byteAccount,
   closedByKind,
-  equationSix,
   kindOf,
   rewritten,
 } from "./account.js";
