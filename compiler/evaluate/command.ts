@@ -6,7 +6,8 @@ import type { Mode } from "../ir.js";
 import type { Model } from "../model.js";
 import type { Progress } from "../progress.js";
 import type { Report } from "../report.js";
-import { type Evaluation, measureText, type TextQuality } from "./evaluate.js";
+import { equationSixOf, meanBytesPerToken } from "./account.js";
+import { type Evaluation, measureText, type TextQuality, type TierShares } from "./evaluate.js";
 
 /** What to measure a build on. */
 export interface EvaluateOptions {
@@ -50,7 +51,29 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const heldout = await measure(quoted, "Measuring on held-out text");
   const calibration =
     seen === null ? null : await measure(seen.subarray(0, quoted.length), "Measuring on calibration text");
-  return { mode, heldout, calibration, max_kl: config.quality.maxKl, ...accountOf(mode, report, heldout) };
+  const maxKl = report.search?.max_kl ?? config.quality.maxKl;
+  return {
+    ...{ mode, heldout, calibration, ...accountOf(mode, report, heldout) },
+    tiers: { heldout: sharesOf(heldout), calibration: calibration && sharesOf(calibration) },
+    equation_six: equationsSix(options, heldout, calibration),
+    max_kl: maxKl,
+    within_max_kl: maxKl === null ? null : heldout.kl.value <= maxKl,
+    planned: report.search !== null,
+  };
+}
+
+function sharesOf({ tiers: { fast, middle, slow } }: TextQuality): TierShares {
+  return { fast, middle, slow };
+}
+
+function equationsSix(
+  { report, model }: EvaluateOptions,
+  heldout: TextQuality,
+  calibration: TextQuality | null,
+): Evaluation["equation_six"] {
+  const of = ({ tiers }: TextQuality) => equationSixOf(report.linears, model.graph, tiers.by_input);
+  const held = of(heldout);
+  return held && { heldout: held, calibration: calibration && of(calibration) };
 }
 
 function accountOf(
@@ -59,7 +82,7 @@ function accountOf(
   heldout: TextQuality,
 ): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
   const { dense, fast } = report.bytes_per_token;
-  const mean = mode === "exact" ? dense : meanBytes(report, heldout);
+  const mean = mode === "exact" ? dense : meanBytesPerToken(report.linears, heldout.tiers.by_input);
   const pays = mean / dense < 0.98;
   return {
     bytes_per_token: { dense, plan_fast: mode === "exact" ? dense : fast, plan_mean: mean },
@@ -76,12 +99,4 @@ function verdictOf(mode: Mode, report: Report, { tiers }: TextQuality, ratio: nu
   const closed = `${(tiers.fast * 100).toFixed(1)} % of gates are closed on held-out text`;
   if (ratio < 0.98) return `The plan ${read}${gates === 0 ? "" : `: ${closed}`}.`;
   return `The plan does not pay: it ${read}${gates === 0 ? "" : `, since only ${closed}`}.`;
-}
-
-/** Mean bytes of weights per token, from each input's own shares of tiers. */
-function meanBytes(report: Report, { tiers }: TextQuality): number {
-  return report.linears.reduce((sum, { bytes, input }) => {
-    const { fast, middle, slow } = tiers.by_input[input] ?? { fast: 1, middle: 0, slow: 0 };
-    return sum + fast * bytes.fast + middle * (bytes.middle ?? 0) + slow * bytes.slow;
-  }, 0);
 }

@@ -7,6 +7,7 @@ import { runTool } from "../native.js";
 import type { Progress } from "../progress.js";
 import { readTensors } from "../read/safetensors-write.js";
 import { temporaryFolder } from "../temporary.js";
+import type { EquationSix } from "./account.js";
 import { bootstrap, type Estimate } from "./bootstrap.js";
 
 /** How a build predicts one text, next to the dense model. Intervals are 95 %, over windows of the text. */
@@ -46,8 +47,19 @@ export interface Evaluation {
     readonly plan_fast: number;
     readonly plan_mean: number;
   };
-  /** The configured budget for held-out KL, nats per token. */
+  /** Fractions of tokens by tier, means over the inputs that have a gate; null where a text was not measured. */
+  readonly tiers: { readonly heldout: TierShares | null; readonly calibration: TierShares | null };
+  /** The paper's speed-up, which is no time of this build; null where no linear has a subspace gate. */
+  readonly equation_six: {
+    readonly heldout: EquationSix;
+    readonly calibration: EquationSix | null;
+  } | null;
+  /** The budget for held-out KL that the build was planned for, or else the configured one; nats per token. */
   readonly max_kl: number | null;
+  /** Whether the held-out KL is within it; null without a budget. */
+  readonly within_max_kl: boolean | null;
+  /** Whether a planner chose the forms for that budget. */
+  readonly planned: boolean;
   readonly pays: boolean;
   readonly verdict: string;
 }

@@ -1,10 +1,12 @@
+import type { EquationSix } from "../evaluate/account.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
-import type { Evaluation, TextQuality } from "../evaluate/evaluate.js";
-import { formText } from "../forms.js";
+import type { Evaluation, TextQuality, TierShares } from "../evaluate/evaluate.js";
 import type { CalibrationOrigin } from "../ir.js";
 import type { Report } from "../report.js";
 import { predictionText } from "./device.js";
+import { formGroups } from "./forms-text.js";
 import { wrap } from "./layout.js";
+import { searchText } from "./search-text.js";
 
 /** The report of a build for a terminal of 100 columns. */
 export function reportText(report: Report, out: string): string {
@@ -13,14 +15,14 @@ export function reportText(report: Report, out: string): string {
     `${report.name}: ${report.family}, ${report.linears.length} linears, context ${report.context}`,
     `  mode        ${report.mode} (the build has ${report.modes.join(", ")})`,
     `  targets     ${report.targets.join(", ")}`,
-    `  forms       ${formCounts(report)}`,
+    ...paragraphs("forms", formGroups(report.linears.map(({ form }) => form))),
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];
-  if (fast !== dense) {
+  if (fast !== slow)
     lines.push(
       `              ${megabytes(fast)} with every gate closed, ${megabytes(slow)} with every gate open`,
     );
-  }
+  else if (fast !== dense) lines.push(`              ${megabytes(fast)} in this plan`);
   if (report.calibration !== null) {
     lines.push(`  calibration ${report.calibration.tokens} tokens, ${originText(report.calibration.origin)}`);
   }
@@ -32,6 +34,7 @@ export function reportText(report: Report, out: string): string {
   lines.push(...paragraph("checked", checkText(report)));
   if (report.text_unavailable !== null)
     lines.push(`  text        token ids only: ${report.text_unavailable}`);
+  if (report.search !== null) lines.push("", ...searchText(report.search));
   const prompt = report.text_unavailable === null ? '"Once upon a time"' : "--ids 1,2,3";
   lines.push("", `Run it:  ${out}/${report.name} ${prompt}`);
   return lines.join("\n");
@@ -43,14 +46,14 @@ export function evaluationText(evaluation: Evaluation): string {
   const columns: [string, TextQuality][] = [];
   if (heldout !== null) columns.push(["held-out", heldout]);
   if (calibration !== null) columns.push(["calibration (in-sample)", calibration]);
-  const rows: [string, (quality: TextQuality) => string][] = [
+  const rows: Row[] = [
     ["tokens", ({ tokens }) => String(tokens)],
     ["perplexity", ({ perplexity }) => estimate(perplexity, 3)],
     ["  of the dense model", ({ dense_perplexity }) => estimate(dense_perplexity, 3)],
     ["  ratio", ({ perplexity_ratio }) => estimate(perplexity_ratio, 4)],
     ["KL, nats per token", ({ kl }) => estimate(kl, 4)],
     ["top-1 agreement", ({ top1 }) => estimate(top1, 4)],
-    ["gates closed", ({ tiers }) => `${(tiers.fast * 100).toFixed(1)} %`],
+    ...tierRows(columns.map(([, quality]) => quality)),
   ];
   const table = rows.map(([title, cell]) =>
     `${title.padEnd(24)}${columns.map(([, quality]) => cell(quality).padEnd(36)).join("")}`.trimEnd(),
@@ -58,33 +61,48 @@ export function evaluationText(evaluation: Evaluation): string {
   const head =
     `${`mode ${evaluation.mode}`.padEnd(24)}${columns.map(([title]) => title.padEnd(36)).join("")}`.trimEnd();
   const { dense, plan_fast: fast, plan_mean: mean } = evaluation.bytes_per_token;
-  const bytes = `weights read per token: ${megabytes(dense)} dense, ${megabytes(mean)} by the plan (held-out mean), ${megabytes(fast)} at best`;
-  const budget = budgetText(evaluation);
-  return [
-    head,
-    ...table,
+  const bytes = `Weights read per token: ${megabytes(dense)} dense, ${megabytes(mean)} by the plan (held-out mean), ${megabytes(fast)} at best.`;
+  const sentences = [
     "Brackets: 95 % bootstrap intervals over windows of text.",
     bytes,
     evaluation.verdict,
-    ...budget,
-  ].join("\n");
-}
-
-function budgetText({ heldout, max_kl: most }: Evaluation): string[] {
-  if (most === null || heldout === null) return [];
-  const kl = heldout.kl.value;
-  return [
-    `The held-out KL, ${kl.toFixed(4)}, is ${kl <= most ? "within" : "above"} the budget max_kl = ${most}.`,
+    ...equationSixText(evaluation),
+    ...budgetText(evaluation),
   ];
+  return [head, ...table, ...sentences.flatMap((sentence) => wrap(sentence, 100))].join("\n");
 }
 
-function formCounts(report: Report): string {
-  const counts = new Map<string, number>();
-  for (const { form } of report.linears) {
-    const text = formText(form);
-    counts.set(text, (counts.get(text) ?? 0) + 1);
-  }
-  return [...counts].map(([text, count]) => `${count} ${text}`).join(", ");
+type Row = [title: string, cell: (quality: TextQuality) => string];
+
+/** Tokens by tier; no rows where nothing has a gate. */
+function tierRows(qualities: readonly TextQuality[]): Row[] {
+  if (qualities.every(({ tiers }) => Object.keys(tiers.by_input).length === 0)) return [];
+  const hasMiddle = qualities.some(({ tiers }) => tiers.middle > 0);
+  const row = (tier: keyof TierShares): Row => [
+    `tokens, ${tier} tier`,
+    ({ tiers }) => `${(tiers[tier] * 100).toFixed(1)} %`,
+  ];
+  return [row("fast"), ...(hasMiddle ? [row("middle")] : []), row("slow")];
+}
+
+function equationSixText({ equation_six: figures }: Evaluation): string[] {
+  if (figures === null) return [];
+  const text = ({ speedup, bytes_speedup: bytes }: EquationSix) =>
+    `${speedup.toFixed(2)} times, where the bytes read, bases and all, allow ${bytes.toFixed(2)}`;
+  const { heldout, calibration } = figures;
+  const inSample = calibration === null ? "" : `; in-sample ${text(calibration)}`;
+  const what = `The paper's equation 6 for the ${heldout.linears} linears with a subspace gate`;
+  return [`${what}: ${text(heldout)}${inSample}.`];
+}
+
+function budgetText({ heldout, max_kl: most, within_max_kl: within, planned }: Evaluation): string[] {
+  if (most === null || heldout === null) return [];
+  const { kl } = heldout;
+  const whose = planned ? "the planner's budget" : "the budget";
+  const reaches = within && kl.high > most ? ", though its interval reaches above" : "";
+  return [
+    `The held-out KL, ${estimate(kl, 4)}, is ${within ? "within" : "above"} ${whose}, max_kl = ${most}${reaches}.`,
+  ];
 }
 
 function originText(origin: CalibrationOrigin): string {
@@ -114,7 +132,13 @@ function checkText({ self_check: check }: Report): string {
 
 /** A title and a text that may take several lines. */
 function paragraph(title: string, text: string): string[] {
-  return wrap(text, 86).map((line, index) => `  ${(index === 0 ? title : "").padEnd(11)} ${line}`);
+  return paragraphs(title, [text]);
+}
+
+/** A title and texts, each of which begins a line. */
+function paragraphs(title: string, texts: readonly string[]): string[] {
+  const lines = texts.flatMap((text) => wrap(text, 86));
+  return lines.map((line, index) => `  ${(index === 0 ? title : "").padEnd(11)} ${line}`);
 }
 
 function estimate({ value, low, high }: Estimate, digits: number): string {

@@ -1,0 +1,66 @@
+import type { Estimate } from "../evaluate/bootstrap.js";
+import { klText, type SearchReport } from "../search/report.js";
+import { wrap } from "./layout.js";
+
+type Row = readonly string[];
+
+const headings: Row = ["  plan", "bytes", "time", "predicted KL", "KL", "", "top-1", ""];
+const leftAligned: ReadonlySet<number> = new Set([0, 5, 7]);
+
+/**
+ * What the planner found: its verdict, and all that it measured, the cheapest first, `*` before the plan that it chose.
+ * Bytes and predicted time are shares of the dense model's. Lines of at most `columns`, which must be 94 at least.
+ */
+export function searchText(search: SearchReport, columns = 100): string[] {
+  const { max_kl: most, validation_tokens: tokens, verdict } = search;
+  const note =
+    `Measured on ${tokens} tokens of validation text, in brackets 95 % intervals; bytes and predicted time in % of dense; ` +
+    `budget: KL of ${most} nats per token, interval included.`;
+  return [...wrap(verdict, columns), "", ...table(rowsOf(search)), ...wrap(note, columns)];
+}
+
+function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): Row[] {
+  const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(1)} %`;
+  const measured = ({ kl, top1 }: { readonly kl: Estimate; readonly top1: Estimate }): Row => [
+    klText(kl.value),
+    `[${klText(kl.low)}, ${klText(kl.high)}]`,
+    top1.value.toFixed(3),
+    `[${top1.low.toFixed(3)}, ${top1.high.toFixed(3)}]`,
+  ];
+  const planned = frontier.map((one) => {
+    const isDense = one.bytes_per_token === dense.bytes_per_token && one.predicted_kl === 0;
+    const row: Row = [
+      `${one.chosen ? "*" : " "} ${isDense ? "dense" : "planned"}`,
+      share(one.bytes_per_token, dense.bytes_per_token),
+      share(one.seconds_per_token, dense.seconds_per_token),
+      klText(one.predicted_kl),
+      ...measured(one),
+    ];
+    return { bytes: one.bytes_per_token, row };
+  });
+  const plain = rounded.map((one) => {
+    const bytes = one.bytes_per_token;
+    const row: Row = [
+      `  nearest, ${one.bits} bits`,
+      share(bytes, dense.bytes_per_token),
+      "",
+      "",
+      ...measured(one),
+    ];
+    return { bytes, row };
+  });
+  return [...planned, ...plain].sort((a, b) => a.bytes - b.bytes).map(({ row }) => row);
+}
+
+function table(rows: readonly Row[]): string[] {
+  const all = [headings, ...rows];
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  const line = (row: Row) =>
+    row
+      .map((cell, column) =>
+        leftAligned.has(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+      )
+      .join("  ")
+      .trimEnd();
+  return [line(headings), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)];
+}
