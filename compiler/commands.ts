@@ -14,6 +14,7 @@ import { configuredForm, isConfigured, readConfig } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
+import { searchText } from "./inspect/search-text.js";
 import { planDot, planJson, planTable } from "./inspect/table.js";
 import { evaluationText, reportText } from "./inspect/text.js";
 import type { Mode, Plan } from "./ir.js";
@@ -23,6 +24,7 @@ import { refuseOverwrite } from "./pack/publish.js";
 import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
+import type { Report } from "./report.js";
 import { targetsOf } from "./target.js";
 
 interface Json {
@@ -88,10 +90,16 @@ export async function inspect(path: string, options: Json & { dot?: boolean }): 
   const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
   if (options.json) {
     const build = built === null ? {} : { build: deviceJson(built.report, readProgram(built)) };
-    print(JSON.stringify({ ...planJson(plan), ...build }));
+    print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }));
   } else if (options.dot) print(planDot(plan));
-  else if (built === null || built.report.device === "cpu") print(planTable(plan));
-  else print(`${planTable(plan)}\n\n${deviceText(built.report)}`);
+  else if (built === null) print(planTable(plan));
+  else print([planTable(plan), ...buildTexts(built.report)].join("\n\n"));
+}
+
+/** What a build knows beside its plan. */
+function buildTexts(report: Report): string[] {
+  const search = report.search === null ? [] : [searchText(report.search).join("\n")];
+  return report.device === "cpu" ? search : [...search, deviceText(report)];
 }
 
 async function planOfConfig(path: string): Promise<Plan> {

@@ -141,23 +141,28 @@ export function quantizerText({ bits, group, symmetric }: Quantizer): string {
   return `${bits} bits/${group}${symmetric ? "" : "a"}`;
 }
 
+/** A fitted threshold for people, who need no more than three digits of it. */
+export function thresholdText(threshold: number): string {
+  return String(Number(threshold.toPrecision(3)));
+}
+
 /** A form in a few words. */
 export function formText(form: Form): string {
   switch (form.kind) {
     case "dense":
       return "dense";
     case "gated":
-      return `gated (k = ${form.k}, epsilon = ${form.epsilon})`;
+      return `gated (k = ${form.k}, epsilon = ${thresholdText(form.epsilon)})`;
     case "tiered":
       return `tiered (${tierText(form)})`;
     case "gated+tiered":
-      return `gated+tiered (k = ${form.k}, epsilon = ${form.epsilon}; ${tierText(form)})`;
+      return `gated+tiered (k = ${form.k}, epsilon = ${thresholdText(form.epsilon)}; ${tierText(form)})`;
     default:
       return form satisfies never;
   }
 }
 
 function tierText({ quantizer, rank, exact }: Tier): string {
-  const gate = exact === null ? "" : `, exact above ${exact.threshold}`;
+  const gate = exact === null ? "" : `, exact above ${thresholdText(exact.threshold)}`;
   return `${quantizerText(quantizer)}, rank ${rank}${gate}`;
 }

@@ -26,9 +26,9 @@ function settingsText(form: Form): string {
   const parts: string[] = [];
   if (subspace !== null) parts.push(`k = ${subspace.k}`);
   if (tier !== null) {
-    parts.push(quantizerText(tier.quantizer));
-    if (tier.rank > 0) parts.push(`rank ${tier.rank}`);
-    if (tier.exact !== null) parts.push("or exact");
+    const rank = tier.rank === 0 ? "" : ` rank ${tier.rank}`;
+    parts.push(`${quantizerText(tier.quantizer)}${rank}`);
+    if (tier.exact !== null) parts.push("exact");
   }
-  return parts.join(" ");
+  return parts.join(" or ");
 }

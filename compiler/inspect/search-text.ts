@@ -4,12 +4,15 @@ import { wrap } from "./layout.js";
 
 type Row = readonly string[];
 
-const headings: Row = ["  plan", "bytes", "time", "predicted KL", "KL", "", "top-1", ""];
-const leftAligned: ReadonlySet<number> = new Set([0, 5, 7]);
+const headings: Row = ["  plan", "bytes", "time", "predicted KL", "     KL", "top-1"];
+const leftAligned: ReadonlySet<number> = new Set([0, 4, 5]);
+
+/** Columns of the longest KL, such as 1.2e-10. */
+const klWidth = 7;
 
 /**
  * What the planner found: its verdict, and all that it measured, the cheapest first, `*` before the plan that it chose.
- * Bytes and predicted time are shares of the dense model's. Lines of at most `columns`, which must be 94 at least.
+ * Bytes and predicted time are shares of the dense model's. Lines of at most `columns`, which must be 99 at least.
  */
 export function searchText(search: SearchReport, columns = 100): string[] {
   const { max_kl: most, validation_tokens: tokens, verdict } = search;
@@ -22,10 +25,8 @@ export function searchText(search: SearchReport, columns = 100): string[] {
 function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): Row[] {
   const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(1)} %`;
   const measured = ({ kl, top1 }: { readonly kl: Estimate; readonly top1: Estimate }): Row => [
-    klText(kl.value),
-    `[${klText(kl.low)}, ${klText(kl.high)}]`,
-    top1.value.toFixed(3),
-    `[${top1.low.toFixed(3)}, ${top1.high.toFixed(3)}]`,
+    `${klText(kl.value).padStart(klWidth)} [${klText(kl.low)}, ${klText(kl.high)}]`,
+    `${top1.value.toFixed(3)} [${top1.low.toFixed(3)}, ${top1.high.toFixed(3)}]`,
   ];
   const planned = frontier.map((one) => {
     const isDense = one.bytes_per_token === dense.bytes_per_token && one.predicted_kl === 0;

@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { densePlan } from "../forms.js";
 import type { LinearPlan, Plan } from "../ir.js";
 import { readGraph } from "../models/index.js";
+import { accountBytes } from "../passes/account-bytes.js";
 import { makePlan } from "../passes/index.js";
 import type { Weights } from "../read/weights.js";
 import { openFixture } from "../testing.js";
+import { madeUpSearch } from "./search-testing.js";
 import { planDot, planJson, planTable } from "./table.js";
 
 const widest = (text: string) => Math.max(...text.split("\n").map((line) => [...line].length));
@@ -14,7 +17,7 @@ describe("the table", () => {
     const table = planTable(plan);
     expect(widest(table)).toBeLessThanOrEqual(100);
     expect(table).toMatchInlineSnapshot(`
-      "smollm2 (llama): 211 linears, 210 gated; context 2048 tokens
+      "smollm2 (llama): 211 linears, 1 dense, 210 gated; context 2048 tokens
 
         linear         form     k  eps     dense      fast      slow  why
         -------------  -----  ---  ---  --------  --------  --------  ----------------------------
@@ -42,6 +45,22 @@ describe("the table", () => {
     const table = planTable(makePlan(model.graph, { options: { forms: ["dense"], k: [4], epsilon: [0.1] } }));
     expect(table).toContain("layers 0-1, each");
     expect(table).not.toContain("gates");
+  });
+
+  test("has no columns that say nothing, so that reasons have room", () => {
+    const quantizer = { bits: 4, group: 32, symmetric: true } as const;
+    const tiered = (rank: number, exact: { projections: number; threshold: number } | null) =>
+      planTable(
+        changed(densePlan(smollm2Plan()), "layer7_down", {
+          form: { kind: "tiered", quantizer, rank, exact },
+        }),
+      );
+    const columns = (table: string) => table.split("\n")[2]!.trim().split(/ +/);
+    expect(columns(tiered(0, null))).toEqual(["linear", "form", "dense", "read", "why"]);
+    expect(columns(tiered(8, null))).toEqual(["linear", "form", "k", "dense", "read", "why"]);
+    const gated = tiered(8, { projections: 8, threshold: 0.16424468 });
+    expect(columns(gated)).toEqual(["linear", "form", "k", "eps", "dense", "fast", "slow", "why"]);
+    expect(gated).toMatch(/ 8 +0\.164 /);
   });
 
   test("shows layers that differ apart, and joins those on either side", () => {
@@ -86,8 +105,28 @@ test("the JSON has every linear", () => {
     form: { kind: "gated", k: 128, epsilon: 0.1 },
     bytes: { dense: 663552, fast: 294912, slow: 811008 },
     verdict: "gated, as configured",
+    search: null,
   });
+  expect(json.search).toBeNull();
   expect(json.linears.at(-1)).toMatchObject({ linear: "logits", layer: null, form: { kind: "dense" } });
+});
+
+test("the JSON of a planned build has each linear's part of what its input's linears lose together", () => {
+  const search = madeUpSearch(0.01);
+  const json = planJson(smollm2Plan(), search);
+  const of = (id: string) => json.linears.find(({ linear }) => linear === id)!.search;
+  const [input] = search.inputs;
+  const shares = ["layer1_query", "layer1_key", "layer1_value"].map((id) => of(id)!);
+  expect(shares.map(({ error }) => error)).toEqual([2, 5, 1]);
+  expect(shares.map(({ kl_share: share }) => share)).toEqual([0.1, 0.25, 0.05]);
+  const together = shares.reduce((sum, { predicted_kl: kl }) => sum + kl, 0);
+  expect(together).toBeCloseTo(input!.predicted_kl, 12);
+  for (const { rejected } of shares) expect(rejected).toEqual(input!.rejected);
+  // An input without error has no part to divide.
+  expect(of("logits")).toMatchObject({ error: 0, predicted_kl: 0, kl_share: 0, rejected: [] });
+  expect(of("layer2_query")).toBeNull();
+  expect(json.search).toMatchObject({ verdict: search.verdict, round_to_nearest: search.round_to_nearest });
+  expect(json.search).not.toHaveProperty("inputs");
 });
 
 test("the DOT text is escaped", async () => {
@@ -107,10 +146,10 @@ test("the DOT text is escaped", async () => {
 });
 
 function changed(plan: Plan, id: string, change: Partial<LinearPlan>): Plan {
-  return {
+  return accountBytes({
     ...plan,
     linears: new Map([...plan.linears].map(([key, one]) => [key, key === id ? { ...one, ...change } : one])),
-  };
+  });
 }
 
 function smollm2Plan(): Plan {

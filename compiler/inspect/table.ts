@@ -1,8 +1,9 @@
 import { bytesPerToken } from "../cost.js";
-import { formText, quantizerText, subspaceOf, tierOf } from "../forms.js";
+import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../forms.js";
 import { inputsOf, linearById } from "../graph.js";
 import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir.js";
 import { layerOf } from "../print-names.js";
+import type { SearchReport } from "../search/report.js";
 import { size, visible, wrap } from "./layout.js";
 
 // ------------------------------------------------------------------------------------------------------ json
@@ -21,6 +22,18 @@ export interface LinearJson {
   readonly form: Form;
   readonly bytes: ByteAccount;
   readonly verdict: string;
+  /** What the planner knew of it; null where no planner chose its form. */
+  readonly search: LinearSearch | null;
+}
+
+/** Why a linear has its form. Candidates are forms of all linears that read its input, and so are their figures. */
+export interface LinearSearch {
+  /** E||y' - y||^2 of this linear, on calibration text. */
+  readonly error: number;
+  /** Of this linear, in nats per token, and its share of the whole plan's. */
+  readonly predicted_kl: number;
+  readonly kl_share: number;
+  readonly rejected: SearchReport["inputs"][number]["rejected"];
 }
 
 /** A plan as plain data: all linears in execution order. */
@@ -31,27 +44,47 @@ export interface PlanJson {
   readonly context: number;
   readonly linears: readonly LinearJson[];
   readonly bytes_per_token: ByteAccount;
+  /** How the planner came to it, but for what the linears say; null where no planner did. */
+  readonly search: Omit<SearchReport, "inputs"> | null;
 }
 
 /** What `gsic inspect --json` prints. */
-export function planJson(plan: Plan): PlanJson {
+export function planJson(plan: Plan, search: SearchReport | null = null): PlanJson {
   const { name, family, vocabulary, context } = plan.graph;
   const linears = [...plan.linears.values()].map(({ linear, form, bytes, verdict }): LinearJson => {
     const { input, weight } = linearById(plan.graph, linear);
     const { tensor, dtype, out, d } = weight;
     const layer = layerOf(linear)?.index ?? null;
-    return { linear, layer, input, tensor, dtype, shape: [out, d], form, bytes, verdict };
+    const found = linearSearch(search, linear);
+    return { linear, layer, input, tensor, dtype, shape: [out, d], form, bytes, verdict, search: found };
   });
-  return { name, family, vocabulary, context, linears, bytes_per_token: bytesPerToken(plan) };
+  const bytes_per_token = bytesPerToken(plan);
+  return { name, family, vocabulary, context, linears, bytes_per_token, search: withoutInputs(search) };
+}
+
+function withoutInputs(search: SearchReport | null): PlanJson["search"] {
+  if (search === null) return null;
+  const { inputs: _, ...rest } = search;
+  return rest;
+}
+
+function linearSearch(search: SearchReport | null, linear: ValueId): LinearSearch | null {
+  const found = search?.inputs.find(({ linears }) => linears.includes(linear));
+  if (found === undefined) return null;
+  const { linears, errors, predicted_kl, kl_share, rejected } = found;
+  const error = errors[linears.indexOf(linear)]!;
+  const all = errors.reduce((sum, one) => sum + one, 0);
+  const part = all === 0 ? 0 : error / all;
+  return { error, predicted_kl: part * predicted_kl, kl_share: part * kl_share, rejected };
 }
 
 // ----------------------------------------------------------------------------------------------------- table
 
-/** One cell per column: linear, form, k, eps, dense, fast, slow, verdict. */
+/** One cell per column: linear, form, k, eps, dense, fast, slow, verdict; without those that say nothing. */
 type Row = readonly string[];
 
 const headings: Row = ["linear", "form", "k", "eps", "dense", "fast", "slow", "why"];
-const rightAligned: ReadonlySet<string> = new Set(["k", "eps", "dense", "fast", "slow"]);
+const leftAligned: ReadonlySet<string> = new Set(["linear", "form", "why"]);
 const indent = "  ";
 const gap = "  ";
 
@@ -60,13 +93,13 @@ const gap = "  ";
  * No line is longer than `columns`, which must be 72 at least.
  */
 export function planTable(plan: Plan, columns = 100): string {
-  const sections = collapse(sectionsOf(plan));
-  const widths = columnWidths([headings, ...sections.flatMap(({ rows }) => rows)], columns);
+  const { head, sections } = telling(collapse(sectionsOf(plan)));
+  const widths = columnWidths([head, ...sections.flatMap(({ rows }) => rows)], columns);
   const rule = indent + widths.map((width) => "-".repeat(width)).join(gap);
   const lines = wrap(summary(plan), columns);
-  lines.push("", ...rowLines(headings, widths), rule);
+  lines.push("", ...rowLines(head, head, widths), rule);
   for (const { title, rows } of sections) {
-    lines.push(title, ...rows.flatMap((row) => rowLines(row, widths)));
+    lines.push(title, ...rows.flatMap((row) => rowLines(head, row, widths)));
   }
   lines.push(rule, ...totals(plan).flatMap((line) => wrap(line, columns)));
   return lines.join("\n");
@@ -75,6 +108,21 @@ export function planTable(plan: Plan, columns = 100): string {
 interface Section {
   readonly title: string;
   readonly rows: readonly Row[];
+}
+
+/** Drops the columns that say nothing: k and eps where no linear has one, slow where no linear has a gate. */
+function telling(sections: readonly Section[]): { head: Row; sections: readonly Section[] } {
+  const rows = sections.flatMap((section) => section.rows);
+  const [k, eps, fast, slow] = ["k", "eps", "fast", "slow"].map((name) => headings.indexOf(name)) as [
+    ...[number, number, number, number],
+  ];
+  const gateless = rows.every((row) => row[slow] === row[fast]);
+  const silent = new Set<number>(gateless ? [slow] : []);
+  if (rows.every((row) => row[k] === "" || row[k] === "0")) silent.add(k);
+  if (rows.every((row) => row[eps] === "")) silent.add(eps);
+  const shown = (row: Row) => row.filter((_, column) => !silent.has(column));
+  const head = shown(headings).map((name) => (gateless && name === "fast" ? "read" : name));
+  return { head, sections: sections.map(({ title, rows: all }) => ({ title, rows: all.map(shown) })) };
 }
 
 /** Linears layer by layer; what stands outside the layers under `model`. */
@@ -101,10 +149,11 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
 /** The cells of form, k (of the basis, and the rank of the correction), and epsilon (and the exact tier's threshold). */
 function formCells(form: Form): [string, string, string] {
   const [subspace, tier] = [subspaceOf(form), tierOf(form)];
-  const cell = (...values: (number | undefined)[]) => values.filter((value) => value !== undefined).join("+");
+  const cell = (...values: (number | undefined)[]) =>
+    values.flatMap((value) => (value === undefined ? [] : [thresholdText(value)])).join("+");
   return [
     tier === null ? form.kind : `${form.kind} ${quantizerText(tier.quantizer)}`,
-    cell(subspace?.k, tier?.rank),
+    [subspace?.k, tier?.rank].filter((value) => value !== undefined).join("+"),
     cell(subspace?.epsilon, tier?.exact?.threshold),
   ];
 }
@@ -131,7 +180,7 @@ function collapse(sections: readonly { layer: number | null; rows: readonly Row[
 
 /** Widths of what the columns hold; names are cut and reasons wrapped where that is too much. */
 function columnWidths(rows: readonly Row[], columns: number): number[] {
-  const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const why = widths.length - 1;
   const free =
     columns - indent.length - gap.length * why - widths.slice(1, why).reduce((sum, width) => sum + width, 0);
@@ -140,12 +189,12 @@ function columnWidths(rows: readonly Row[], columns: number): number[] {
   return widths;
 }
 
-function rowLines(row: Row, widths: readonly number[]): string[] {
+function rowLines(head: Row, row: Row, widths: readonly number[]): string[] {
   const why = wrap(row.at(-1)!, widths.at(-1)!);
   const cells = row.slice(0, -1).map((cell, column) => {
     const width = widths[column]!;
     const text = cell.length <= width ? cell : `${cell.slice(0, width - 3)}...`;
-    return rightAligned.has(headings[column]!) ? text.padStart(width) : text.padEnd(width);
+    return leftAligned.has(head[column]!) ? text.padEnd(width) : text.padStart(width);
   });
   const blank = " ".repeat(cells.join(gap).length);
   return why.map((text, index) => `${indent}${index === 0 ? cells.join(gap) : blank}${gap}${text}`.trimEnd());
@@ -153,9 +202,9 @@ function rowLines(row: Row, widths: readonly number[]): string[] {
 
 function summary(plan: Plan): string {
   const { name, family, context } = plan.graph;
-  const counts = (["gated", "tiered", "gated+tiered"] as const).flatMap((kind) => {
+  const counts = (["dense", "gated", "tiered", "gated+tiered"] as const).flatMap((kind) => {
     const count = [...plan.linears.values()].filter(({ form }) => form.kind === kind).length;
-    return count === 0 && kind !== "gated" ? [] : [`${count} ${kind}`];
+    return count === 0 ? [] : [`${count} ${kind}`];
   });
   return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears, ${counts.join(", ")}; context ${context} tokens`;
 }
@@ -165,6 +214,7 @@ function totals(plan: Plan): string[] {
   const share = (bytes: number) => (dense === 0 ? "" : ` (${((100 * bytes) / dense).toFixed(1)} % of dense)`);
   const lines = [`A token reads ${size(dense)} of weights in all linears, dense.`];
   if (fast === dense && slow === dense) return lines;
+  if (fast === slow) return [...lines, `In this plan: ${size(fast)}${share(fast)}.`];
   return [
     ...lines,
     `With every gate closed: ${size(fast)}${share(fast)}. With every gate open: ${size(slow)}${share(slow)}.`,

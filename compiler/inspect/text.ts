@@ -22,7 +22,8 @@ export function reportText(report: Report, out: string): string {
     lines.push(
       `              ${megabytes(fast)} with every gate closed, ${megabytes(slow)} with every gate open`,
     );
-  else if (fast !== dense) lines.push(`              ${megabytes(fast)} in this plan`);
+  else if (fast !== dense)
+    lines.push(`              ${megabytes(fast)} in this plan, ${((100 * fast) / dense).toFixed(1)} %`);
   if (report.calibration !== null) {
     lines.push(`  calibration ${report.calibration.tokens} tokens, ${originText(report.calibration.origin)}`);
   }
@@ -61,7 +62,8 @@ export function evaluationText(evaluation: Evaluation): string {
   const head =
     `${`mode ${evaluation.mode}`.padEnd(24)}${columns.map(([title]) => title.padEnd(36)).join("")}`.trimEnd();
   const { dense, plan_fast: fast, plan_mean: mean } = evaluation.bytes_per_token;
-  const bytes = `Weights read per token: ${megabytes(dense)} dense, ${megabytes(mean)} by the plan (held-out mean), ${megabytes(fast)} at best.`;
+  const atBest = fast === mean ? "" : ` (held-out mean), ${megabytes(fast)} with every gate closed`;
+  const bytes = `Weights read per token: ${megabytes(dense)} dense, ${megabytes(mean)} by the plan${atBest}.`;
   const sentences = [
     "Brackets: 95 % bootstrap intervals over windows of text.",
     bytes,
@@ -79,7 +81,7 @@ function tierRows(qualities: readonly TextQuality[]): Row[] {
   if (qualities.every(({ tiers }) => Object.keys(tiers.by_input).length === 0)) return [];
   const hasMiddle = qualities.some(({ tiers }) => tiers.middle > 0);
   const row = (tier: keyof TierShares): Row => [
-    `tokens, ${tier} tier`,
+    `tokens in ${tier} tier`,
     ({ tiers }) => `${(tiers[tier] * 100).toFixed(1)} %`,
   ];
   return [row("fast"), ...(hasMiddle ? [row("middle")] : []), row("slow")];
@@ -88,10 +90,10 @@ function tierRows(qualities: readonly TextQuality[]): Row[] {
 function equationSixText({ equation_six: figures }: Evaluation): string[] {
   if (figures === null) return [];
   const text = ({ speedup, bytes_speedup: bytes }: EquationSix) =>
-    `${speedup.toFixed(2)} times, where the bytes read, bases and all, allow ${bytes.toFixed(2)}`;
+    `${speedup.toFixed(2)} times; their bytes, bases included, say ${bytes.toFixed(2)} times`;
   const { heldout, calibration } = figures;
-  const inSample = calibration === null ? "" : `; in-sample ${text(calibration)}`;
-  const what = `The paper's equation 6 for the ${heldout.linears} linears with a subspace gate`;
+  const inSample = calibration === null ? "" : ` (in-sample ${text(calibration)})`;
+  const what = `Speed-up by the paper's equation 6 of the ${heldout.linears} linears with a subspace gate`;
   return [`${what}: ${text(heldout)}${inSample}.`];
 }
 

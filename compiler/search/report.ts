@@ -2,7 +2,7 @@ import { meanBytes } from "../evaluate/account.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import { formText } from "../forms.js";
 import type { Form, LinearPlan, Plan, Quantizer, ValueId } from "../ir.js";
-import { type RoundedPlan, roundedAt } from "./rounding.js";
+import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
 
 /** How the planner came to a plan: `plan` in report.json. Times are predicted; KL is in nats per token. */
@@ -181,24 +181,27 @@ function uselessVerdict({ chosen }: Search, dense: FrontierPoint): string {
 }
 
 function payingVerdict(point: FrontierPoint, dense: FrontierPoint, rounded: readonly RoundedPlan[]): string {
-  const bytes = percent(point.meanBytes / dense.meanBytes);
+  const share = (bytes: number) => percent(bytes / dense.meanBytes);
   const time = percent(point.seconds / dense.seconds);
-  const { larger, smaller, kl } = roundedAt(rounded, point.meanBytes);
-  const text = (one: RoundedPlan) =>
-    `${one.bits} bits reads ${percent(one.meanBytes / dense.meanBytes)} at a KL of ${klText(one.quality.kl.value)}`;
-  const sentences = [
-    `The plan reads ${bytes} of the dense bytes, and its time is predicted to be ${time}.`,
-    `Its KL on validation text is ${klText(point.quality.kl.value)}.`,
-  ];
-  const beside = larger ?? smaller;
-  if (beside !== null) sentences.push(`Plain round to nearest at ${text(beside)}.`);
-  if (kl !== null && larger!.meanBytes > point.meanBytes) {
-    const times = kl / point.quality.kl.value;
-    sentences.push(
-      `At the plan's own bytes it would have ${klText(kl)} (between ${smaller!.bits} and ${larger!.bits} bits), ${times.toFixed(2)} times the plan's.`,
-    );
-  }
-  return sentences.join(" ");
+  const kl = point.quality.kl.value;
+  return [
+    `The plan reads ${share(point.meanBytes)} of the dense bytes, and its time is predicted to be ${time}.`,
+    `Its KL on validation text is ${klText(kl)}.`,
+    ...againstRounding(kl, roundedAt(rounded, point.meanBytes), share),
+  ].join(" ");
+}
+
+/** What plain rounding makes of about the same bytes, beside a plan's KL. */
+function againstRounding(kl: number, at: RoundedAt, share: (bytes: number) => string): string[] {
+  const beside = at.larger ?? at.smaller;
+  if (beside === null) return [];
+  const times = (other: number) => (kl <= 0 ? "" : `, ${(other / kl).toFixed(2)} times the plan's`);
+  const { bits, meanBytes: bytes, quality } = beside;
+  const other = quality.kl.value;
+  const sentence = `Plain round to nearest at ${bits} bits reads ${share(bytes)} at a KL of ${klText(other)}${times(other)}.`;
+  if (at.kl === null || at.kl === other) return [sentence];
+  const between = `between ${at.smaller!.bits} and ${bits} bits`;
+  return [sentence, `At the plan's bytes, ${between}, it would be ${klText(at.kl)}${times(at.kl)}.`];
 }
 
 function rejection(one: Judged, chosen: Judged, all: readonly Judged[]): string {
