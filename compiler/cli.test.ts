@@ -177,6 +177,34 @@ describe("a small model without tokenizer", () => {
   });
 });
 
+test("examples/tiny-gpt2, planned: what the planner found is printed, inspected and evaluated", async () => {
+  const settings = '[plan]\nforms = ["dense", "tiered"]\nbits = [3, 5]\nrank = [0]\n';
+  const toml = readFileSync(tinyToml("planned.toml"), "utf8").replace(configuredPlan, settings);
+  writeFileSync(path("planned.toml"), toml.replace("tokens = 8192", "tokens = 2048"));
+  const shown = await gsic.run(["build", path("planned.toml"), "--out", path("planned")]);
+  expect(shown, shown.stderr).toMatchObject({ code: 0 });
+  const table = (await gsic.run(["inspect", path("planned")])).stdout;
+  for (const text of [shown.stdout, table]) {
+    for (const line of text.split("\n")) expect(line.length, line).toBeLessThanOrEqual(100);
+    expect(text).toMatch(/^The plan reads \d+\.\d % of the dense bytes/m);
+    expect(text).toMatch(/^\* planned +\d+\.\d % +\d+\.\d % /m);
+    expect(text.match(/^ {2}nearest, [35] bits +\d/gm)).toHaveLength(2);
+    expect(text).not.toContain("gate");
+  }
+  const plan = (await gsic.json(["inspect", path("planned")])) as PlanJson;
+  const shares = plan.linears.map(({ search }) => search!.kl_share);
+  expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 9);
+  for (const { search } of plan.linears)
+    for (const { reason } of search!.rejected) expect(reason).toMatch(/KL|loses|no faster/);
+  expect(plan.search!.frontier.filter(({ chosen }) => chosen)).toHaveLength(1);
+  const evaluation = (await gsic.json(["eval", path("planned")])) as Evaluation;
+  const { max_kl: most, heldout } = evaluation;
+  expect(evaluation).toMatchObject({ planned: true, equation_six: null });
+  expect(evaluation.within_max_kl).toBe(heldout!.kl.value <= most!);
+  const { plan_fast: fast, plan_mean: mean } = evaluation.bytes_per_token;
+  expect(mean).toBe(fast);
+});
+
 describe("examples/tiny-gpt2, bounded", () => {
   let report: BuildJson;
 
@@ -254,6 +282,16 @@ describe("examples/tiny-gpt2, bounded", () => {
       expect(quality.tiers.fast).toBeGreaterThan(0);
     }
     expect(evaluation.heldout!.kl.value).toBeLessThan(evaluation.max_kl!);
+    expect(evaluation).toMatchObject({ planned: false, within_max_kl: true });
+    for (const part of ["heldout", "calibration"] as const) {
+      const { fast, middle, slow } = evaluation.tiers[part]!;
+      expect(fast).toBe(evaluation[part]!.tiers.fast);
+      expect(fast + middle + slow).toBeCloseTo(1, 12);
+      const six = evaluation.equation_six![part]!;
+      expect(six.linears).toBe(24);
+      // Bases are read, whatever the gates decide.
+      expect(six.speedup).toBeGreaterThan(six.bytes_speedup);
+    }
     const { dense, plan_fast, plan_mean } = evaluation.bytes_per_token;
     expect(plan_fast).toBeLessThan(dense);
     expect(evaluation.pays).toBe(plan_mean / dense < 0.98);
