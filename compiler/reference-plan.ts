@@ -19,6 +19,13 @@ export interface PlanValues {
   readonly certain: number;
 }
 
+/** How a plan is evaluated. */
+export interface PlanOptions {
+  /** How far activations of kernels may be from the oracle's, as a fraction of their length; default 0. */
+  readonly tolerance?: number;
+  readonly progress?: (done: number, total: number) => void;
+}
+
 /** What a gate compares, token by token, with its threshold: closed below. */
 interface Decisions {
   readonly ratios: Float64Array;
@@ -34,19 +41,16 @@ interface TierSources {
   readonly exact: QuantizedSource | null;
 }
 
-/** Kernels' activations are within this fraction of the oracle's: several times what they are measured to be. */
-export const activationError = 1e-3;
-
 /**
  * The oracle of a plan in bounded mode: every linear in its form, from the same factors as the bundle, all values in
- * float64. Slow on purpose, as `evaluateGraph` is.
+ * float64. Slow on purpose, as `evaluateGraph` is. A decision is near if it may change with x by `tolerance` ||x||.
  */
 export async function evaluatePlan(
   plan: Plan,
   weights: Weights,
   ids: readonly number[],
   factors: FactorSource,
-  progress: (done: number, total: number) => void = () => {},
+  { tolerance, progress }: PlanOptions = {},
 ): Promise<PlanValues> {
   const values = new Map<ValueId, Value>();
   const rho = new Map<ValueId, Float64Array>();
@@ -56,7 +60,7 @@ export async function evaluatePlan(
   for (const [index, node] of plan.graph.nodes.entries()) {
     const y = evaluateNode(node, weights, ids, values);
     values.set(node.id, y);
-    progress(index + 1, plan.graph.nodes.length);
+    progress?.(index + 1, plan.graph.nodes.length);
     if (node.kind !== "linear") continue;
     const input = values.get(node.input)!;
     const bias = node.bias === null ? null : weights.readVector(node.bias);
@@ -67,7 +71,7 @@ export async function evaluatePlan(
     const [first, second] = [subspace?.decisions ?? null, tier?.decisions ?? null];
     if (first !== null) rho.set(node.input, first.ratios);
     if (second !== null) predicted.set(node.input, second.ratios);
-    certain = Math.min(certain, certainTokens(ids.length, first, second));
+    certain = Math.min(certain, certainTokens(ids.length, first, second, tolerance ?? 0));
   }
   return { logits: values.get(plan.graph.output)!.data, rho, predicted, certain };
 }
@@ -90,19 +94,24 @@ function isClosed({ ratios, threshold }: Decisions, token: number): boolean {
 }
 
 /** How many of the first tokens have no near decision; the second gate decides where the first is open. */
-function certainTokens(count: number, first: Decisions | null, second: Decisions | null): number {
+function certainTokens(
+  count: number,
+  first: Decisions | null,
+  second: Decisions | null,
+  tolerance: number,
+): number {
   for (let token = 0; token < count; token++) {
-    if (first !== null && isNear(first, token)) return token;
+    if (first !== null && isNear(first, token, tolerance)) return token;
     const decided = first !== null && isClosed(first, token);
-    if (second !== null && !decided && isNear(second, token)) return token;
+    if (second !== null && !decided && isNear(second, token, tolerance)) return token;
   }
   return count;
 }
 
-/** Whether x, changed by `activationError` of its length in a random direction, may be decided otherwise. */
-function isNear({ ratios, threshold, spread }: Decisions, token: number): boolean {
+/** Whether x may be decided otherwise when `tolerance` of its length is added to it in a random direction. */
+function isNear({ ratios, threshold, spread }: Decisions, token: number, tolerance: number): boolean {
   const ratio = ratios[token]!;
-  return Math.abs(ratio - threshold) <= activationError * (ratio + spread);
+  return Math.abs(ratio - threshold) <= tolerance * (ratio + spread);
 }
 
 /** M g, with g = V^T x, and the gate of ||x - V g|| / ||x||; null where the form has none. */

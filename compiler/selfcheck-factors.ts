@@ -4,7 +4,7 @@ import type { Model } from "./model.js";
 import { packQuantized } from "./pack/quantized.js";
 import type { FactorSource } from "./pack/weights.js";
 import type { QuantizedLinear } from "./quantizer.js";
-import { evaluatePlan, type PlanValues } from "./reference-plan.js";
+import { evaluatePlan, type PlanOptions, type PlanValues } from "./reference-plan.js";
 import type { PackedWeights, WeightItem } from "./schedule/layout.js";
 import type { Packed } from "./selfcheck-layers.js";
 
@@ -23,7 +23,7 @@ export async function evaluateChecked(
   ids: readonly number[],
   factors: FactorSource,
   packed: Packed,
-  progress: (done: number, total: number) => void,
+  options: PlanOptions,
 ): Promise<CheckedPlan> {
   const file = await open(packed.bundle, "r");
   try {
@@ -39,7 +39,7 @@ export async function evaluateChecked(
         return content;
       },
     };
-    const { logits, certain } = await evaluatePlan(plan, model.weights, ids, checked, progress);
+    const { logits, certain } = await evaluatePlan(plan, model.weights, ids, checked, options);
     return { logits, certain, matrices: compared.size };
   } finally {
     await file.close();

@@ -1,7 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type WeightReads, weightReads } from "./account.js";
-import { isDense } from "./forms.js";
+import { isDense, tierOf } from "./forms.js";
 import type { Graph, Kernel, Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
 import { runTool } from "./native.js";
@@ -54,7 +54,7 @@ export interface FormsCheck {
 export const tolerance = { cpu: 1e-4, simulation: 1e-3 } as const;
 
 /** The same for linears at few bits, whose kernels multiply activations of 15 to 16 bits. */
-export const formsTolerance = { cpu: 5e-4, simulation: 1e-3 } as const;
+const fewBitsTolerance = 5e-4;
 
 /** Weights that the oracle can multiply in a few seconds, and simulated lanes in a few minutes. */
 const mostWeights = 1e9;
@@ -201,14 +201,18 @@ async function compareForms(
 ): Promise<FormsCheck> {
   const { model, plan, factors, targets, packed, progress } = options;
   const checking = progress.stage("Checking the rewritten linears against their float64 oracle");
+  const dense = tolerance[targets.some(isGpu) ? "simulation" : "cpu"];
+  const fewBits = [...plan.linears.values()].some(({ form }) => tierOf(form) !== null);
+  const most = fewBits ? Math.max(fewBitsTolerance, dense) : dense;
+  const settings = { tolerance: most, progress: checking };
   const oracle = isDense(plan)
     ? { logits: expected, certain: ids.length, matrices: 0 }
-    : await evaluateChecked(plan, model, ids, factors, packed, checking);
+    : await evaluateChecked(plan, model, ids, factors, packed, settings);
   const { certain: tokens, matrices } = oracle;
   if (tokens === 0) return { tokens, error: null, matrices };
   const end = tokens * plan.graph.vocabulary;
   const error = relativeError(logits.subarray(0, end), oracle.logits.subarray(0, end));
-  if (!(error <= formsTolerance[targets.some(isGpu) ? "simulation" : "cpu"])) {
+  if (!(error <= most)) {
     throw new Error(
       `self-check failed: logits of rewritten linears differ from their oracle's by ${error} of the largest logit`,
     );
