@@ -177,8 +177,8 @@ async function makeBuild(job: Job): Promise<Report> {
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
-  const checked = { bundle, weightsBegin, model, plan, modes, targets, shapedBy, scheduled, progress };
-  const check = await selfCheck(checked);
+  const checked = { ...{ bundle, weightsBegin, model, plan, factors }, modes, targets, shapedBy, scheduled };
+  const check = await selfCheck({ ...checked, progress });
   const report = reportOf({
     config: header.config,
     plan,

@@ -47,9 +47,12 @@ export function dequantized(
   d: number,
 ): Float64Array {
   const groups = groupsOf({ group }, d);
-  return Float64Array.from(q, (value, i) => {
+  const w = new Float64Array(q.length);
+  for (let i = 0; i < w.length; i++) {
     const row = Math.floor(i / d);
     const g = row * groups + Math.floor((i % d) / group);
-    return rowScales[row]! * scales[g]! * (value - (zeros?.[g] ?? 2 ** (bits - 1)));
-  });
+    const zero = zeros === null ? 2 ** (bits - 1) : zeros[g]!;
+    w[i] = rowScales[row]! * scales[g]! * (q[i]! - zero);
+  }
+  return w;
 }

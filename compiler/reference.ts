@@ -227,7 +227,8 @@ function sum(x: Float64Array): number {
   return x.reduce((total, value) => total + value, 0);
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
+/** The sum of a[i] b[i]. */
+export function dot(a: Float64Array, b: Float64Array): number {
   let total = 0;
   for (let i = 0; i < a.length; i++) total += a[i]! * b[i]!;
   return total;

@@ -40,7 +40,7 @@ async function finished(name: string) {
   const content = { model, plan, schedule: scheduled, modes, code, factors: noFactors };
   const weightsBegin = await writeModelBundle(bundle, content);
   const shaped = { targets: [target], shapedBy: target, scheduled, progress: silent };
-  return { bundle, weightsBegin, model, plan, modes, ...shaped, most: 0 };
+  return { bundle, weightsBegin, model, plan, factors: noFactors, modes, ...shaped, most: 0 };
 }
 
 describe("a model that is too large for the oracle", () => {

@@ -1,14 +1,17 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type WeightReads, weightReads } from "./account.js";
+import { isDense, tierOf } from "./forms.js";
 import type { Graph, Kernel, Mode, Plan } from "./ir.js";
 import type { Model } from "./model.js";
 import { runTool } from "./native.js";
+import type { FactorSource } from "./pack/weights.js";
 import type { Progress } from "./progress.js";
 import { readTensors } from "./read/safetensors-write.js";
 import { referenceLogits } from "./reference.js";
 import type { Schedule } from "./schedule/program.js";
-import { layersOf, type Part, parametersOf, partOf, writePart } from "./selfcheck-layers.js";
+import { evaluateChecked } from "./selfcheck-factors.js";
+import { layersOf, type Packed, type Part, parametersOf, partOf, writePart } from "./selfcheck-layers.js";
 import { compareTiles } from "./selfcheck-tiles.js";
 import { readTraffic, standinEnvironment } from "./standin.js";
 import { type GpuTarget, isGpu, type Target } from "./target.js";
@@ -23,6 +26,8 @@ export interface SelfCheck {
   readonly exactError: number | null;
   /** The same distance of another mode from the oracle; not a defect, since that mode approximates. */
   readonly otherError: number | null;
+  /** What the other mode's logits were compared with: the oracle of the plan, every linear in its form. */
+  readonly forms: FormsCheck | null;
   /** Weights that simulated kernels read, by mode; null on CPUs. */
   readonly weight_reads: Readonly<Partial<Record<Mode, WeightReads>>> | null;
   /** How many of the first layers were compared, between embeddings and output head; all, unless the model is large. */
@@ -35,8 +40,21 @@ export interface SelfCheck {
   readonly skipped: string | null;
 }
 
+/** How far another mode is from what its plan says, every linear in its form. */
+export interface FormsCheck {
+  /** The first tokens, before one with a gate so near its threshold that rounding may decide it. */
+  readonly tokens: number;
+  /** Largest absolute difference of a logit of those, as a fraction of the largest; null without tokens. */
+  readonly error: number | null;
+  /** Matrices at few bits that the bundle holds byte by byte as they were made. */
+  readonly matrices: number;
+}
+
 /** Above this fraction of the largest logit, a build is refused; kernels of GPUs may round activations. */
 export const tolerance = { cpu: 1e-4, simulation: 1e-3 } as const;
+
+/** The same for linears at few bits, whose kernels multiply activations of 15 to 16 bits. */
+const fewBitsTolerance = 5e-4;
 
 /** Weights that the oracle can multiply in a few seconds, and simulated lanes in a few minutes. */
 const mostWeights = 1e9;
@@ -48,6 +66,8 @@ export interface SelfCheckOptions {
   readonly weightsBegin: number;
   readonly model: Model;
   readonly plan: Plan;
+  /** Asked again for what the bundle was packed from. */
+  readonly factors: FactorSource;
   readonly modes: readonly Mode[];
   readonly targets: readonly Target[];
   /** What the kernels are shaped by. */
@@ -86,8 +106,8 @@ export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
   const layers = layersOf(plan.graph);
   const whole = { layers: { compared: layers, of: layers }, kernels_not_compared: [], tiles_compared: 0 };
   const part = checkedPart(options);
-  if (part === null) return { ...(await compareLogits({ ...options, graph: plan.graph })), ...whole };
   const packed = { bundle, begin: weightsBegin, weights: scheduled.weights };
+  if (part === null) return { ...(await compareLogits({ ...options, graph: plan.graph, packed })), ...whole };
   const tiles = await compareTiles(
     packed,
     model.weights,
@@ -102,6 +122,7 @@ export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
       bundle: file,
       graph: part.plan.graph,
       scheduled: part.scheduled,
+      packed: null,
     });
     return {
       ...compared,
@@ -118,9 +139,13 @@ export async function selfCheck(options: SelfCheckOptions): Promise<SelfCheck> {
 type Comparison = Omit<SelfCheck, "layers" | "kernels_not_compared" | "tiles_compared">;
 
 async function compareLogits(
-  options: Omit<SelfCheckOptions, "plan" | "shapedBy"> & { readonly graph: Graph },
+  options: Omit<SelfCheckOptions, "shapedBy"> & {
+    readonly graph: Graph;
+    /** Where the forms of the plan can be compared as well. */
+    readonly packed: Packed | null;
+  },
 ): Promise<Comparison> {
-  const { bundle, model, graph, modes, targets, scheduled, progress } = options;
+  const { bundle, model, graph, modes, targets, scheduled, progress, packed } = options;
   const gpu = targets.find(isGpu);
   const by = gpu === undefined ? "cpu" : "simulation";
   const count = Math.min(parametersOf(graph) > 2e7 ? 3 : 19, graph.context);
@@ -133,35 +158,66 @@ async function compareLogits(
     const standin = gpu && (await simulated(scheduled.kernels, gpu, progress));
     const checking = progress.stage("Checking the build against the float64 oracle");
     const expected = referenceLogits(graph, model.weights, ids, checking);
-    const errors = new Map<Mode, number>();
+    const found = new Map<Mode, Float32Array>();
     const reads: Partial<Record<Mode, WeightReads>> = {};
     for (const mode of modes) {
       const out = join(folder, `${mode}.safetensors`);
       const account = join(folder, `${mode}.json`);
       const args = ["logits", bundle, "--mode", mode, "--ids-file", file, "--out", out];
       await runTool(args, checking, standin?.(account));
-      const logits = (await readTensors(out)).tensors.get("logits")!.data as Float32Array;
-      errors.set(mode, relativeError(logits, expected));
+      found.set(mode, (await readTensors(out)).tensors.get("logits")!.data as Float32Array);
       if (gpu !== undefined) reads[mode] = weightReads(scheduled, mode, await readTraffic(account));
     }
-    const exactError = errors.get("exact")!;
+    const exactError = relativeError(found.get("exact")!, expected);
     if (!(exactError <= tolerance[by])) {
       throw new Error(
         `self-check failed: logits differ from the oracle's by ${exactError} of the largest logit`,
       );
     }
     const other = modes.find((mode) => mode !== "exact");
+    const logits = other === undefined ? null : found.get(other)!;
     return {
       tokens: count,
       computed_by: by,
       exactError,
-      otherError: other ? errors.get(other)! : null,
+      otherError: logits && relativeError(logits, expected),
+      forms: logits && packed && (await compareForms({ ...options, packed }, ids, logits, expected)),
       weight_reads: gpu === undefined ? null : reads,
       skipped: null,
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Compares another mode's logits with the oracle of the plan; `expected` are those of the dense oracle. */
+async function compareForms(
+  options: Pick<SelfCheckOptions, "model" | "plan" | "factors" | "targets" | "progress"> & {
+    readonly packed: Packed;
+  },
+  ids: readonly number[],
+  logits: Float32Array,
+  expected: Float64Array,
+): Promise<FormsCheck> {
+  const { model, plan, factors, targets, packed, progress } = options;
+  const checking = progress.stage("Checking the rewritten linears against their float64 oracle");
+  const dense = tolerance[targets.some(isGpu) ? "simulation" : "cpu"];
+  const fewBits = [...plan.linears.values()].some(({ form }) => tierOf(form) !== null);
+  const most = fewBits ? Math.max(fewBitsTolerance, dense) : dense;
+  const settings = { tolerance: most, progress: checking };
+  const oracle = isDense(plan)
+    ? { logits: expected, certain: ids.length, matrices: 0 }
+    : await evaluateChecked(plan, model, ids, factors, packed, settings);
+  const { certain: tokens, matrices } = oracle;
+  if (tokens === 0) return { tokens, error: null, matrices };
+  const end = tokens * plan.graph.vocabulary;
+  const error = relativeError(logits.subarray(0, end), oracle.logits.subarray(0, end));
+  if (!(error <= most)) {
+    throw new Error(
+      `self-check failed: logits of rewritten linears differ from their oracle's by ${error} of the largest logit`,
+    );
+  }
+  return { tokens, error, matrices };
 }
 
 /** The environment of a run on simulated lanes, given where to write what they read. */

@@ -1,12 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { dot, whole } from "../emit/kernel-testing.js";
+import { dot } from "../emit/kernel-testing.js";
 import { sharing } from "../forms.js";
 import { linearById } from "../graph.js";
 import type { ValueId } from "../ir.js";
 import { runTool } from "../native.js";
 import { makePlan } from "../passes/index.js";
+import { wholeImage } from "../reference-plan.js";
 import { relativeError } from "../selfcheck.js";
 import {
   densePlan,
@@ -83,7 +84,9 @@ describe("factors", () => {
           const [row, column] = [Math.floor(at / 7), at % 7];
           return dot(w.subarray(row * d, (row + 1) * d), basis.subarray(column * d, (column + 1) * d));
         });
-        expect(relativeError(await whole(factors.image(linear, 7)), expected), linear).toBeLessThan(1e-5);
+        expect(relativeError(await wholeImage(factors.image(linear, 7)), expected), linear).toBeLessThan(
+          1e-5,
+        );
       }
     }
     await algebra.close();

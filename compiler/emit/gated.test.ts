@@ -6,10 +6,11 @@ import { runTool } from "../native.js";
 import { makePlan } from "../passes/index.js";
 import { readTensors } from "../read/safetensors-write.js";
 import { referenceLogits } from "../reference.js";
+import { evaluatePlan } from "../reference-plan.js";
 import { relativeError } from "../selfcheck.js";
 import { nativeLogits, openFixture, temporaryFolder, testTargets, writeTestBundle } from "../testing.js";
 import { gateModel, thresholdCases, tierCases, twoLaunchLogits, twoLaunchModel } from "./gate-testing.js";
-import { chosenFactors, evaluatePlan, feed } from "./kernel-testing.js";
+import { chosenFactors, feed } from "./kernel-testing.js";
 
 const gated = (k: number, epsilon: number) => ({ forms: ["gated" as const], k: [k], epsilon: [epsilon] });
 

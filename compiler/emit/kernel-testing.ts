@@ -1,4 +1,4 @@
-/** Helpers of the kernel tests: models of one layer, gated plans on chosen bases, their oracle, and a way to feed them. */
+/** Helpers of the kernel tests: models of one layer, gated plans on chosen bases, and a way to feed them. */
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -7,27 +7,16 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { buildRuntime, findCompiler } from "../cc.js";
-import { subspaceOf, tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import {
-  blockSizes,
-  type DType,
-  type Graph,
-  type Mode,
-  type Node,
-  type Plan,
-  type QuantizedSource,
-  type ValueId,
-} from "../ir.js";
+import { blockSizes, type DType, type Graph, type Mode, type Node, type ValueId } from "../ir.js";
 import type { Model } from "../model.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
 import { packageRoot } from "../paths.js";
-import { dequantized, type LowRank } from "../quantizer.js";
-import { dequantize, toBf16, toF16 } from "../read/dequantize.js";
+import { toBf16, toF16 } from "../read/dequantize.js";
 import { ggufBytes } from "../read/file-testing.js";
 import { Weights } from "../read/weights.js";
-import { evaluateGraph, evaluateNode, type Value } from "../reference.js";
-import { lower } from "../schedule/lower.js";
+import { evaluateGraph } from "../reference.js";
+import { asHalf, product } from "../reference-plan.js";
 import type { Target } from "../target.js";
 import { temporaryFolder } from "../testing.js";
 
@@ -195,11 +184,6 @@ export function orthonormal(vectors: readonly Float64Array[]): Float32Array {
   return asHalf(Float32Array.from(rows.flatMap((row) => [...row])));
 }
 
-/** Values rounded to f16. */
-export function asHalf(values: Float32Array): Float32Array {
-  return dequantize("f16", storedAs("f16", values), values.length);
-}
-
 /**
  * Bases of `k` directions that the first tokens and chance choose, so that rho differs from token to token, and the
  * images M = W V in float64.
@@ -225,157 +209,9 @@ export function chosenFactors(model: Model, k: number, ids: readonly number[]): 
     async *image(linear) {
       const { weight, input } = linearById(model.graph, linear);
       const w = model.weights.readRows(weight, 0, weight.out);
-      yield Float32Array.from(product(Float64Array.from(w), weight.d, basisOf(input)).data);
+      yield Float32Array.from(product(w, weight.d, basisOf(input)));
     },
   };
-}
-
-/** An image, of which a source gives runs of rows. */
-export async function whole(runs: AsyncIterable<Float32Array>): Promise<Float32Array> {
-  const values: number[] = [];
-  for await (const run of runs) for (const value of run) values.push(value);
-  return Float32Array.from(values);
-}
-
-/** The values of A, [out, rank]. */
-export function lowRankValues({ a, scales }: LowRank): Float32Array {
-  const rank = a.length / scales.length;
-  return Float32Array.from(a, (value, i) => value * scales[Math.floor(i / rank)]!);
-}
-
-/** What the oracle makes of a plan. */
-export interface PlanValues {
-  readonly logits: Float64Array;
-  /** ||x - V g|| / ||x|| of every token, by input with a subspace gate. */
-  readonly rho: ReadonlyMap<ValueId, Float64Array>;
-  /** ||S x|| / ||x|| of every token, by input with an exact tier. */
-  readonly predicted: ReadonlyMap<ValueId, Float64Array>;
-}
-
-/** The oracle of a plan in bounded mode: all values in float64. */
-export async function evaluatePlan(
-  plan: Plan,
-  weights: Weights,
-  ids: readonly number[],
-  factors: FactorSource,
-): Promise<PlanValues> {
-  const values = new Map<ValueId, Value>();
-  const rho = new Map<ValueId, Float64Array>();
-  const predicted = new Map<ValueId, Float64Array>();
-  const sources = quantizedSources(plan);
-  for (const node of plan.graph.nodes) {
-    const y = evaluateNode(node, weights, ids, values);
-    values.set(node.id, y);
-    if (node.kind !== "linear") continue;
-    const form = plan.linears.get(node.id)!.form;
-    const bias = node.bias === null ? null : weights.readVector(node.bias);
-    const { data, width } = values.get(node.input)!;
-    const replace = (ratios: Float64Array | null, threshold: number, by: Float64Array) =>
-      y.data.forEach((_, i) => {
-        const row = i % y.width;
-        const closed = ratios === null || ratios[(i - row) / y.width]! < threshold;
-        if (closed) y.data[i] = by[i]! + (bias?.[row] ?? 0);
-      });
-    const tier = tierOf(form);
-    if (tier !== null) {
-      const { quantized, correction, exact } = sources.get(node.id)!;
-      const products = await tierProducts(factors, data, quantized, correction);
-      const ratios = exact === null ? null : await errorRatios(factors, data, exact);
-      if (ratios !== null) predicted.set(node.input, ratios);
-      replace(ratios, tier.exact?.threshold ?? 0, products);
-    }
-    const subspace = subspaceOf(form);
-    if (subspace === null) continue;
-    const { k, epsilon } = subspace;
-    const basis = await factors.basis(node.input, k);
-    const g = product(data, width, basis);
-    const ratios = residualRatios(data, width, basis, g.data);
-    rho.set(node.input, ratios);
-    replace(ratios, epsilon, product(g.data, k, asHalf(await whole(factors.image(node.id, k)))).data);
-  }
-  return { logits: values.get(plan.graph.output)!.data, rho, predicted };
-}
-
-/** What the tier of a linear is made from. */
-interface TierSources {
-  readonly quantized: QuantizedSource;
-  readonly correction: QuantizedSource | null;
-  readonly exact: QuantizedSource | null;
-}
-
-function quantizedSources(plan: Plan): ReadonlyMap<ValueId, TierSources> {
-  const sources = new Map<ValueId, TierSources>();
-  for (const step of lower(plan)) {
-    if (step.kind !== "project") continue;
-    const { correction, exact } = step;
-    for (const { linear, quantized } of step.parts) {
-      if (quantized !== null) sources.set(linear, { quantized, correction, exact: exact?.source ?? null });
-    }
-  }
-  return sources;
-}
-
-/** Q x + A (B^T x) of every row of `data`. */
-async function tierProducts(
-  factors: FactorSource,
-  data: Float64Array,
-  source: QuantizedSource,
-  correction: QuantizedSource | null,
-): Promise<Float64Array> {
-  const { d, quantizer, rank } = source;
-  const { matrix, lowRank } = await factors.quantized(source);
-  const y = product(data, d, dequantized(matrix, quantizer, d)).data;
-  if (lowRank === null || correction === null) return y;
-  const b = (await factors.quantized(correction)).matrix;
-  const g = product(data, d, dequantized(b, correction.quantizer, d)).data;
-  const corrected = product(g, rank, lowRankValues(lowRank)).data;
-  return y.map((value, i) => value + corrected[i]!);
-}
-
-/** ||S x|| / ||x|| of every row. */
-async function errorRatios(factors: FactorSource, data: Float64Array, source: QuantizedSource) {
-  const { out, d, quantizer } = source;
-  const s = dequantized((await factors.quantized(source)).matrix, quantizer, d);
-  const projected = product(data, d, s).data;
-  return Float64Array.from({ length: data.length / d }, (_, token) => {
-    const [x, sx] = [
-      data.subarray(token * d, (token + 1) * d),
-      projected.subarray(token * out, (token + 1) * out),
-    ];
-    return Math.sqrt(dot(sx, sx) / dot(x, x));
-  });
-}
-
-/** ||x - V g|| / ||x|| of every row. */
-function residualRatios(
-  data: Float64Array,
-  width: number,
-  basis: Float32Array,
-  g: Float64Array,
-): Float64Array {
-  const k = basis.length / width;
-  return Float64Array.from({ length: data.length / width }, (_, token) => {
-    const x = data.subarray(token * width, (token + 1) * width);
-    const residual = x.map((value, i) => {
-      let sum = value;
-      for (let row = 0; row < k; row++) sum -= basis[row * width + i]! * g[token * k + row]!;
-      return sum;
-    });
-    return Math.sqrt(dot(residual, residual) / dot(x, x));
-  });
-}
-
-/** X B^T for X [n, inner] and B [m, inner]. */
-function product(x: Float64Array, inner: number, b: ArrayLike<number>): Value {
-  const width = b.length / inner;
-  const data = new Float64Array((x.length / inner) * width);
-  for (let i = 0; i < data.length; i++) {
-    const [row, column] = [Math.floor(i / width), i % width];
-    let sum = 0;
-    for (let j = 0; j < inner; j++) sum += x[row * inner + j]! * b[column * inner + j]!;
-    data[i] = sum;
-  }
-  return { width, data };
 }
 
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

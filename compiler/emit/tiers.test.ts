@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Form } from "../ir.js";
+import { evaluatePlan, type PlanValues } from "../reference-plan.js";
 import { relativeError } from "../selfcheck.js";
 import { nativeLogits, openFixture, testTargets, writePlanBundle } from "../testing.js";
-import { evaluatePlan, type PlanValues } from "./kernel-testing.js";
 import { planOf, roundedFactors } from "./tier-testing.js";
 
 const best = testTargets().slice(0, 1);

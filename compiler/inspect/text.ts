@@ -3,6 +3,7 @@ import type { Estimate } from "../evaluate/bootstrap.js";
 import type { Evaluation, TextQuality, TierShares } from "../evaluate/evaluate.js";
 import type { CalibrationOrigin } from "../ir.js";
 import type { Report } from "../report.js";
+import type { FormsCheck } from "../selfcheck.js";
 import { predictionText } from "./device.js";
 import { formGroups } from "./forms-text.js";
 import { wrap } from "./layout.js";
@@ -127,9 +128,22 @@ function checkText({ self_check: check }: Report): string {
   const also = tiles > 0 ? `, and ${tiles} tiles of all matrices as stored` : "";
   const but = others.length > 0 ? `; not compared: ${others.join(", ")}` : "";
   const exact = `exact logits${part} within ${check.exactError!.toExponential(1)} of the float64 oracle (${check.tokens} tokens)${also}${but}`;
+  const text = `${exact}${formsCheckText(check.forms ?? null, check.tokens)}`;
   const reads = check.weight_reads?.exact;
-  if (check.computed_by === "cpu" || reads === undefined) return exact;
-  return `${exact}, on simulated lanes, which read ${(100 * reads.ratio).toFixed(1)} % of the bytes planned`;
+  if (check.computed_by === "cpu" || reads === undefined) return text;
+  return `${text}, on simulated lanes, which read ${(100 * reads.ratio).toFixed(1)} % of the bytes planned`;
+}
+
+/** What was found of rewritten linears; null, and nothing, for builds of exact mode and parts of models. */
+function formsCheckText(check: FormsCheck | null, all: number): string {
+  if (check === null) return "";
+  const { tokens, error, matrices } = check;
+  const held = matrices > 0 ? `, and ${matrices} matrices at few bits as they were made` : "";
+  if (error === null)
+    return `; logits by the plan not compared: the first token's gates are too close${held}`;
+  const others =
+    tokens < all ? `first ${tokens} tokens; a gate of the next is too close` : `${tokens} tokens`;
+  return `; logits by the plan within ${error.toExponential(1)} of its own oracle (${others})${held}`;
 }
 
 /** A title and a text that may take several lines. */

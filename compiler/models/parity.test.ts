@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { chosenFactors, evaluatePlan, feed } from "../emit/kernel-testing.js";
+import { chosenFactors, feed } from "../emit/kernel-testing.js";
 import { makePlan } from "../passes/index.js";
+import { evaluatePlan } from "../reference-plan.js";
 import { relativeError } from "../selfcheck.js";
 import {
   densePlan,

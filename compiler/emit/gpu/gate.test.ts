@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { makePlan } from "../../passes/index.js";
+import { evaluatePlan } from "../../reference-plan.js";
 import { relativeError } from "../../selfcheck.js";
 import { openFixture } from "../../testing.js";
 import { gateModel, thresholdCases, tierCases, twoLaunchLogits, twoLaunchModel } from "../gate-testing.js";
-import { chosenFactors, evaluatePlan } from "../kernel-testing.js";
+import { chosenFactors } from "../kernel-testing.js";
 import {
   feedSimulated,
   h200,

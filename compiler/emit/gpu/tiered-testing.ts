@@ -6,8 +6,9 @@ import type { FactorSource } from "../../pack/weights.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "../../quantizer.js";
 import type { Weights } from "../../read/weights.js";
 import { evaluateNode, type Value } from "../../reference.js";
+import { asHalf, wholeImage } from "../../reference-plan.js";
 import { lower } from "../../schedule/lower.js";
-import { asHalf, dot, gaussian, whole } from "../kernel-testing.js";
+import { dot, gaussian } from "../kernel-testing.js";
 
 /** The plan with one form for every linear that `takes` it. */
 export function withForm(plan: Plan, form: Form, takes: (linear: string) => boolean = () => true): Plan {
@@ -223,7 +224,7 @@ export async function evaluateTieredPlan(
     const found = evaluateTiers({
       ...{ form, d, out: dense.width, x },
       basis: k === 0 ? [] : await factors.basis(node.input, k),
-      image: k === 0 ? [] : asHalf(await whole(factors.image(node.id, k))),
+      image: k === 0 ? [] : asHalf(await wholeImage(factors.image(node.id, k))),
       quantized: await quantizedOf(part.quantized),
       correction: (await quantizedOf(step.correction))?.matrix ?? null,
       projections: (await quantizedOf(step.exact?.source))?.matrix ?? null,
