@@ -59,8 +59,19 @@ describe("the table", () => {
     expect(columns(tiered(0, null))).toEqual(["linear", "form", "dense", "read", "why"]);
     expect(columns(tiered(8, null))).toEqual(["linear", "form", "k", "dense", "read", "why"]);
     const gated = tiered(8, { projections: 8, threshold: 0.16424468 });
-    expect(columns(gated)).toEqual(["linear", "form", "k", "eps", "dense", "fast", "slow", "why"]);
+    expect(columns(gated).slice(0, 7)).toEqual(["linear", "form", "k", "eps", "dense", "fast", "slow"]);
     expect(gated).toMatch(/ 8 +0\.164 /);
+  });
+
+  test("puts reasons below where they would be narrow", () => {
+    const verdict = "reads 34.1 % of dense for 0.6 % of the KL";
+    const quantizer = { bits: 4, group: 32, symmetric: true } as const;
+    const exact = { projections: 8, threshold: 0.16424468 };
+    const form = { kind: "gated+tiered", k: 128, epsilon: 0.0987, quantizer, rank: 16, exact } as const;
+    const lines = planTable(changed(smollm2Plan(), "layer7_down", { form, verdict })).split("\n");
+    const at = lines.findIndex((line) => line.includes("gated+tiered 4 bits/32  128+16  0.0987+0.164"));
+    expect(lines[at + 1]).toBe(`    ${verdict}`);
+    expect(widest(lines.join("\n"))).toBeLessThanOrEqual(100);
   });
 
   test("shows layers that differ apart, and joins those on either side", () => {

@@ -94,12 +94,12 @@ const gap = "  ";
  */
 export function planTable(plan: Plan, columns = 100): string {
   const { head, sections } = telling(collapse(sectionsOf(plan)));
-  const widths = columnWidths([head, ...sections.flatMap(({ rows }) => rows)], columns);
-  const rule = indent + widths.map((width) => "-".repeat(width)).join(gap);
+  const layout = layoutOf([head, ...sections.flatMap(({ rows }) => rows)], columns);
+  const rule = indent + layout.widths.map((width) => "-".repeat(width)).join(gap);
   const lines = wrap(summary(plan), columns);
-  lines.push("", ...rowLines(head, head, widths), rule);
+  lines.push("", ...rowLines(head, head, layout), rule);
   for (const { title, rows } of sections) {
-    lines.push(title, ...rows.flatMap((row) => rowLines(head, row, widths)));
+    lines.push(title, ...rows.flatMap((row) => rowLines(head, row, layout)));
   }
   lines.push(rule, ...totals(plan).flatMap((line) => wrap(line, columns)));
   return lines.join("\n");
@@ -178,26 +178,43 @@ function collapse(sections: readonly { layer: number | null; rows: readonly Row[
   return collapsed;
 }
 
-/** Widths of what the columns hold; names are cut and reasons wrapped where that is too much. */
-function columnWidths(rows: readonly Row[], columns: number): number[] {
+/** Columns that a reason needs beside its row, unless it is shorter; with fewer it stands below. */
+const leastBeside = 32;
+
+/** Widths of what the columns hold; names are cut and reasons wrapped, or put below, where that is too much. */
+function layoutOf(rows: readonly Row[], columns: number): Layout {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const why = widths.length - 1;
-  const free =
-    columns - indent.length - gap.length * why - widths.slice(1, why).reduce((sum, width) => sum + width, 0);
-  widths[0] = Math.min(widths[0]!, Math.max(free - 24, Math.floor(free / 2), 4));
-  widths[why] = Math.max(Math.min(widths[why]!, free - widths[0]!), 4);
-  return widths;
+  const others = widths.slice(1, why).reduce((sum, width) => sum + gap.length + width, indent.length);
+  const [name, reason] = [widths[0]!, widths[why]!];
+  const beside = columns - others - gap.length - name;
+  if (beside >= Math.min(reason, leastBeside))
+    return { widths: [...widths.slice(0, why), Math.min(reason, beside)], below: null };
+  const cut = Math.min(name, Math.max(columns - others, 4));
+  return { widths: [cut, ...widths.slice(1, why)], below: columns - 2 * indent.length };
 }
 
-function rowLines(head: Row, row: Row, widths: readonly number[]): string[] {
-  const why = wrap(row.at(-1)!, widths.at(-1)!);
+interface Layout {
+  readonly widths: readonly number[];
+  /** Width of reasons that stand below their rows; null where they are the last column. */
+  readonly below: number | null;
+}
+
+function rowLines(head: Row, row: Row, { widths, below }: Layout): string[] {
   const cells = row.slice(0, -1).map((cell, column) => {
     const width = widths[column]!;
     const text = cell.length <= width ? cell : `${cell.slice(0, width - 3)}...`;
     return leftAligned.has(head[column]!) ? text.padEnd(width) : text.padStart(width);
   });
-  const blank = " ".repeat(cells.join(gap).length);
-  return why.map((text, index) => `${indent}${index === 0 ? cells.join(gap) : blank}${gap}${text}`.trimEnd());
+  const line = indent + cells.join(gap);
+  if (below !== null) {
+    const reasons = row === head ? [] : wrap(row.at(-1)!, below);
+    return [line.trimEnd(), ...reasons.map((text) => indent + indent + text)];
+  }
+  const blank = " ".repeat(line.length);
+  return wrap(row.at(-1)!, widths.at(-1)!).map((text, index) =>
+    `${index === 0 ? line : blank}${gap}${text}`.trimEnd(),
+  );
 }
 
 function summary(plan: Plan): string {
