@@ -296,10 +296,14 @@ function fill(opening: string, pieces: readonly string[], end: string): string[]
 function preamble(plan: Plan): string[] {
   const { dense, fast, slow } = bytesPerToken(plan);
   const rewritten = [...plan.linears.values()].filter(({ form }) => form.kind !== "dense").length;
+  const read = `// Bytes of weights that a token reads in them: ${grouped(dense)} dense, ${grouped(fast)}`;
+  const bytes =
+    fast === slow
+      ? [`${read} in this plan.`]
+      : [`${read} with every gate closed,`, `// ${grouped(slow)} with every gate open.`];
   return [
     `// ${quote(plan.graph.name)}: ${plan.linears.size} linears, ${rewritten} of them rewritten.`,
-    `// Bytes of weights that a token reads in them: ${grouped(dense)} dense, ${grouped(fast)} with every gate closed,`,
-    `// ${grouped(slow)} with every gate open.`,
+    ...bytes,
     "// To change a form, edit it here and give this file to `gsic build`. Bytes and verdicts are recomputed.",
     "",
   ];

@@ -60,6 +60,13 @@ test("a GPU build fits a terminal, with what each kernel takes of the device", (
   `);
 });
 
+test("a plan without gates has one prediction", () => {
+  const bytes = { dense: 3, fast: 1, slow: 1 };
+  const text = deviceText({ ...report, bytes_per_token: bytes } as Report).replaceAll("\n", " ");
+  expect(text).toContain("; 0.435 ms in this plan (0.03 ms to read weights");
+  expect(text).not.toContain("gate open");
+});
+
 test("PTX has no registers yet", () => {
   const kernels = report.kernels.map((kernel) => ({ ...kernel, resources: {} }));
   const text = deviceText({ ...report, device: "cuda", targets: ["h200"], kernels } as Report);

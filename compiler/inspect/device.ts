@@ -69,6 +69,8 @@ export function predictionText({ prediction, bytes_per_token: bytes }: Report): 
   const { dense, fast, slow } = prediction;
   const text = `${milliseconds(dense.total)} a token, dense (${partsText(dense)})`;
   if (bytes.fast === bytes.dense && bytes.slow === bytes.dense) return `${text}.`;
+  if (bytes.fast === bytes.slow)
+    return `${text}; ${milliseconds(fast.total)} in this plan (${partsText(fast)}).`;
   const closed = `${milliseconds(fast.total)} with every gate closed (${partsText(fast)})`;
   return `${text}; ${closed}; ${milliseconds(slow.total)} with every gate open.`;
 }

@@ -17,8 +17,8 @@ const klWidth = 7;
 export function searchText(search: SearchReport, columns = 100): string[] {
   const { max_kl: most, validation_tokens: tokens, verdict } = search;
   const note =
-    `Measured on ${tokens} tokens of validation text, in brackets 95 % intervals; bytes and predicted time in % of dense; ` +
-    `budget: KL of ${most} nats per token, interval included.`;
+    `Measured on ${tokens} tokens of validation text, in brackets 95 % intervals. Bytes and predicted time are those of the ` +
+    `linears, in % of dense. The budget is a KL of ${most} nats per token, interval included.`;
   return [...wrap(verdict, columns), "", ...table(rowsOf(search)), ...wrap(note, columns)];
 }
 

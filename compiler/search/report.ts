@@ -5,7 +5,10 @@ import type { Form, LinearPlan, Plan, Quantizer, ValueId } from "../ir.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
 
-/** How the planner came to a plan: `plan` in report.json. Times are predicted; KL is in nats per token. */
+/**
+ * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone; KL is in nats per
+ * token.
+ */
 export interface SearchReport {
   /** The most KL that was allowed, with its interval, on validation text. */
   readonly max_kl: number;
@@ -177,7 +180,7 @@ function measured({ quality: { kl, perplexity_ratio, top1 } }: Pick<FrontierPoin
 
 function uselessVerdict({ chosen }: Search, dense: FrontierPoint): string {
   const gain = percent(1 - chosen.seconds / dense.seconds);
-  return `This model does not profit: the best plan within the budget would gain ${gain} of the time.`;
+  return `This model does not profit: the best plan within the budget would gain ${gain} of the linears' time.`;
 }
 
 function payingVerdict(point: FrontierPoint, dense: FrontierPoint, rounded: readonly RoundedPlan[]): string {
@@ -185,7 +188,7 @@ function payingVerdict(point: FrontierPoint, dense: FrontierPoint, rounded: read
   const time = percent(point.seconds / dense.seconds);
   const kl = point.quality.kl.value;
   return [
-    `The plan reads ${share(point.meanBytes)} of the dense bytes, and its time is predicted to be ${time}.`,
+    `The plan reads ${share(point.meanBytes)} of the dense bytes, and its linears are predicted to take ${time} of their dense time.`,
     `Its KL on validation text is ${klText(kl)}.`,
     ...againstRounding(kl, roundedAt(rounded, point.meanBytes), share),
   ].join(" ");
