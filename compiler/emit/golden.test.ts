@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Plan } from "../ir.js";
 import { packageRoot } from "../paths.js";
 import { readTarget } from "../target.js";
 import { checkGolden } from "./golden-testing.js";
+import { withForm } from "./tier-testing.js";
 
 /** To accept a change: GSIC_UPDATE_GOLDEN=1 npx vitest run compiler/emit/golden.test.ts */
-const folder = join(packageRoot, "compiler/emit/golden");
+const folder = (name: string) => join(packageRoot, "compiler/emit", name);
 
 /** Kernels that show every template, with and without what it selects. */
 const chosen = {
@@ -28,6 +30,27 @@ const chosen = {
 
 test("emitted kernels are the golden ones", async () => {
   const options = { forms: ["gated" as const], k: [5], epsilon: [0.1] };
-  const { shown, all } = await checkGolden(folder, readTarget("cpu-portable"), options, chosen);
+  const { shown, all } = await checkGolden(folder("golden"), readTarget("cpu-portable"), options, chosen);
   expect(shown).toEqual(all);
+});
+
+test("kernels of tiers at few bits are the golden ones", async () => {
+  const exact = { projections: 3, threshold: 0.2 };
+  const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
+  const forms = {
+    "gpt2-bf16": { kind: "gated+tiered", k: 5, epsilon: 0.1, ...tier, exact },
+    "llama-bf16": { kind: "tiered", ...tier },
+  } as const;
+  const planned = (plan: Plan) =>
+    withForm(
+      plan,
+      forms[plan.graph.family === "gpt2" ? "gpt2-bf16" : "llama-bf16"],
+      (id) => id !== plan.graph.output,
+    );
+  const options = { forms: ["dense" as const], k: [1], epsilon: [1] };
+  const kernels = {
+    "gpt2-bf16": ["gsic_project_int5_r8_102x34_k5"],
+    "llama-bf16": ["gsic_gated_unit_int5_r8_58x42"],
+  };
+  await checkGolden(folder("golden-tiers"), readTarget("cpu-portable"), options, kernels, planned);
 });

@@ -233,7 +233,7 @@ export function projectSummary(step: ProjectStep): string {
     quantized: () =>
       step.correction === null
         ? `y = ${form((name) => `${subscript("Q", name)} x`)}`
-        : `y = ${form((name) => `(${subscript("Q", name)} x + ${subscript("A", name)} (B^T x))`)}`,
+        : `y = ${form((name) => `${subscript("Q", name)} x + ${subscript("A", name)} (B^T x)`)}`,
   };
   const conditions = {
     weight: "",
@@ -246,17 +246,23 @@ export function projectSummary(step: ProjectStep): string {
 }
 
 export function projectShape(step: ProjectStep): string {
-  const parts = step.parts.map(
-    ({ weight }) => `${shapeOf(weight).dtype} [${shapeOf(weight).out}, ${step.d}]`,
-  );
-  const images =
-    step.gate === null
-      ? ""
-      : `, M [${step.parts.map(({ weight }) => shapeOf(weight).out).join(" + ")}, ${step.gate.k}]`;
-  const quantized = step.parts.flatMap(({ quantized: one }) => (one === null ? [] : [typeText(one)]));
-  const few = quantized.length === 0 ? "" : `, Q ${quantized.join(" + ")}`;
-  const factors = step.correction === null ? "" : `, B^T [${step.correction.out}, ${step.d}]`;
-  return `x [columns, ${step.d}], W ${parts.join(" + ")}${images}${few}${factors}, y [columns, ${step.width}]`;
+  const { gate, correction, parts, d, width } = step;
+  const shapes = (of: TierMatrix) =>
+    parts.map((part) => `${typeText(part[of]!)} [${shapeOf(part.weight).out}, ${d}]`).join(" + ");
+  const rows = parts.map(({ weight }) => shapeOf(weight).out).join(" + ");
+  const described = tiers(step).map(({ of }) => {
+    switch (of) {
+      case "weight":
+        return `W ${shapes("weight")}`;
+      case "image":
+        return `M [${rows}, ${gate!.k}]`;
+      case "quantized":
+        return `Q ${shapes("quantized")}${correction === null ? "" : `, A [${rows}, ${correction.out}], B^T [${correction.out}, ${d}]`}`;
+      default:
+        return of satisfies never;
+    }
+  });
+  return [`x [columns, ${d}]`, ...described.reverse(), `y [columns, ${width}]`].join(", ");
 }
 
 export function projectAccount(step: ProjectStep, device: DeviceKind = "cpu"): string {
@@ -272,7 +278,8 @@ export function projectAccount(step: ProjectStep, device: DeviceKind = "cpu"): s
     const when = index === 0 ? "with the gate closed" : index === last ? "with it open" : "between the gates";
     return `${bytes(of)}${index === 0 ? " bytes of weights per token" : ""} ${when}`;
   });
-  return `reads ${gated.join(", ")}; the basis beside them`;
+  const beside = step.exact === null ? "the basis" : "what the gates read";
+  return `reads ${gated.join(", ")}; ${beside} beside them`;
 }
 
 /** The maths of a norm of `x`. */

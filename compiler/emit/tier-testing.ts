@@ -11,7 +11,7 @@ import type { QuantizedLinear, QuantizedMatrix } from "../quantizer.js";
 import { chosenFactors, gaussian } from "./kernel-testing.js";
 
 /** Rounds each group of W [out, d] to the nearest of its levels. */
-export function roundToNearest(
+export function roundedToNearest(
   w: ArrayLike<number>,
   out: number,
   d: number,
@@ -65,17 +65,25 @@ function rounded(model: Model, source: QuantizedSource): QuantizedLinear {
   switch (source.kind) {
     case "quantized": {
       const { weight } = linearById(model.graph, source.linear);
-      const matrix = roundToNearest(model.weights.readRows(weight, 0, out), out, d, quantizer);
+      const matrix = roundedToNearest(model.weights.readRows(weight, 0, out), out, d, quantizer);
       const a = Int8Array.from({ length: out * rank }, () => Math.max(-127, Math.min(127, 40 * random())));
       return { matrix, lowRank: rank === 0 ? null : { a, scales: values(out, 1e-4) } };
     }
     case "correction":
-      return { matrix: roundToNearest(values(out * d, d ** -0.5), out, d, factorQuantizer), lowRank: null };
+      return { matrix: roundedToNearest(values(out * d, d ** -0.5), out, d, factorQuantizer), lowRank: null };
     case "projections":
-      return { matrix: roundToNearest(values(out * d, 1), out, d, factorQuantizer), lowRank: null };
+      return { matrix: roundedToNearest(values(out * d, 1), out, d, factorQuantizer), lowRank: null };
     default:
       return source satisfies never;
   }
+}
+
+/** The plan with one form for every linear that `takes` it. */
+export function withForm(plan: Plan, form: Form, takes: (linear: string) => boolean = () => true): Plan {
+  const linears = new Map(
+    [...plan.linears].map(([id, linear]) => [id, takes(id) ? { ...linear, form } : linear]),
+  );
+  return { ...plan, linears };
 }
 
 /** A plan in which every linear has the form, as far as its input is wide enough; the head is never gated. */

@@ -8,6 +8,7 @@ import { packedBytes } from "../../schedule/layout.js";
 import { quantizedBytes } from "../../schedule/quantized.js";
 import { densePlan, noFactors, openFixture } from "../../testing.js";
 import { gaussian, linearModel, randomBlocks, storedAs } from "../kernel-testing.js";
+import { withForm } from "../tier-testing.js";
 import {
   feedSimulated,
   h200,
@@ -18,7 +19,7 @@ import {
   simulatedBundle,
   simulatedPlan,
 } from "./simulation-testing.js";
-import { randomLowRank, randomQuantized, withForm, withQuantized } from "./tiered-testing.js";
+import { randomLowRank, randomQuantized, withQuantized } from "./tiered-testing.js";
 
 /** Bytes that the launches of a kernel loaded of an argument that it alone has, and how many launches there were. */
 function loadedOf({ scheduled }: Simulated, { traffic }: SimulatedResult, argument: string) {

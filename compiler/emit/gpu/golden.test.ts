@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import type { Plan } from "../../ir.js";
 import { packageRoot } from "../../paths.js";
 import { checkGolden } from "../golden-testing.js";
+import { withForm } from "../tier-testing.js";
 import { h200, mi300x, shapedAs } from "./simulation-testing.js";
-import { withForm } from "./tiered-testing.js";
 
 /** To accept a change: GSIC_UPDATE_GOLDEN=1 npx vitest run compiler/emit/gpu/golden.test.ts */
 const folder = (name: string) => join(packageRoot, "compiler/emit/gpu/golden", name);

@@ -9,14 +9,13 @@ import { relativeError } from "../../selfcheck.js";
 import type { GpuTarget } from "../../target.js";
 import { densePlan, openFixture } from "../../testing.js";
 import { chosenFactors, gaussian, linearModel, storedAs } from "../kernel-testing.js";
+import { roundedToNearest, withForm } from "../tier-testing.js";
 import { feedSimulated, h200, mi300x, shapedAs, simulatedPlan } from "./simulation-testing.js";
 import {
   countGates,
   evaluateTieredPlan,
   randomLowRank,
   randomQuantized,
-  roundedToNearest,
-  withForm,
   withQuantized,
 } from "./tiered-testing.js";
 

@@ -10,14 +10,6 @@ import { asHalf, wholeImage } from "../../reference-plan.js";
 import { lower } from "../../schedule/lower.js";
 import { dot, gaussian } from "../kernel-testing.js";
 
-/** The plan with one form for every linear that `takes` it. */
-export function withForm(plan: Plan, form: Form, takes: (linear: string) => boolean = () => true): Plan {
-  const linears = new Map(
-    [...plan.linears].map(([id, linear]) => [id, takes(id) ? { ...linear, form } : linear]),
-  );
-  return { ...plan, linears };
-}
-
 /** A matrix of any integers, scales of both signs, and row scales of every size, zero among them. */
 export function randomQuantized(
   out: number,
@@ -35,46 +27,6 @@ export function randomQuantized(
     zeros: symmetric ? null : Uint8Array.from({ length: out * groups }, () => below(2 ** bits)),
     rowScales: Float32Array.from({ length: out }, (_, row) => (row === 0 ? 1 : random() * sizes[row % 4]!)),
   };
-}
-
-/** Weights [out, d] to nearest integers: the plainest of quantisers. */
-export function roundedToNearest(
-  weights: ArrayLike<number>,
-  out: number,
-  d: number,
-  { bits, group, symmetric }: Quantizer,
-): QuantizedMatrix {
-  const groups = Math.ceil(d / group);
-  const most = 2 ** bits - 1;
-  const matrix = {
-    q: new Uint8Array(out * d),
-    scales: new Int8Array(out * groups),
-    zeros: symmetric ? null : new Uint8Array(out * groups),
-    rowScales: new Float32Array(out),
-  };
-  for (let row = 0; row < out; row++) {
-    const ranges = Array.from({ length: groups }, (_, g) => {
-      const part = Array.from(
-        { length: Math.min(group, d - g * group) },
-        (_, i) => weights[row * d + g * group + i]!,
-      );
-      const [low, high] = [Math.min(0, ...part), Math.max(0, ...part)];
-      return { low, step: symmetric ? Math.max(-low, high) / (2 ** (bits - 1) - 1) : (high - low) / most };
-    });
-    const rowScale = Math.fround(Math.max(...ranges.map(({ step }) => step)) / 127);
-    matrix.rowScales[row] = rowScale;
-    for (const [g, { low, step }] of ranges.entries()) {
-      const scale = Math.max(1, Math.round(step / rowScale) || 0);
-      const zero = symmetric ? 2 ** (bits - 1) : Math.min(most, Math.round(-low / (rowScale * scale)) || 0);
-      matrix.scales[row * groups + g] = scale;
-      if (matrix.zeros !== null) matrix.zeros[row * groups + g] = zero;
-      for (let c = g * group; c < Math.min(d, (g + 1) * group); c++) {
-        const q = Math.round(weights[row * d + c]! / (rowScale * scale)) + zero;
-        matrix.q[row * d + c] = Math.max(0, Math.min(most, q || 0));
-      }
-    }
-  }
-  return matrix;
 }
 
 export function randomLowRank(out: number, rank: number, seed: number): LowRank {

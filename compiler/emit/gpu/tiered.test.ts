@@ -5,6 +5,7 @@ import { makePlan } from "../../passes/index.js";
 import type { GpuTarget } from "../../target.js";
 import { densePlan, noFactors } from "../../testing.js";
 import { hardInputs, linearModel } from "../kernel-testing.js";
+import { withForm } from "../tier-testing.js";
 import {
   feedSimulated,
   h200,
@@ -13,14 +14,7 @@ import {
   shapedAs,
   simulatedPlan,
 } from "./simulation-testing.js";
-import {
-  dequantized,
-  randomLowRank,
-  randomQuantized,
-  times,
-  withForm,
-  withQuantized,
-} from "./tiered-testing.js";
+import { dequantized, randomLowRank, randomQuantized, times, withQuantized } from "./tiered-testing.js";
 
 /** Every workgroup multiplies by the factors for itself, or a launch before does so for all. */
 const own = (target: GpuTarget) => shapedAs(target, { cacheBandwidthPerUnit: 1e12 });

@@ -1,6 +1,6 @@
-// x = (h - mean(h)) / sqrt(var(h) + epsilon) * gain + bias; rho = ||x - V g|| / ||x|| < 0.1: y = M g + b, with M = W V, g = V^T x; else ||S x|| / ||x|| < 0.2: y = (Q x + A (B^T x)) + b; else y = W x + b
-// x [columns, 34], W bf16 [34, 34] + bf16 [34, 34] + bf16 [34, 34], M [34 + 34 + 34, 5], Q 5 bits/32a + 5 bits/32a + 5 bits/32a, B^T [8, 34], y [columns, 102]
-// reads 1728 bytes of weights per token with the gate closed, 7920 between the gates, 8640 with it open; the basis beside them
+// x = (h - mean(h)) / sqrt(var(h) + epsilon) * gain + bias; rho = ||x - V g|| / ||x|| < 0.1: y = M g + b, with M = W V, g = V^T x; else ||S x|| / ||x|| < 0.2: y = Q x + A (B^T x) + b; else y = W x + b
+// x [columns, 34], W bf16 [34, 34] + bf16 [34, 34] + bf16 [34, 34], Q 5 bits/32a [34, 34] + 5 bits/32a [34, 34] + 5 bits/32a [34, 34], A [34 + 34 + 34, 8], B^T [8, 34], M [34 + 34 + 34, 5], y [columns, 102]
+// reads 1728 bytes of weights per token with the gate closed, 7920 between the gates, 8640 with it open; what the gates read beside them
 #include "gsic/gpu/functions.h"
 #include "gsic/gpu/gate.h"
 
