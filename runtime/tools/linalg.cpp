@@ -179,12 +179,6 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
   };
 }
 
-/// Gives OpenBLAS back its threads at its end.
-struct BlasThreads {
-  const int count;
-  ~BlasThreads() { openblas_set_num_threads(count); }
-};
-
 /// Reads a request's arrays, then returns what computes its answer.
 std::function<Answer()> read_request(const json &request, ThreadPool &pool) {
   const int blas_threads = int(pool.size());

@@ -2,6 +2,8 @@
 #ifndef GSIC_TOOLS_LINALG_H
 #define GSIC_TOOLS_LINALG_H
 
+#include <cblas.h>
+
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -21,6 +23,12 @@ struct Answer {
     const auto *bytes = reinterpret_cast<const uint8_t *>(values.data());
     arrays.emplace_back(bytes, bytes + values.size() * sizeof(T));
   }
+};
+
+/// Gives OpenBLAS back its threads at its end.
+struct BlasThreads {
+  const int count;
+  ~BlasThreads() { openblas_set_num_threads(count); }
 };
 
 /// Throws GSIC_INVALID_ARGUMENT: the header cannot be understood, and what follows it cannot be found.

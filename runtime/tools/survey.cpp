@@ -3,12 +3,11 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <functional>
 
-#include "thread_pool.h"
+#include "linalg.h"
+#include "parallel.h"
 
 namespace gsic {
 namespace {
@@ -21,23 +20,13 @@ constexpr size_t kTokens = 64, kRows = 512;
 /// what `work` threw.
 void each_block(size_t tokens, const std::function<void(size_t, size_t)> &work) {
   const int threads = openblas_get_num_threads();
-  std::vector<std::exception_ptr> failures(static_cast<size_t>(threads));
+  const BlasThreads restored{threads};
   openblas_set_num_threads(1);
-  {
-    ThreadPool pool{uint32_t(threads)};
-    std::atomic<size_t> next{0};
-    pool.run([&](uint32_t worker) {
-      try {
-        for (size_t first = next.fetch_add(kTokens); first < tokens; first = next.fetch_add(kTokens))
-          work(first, std::min(kTokens, tokens - first));
-      } catch (...) {
-        failures[worker] = std::current_exception();
-      }
-    });
-  }
-  openblas_set_num_threads(threads);
-  for (const std::exception_ptr &failure : failures)
-    if (failure != nullptr) std::rethrow_exception(failure);
+  ThreadPool pool{uint32_t(threads)};
+  each(pool, (tokens + kTokens - 1) / kTokens, [&](size_t block) {
+    const size_t first = block * kTokens;
+    work(first, std::min(kTokens, tokens - first));
+  });
 }
 
 template <typename Number> double squared_norm(const Number *values, size_t count) {
