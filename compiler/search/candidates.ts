@@ -5,7 +5,17 @@ import { meanBytes } from "../evaluate/account.js";
 import type { TierShares } from "../evaluate/evaluate.js";
 import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { ByteAccount, Form, Graph, InputFactors, InputGroup, LinearPlan, Tier, ValueId } from "../ir.js";
+import type {
+  ByteAccount,
+  Form,
+  Graph,
+  InputFactors,
+  InputGroup,
+  LinearPlan,
+  Tier,
+  TierRecipe,
+  ValueId,
+} from "../ir.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import type { Target } from "../target.js";
 
@@ -63,7 +73,7 @@ function needsLaunch(graph: Graph, group: InputGroup, form: Form, target: Target
   if (target.device === "cpu") return subspace !== null;
   const { input, linears } = group;
   const { d } = linearById(graph, linears[0]!).weight;
-  const recipe = recipeOf({ linears: new Map(linears.map((id) => [id, linearPlan(id, form)])) }, group);
+  const recipe = recipeOfForm(group, form);
   const factor = (out: number) => ({ out, d, quantizer: factorQuantizer, rank: 0, recipe });
   const factors: InputFactors = {
     basis: subspace && { kind: "basis", input, k: subspace.k, d },
@@ -75,9 +85,19 @@ function needsLaunch(graph: Graph, group: InputGroup, form: Form, target: Target
 }
 
 function groupAccounts(graph: Graph, group: InputGroup, form: Form, { device }: Target): ByteAccount[] {
-  const linears = new Map(group.linears.map((id) => [id, linearPlan(id, form)] as const));
+  const linears = groupPlans(group, form);
   const accounted = accountBytes({ graph, linears, groups: [group] }, { device });
   return group.linears.map((id) => accounted.linears.get(id)!.bytes);
+}
+
+/** Every linear of a group in a form. */
+function groupPlans({ linears }: InputGroup, form: Form): ReadonlyMap<ValueId, LinearPlan> {
+  return new Map(linears.map((id) => [id, linearPlan(id, form)]));
+}
+
+/** What the tiers at few bits of a group in a form are made from. */
+export function recipeOfForm(group: InputGroup, form: Form): TierRecipe {
+  return recipeOf({ linears: groupPlans(group, form) }, group);
 }
 
 export function linearPlan(linear: ValueId, form: Form, verdict = ""): LinearPlan {

@@ -11,16 +11,17 @@ import type { Config, PlanOptions } from "../config.js";
 import { GsicError } from "../errors.js";
 import { oneTier } from "../evaluate/account.js";
 import type { TierShares } from "../evaluate/evaluate.js";
-import { recipeOf, tierOf } from "../forms.js";
+import { tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { Form, InputGroup, Plan, Tier, TierRecipe } from "../ir.js";
+import type { Form, InputGroup, Plan, Tier } from "../ir.js";
 import type { Model } from "../model.js";
 import { fileIdentity } from "../pack/assemble.js";
 import { templatesFolder } from "../paths.js";
 import type { Progress } from "../progress.js";
+import type { TextTokenizer } from "../read/tokenizer.js";
 import { version } from "../report.js";
 import { calibrationTargets, runnableTarget, type Target } from "../target.js";
-import { type Candidate, candidateOf, linearPlan, tiersOf } from "./candidates.js";
+import { type Candidate, candidateOf, recipeOfForm, tiersOf } from "./candidates.js";
 import { Ledger } from "./ledger.js";
 import { type SearchReport, searchReport, withVerdicts } from "./report.js";
 import { measureRounding } from "./rounding.js";
@@ -166,10 +167,6 @@ function twoTiers(closed: number): TierShares {
   return { fast: closed, middle: 0, slow: 1 - closed };
 }
 
-function recipeOfForm(group: InputGroup, form: Form): TierRecipe {
-  return recipeOf({ linears: new Map(group.linears.map((id) => [id, linearPlan(id, form)])) }, group);
-}
-
 /** E||y' - y||^2 by linear of a group under a form, on calibration activations. */
 type ErrorsOf = (group: InputGroup, form: Form) => Promise<readonly number[]>;
 
@@ -182,10 +179,10 @@ function tierErrors(factors: Factors, ledger: Ledger): ErrorsOf {
   };
 }
 
-/** Throws `heldout-missing` and `tokenizer-missing` where there is nothing to measure plans on; cheap. */
-export function requireValidation(config: Config, model: Model): void {
-  requireTokenizer(model.tokenizer, model.weights.source, "the planner");
-  if (config.heldout.text.length > 0) return;
+/** What reads held-out text; throws `heldout-missing` and `tokenizer-missing` where there is nothing to measure plans on. Cheap. */
+export function requireValidation(config: Config, model: Model): TextTokenizer {
+  const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "the planner");
+  if (config.heldout.text.length > 0) return tokenizer;
   throw new GsicError({
     category: "usage",
     code: "heldout-missing",
@@ -197,8 +194,7 @@ export function requireValidation(config: Config, model: Model): void {
 
 /** The first half of the held-out text. */
 function validationText({ model, config }: PlannerJob): MeasuredText {
-  requireValidation(config, model);
-  const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "the planner");
+  const tokenizer = requireValidation(config, model);
   const { validation } = heldoutParts(config.heldout.text, tokenizer, config.heldout.tokens);
   const window = windowOf(model, config);
   return measuredText(asWindows(validation, model.tokenizer!.prefix, window), window);
