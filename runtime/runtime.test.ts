@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
+import { addDrafting, testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
 
 const sizeVectors = join(import.meta.dirname, "testing/size-vectors.json");
@@ -47,6 +47,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a good bundle runs: results, limits, generation, threads, sampling", async () => {
   expect(await finish(path("check"), ["run", path("good.gsi")])).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("drafting changes no token, no distribution and no cache, and both accepts and rejects", async () => {
+  writeFileSync(path("drafting.gsi"), await testBundle(code, addDrafting));
+  expect(await finish(path("check"), ["drafting", path("drafting.gsi")])).toEqual({
+    ...{ code: 0, stdout: "", stderr: "" },
+  });
 });
 
 test("sizes are exact or refused, by the vectors that the TypeScript reader is tested with", async () => {
@@ -334,6 +341,29 @@ test("a manifest that lies is refused, with the key", async () => {
       "buffers.arena is 1e+30",
       (m) => {
         m.buffers.arena = 1e30;
+      },
+    ],
+    ["drafting is not an object", (m) => Object.assign(m, { drafting: 7 })],
+    ["drafting is missing", (m) => Reflect.deleteProperty(m, "drafting")],
+    [
+      "drafting.lossless names 'bold', which is no mode with a program",
+      (m) => {
+        m.modes.push("lossless");
+        m.drafting = { lossless: { draft: "bold", verify: "exact" } };
+      },
+    ],
+    [
+      "drafting.lossless names 'lossless', which is no mode with a program",
+      (m) => {
+        m.modes.push("lossless");
+        m.drafting = { lossless: { draft: "bounded", verify: "lossless" } };
+      },
+    ],
+    [
+      "drafting.lossless.verify is missing",
+      (m) => {
+        m.modes.push("lossless");
+        m.drafting = { lossless: { draft: "bounded" } };
       },
     ],
     [

@@ -82,7 +82,9 @@ GSIC_API gsic_status gsic_open(const char *path, const gsic_open_options *option
 GSIC_API void gsic_close(gsic_model *model);
 GSIC_API gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info);
 
-/// Opens a session with an empty KV cache; on a GPU all its memory is taken at once. `mode`: "exact", "bounded"; null: the bundle's default.
+/// Opens a session with an empty KV cache; on a GPU all its memory is taken at once. `mode`: "exact", "bounded",
+/// "lossless"; null: the bundle's default. "lossless" gives what "exact" does, bit for bit: generation lets the plan propose
+/// tokens, and the exact weights verify several in one pass.
 GSIC_API gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic_session **session);
 GSIC_API void gsic_session_close(gsic_session *session);
 /// Keeps the first `length` tokens of the session (0: empties it). Later tokens are forgotten.
@@ -109,8 +111,18 @@ GSIC_API gsic_status gsic_encode(const gsic_model *model, const char *text, size
 /// The bytes of a token; valid as long as the model. Not always complete UTF-8.
 GSIC_API gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **bytes, size_t *length);
 
-/// Tokens per tier since the session was opened, summed over gated inputs: with the gate closed, and open.
+/// Tokens per tier since the session was opened, summed over gated inputs: with the gate closed, and open. In mode
+/// "lossless" those of the plan that drafts.
 GSIC_API gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fast, uint64_t *slow);
+
+/// What generation in a session of mode "lossless" did since it was opened; zeros in other modes.
+typedef struct gsic_draft_counts {
+  uint64_t passes;    ///< of the exact weights that verified proposals
+  uint64_t proposed;  ///< tokens
+  uint64_t accepted;  ///< of the proposed ones
+  uint64_t looked_up; ///< of the proposed ones: copied from an earlier place of the text
+} gsic_draft_counts;
+GSIC_API gsic_status gsic_drafts(const gsic_session *session, gsic_draft_counts *counts);
 
 #ifdef __cplusplus
 }

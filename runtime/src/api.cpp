@@ -225,11 +225,20 @@ gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fast, uint64
             "gsic_tier_counts: session, fast and slow must not be null");
     const Claim claim(session->state);
     *fast = *slow = 0;
-    for (size_t i = 0; i < claim->program().tiers.size(); i++) {
+    for (size_t i = 0; i < claim->tiers().size(); i++) {
       const auto [closed, open] = claim->tier(i);
       *fast += closed;
       *slow += open;
     }
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_drafts(const gsic_session *session, gsic_draft_counts *counts) {
+  return guard([&] {
+    require(session != nullptr && counts != nullptr, "gsic_drafts: session and counts must not be null");
+    const DraftCounts &found = Claim(session->state)->draft_policy().counts();
+    *counts = {found.passes, found.proposed, found.accepted, found.looked_up};
     return GSIC_OK;
   });
 }

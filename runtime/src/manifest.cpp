@@ -202,6 +202,16 @@ void read_targets(const ManifestReader &reader, Manifest &manifest) {
   if (manifest.targets.empty()) reader.refuse("targets", "is empty");
 }
 
+/// Which programs a mode without one of its own runs; both are modes themselves.
+Drafting read_drafting(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
+  const Drafting drafting{reader.text(value, at, "draft"), reader.text(value, at, "verify")};
+  const json &others = reader.member(reader.root(), "manifest", "drafting");
+  for (const std::string &name : {drafting.draft, drafting.verify})
+    if (std::count(manifest.modes.begin(), manifest.modes.end(), name) == 0 || others.contains(name))
+      reader.refuse(at, "names '" + name + "', which is no mode with a program");
+  return drafting;
+}
+
 void read_programs(const ManifestReader &reader, Manifest &manifest) {
   const json &root = reader.root();
   manifest.modes = reader.texts(root, "manifest", "modes");
@@ -210,7 +220,13 @@ void read_programs(const ManifestReader &reader, Manifest &manifest) {
   std::rotate(manifest.modes.begin(), first, first + 1);
   const json &programs = reader.member(root, "manifest", "programs");
   const json &bytes = reader.member(root, "manifest", "bytesPerToken");
+  const json &drafting = reader.member(root, "manifest", "drafting");
+  if (!drafting.is_object()) reader.refuse("drafting", "is not an object");
   for (const std::string &mode : manifest.modes) {
+    if (drafting.contains(mode)) {
+      manifest.drafting[mode] = read_drafting(reader, manifest, drafting.at(mode), "drafting." + mode);
+      continue;
+    }
     const std::string at = "programs." + mode;
     manifest.programs[mode] = read_program(reader, manifest, reader.member(programs, "programs", mode.c_str()), at);
     const json &value = reader.member(bytes, "bytesPerToken", mode.c_str());

@@ -49,6 +49,11 @@ struct Program {
   std::vector<std::string> tiers;  ///< gated inputs: two u64 each (fast, slow) in `counters`
 };
 
+/// A mode in which one program proposes tokens, and another decides which of them stand. Names of programs.
+struct Drafting {
+  std::string draft, verify;
+};
+
 enum class DeviceKind : uint8_t { cpu, hip, cuda };
 extern const std::array<const char *, 3> kDeviceNames;
 
@@ -83,7 +88,8 @@ struct Manifest {
   std::vector<Kernel> kernels;
   std::vector<std::string> modes;          ///< the default first
   std::map<std::string, Program> programs;
-  std::map<std::string, double> bytes_per_token;
+  std::map<std::string, Drafting> drafting;  ///< modes that have no program of their own
+  std::map<std::string, double> bytes_per_token;  ///< of modes that have a program
 
   uint64_t buffer(Buffer which) const { return buffers[size_t(which)]; }
 };

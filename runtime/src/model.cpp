@@ -94,10 +94,14 @@ const Tokenizer &Model::require_tokenizer() const {
               path() + ": the model was built without a tokenizer; give token ids instead of text");
 }
 
-const Program &Model::program(const std::string &mode) const {
-  const auto found = manifest_.programs.find(mode.empty() ? manifest_.modes.front() : mode);
-  if (found != manifest_.programs.end()) return found->second;
-  throw Error(GSIC_INVALID_ARGUMENT, path() + ": there is no mode '" + mode + "'; the modes are: " + mode_list_);
+ModePrograms Model::programs(const std::string &mode) const {
+  const std::string name = mode.empty() ? manifest_.modes.front() : mode;
+  const auto drafting = manifest_.drafting.find(name);
+  if (drafting != manifest_.drafting.end())
+    return {&manifest_.programs.at(drafting->second.verify), &manifest_.programs.at(drafting->second.draft)};
+  const auto found = manifest_.programs.find(name);
+  if (found != manifest_.programs.end()) return {&found->second};
+  throw Error(GSIC_INVALID_ARGUMENT, path() + ": there is no mode '" + name + "'; the modes are: " + mode_list_);
 }
 
 }  // namespace gsic

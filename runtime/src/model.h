@@ -20,6 +20,12 @@ struct OpenOptions {
   bool verify_weights = true;
 };
 
+/// What a mode runs.
+struct ModePrograms {
+  const Program *main;          ///< decides every token
+  const Program *draft = nullptr;  ///< proposes tokens; null where none does
+};
+
 /// Immutable once open; any number of threads may use it.
 class Model {
  public:
@@ -40,8 +46,8 @@ class Model {
   /// Token id, or -1.
   int32_t end_of_text() const { return tokenizer_ ? tokenizer_->eos() : -1; }
 
-  /// The program of a mode, empty for the default. Throws GSIC_INVALID_ARGUMENT.
-  const Program &program(const std::string &mode) const;
+  /// What a mode, empty for the default, runs. Throws GSIC_INVALID_ARGUMENT.
+  ModePrograms programs(const std::string &mode) const;
   /// The modes, separated by commas, the default first.
   const std::string &mode_list() const { return mode_list_; }
   const std::string &path() const { return bundle_.path(); }

@@ -2,12 +2,40 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "error.h"
 
 namespace gsic {
+namespace {
 
-Sampler::Sampler(const gsic_sampling &options) : options_(options), generator_(options.seed) {
+/// A bijection of 64 bits in which every bit of the result depends on every bit of `x` (the finaliser of MurmurHash3,
+/// with the constants of Stafford's variant 13).
+uint64_t mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+constexpr uint64_t kGolden = 0x9e3779b97f4a7c15u;  ///< 2^64 / golden ratio
+
+/// The two candidates that arrive first.
+struct Podium {
+  int32_t id = -1;
+  double first = std::numeric_limits<double>::infinity(), second = first;
+};
+
+}  // namespace
+
+Choice largest(const float *logits, size_t count) {
+  const size_t best = size_t(std::max_element(logits, logits + count) - logits);
+  float second = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < best; i++) second = std::max(second, logits[i]);
+  for (size_t i = best + 1; i < count; i++) second = std::max(second, logits[i]);
+  return {int32_t(best), logits[best] - second};
+}
+
+Sampler::Sampler(const gsic_sampling &options) : options_(options) {
   if (!(options.temperature >= 0) || std::isinf(options.temperature))
     throw Error(GSIC_INVALID_ARGUMENT, "the temperature is " + std::to_string(options.temperature) +
                                            "; it must be 0 (greedy) or above");
@@ -15,19 +43,10 @@ Sampler::Sampler(const gsic_sampling &options) : options_(options), generator_(o
     throw Error(GSIC_INVALID_ARGUMENT, "top_p is " + std::to_string(options.top_p) + "; it must be from 0 to 1");
 }
 
-int32_t Sampler::pick(const float *logits, size_t count) {
-  if (options_.temperature == 0) return int32_t(std::max_element(logits, logits + count) - logits);
+Choice Sampler::pick(const float *logits, size_t count, size_t position) {
+  if (is_greedy()) return largest(logits, count);
   gather(logits, count);
-  const size_t kept = keep_top_p(keep_top_k());
-  double total = 0;
-  for (size_t i = 0; i < kept; i++) total += candidates_[i].weight;
-  const double threshold = uniform() * total;
-  double reached = 0;
-  for (size_t i = 0; i < kept; i++) {
-    reached += candidates_[i].weight;
-    if (reached > threshold) return candidates_[i].id;
-  }
-  return candidates_[kept - 1].id;
+  return race(keep_top_p(keep_top_k()), position);
 }
 
 void Sampler::gather(const float *logits, size_t count) {
@@ -69,6 +88,26 @@ size_t Sampler::keep_top_p(size_t kept) {
     }
   }
   return kept;
+}
+
+Choice Sampler::race(size_t kept, size_t position) const {
+  const uint64_t key = mix(mix(options_.seed + kGolden) + position);
+  Podium podium;
+  for (size_t i = 0; i < kept; i++) {
+    const auto [id, logit, weight] = candidates_[i];
+    const double u = double((mix(key + uint64_t(id) * kGolden) >> 11) + 1) * 0x1p-53;  // of (0, 1]
+    // -log u is not less than 1 - u: most candidates lose without a logarithm.
+    if (!(1 - u <= podium.second * weight)) continue;
+    const double arrival = -std::log(u) / weight;
+    if (arrival < podium.first || (arrival == podium.first && id < podium.id)) {
+      podium.second = podium.first;
+      podium.first = arrival;
+      podium.id = id;
+    } else {
+      podium.second = std::min(podium.second, arrival);
+    }
+  }
+  return {podium.id, float(std::log(podium.second) - std::log(podium.first))};
 }
 
 }  // namespace gsic

@@ -4,16 +4,26 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <random>
-#include <utility>
 #include <vector>
 
 #include "gsic.h"
 
 namespace gsic {
 
+/// A token, and by how much the next best lost against it: the difference of their logits (greedy), or of their
+/// logits / temperature + Gumbel noise. 0 at least; infinite where there was no other.
+struct Choice {
+  int32_t id;
+  float margin;
+};
+
 /// Temperature, then top-k, then top-p (the fewest most likely tokens whose probability reaches p). Equal logits are
-/// ordered by id, lowest first; temperature 0 takes the first. The same seed gives the same choices everywhere.
+/// ordered by id, lowest first; temperature 0 takes the first.
+///
+/// A token is drawn by a race: candidate i of weight w_i arrives after E_i / w_i, and the first wins, which it does with
+/// probability w_i / sum w (E_i exponential; the same as the largest logit / temperature + Gumbel noise). E_i is a hash
+/// of seed, position and i. So the same seed gives the same choices everywhere, and at one position two distributions that
+/// are close choose the same token most of the time, which is what makes drafts of sampled text useful.
 class Sampler {
  public:
   /// Throws GSIC_INVALID_ARGUMENT for a temperature below 0, or top_p outside 0 to 1.
@@ -21,8 +31,8 @@ class Sampler {
 
   /// Whether `pick` always takes the largest logit, the lowest id among equals.
   bool is_greedy() const { return options_.temperature == 0; }
-  /// The token chosen from `logits` [count], which are finite.
-  int32_t pick(const float *logits, size_t count);
+  /// The token at `position` of the session, from `logits` [count], which are finite; count > 0.
+  Choice pick(const float *logits, size_t count, size_t position);
 
  private:
   struct Candidate {
@@ -31,16 +41,17 @@ class Sampler {
     double weight;  ///< exp((logit - largest) / temperature)
   };
 
-  /// The next number from [0, 1), of 53 bits.
-  double uniform() { return double(generator_() >> 11) * 0x1p-53; }
   void gather(const float *logits, size_t count);
   size_t keep_top_k();
   size_t keep_top_p(size_t kept);
+  Choice race(size_t kept, size_t position) const;
 
   gsic_sampling options_;
-  std::mt19937_64 generator_;
   std::vector<Candidate> candidates_;
 };
+
+/// The first of the largest of `logits` [count], count > 0.
+Choice largest(const float *logits, size_t count);
 
 }  // namespace gsic
 

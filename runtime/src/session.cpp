@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "sampler.h"
 
 namespace gsic {
 namespace {
@@ -22,7 +23,8 @@ bool all_finite(const float *values, size_t count) {
 }  // namespace
 
 Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
-    : model_(std::move(model)), program_(model_->program(mode)) {
+    : model_(std::move(model)) {
+  const ModePrograms programs = model_->programs(mode);
   constexpr Buffer kOwn[] = {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters};
   Device &device = model_->device();
   uint64_t total = 0;
@@ -32,10 +34,18 @@ Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
     const std::string what = std::string("the session's ") + kBufferNames[size_t(which)];
     buffers_[size_t(which)] = device.allocate(model_->manifest().buffer(which), what);
   }
-  staging_ = device.staging(program_.logits_stride * sizeof(float), "a token's logits");
-  launches_ = resolve(program_.body);
-  body_ = device.capture(launches_);
-  head_ = device.capture(resolve(program_.head));
+  staging_ = device.staging(programs.main->logits_stride * sizeof(float), "a token's logits");
+  run_ = prepare(*programs.main);
+  if (programs.draft != nullptr) draft_ = prepare(*programs.draft);
+}
+
+Runnable Session::prepare(const Program &program) {
+  Runnable made;
+  made.program = &program;
+  made.launches = resolve(program.body);
+  made.body = model_->device().capture(made.launches);
+  made.head = model_->device().capture(resolve(program.head));
+  return made;
 }
 
 uint8_t *Session::address(const Argument &argument) const {
@@ -69,7 +79,7 @@ ResolvedLaunch Session::resolve(const Launch &launch, void **arguments) const {
 
 Sequence &Session::part(size_t from, size_t to) {
   std::unique_ptr<Sequence> &found = parts_[{from, to}];
-  if (!found) found = model_->device().capture({launches_.begin() + long(from), launches_.begin() + long(to)});
+  if (!found) found = model_->device().capture({run_.launches.begin() + long(from), run_.launches.begin() + long(to)});
   return *found;
 }
 
@@ -85,102 +95,115 @@ void Session::check(const int32_t *ids, size_t count) const {
                                              "; ids of this model go from 0 to " + std::to_string(vocabulary - 1));
 }
 
-std::vector<int32_t> Session::with_later(const int32_t *ids, size_t count) const {
-  std::vector<int32_t> all = later_;
-  if (count > 0) all.insert(all.end(), ids, ids + count);
-  return all;
-}
-
-void Session::write_step(const int32_t *ids, uint32_t columns, uint32_t first_logit) {
+void Session::write_step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit) {
   gsic_step step = {};
   step.columns = int32_t(columns);
-  step.position = int32_t(evaluated_);
+  step.position = int32_t(position);
   step.first_logit = int32_t(first_logit);
   std::copy_n(ids, columns, step.tokens);
   model_->device().write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
 }
 
-const float *Session::read_logits(uint32_t column) {
-  const uint64_t offset = program_.logits_offset + uint64_t(column) * program_.logits_stride * sizeof(float);
+const float *Session::read_logits(const Program &program, uint32_t column, size_t position) {
+  const uint64_t offset = program.logits_offset + uint64_t(column) * program.logits_stride * sizeof(float);
   const uint32_t vocabulary = model_->manifest().vocabulary;
   const float *logits = static_cast<const float *>(model_->device().read(
       buffers_[size_t(Buffer::arena)]->address(offset), staging_->address(0), vocabulary * sizeof(float)));
-  if (!all_finite(logits, vocabulary)) refuse_logits(column);
+  if (!all_finite(logits, vocabulary)) refuse_logits(position + column);
   return logits;
 }
 
-int32_t Session::read_choice(uint32_t column) {
-  if (!program_.greedy) {
-    const float *logits = read_logits(column);
-    return int32_t(std::max_element(logits, logits + model_->manifest().vocabulary) - logits);
-  }
-  const uint8_t *source = buffers_[size_t(Buffer::arena)]->address(*program_.greedy + column * sizeof(int32_t));
+int32_t Session::read_choice(const Program &program, uint32_t column, size_t position) {
+  if (!program.greedy)
+    return largest(read_logits(program, column, position), model_->manifest().vocabulary).id;
+  const uint8_t *source = buffers_[size_t(Buffer::arena)]->address(*program.greedy + column * sizeof(int32_t));
   int32_t id;
   std::memcpy(&id, model_->device().read(source, staging_->address(0), sizeof id), sizeof id);
-  if (id < 0) refuse_logits(column);
+  if (id < 0) refuse_logits(position + column);
   if (uint32_t(id) >= model_->manifest().vocabulary)
     throw Error(GSIC_INTERNAL, "the program chose token " + std::to_string(id) + ", which there is not: a kernel is "
                                "wrong; run `gsic build` again, which checks them");
   return id;
 }
 
-void Session::refuse_logits(uint32_t column) const {
-  throw Error(GSIC_INTERNAL, "the logits at position " + std::to_string(evaluated_ + column) +
+void Session::refuse_logits(size_t position) const {
+  throw Error(GSIC_INTERNAL, "the logits at position " + std::to_string(position) +
                                  " are not all finite numbers: the model's weights overflow, or a kernel is "
                                  "wrong; run `gsic build` again, which checks both");
 }
 
 void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {
-  append(ids, count, wanted, [&](uint32_t column, size_t index) { visit(index, read_logits(column)); });
+  append(ids, count, wanted, [&](uint32_t column, size_t index) {
+    visit(index, read_logits(*run_.program, column, evaluated_));
+  });
 }
 
-int32_t Session::choose(const int32_t *ids, size_t count) {
-  int32_t chosen = -1;
-  append(ids, count, 1, [&](uint32_t column, size_t) { chosen = read_choice(column); });
+int32_t Session::choose(const int32_t *ids, size_t count) { return choose_each(ids, count, 1).back(); }
+
+std::vector<int32_t> Session::choose_each(const int32_t *ids, size_t count, size_t wanted) {
+  std::vector<int32_t> chosen;
+  append(ids, count, wanted,
+         [&](uint32_t column, size_t) { chosen.push_back(read_choice(*run_.program, column, evaluated_)); });
   return chosen;
 }
 
 void Session::append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit) {
   check(ids, count);
-  const std::vector<int32_t> all = with_later(ids, count);
-  const size_t start = evaluated_, first_wanted = all.size() - std::min(wanted, all.size());
+  const size_t start = evaluated_, length = tokens_.size();
+  if (count > 0) tokens_.insert(tokens_.end(), ids, ids + count);
+  const size_t first_wanted = tokens_.size() - std::min(wanted, tokens_.size() - start);
   try {
-    for (size_t done = 0; done < all.size();) {
-      const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
-      const uint32_t first_logit = uint32_t(std::clamp<size_t>(first_wanted, done, done + columns) - done);
-      write_step(all.data() + done, columns, first_logit);
-      body_->run();
-      if (first_logit < columns) head_->run();
-      for (uint32_t j = first_logit; j < columns; j++) visit(j, done + j - first_wanted);
+    while (evaluated_ < tokens_.size()) {
+      const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, tokens_.size() - evaluated_));
+      const uint32_t first_logit =
+          uint32_t(std::clamp<size_t>(first_wanted, evaluated_, evaluated_ + columns) - evaluated_);
+      write_step(tokens_.data() + evaluated_, columns, evaluated_, first_logit);
+      run_.body->run();
+      if (first_logit < columns) run_.head->run();
+      for (uint32_t j = first_logit; j < columns; j++) visit(j, evaluated_ + j - first_wanted);
       evaluated_ += columns;
-      done += columns;
     }
   } catch (...) {
     evaluated_ = start;
+    tokens_.resize(length);
     throw;
   }
-  later_.clear();
 }
 
 void Session::append_later(int32_t id) {
-  if (!later_.empty()) evaluate(nullptr, 0, 0, {});
+  if (evaluated_ < tokens_.size()) evaluate(nullptr, 0, 0, {});
   check(&id, 1);
-  later_.push_back(id);
+  tokens_.push_back(id);
+}
+
+void Session::run_draft(int32_t id, size_t position) {
+  write_step(&id, 1, position, 0);
+  draft_.body->run();
+  draft_.head->run();
+}
+
+void Session::propose(int32_t id, size_t position, const std::function<void(const float *logits)> &visit) {
+  run_draft(id, position);
+  visit(read_logits(*draft_.program, 0, position));
+}
+
+int32_t Session::propose_greedy(int32_t id, size_t position) {
+  run_draft(id, position);
+  return read_choice(*draft_.program, 0, position);
 }
 
 void Session::observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit) {
   check(ids, count);
-  const std::vector<int32_t> all = with_later(ids, count);
-  later_.clear();
+  if (count > 0) tokens_.insert(tokens_.end(), ids, ids + count);
   uint32_t widest = 1;
-  for (const Tap &tap : program_.taps) widest = std::max(widest, tap.stride);
+  for (const Tap &tap : run_.program->taps) widest = std::max(widest, tap.stride);
   const auto staging = model_->device().staging(GSIC_MAX_COLUMNS * widest * sizeof(float), "a tap's values");
-  for (size_t done = 0; done < all.size();) {
-    const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, all.size() - done));
-    write_step(all.data() + done, columns, columns);
+  while (evaluated_ < tokens_.size()) {
+    const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, tokens_.size() - evaluated_));
+    write_step(tokens_.data() + evaluated_, columns, evaluated_, columns);
     size_t launched = 0;
     for (size_t i = first; i < last; i++) {
-      const Tap &tap = program_.taps[i];
+      const Tap &tap = run_.program->taps[i];
       if (tap.after >= launched) {
         part(launched, tap.after + 1).run();
         launched = tap.after + 1;
@@ -190,17 +213,15 @@ void Session::observe(const int32_t *ids, size_t count, size_t first, size_t las
       visit(i, static_cast<const float *>(rows), columns);
     }
     evaluated_ += columns;
-    done += columns;
   }
 }
 
 void Session::rewind(size_t length) {
-  if (length > this->length())
+  if (length > tokens_.size())
     throw Error(GSIC_INVALID_ARGUMENT, "the session cannot keep " + std::to_string(length) + " tokens: it has " +
-                                           std::to_string(this->length()));
-  if (length == this->length()) return;
-  later_.clear();
-  evaluated_ = length;
+                                           std::to_string(tokens_.size()));
+  tokens_.resize(length);
+  evaluated_ = std::min(evaluated_, length);
 }
 
 std::pair<uint64_t, uint64_t> Session::tier(size_t index) const {

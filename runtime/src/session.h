@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "draft_policy.h"
 #include "gsic/abi.h"
 #include "model.h"
 
@@ -19,6 +20,13 @@ namespace gsic {
 using LogitsVisitor = std::function<void(size_t index, const float *logits)>;
 /// Called with the index of a tap in Program::taps, and `columns` rows of its value, `stride` floats apart.
 using TapVisitor = std::function<void(size_t tap, const float *rows, uint32_t columns)>;
+
+/// A program, ready to run on a session's memory.
+struct Runnable {
+  const Program *program = nullptr;
+  std::vector<ResolvedLaunch> launches;  ///< of the body
+  std::unique_ptr<Sequence> body, head;
+};
 
 /// Used by one thread at a time.
 class Session {
@@ -32,50 +40,68 @@ class Session {
   /// Appends tokens; the id of the largest logit of the last one, the lowest among equals. Throws as `evaluate`. There
   /// must be a token, perhaps one that append_later left.
   int32_t choose(const int32_t *ids, size_t count);
+  /// Appends tokens, and tells the id of the largest logit of the last `wanted` of them, as `evaluate` does of logits.
+  std::vector<int32_t> choose_each(const int32_t *ids, size_t count, size_t wanted);
   /// Appends one token without work: it is evaluated together with what comes next.
   void append_later(int32_t id);
   /// Appends tokens, runs no head, and shows taps `first` to before `last` of the program. What stands behind those is not
   /// run: until the session is rewound, later passes must not want more taps.
   void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
+  /// Whether the mode has a program that proposes tokens.
+  bool drafts() const { return draft_.program != nullptr; }
+  /// Runs that program over one token at `position`, which is length() or behind tokens that were proposed already, and
+  /// shows its logits. What it leaves in the KV cache stays only until an evaluation reaches that position: the session
+  /// is as it was. Throws as `evaluate`.
+  void propose(int32_t id, size_t position, const std::function<void(const float *logits)> &visit);
+  /// The same; the id of the largest logit, as `choose`.
+  int32_t propose_greedy(int32_t id, size_t position);
+  /// Whether logits are where the host reads them, so that choosing there costs no copy.
+  bool logits_are_near() const { return !run_.program->greedy; }
   /// Keeps the first `length` tokens. Throws GSIC_INVALID_ARGUMENT if there are fewer.
   void rewind(size_t length);
 
   /// Tokens so far.
-  size_t length() const { return evaluated_ + later_.size(); }
+  size_t length() const { return tokens_.size(); }
+  const std::vector<int32_t> &tokens() const { return tokens_; }
   const Model &model() const { return *model_; }
-  const Program &program() const { return program_; }
-  /// Tokens per tier of one gated input of Program::tiers: with the gate closed, and open.
+  /// The program that decides every token.
+  const Program &program() const { return *run_.program; }
+  /// The gated inputs that are counted: of the program that drafts, where there is one.
+  const std::vector<std::string> &tiers() const { return (drafts() ? draft_ : run_).program->tiers; }
+  /// What generations in this session learned about proposals.
+  DraftPolicy &draft_policy() { return draft_policy_; }
+  const DraftPolicy &draft_policy() const { return draft_policy_; }
+  /// Tokens per tier of one of `tiers`: with the gate closed, and open.
   std::pair<uint64_t, uint64_t> tier(size_t index) const;
 
  private:
   /// Called with the column of a wanted token, and its number among them.
   using ColumnVisitor = std::function<void(uint32_t column, size_t index)>;
 
+  Runnable prepare(const Program &program);
   std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
   ResolvedLaunch resolve(const Launch &launch, void **arguments) const;
   uint8_t *address(const Argument &argument) const;
   /// The launches of the body from `from` to before `to`, captured when they are first wanted.
   Sequence &part(size_t from, size_t to);
   void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
+  void run_draft(int32_t id, size_t position);
   void check(const int32_t *ids, size_t count) const;
-  /// `ids`, behind the token that append_later left.
-  std::vector<int32_t> with_later(const int32_t *ids, size_t count) const;
-  void write_step(const int32_t *ids, uint32_t columns, uint32_t first_logit);
-  /// The logits of a column, checked to be numbers.
-  const float *read_logits(uint32_t column);
-  int32_t read_choice(uint32_t column);
-  [[noreturn]] void refuse_logits(uint32_t column) const;
+  void write_step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit);
+  /// The logits of a column, checked to be numbers; `position` is where the pass began.
+  const float *read_logits(const Program &program, uint32_t column, size_t position);
+  int32_t read_choice(const Program &program, uint32_t column, size_t position);
+  [[noreturn]] void refuse_logits(size_t position) const;
 
   std::shared_ptr<const Model> model_;
-  const Program &program_;
   std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
   std::vector<std::vector<void *>> arguments_;
-  std::vector<ResolvedLaunch> launches_;  ///< of the body
-  std::unique_ptr<Sequence> body_, head_;
+  Runnable run_, draft_;  ///< the second: none where nothing drafts
   std::map<std::pair<size_t, size_t>, std::unique_ptr<Sequence>> parts_;
   std::unique_ptr<DeviceMemory> staging_;
-  size_t evaluated_ = 0;
-  std::vector<int32_t> later_;  ///< at most one
+  std::vector<int32_t> tokens_;
+  DraftPolicy draft_policy_;
+  size_t evaluated_ = 0;  ///< of them: all, or all but the last
 };
 
 }  // namespace gsic

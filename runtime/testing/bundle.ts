@@ -112,6 +112,7 @@ export function testManifest(): Record<string, unknown> {
       exact: { body, ...shared, tiers: [] },
       bounded: { body: [...body, count], ...shared, tiers: ["x"] },
     },
+    drafting: {},
     bytesPerToken: { exact: 1280, bounded: 1280 },
   };
 }
@@ -128,4 +129,26 @@ export function testBundle(
     { name: "weights", payload: testWeights() },
     { name: "code", payload: code },
   ]);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a manifest is JSON
+type Json = any;
+
+/**
+ * Adds modes: rough, whose logits differ behind a third of the tokens, and lossless, which drafts with rough and
+ * verifies with exact.
+ */
+export function addDrafting(manifest: Json): void {
+  const { kernels, modes, programs, bytesPerToken } = manifest;
+  const { exact } = programs;
+  const logits = exact.head[0].arguments[3];
+  const step = exact.head[0].arguments[0];
+  kernels.push({ ...kernels[4], symbol: "test_skew" });
+  programs.rough = {
+    ...exact,
+    head: [...exact.head, { kernel: kernels.length - 1, arguments: [step, logits] }],
+  };
+  bytesPerToken.rough = bytesPerToken.exact;
+  modes.push("rough", "lossless");
+  manifest.drafting = { lossless: { draft: "rough", verify: "exact" } };
 }

@@ -63,6 +63,8 @@ int main(int count, char **arguments) {
     check_generation(arguments[2]);
     check_concurrency(arguments[2]);
     check_sampling();
+  } else if (what == "drafting") {
+    check_drafting(arguments[2]);
   } else if (what == "gpu") {
     CHECK(count == 5);
     check_gpu(arguments[2], arguments[3], uint32_t(std::atol(arguments[4])));

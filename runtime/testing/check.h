@@ -51,6 +51,8 @@ void check_results(const char *bundle);
 void check_sessions(const char *bundle);
 void check_generation(const char *bundle);
 void check_concurrency(const char *bundle);
+/// Of a bundle that drafts: what mode lossless writes is what mode exact does.
+void check_drafting(const char *bundle);
 void check_sizes(const char *file);
 void check_sampling();
 /// What a GPU's bundle must do, on a device of `units` compute units.

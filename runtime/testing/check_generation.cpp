@@ -101,7 +101,7 @@ namespace {
 std::map<int32_t, int> draw(const std::vector<float> &logits, gsic_sampling options, int times) {
   gsic::Sampler sampler(options);
   std::map<int32_t, int> counts;
-  for (int i = 0; i < times; i++) counts[sampler.pick(logits.data(), logits.size())]++;
+  for (int i = 0; i < times; i++) counts[sampler.pick(logits.data(), logits.size(), size_t(i)).id]++;
   return counts;
 }
 

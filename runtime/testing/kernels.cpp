@@ -54,3 +54,11 @@ extern "C" void test_head(const gsic_worker *worker, void *const *arguments) {
 extern "C" void test_nan(const gsic_worker *worker, void *const *arguments) {
   if (worker->index == 0) floats(arguments, 1)[kLogitsStride * (step_of(arguments).columns - 1)] = __builtin_nanf("");
 }
+
+/// Adds 4 to one logit behind every third token: (step, logits).
+extern "C" void test_skew(const gsic_worker *worker, void *const *arguments) {
+  const gsic_step &step = step_of(arguments);
+  if (worker->index != 0) return;
+  for (int j = step.first_logit; j < step.columns; j++)
+    if (step.tokens[j] % 3 == 0) floats(arguments, 1)[j * kLogitsStride + step.tokens[j] * 5 % kVocabulary] += 4;
+}

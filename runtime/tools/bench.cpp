@@ -62,7 +62,7 @@ void measure_prefill(Subject &subject, const std::vector<int32_t> &prompt) {
 
 ordered_json describe(const Subject &subject, double bytes, const Samples &ceiling) {
   uint64_t fast = 0, slow = 0;
-  for (size_t i = 0; i < subject.session.program().tiers.size(); i++) {
+  for (size_t i = 0; i < subject.session.tiers().size(); i++) {
     const auto [closed, open] = subject.session.tier(i);
     fast += closed;
     slow += open;

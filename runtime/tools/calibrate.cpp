@@ -158,7 +158,7 @@ void run_calibrate(const Arguments &arguments) {
   const uint32_t sketch_width = uint32_t(arguments.number("sketch-width", 1, 65536, 1024));
   const uint64_t memory = arguments.number("memory", 1, uint64_t(1) << 50, default_memory());
   const auto model = arguments.open_model();
-  const std::vector<Tap> &taps = model->program("exact").taps;
+  const std::vector<Tap> &taps = model->programs("exact").main->taps;
   if (taps.empty()) throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": the bundle has no taps to calibrate from");
   const Work work(taps, exact_bytes, sketch_width);
   if (arguments.number("describe", 0, 1, 0) == 1) return describe(*model, work, work.groups(0, memory));

@@ -126,7 +126,7 @@ class Evaluation {
     exact.seconds = dense.seconds;
     for (size_t i = 0; i < count; i++) {
       modes[i].seconds = runners[i]->seconds;
-      modes[i].gates = runners[i]->session.program().tiers;
+      modes[i].gates = runners[i]->session.tiers();
       for (size_t gate = 0; gate < modes[i].gates.size(); gate++) {
         const auto [closed, open] = runners[i]->session.tier(gate);
         modes[i].tiers.insert(modes[i].tiers.end(), {int64_t(closed), int64_t(open)});

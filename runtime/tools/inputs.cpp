@@ -48,7 +48,7 @@ void observe(Session &session, const std::vector<int32_t> &ids, size_t begin, si
 
 void run_inputs(const Arguments &arguments) {
   const auto model = arguments.open_model();
-  const std::vector<Tap> &taps = model->program("exact").taps;
+  const std::vector<Tap> &taps = model->programs("exact").main->taps;
   if (taps.empty()) throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": the bundle has no taps to read inputs from");
   const std::vector<int32_t> ids = arguments.ids();
   const size_t window = arguments.number("window", 2, model->manifest().context);

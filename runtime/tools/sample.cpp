@@ -3,6 +3,7 @@
 // token, else its end-of-text token, else a token drawn uniformly; an end of text inside does not end a sequence.
 #include <cstdio>
 #include <memory>
+#include <random>
 
 #include "arguments.h"
 #include "error.h"
@@ -45,8 +46,10 @@ void run_sample(const Arguments &arguments) {
     ids.push_back(first_token(*model, generator));
     for (size_t j = 1; j < tokens; j++) {
       const int32_t last = ids.back();
-      session.evaluate(&last, 1, 1,
-                       [&](size_t, const float *logits) { ids.push_back(sampler.pick(logits, vocabulary)); });
+      // The place among all tokens, so that no sequence repeats another's draws.
+      session.evaluate(&last, 1, 1, [&](size_t, const float *logits) {
+        ids.push_back(sampler.pick(logits, vocabulary, ids.size()).id);
+      });
       progress.report(ids.size());
     }
   }
