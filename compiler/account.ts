@@ -1,4 +1,4 @@
-import type { Mode, WeightSource } from "./ir.js";
+import type { ProgramMode, WeightSource } from "./ir.js";
 import type { Schedule } from "./schedule/program.js";
 import type { KernelTraffic } from "./standin.js";
 
@@ -25,7 +25,7 @@ export interface WeightReads {
  */
 export function weightReads(
   scheduled: Pick<Schedule, "kernels" | "programs" | "weights">,
-  mode: Mode,
+  mode: ProgramMode,
   traffic: readonly KernelTraffic[],
 ): WeightReads {
   const matrices = new Map(

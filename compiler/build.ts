@@ -12,7 +12,7 @@ import { type Config, configuredForm, isConfigured, readConfig } from "./config.
 import { bindingsText } from "./emit/bindings.js";
 import { GsicError } from "./errors.js";
 import { isDense } from "./forms.js";
-import type { Mode, Plan } from "./ir.js";
+import type { Mode, Plan, ProgramMode } from "./ir.js";
 import { type Model, openModel } from "./model.js";
 import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
 import { checkOutput, publish, type Resumable } from "./pack/publish.js";
@@ -52,7 +52,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   const config = readConfig(
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
-  const mode = options.mode ?? (edited !== null && !isDense(edited.plan) ? "bounded" : config.quality.mode);
+  const mode = options.mode ?? modeOfInput(config, edited?.plan ?? null);
   const targets = targetsOf(options.targets ?? config.target.names);
   const tuning = tuningOf(config, targets[0]!);
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
@@ -75,7 +75,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
         searches || !isDense(first) ? await collectStats(model, config, targets, progress, first) : null;
       const found = searches
         ? await planLinears({
-            ...{ model, config, targets, plan: first, algebra, progress },
+            ...{ model, config, mode, targets, plan: first, algebra, progress },
             ...{ stats: calibration!.stats, calibration: calibration!.tokens },
           })
         : null;
@@ -109,6 +109,12 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     model.weights.close();
     progress.finish();
   }
+}
+
+/** The configured mode; an edited graph that is not dense has no exact mode. */
+function modeOfInput({ quality }: Config, edited: Plan | null): Mode {
+  const rewritten = edited !== null && !isDense(edited);
+  return rewritten && quality.mode === "exact" ? "bounded" : quality.mode;
 }
 
 /** The folder that a symbolic link leads to: the build goes there, and the link stays. */
@@ -152,10 +158,11 @@ interface Job {
 /** Fills the staging folder. */
 async function makeBuild(job: Job): Promise<Report> {
   const { staging, model, plan, targets, progress, config } = job;
-  const modes: readonly Mode[] = job.mode === "exact" ? ["exact"] : [job.mode, "exact"];
+  const modes = modesOf(job.mode);
+  const programs: readonly ProgramMode[] = job.mode === "exact" ? ["exact"] : ["bounded", "exact"];
   const shapedBy = withTuning(commonTarget(targets), job.tuning);
-  const scheduled = schedule(plan, modes, shapedBy);
-  const room = roomForCheck({ plan, scheduled, modes, shapedBy });
+  const scheduled = schedule(plan, programs, shapedBy);
+  const room = roomForCheck({ plan, scheduled, modes: programs, shapedBy });
   await requireRoom(staging, scheduled.weights.bytes + room + roomForTheRest, job.out);
   const { kernels } = scheduled;
   const code: TargetCode[] = [];
@@ -177,7 +184,10 @@ async function makeBuild(job: Job): Promise<Report> {
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
-  const checked = { ...{ bundle, weightsBegin, model, plan, factors }, modes, targets, shapedBy, scheduled };
+  const checked = {
+    ...{ bundle, weightsBegin, model, plan, factors, modes: programs },
+    ...{ targets, shapedBy, scheduled },
+  };
   const check = await selfCheck({ ...checked, progress });
   const report = reportOf({
     config: header.config,
@@ -186,6 +196,7 @@ async function makeBuild(job: Job): Promise<Report> {
     scheduled,
     model,
     modes,
+    programs,
     code,
     check,
     calibration: job.calibration,
@@ -194,6 +205,20 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
   await rm(journalOf(bundle));
   return report;
+}
+
+/** The modes of a build, its own first: a plan may be run as it is, draft for the exact weights, or be left aside. */
+function modesOf(mode: Mode): readonly Mode[] {
+  switch (mode) {
+    case "exact":
+      return ["exact"];
+    case "bounded":
+      return ["bounded", "exact", "lossless"];
+    case "lossless":
+      return ["lossless", "exact", "bounded"];
+    default:
+      return mode satisfies never;
+  }
 }
 
 /** Bytes of a build besides its weights: programs, kernels, code. */
@@ -219,7 +244,7 @@ function formsInExactMode(input: string): GsicError {
     code: "graph-gates-in-exact-mode",
     message: "the graph has linears that are not dense, which exact mode does not have",
     where: input,
-    hint: "build it with --mode bounded, or make them dense",
+    hint: "build it with --mode bounded or lossless, or make them dense",
   });
 }
 

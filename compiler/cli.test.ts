@@ -33,6 +33,7 @@ interface RunJson {
   readonly ids: number[];
   readonly text: string;
   readonly tokens_per_second: number;
+  readonly drafts: { readonly proposed: number; readonly accepted: number };
 }
 
 /** A new folder with a copy of a model fixture and a model.toml. */
@@ -214,7 +215,7 @@ describe("examples/tiny-gpt2, bounded", () => {
   });
 
   test("leaves what it promises, and the same bytes again", async () => {
-    expect(report).toMatchObject({ mode: "bounded", modes: ["bounded", "exact"] });
+    expect(report).toMatchObject({ mode: "bounded", modes: ["bounded", "exact", "lossless"] });
     expect(report.linears.filter(({ form }) => form.kind === "gated")).toHaveLength(24);
     const origin = { kind: "text", files: [join(example, "calibration.txt")] };
     expect(report.calibration).toEqual({ tokens: 8192, origin });
@@ -252,6 +253,13 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(await run("--temperature", "1", "--seed", "7")).toMatchObject({
       ids: (await run("--temperature", "1", "--seed", "7")).ids,
     });
+    for (const more of [[], ["--temperature", "0.9", "--seed", "3"]]) {
+      const drafted = await run("--mode", "lossless", ...more);
+      const alone = await run("--mode", "exact", ...more);
+      expect(drafted.ids).toEqual(alone.ids);
+      expect(drafted.drafts.accepted).toBeGreaterThan(0);
+      expect(alone.drafts.proposed).toBe(0);
+    }
     const plain = await gsic.run(["run", path("tiny"), "--prompt", "Once upon a time", "--tokens", "40"]);
     expect(plain.stdout).toBe(`Once upon a time${first.text}\n`);
     const logits = async (mode: string) => {

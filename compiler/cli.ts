@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import * as commands from "./commands.js";
+import { modes } from "./config.js";
 import { GsicError } from "./errors.js";
 import { version } from "./report.js";
 
@@ -43,7 +44,7 @@ function program(): Command {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true });
   const json = () => new Option("--json", "print one JSON document on stdout and nothing else");
-  const mode = () => new Option("--mode <mode>", "how linears are computed").choices(["exact", "bounded"]);
+  const mode = () => new Option("--mode <mode>", "how linears are computed").choices(modes);
 
   gsic
     .command("build <input>")
@@ -103,15 +104,16 @@ function program(): Command {
   gsic
     .command("bench <build>")
     .description("measure speed, as a ratio to the dense path and to the machine's read ceiling")
-    .option("--tokens <n>", "tokens per measurement", count, 64)
-    .option("--repeat <n>", "measurements", count, 5)
+    .option("--tokens <n>", "tokens written behind each prompt", count, 64)
+    .option("--repeat <n>", "prompts, each measured in every mode", count, 5)
+    .option("--prompt <n>", "tokens of a prompt", count, 16)
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
     .option("--launches", "measure each launch of a token alone, weights from memory and cached (GPUs)")
     .addOption(mode().conflicts("tune"))
     .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
     .option("--candidates <splits>", "what --tune tries (default: 1,2,4,8,16)", splits)
     .addOption(json())
-    .addHelpText("after", "\nExample: gsic bench build/tiny-gpt2")
+    .addHelpText("after", "\nExample: gsic bench build/tiny-gpt2 --repeat 50 --tokens 128")
     .action(commands.bench);
   for (const command of gsic.commands) command.exitOverride();
   return gsic;

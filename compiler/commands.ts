@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { measureLaunches } from "./bench/launches.js";
 import { launchesText } from "./bench/launches-text.js";
-import { benchText, type Measurements } from "./bench/text.js";
+import { measureModes } from "./bench/modes.js";
+import { benchText } from "./bench/text.js";
 import { tune } from "./bench/tune.js";
 import { tuneText } from "./bench/tune-text.js";
 import { build as buildModel, inputsOf } from "./build.js";
@@ -224,6 +225,7 @@ export async function bench(
   options: Json & {
     tokens: number;
     repeat: number;
+    prompt: number;
     threads?: number;
     mode?: Mode;
     launches?: boolean;
@@ -259,10 +261,9 @@ export async function bench(
     print(options.json ? JSON.stringify(measured) : tuneText(measured));
     return;
   }
-  const threads = options.threads === undefined ? [] : ["--threads", String(options.threads)];
-  const settings = ["--tokens", String(options.tokens), "--repeat", String(repeat), ...threads];
-  const measured = await runTool(["bench", built.bundle, ...settings]);
-  print(options.json ? measured.trim() : benchText(JSON.parse(measured) as Measurements));
+  const { tokens, prompt, threads } = options;
+  const { measured, prompts } = await measureModes(built, { tokens, repeat, prompt, threads });
+  print(options.json ? JSON.stringify(measured, null, 2) : benchText(measured, prompts));
 }
 
 function usage(code: string, message: string, hint: string): GsicError {

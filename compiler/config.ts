@@ -98,7 +98,8 @@ export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }:
   }
 }
 
-const modes = ["exact", "bounded"] as const;
+/** How a build may be run. */
+export const modes = ["exact", "bounded", "lossless"] as const satisfies readonly Mode[];
 const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
 const bits = [3, 4, 5, 6, 8] as const;
 

@@ -567,7 +567,11 @@ export interface Program {
   readonly tiers: readonly string[];
 }
 
-export type Mode = "exact" | "bounded";
+/** A mode that has a program of its own. */
+export type ProgramMode = "exact" | "bounded";
+
+/** How a build may be run. `lossless` has no program: `bounded` proposes tokens, and `exact` decides. */
+export type Mode = ProgramMode | "lossless";
 
 /** What runs kernels: this machine's CPU, or a GPU through AMD's or NVIDIA's driver. */
 export type DeviceKind = "cpu" | "hip" | "cuda";
@@ -600,7 +604,9 @@ export interface Manifest {
   /** Names of programs; of a build, `Mode`s. */
   readonly modes: readonly string[];
   readonly defaultMode: string;
+  /** Modes without a program: one program proposes tokens, another decides which of them stand. */
+  readonly drafting: Readonly<Record<string, { readonly draft: string; readonly verify: string }>>;
   readonly programs: Readonly<Record<string, Program>>;
-  /** Bytes of weights that one token reads, by mode; `bounded` with every gate closed. */
+  /** Bytes of weights that one token reads, by mode with a program; `bounded` with every gate closed. */
   readonly bytesPerToken: Readonly<Record<string, number>>;
 }

@@ -4,7 +4,16 @@ import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
 import { type ProjectionShape, shapeKey } from "./emit/gpu/division.js";
 import type { Evaluation } from "./evaluate/evaluate.js";
 import { linearById } from "./graph.js";
-import type { ByteAccount, CalibrationOrigin, DeviceKind, Form, LaunchShape, Mode, Plan } from "./ir.js";
+import type {
+  ByteAccount,
+  CalibrationOrigin,
+  DeviceKind,
+  Form,
+  LaunchShape,
+  Mode,
+  Plan,
+  ProgramMode,
+} from "./ir.js";
 import type { Model } from "./model.js";
 import { launchesPerLayer } from "./schedule/listing.js";
 import type { Schedule } from "./schedule/program.js";
@@ -40,9 +49,9 @@ export interface Report {
   };
   /** What those seconds are made of. */
   readonly prediction: { readonly dense: Prediction; readonly fast: Prediction; readonly slow: Prediction };
-  readonly launches_per_token: Readonly<Partial<Record<Mode, number>>>;
+  readonly launches_per_token: Readonly<Partial<Record<ProgramMode, number>>>;
   /** Launches that write a layer's values or cache, per layer. */
-  readonly launches_per_layer: Readonly<Partial<Record<Mode, number>>>;
+  readonly launches_per_layer: Readonly<Partial<Record<ProgramMode, number>>>;
   readonly linears: readonly {
     readonly linear: string;
     /** The value that it reads; linears of one input share their gate. */
@@ -87,23 +96,26 @@ export function reportOf(facts: {
   search: SearchReport | null;
   scheduled: Schedule;
   model: Model;
+  /** The default first. */
   modes: readonly Mode[];
+  /** Those of them with a program; the plan's first. */
+  programs: readonly ProgramMode[];
   code: readonly TargetCode[];
   check: SelfCheck;
   calibration: Report["calibration"];
   tuning: TuningReport | null;
 }): Report {
-  const { config, plan, search, scheduled, model, modes, code, check, calibration, tuning } = facts;
+  const { config, plan, search, scheduled, model, modes, programs, code, check, calibration, tuning } = facts;
   const { cost, device } = code[0]!.target;
   const bytes = bytesPerToken(plan);
-  const byMode = (count: (mode: Mode) => number) =>
-    Object.fromEntries(modes.map((mode) => [mode, count(mode)])) as Partial<Record<Mode, number>>;
+  const byMode = (count: (mode: ProgramMode) => number) =>
+    Object.fromEntries(programs.map((mode) => [mode, count(mode)])) as Partial<Record<ProgramMode, number>>;
   const launches = byMode((mode) => {
     const { body, head } = scheduled.programs[mode]!;
     return body.length + head.length;
   });
-  const predict = (count: number, mode: Mode) => predictSeconds(count, launches[mode]!, cost);
-  const first = modes[0]!;
+  const predict = (count: number, mode: ProgramMode) => predictSeconds(count, launches[mode]!, cost);
+  const first = programs[0]!;
   const prediction = {
     dense: predict(bytes.dense, "exact"),
     fast: predict(bytes.fast, first),
@@ -115,7 +127,7 @@ export function reportOf(facts: {
     family: plan.graph.family,
     config,
     model: { source: model.weights.source, fingerprint: model.fingerprint },
-    mode: first,
+    mode: modes[0]!,
     modes,
     targets: code.map(({ target }) => target.name),
     device,
@@ -146,6 +158,16 @@ export function reportOf(facts: {
     self_check: check,
     evaluation: null,
   };
+}
+
+/** The program that a mode is shaped by: of `lossless` the one that drafts. */
+export function programOf(mode: Mode): ProgramMode {
+  return mode === "lossless" ? "bounded" : mode;
+}
+
+/** The modes of a build that have a program. */
+export function programsOf({ modes }: Pick<Report, "modes">): ProgramMode[] {
+  return modes.flatMap((mode) => (mode === "lossless" ? [] : [mode]));
 }
 
 /** What a build says of its divisions; `out` is the folder that it goes to. */

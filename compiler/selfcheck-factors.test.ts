@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { compileFor } from "./cc.js";
 import { planOf, roundedFactors } from "./emit/tier-testing.js";
 import { subspaceOf } from "./forms.js";
-import type { Form, Mode, QuantizedSource } from "./ir.js";
+import type { Form, ProgramMode, QuantizedSource } from "./ir.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import type { FactorSource } from "./pack/weights.js";
 import { silent } from "./progress.js";
@@ -16,7 +16,7 @@ import { openFixture, temporaryFolder, testTargets } from "./testing.js";
 const target = testTargets().slice(0, 1)[0]!;
 const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
 const exact = { projections: 4, threshold: 1e9 };
-const modes: readonly Mode[] = ["bounded", "exact"];
+const modes: readonly ProgramMode[] = ["bounded", "exact"];
 type Content = QuantizedLinear;
 
 /** Turns the lowest bit of the first element. */

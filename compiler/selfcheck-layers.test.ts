@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileFor } from "./cc.js";
-import type { Mode } from "./ir.js";
+import type { ProgramMode } from "./ir.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { makePlan } from "./passes/index.js";
 import { silent } from "./progress.js";
@@ -33,7 +33,7 @@ async function finished(name: string) {
   const { model } = await openFixture(name);
   const plan = makePlan(model.graph, { options: densePlan });
   const target = testTargets().at(-1)!;
-  const modes: readonly Mode[] = ["exact"];
+  const modes: readonly ProgramMode[] = ["exact"];
   const scheduled = schedule(plan, modes, target);
   const code = [await compileFor(scheduled.kernels, target)];
   const bundle = join(await temporaryFolder(), "model.gsi");

@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { compileFor } from "./cc.js";
-import type { Graph, Kernel, Mode, Node, Plan, ValueId } from "./ir.js";
+import type { Graph, Kernel, Node, Plan, ProgramMode, ValueId } from "./ir.js";
 import type { Model } from "./model.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { noFactors } from "./pack/weights.js";
@@ -73,7 +73,7 @@ export interface Part {
 export function partOf(
   plan: Plan,
   full: Schedule,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   target: Target,
   most: number,
 ): Part | null {
@@ -118,7 +118,7 @@ export async function writePart(
   part: Part,
   packed: Packed,
   model: Model,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   targets: readonly Target[],
 ): Promise<void> {
   const { plan, scheduled } = part;

@@ -2,7 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type WeightReads, weightReads } from "./account.js";
 import { isDense, tierOf } from "./forms.js";
-import type { Graph, Kernel, Mode, Plan } from "./ir.js";
+import type { Graph, Kernel, Plan, ProgramMode } from "./ir.js";
 import type { Model } from "./model.js";
 import { runTool } from "./native.js";
 import type { FactorSource } from "./pack/weights.js";
@@ -29,7 +29,7 @@ export interface SelfCheck {
   /** What the other mode's logits were compared with: the oracle of the plan, every linear in its form. */
   readonly forms: FormsCheck | null;
   /** Weights that simulated kernels read, by mode; null on CPUs. */
-  readonly weight_reads: Readonly<Partial<Record<Mode, WeightReads>>> | null;
+  readonly weight_reads: Readonly<Partial<Record<ProgramMode, WeightReads>>> | null;
   /** How many of the first layers were compared, between embeddings and output head; all, unless the model is large. */
   readonly layers: { readonly compared: number; readonly of: number };
   /** Kernels that only other layers launch: not compared. */
@@ -68,7 +68,7 @@ export interface SelfCheckOptions {
   readonly plan: Plan;
   /** Asked again for what the bundle was packed from. */
   readonly factors: FactorSource;
-  readonly modes: readonly Mode[];
+  readonly modes: readonly ProgramMode[];
   readonly targets: readonly Target[];
   /** What the kernels are shaped by. */
   readonly shapedBy: Target;
@@ -158,8 +158,8 @@ async function compareLogits(
     const standin = gpu && (await simulated(scheduled.kernels, gpu, progress));
     const checking = progress.stage("Checking the build against the float64 oracle");
     const expected = referenceLogits(graph, model.weights, ids, checking);
-    const found = new Map<Mode, Float32Array>();
-    const reads: Partial<Record<Mode, WeightReads>> = {};
+    const found = new Map<ProgramMode, Float32Array>();
+    const reads: Partial<Record<ProgramMode, WeightReads>> = {};
     for (const mode of modes) {
       const out = join(folder, `${mode}.safetensors`);
       const account = join(folder, `${mode}.json`);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { compileKernels } from "./cc.js";
-import type { Mode, Plan } from "./ir.js";
+import type { Plan, ProgramMode } from "./ir.js";
 import type { Model } from "./model.js";
 import { readGraph } from "./models/index.js";
 import { runTool } from "./native.js";
@@ -68,7 +68,7 @@ export function testTargets(): CpuTarget[] {
 export function writeTestBundle(
   model: Model,
   options: ConfiguredForm,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   factors: FactorSource,
   targets: readonly CpuTarget[] = testTargets(),
 ): Promise<string> {
@@ -79,7 +79,7 @@ export function writeTestBundle(
 export async function writePlanBundle(
   model: Model,
   plan: Plan,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   factors: FactorSource,
   targets: readonly CpuTarget[] = testTargets(),
 ): Promise<string> {
@@ -95,7 +95,7 @@ export async function writePlanBundle(
 export async function nativeLogits(
   bundle: string,
   ids: readonly number[],
-  mode: Mode,
+  mode: ProgramMode,
   extra: readonly string[] = [],
 ): Promise<Float32Array> {
   const folder = await temporaryFolder();

@@ -31,6 +31,7 @@ test("the native executable generates, prints JSON, and ends with the right code
     prompt_ids: [1, 2, 3],
     ids: [3, 3, 3, 3],
     tiers: { fast: 6, slow: 0 },
+    drafts: { passes: 0, proposed: 0, accepted: 0, looked_up: 0 },
   });
   expect(json.tokens_per_second).toBeGreaterThan(0);
   const sampled = ["--ids", "1", "--tokens", "20", "--temperature", "2", "--seed", "5"];

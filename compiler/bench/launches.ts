@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Built, modeOf, readProgram } from "../built.js";
 import { GsicError } from "../errors.js";
-import type { Mode } from "../ir.js";
+import type { Mode, ProgramMode } from "../ir.js";
 import { type ProgressListener, runTool } from "../native.js";
 import type { ProgramJson } from "../pack/sources.js";
+import { programOf } from "../report.js";
 import type { ListedLaunch } from "../schedule/listing.js";
 import { type GateState, gateStates, type MeasuredLaunch, measuredLaunch } from "./jobs.js";
 import type { Ceiling, Spread } from "./text.js";
@@ -52,7 +53,7 @@ export interface LaunchTime {
 /** What `gsic bench --launches --json` prints. */
 export interface LaunchMeasurements extends Omit<ToolMeasurements, "jobs"> {
   readonly model: string;
-  readonly mode: Mode;
+  readonly mode: ProgramMode;
   readonly columns: number;
   /** The position of the first column. */
   readonly position: number;
@@ -71,6 +72,7 @@ export interface LaunchMeasurements extends Omit<ToolMeasurements, "jobs"> {
 }
 
 export interface LaunchOptions {
+  /** Of `lossless` the launches of the plan that drafts. */
   readonly mode?: Mode | undefined;
   readonly repeat: number;
   readonly progress?: ProgressListener;
@@ -84,7 +86,7 @@ const measuredPosition = 512;
 /** Measures every distinct launch of a token's step on the device. Throws `bench-not-gpu` (category usage). */
 export async function measureLaunches(built: Built, options: LaunchOptions): Promise<LaunchMeasurements> {
   requireGpu(built, "--launches");
-  const mode = modeOf(built, options.mode);
+  const mode = programOf(modeOf(built, options.mode));
   const program = readProgram(built);
   const distinct = distinctLaunches(built, program, mode);
   const list = distinct.flatMap(({ launch, template, count }) =>
@@ -122,7 +124,7 @@ export function requireGpu({ report, folder }: Built, option: string): void {
 }
 
 /** The first launch of every kernel of a mode's program, its template, and how many launches it has. */
-function distinctLaunches({ folder }: Built, { kernels, modes }: ProgramJson, mode: Mode) {
+function distinctLaunches({ folder }: Built, { kernels, modes }: ProgramJson, mode: ProgramMode) {
   const templates = new Map(kernels.map(({ symbol, template }) => [symbol, template]));
   const { body, head } = modes[mode]!;
   const found = new Map<string, { launch: ListedLaunch; template: string; count: number }>();

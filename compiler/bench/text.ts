@@ -20,6 +20,40 @@ export interface Ceiling {
   readonly seconds_per_sequence: Spread | null;
 }
 
+/** What proposals of mode lossless came to, over all repetitions. */
+export interface Drafts {
+  /** Passes of the exact weights that verified proposals. */
+  readonly passes: number;
+  readonly proposed: number;
+  readonly accepted: number;
+  /** Of the proposed ones: copied from an earlier place of the text. */
+  readonly looked_up: number;
+  readonly acceptance: number;
+  /** Proposals a pass. */
+  readonly mean_length: number;
+}
+
+/** One mode; rates are null where every text ended at once. */
+export interface ModeMeasurements {
+  readonly decode_tokens_per_second: Spread | null;
+  /** Quotients of rates from the same prompt, one after the other. */
+  readonly decode_ratio_to_exact: Spread | null;
+  /** Tokens written, and those that `exact` wrote at the same place. */
+  readonly tokens: number;
+  readonly tokens_as_exact: number;
+  readonly prefill_tokens_per_second: Spread;
+  /** Of a prompt of `prefill` tokens. */
+  readonly seconds_to_first_token: Spread;
+  /** Null where it depends on what is accepted. */
+  readonly bytes_per_token: number | null;
+  readonly share_of_ceiling: number | null;
+  readonly launches: number;
+  /** Of a token's time: launches x what one costs that does nothing. */
+  readonly share_of_launches: number | null;
+  /** Null in modes that do not draft. */
+  readonly drafts: Drafts | null;
+}
+
 /** What `gsic-tool bench` prints; see runtime/tools/bench.cpp. */
 export interface Measurements extends Ceiling {
   readonly model: string;
@@ -28,52 +62,62 @@ export interface Measurements extends Ceiling {
   readonly device: string;
   /** Workers of a CPU, compute units of a GPU. */
   readonly threads: number;
-  readonly modes: Readonly<
-    Record<
-      string,
-      {
-        readonly decode_tokens_per_second: Spread;
-        readonly prefill_tokens_per_second: Spread;
-        readonly bytes_per_token: number;
-        readonly share_of_ceiling: number | null;
-        readonly launches: number;
-      }
-    >
-  >;
+  readonly repeat: number;
+  /** Tokens of a prompt, and those written behind it. */
+  readonly prompt: number;
+  readonly tokens: number;
+  /** Tokens of the prompt that `seconds_to_first_token` is of. */
+  readonly prefill: number;
+  readonly modes: Readonly<Record<string, ModeMeasurements>>;
 }
 
-/** The measurements for a terminal: ratios to the dense path of the same run first. */
-export function benchText(measured: Measurements): string {
+/** The measurements for a terminal of 100 columns: ratios to the dense path of the same run first. */
+export function benchText(measured: Measurements, prompts: "held-out text" | "fixed ids"): string {
   const dense = measured.modes.exact!;
   // CPUs name themselves by nothing that says more than the target.
   const gpu = measured.device !== "CPU";
   const workers = gpu
     ? `(${measured.device}), ${measured.threads} compute units`
     : `${measured.threads} threads`;
-  const lines = [`${measured.model} on ${measured.target}${gpu ? "" : ","} ${workers}`];
-  lines.push(
-    "mode      decode, x dense   tokens/s (spread)          prefill, tokens/s   of the read ceiling",
-  );
+  const { repeat, prompt, tokens, prefill } = measured;
+  const lines = [
+    `${measured.model} on ${measured.target}${gpu ? "" : ","} ${workers}`,
+    ...wrap(
+      `${repeat} prompts of ${prompt} tokens (${prompts}), up to ${tokens} tokens behind each; medians, and spread from prompt to prompt`,
+      100,
+    ),
+    `mode      decode, x exact        tokens/s               first of ${String(prefill).padEnd(5)}  as exact  of ceiling  launches`,
+  ];
   for (const [mode, one] of Object.entries(measured.modes)) {
-    const ratio = one.decode_tokens_per_second.median / dense.decode_tokens_per_second.median;
     const cells = [
       mode.padEnd(8),
-      `${ratio.toFixed(2)} x`.padEnd(16),
-      rates(one.decode_tokens_per_second).padEnd(25),
-      one.prefill_tokens_per_second.median.toFixed(0).padEnd(18),
-      mode === "exact" ? percent(one.share_of_ceiling) : "(depends on the gates)",
+      spreadText(one.decode_ratio_to_exact, 2).padEnd(21),
+      spreadText(one.decode_tokens_per_second, 1).padEnd(21),
+      `${one.seconds_to_first_token.median.toPrecision(3)} s`.padEnd(14),
+      percent(one.tokens === 0 ? null : one.tokens_as_exact / one.tokens, 1).padEnd(8),
+      percent(one.share_of_ceiling).padEnd(10),
+      percent(one.share_of_launches),
     ];
-    lines.push(cells.join("  "));
+    lines.push(cells.join("  ").trimEnd());
+  }
+  for (const [mode, { drafts }] of Object.entries(measured.modes)) {
+    if (drafts === null) continue;
+    const looked = drafts.looked_up === 0 ? "" : `, ${drafts.looked_up} of them looked up in the text`;
+    lines.push(
+      ...wrap(
+        `${mode}: ${drafts.mean_length.toFixed(1)} tokens proposed a pass of the exact weights, ${percent(drafts.acceptance)} accepted${looked}`,
+        100,
+      ),
+    );
   }
   const launch = measured.seconds_per_empty_launch;
   const each = launch === null ? "" : ` of at least ${microseconds(launch.median)} us`;
   lines.push(
     ...ceilingLines(measured).flatMap((line) => wrap(line, 100)),
-    `weights read per token, dense: ${(dense.bytes_per_token / 1e6).toFixed(1)} MB in ${dense.launches} launches${each}`,
+    `weights read per token, exact: ${(dense.bytes_per_token! / 1e6).toFixed(1)} MB in ${dense.launches} launches${each}`,
     ...(dense.share_of_ceiling !== null && dense.share_of_ceiling > 1
       ? ["Above 100 %: these weights fit into the caches."]
       : []),
-    "Gates depend on the text: `gsic eval` tells how many close. This run's tokens are arbitrary.",
   );
   return lines.join("\n");
 }
@@ -107,11 +151,13 @@ function gigabytes(bytes: number): string {
   return (bytes / 1e9).toFixed(1);
 }
 
-/** A share of the read ceiling; `-` where there is none. */
-export function percent(share: number | null): string {
-  return share === null ? "-" : `${(100 * share).toFixed(0)} %`;
+/** A share; `-` where there is none. */
+export function percent(share: number | null, digits = 0): string {
+  return share === null ? "-" : `${(100 * share).toFixed(digits)} %`;
 }
 
-function rates({ median, least, most }: Spread): string {
-  return `${median.toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)})`;
+function spreadText(spread: Spread | null, digits: number): string {
+  if (spread === null) return "-";
+  const { median, least, most } = spread;
+  return `${median.toFixed(digits)} (${least.toFixed(digits)}-${most.toFixed(digits)})`;
 }

@@ -10,7 +10,7 @@ import { GsicError, messageOf } from "../errors.js";
 import type { Kernel, Plan } from "../ir.js";
 import { writeTuningBundle } from "../pack/tuning-bundle.js";
 import type { Progress } from "../progress.js";
-import { version } from "../report.js";
+import { programsOf, version } from "../report.js";
 import { commonTarget, type GpuTarget, isGpu, readTarget } from "../target.js";
 import { defaultTuningFile, readTuningFile, type TunedShape, tuningText } from "../tuning.js";
 import { requireGpu, runLaunches, type ToolMeasurements } from "./launches.js";
@@ -67,7 +67,7 @@ export async function tune(built: Built, options: TuneOptions): Promise<TuningMe
       : resolve(options.file);
   const others = existsSync(file) ? readTuningFile(file) : [];
   const { plan } = await readPlan(join(built.folder, "graph.ts"));
-  const found = variantsOf(plan, built.report.modes, target, options.splits);
+  const found = variantsOf(plan, programsOf(built.report), target, options.splits);
   const compiled = await compileVariants(found, targets.filter(isGpu)[0]!, progress);
   const folder = await mkdtemp(join(tmpdir(), "gsic-tune-"));
   try {

@@ -1,5 +1,5 @@
 import { type ProjectionShape, shapeKey } from "../emit/gpu/division.js";
-import type { Kernel, Mode, Plan } from "../ir.js";
+import type { Kernel, Plan, ProgramMode } from "../ir.js";
 import type { ListedLaunch } from "../schedule/listing.js";
 import { type Schedule, schedule } from "../schedule/program.js";
 import type { GpuTarget } from "../target.js";
@@ -32,7 +32,7 @@ export interface Variants {
  */
 export function variantsOf(
   plan: Plan,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   target: GpuTarget,
   splits: readonly number[] = allSplits,
 ): Variants {
@@ -71,7 +71,7 @@ interface PlacedLaunch {
 }
 
 /** Every launch of every mode, in order: a division changes none of them. */
-function launchesOf({ programs, listings }: Schedule, modes: readonly Mode[]): PlacedLaunch[] {
+function launchesOf({ programs, listings }: Schedule, modes: readonly ProgramMode[]): PlacedLaunch[] {
   return modes.flatMap((mode) => {
     const [program, listing] = [programs[mode]!, listings[mode]!];
     const listed = [...listing.body, ...listing.head];
@@ -92,7 +92,13 @@ function mostLaunched({ divisions }: Schedule, launches: readonly PlacedLaunch[]
 }
 
 /** The kernel at a place under its own name, and its launch with the shape's tier taken. */
-function variantAt(divided: Schedule, modes: readonly Mode[], place: number, key: string, splits: number) {
+function variantAt(
+  divided: Schedule,
+  modes: readonly ProgramMode[],
+  place: number,
+  key: string,
+  splits: number,
+) {
   const { kernel: index, listed } = launchesOf(divided, modes)[place]!;
   const kernel = divided.kernels[index]!;
   const { tier } = divided.divisions[index]!.find((division) => shapeKey(division) === key)!;

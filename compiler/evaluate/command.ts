@@ -5,7 +5,7 @@ import { GsicError } from "../errors.js";
 import type { Mode } from "../ir.js";
 import type { Model } from "../model.js";
 import type { Progress } from "../progress.js";
-import type { Report } from "../report.js";
+import { programOf, type Report } from "../report.js";
 import { equationSixOf, meanBytesPerToken } from "./account.js";
 import { type Evaluation, measureText, type TextQuality, type TierShares } from "./evaluate.js";
 
@@ -47,11 +47,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const seen = text.length === 0 ? null : encodeFiles(text, tokenizer, tokens);
   if (seen !== null) refuseOverlap(seen, all, tokenizer, files.join(", "));
   const measure = (ids: Int32Array, title: string) =>
-    measureText(bundle, mode, asWindows(ids, prefix, window), window, progress.stage(title));
+    measureText(bundle, programOf(mode), asWindows(ids, prefix, window), window, progress.stage(title));
   const heldout = await measure(quoted, "Measuring on held-out text");
   const calibration =
     seen === null ? null : await measure(seen.subarray(0, quoted.length), "Measuring on calibration text");
-  const maxKl = report.search?.max_kl ?? config.quality.maxKl;
+  const maxKl = report.search === null ? config.quality.maxKl : report.search.max_kl;
   return {
     ...{ mode, heldout, calibration, ...accountOf(mode, report, heldout) },
     tiers: { heldout: sharesOf(heldout), calibration: calibration && sharesOf(calibration) },
@@ -87,9 +87,12 @@ function accountOf(
   return {
     bytes_per_token: { dense, plan_fast: mode === "exact" ? dense : fast, plan_mean: mean },
     pays,
-    verdict: verdictOf(mode, report, heldout, mean / dense),
+    verdict: `${mode === "lossless" ? losslessNote : ""}${verdictOf(mode, report, heldout, mean / dense)}`,
   };
 }
+
+const losslessNote =
+  "Lossless mode writes what exact mode does; these figures are those of the plan that drafts, and top-1 agreement is how many of its tokens stand. ";
 
 function verdictOf(mode: Mode, report: Report, { tiers }: TextQuality, ratio: number): string {
   if (mode === "exact" || report.linears.every(({ form }) => form.kind === "dense"))

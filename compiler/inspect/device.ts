@@ -1,7 +1,7 @@
 import type { Prediction } from "../cost.js";
-import type { Mode } from "../ir.js";
+import type { ProgramMode } from "../ir.js";
 import type { ProgramJson } from "../pack/sources.js";
-import type { Report } from "../report.js";
+import { programsOf, type Report } from "../report.js";
 import { visible, wrap } from "./layout.js";
 
 /** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */
@@ -41,8 +41,9 @@ export function deviceText(report: Report, columns = 100): string {
 
 /** Launches of a token and of a layer, by mode. */
 export function launchText({ modes, launches_per_token: token, launches_per_layer: layer }: Report): string {
-  const counts = (mode: Mode) => `${token[mode]} a token, ${decimal(layer[mode]!)} a layer, in ${mode} mode`;
-  return `Launches: ${modes.map(counts).join("; ")}.`;
+  const counts = (mode: ProgramMode) =>
+    `${token[mode]} a token, ${decimal(layer[mode]!)} a layer, in ${mode} mode`;
+  return `Launches: ${programsOf({ modes }).map(counts).join("; ")}.`;
 }
 
 /** Which shapes of projections are divided as measured, and which by the rule. */

@@ -34,12 +34,14 @@ export function madeUpSearch(kl = 0.0125): SearchReport {
       {
         ...{ chosen: true, predicted_kl: kl / 2, bytes_per_token: 1e6, seconds_per_token: 2.4e-5 },
         ...quality(kl),
+        drafting: { gain: 2.21, length: 6 },
       },
       {
         ...{ chosen: false, predicted_kl: kl / 200, bytes_per_token: 2e6, seconds_per_token: 4e-5 },
         ...quality(kl / 100),
+        drafting: { gain: 1.7, length: 5 },
       },
-      { chosen: false, predicted_kl: 0, ...dense, ...quality(0) },
+      { chosen: false, predicted_kl: 0, ...dense, ...quality(0), drafting: { gain: 1, length: 0 } },
     ],
     round_to_nearest: [
       { bits: 3, bytes_per_token: 0.9e6, ...quality(kl * 8) },

@@ -6,15 +6,15 @@ test("all that was measured stands in one table, the cheapest first, the chosen 
   expect(searchText(madeUpSearch()).join("\n")).toMatchInlineSnapshot(`
     "The plan reads 25.0 % of the dense bytes.
 
-      plan               bytes     time  predicted KL       KL                   top-1
-    -----------------  -------  -------  ------------  ------------------------  --------------------
-      nearest, 3 bits   22.5 %                          0.1000 [0.0900, 0.1100]  0.909 [0.909, 0.909]
-    * planned           25.0 %   30.0 %        0.0063   0.0125 [0.0113, 0.0138]  0.988 [0.988, 0.988]
-      nearest, 4 bits   30.0 %                          0.0188 [0.0169, 0.0206]  0.982 [0.982, 0.982]
-      planned           50.0 %   50.0 %        6.3e-5   0.0001 [0.0001, 0.0001]  1.000 [1.000, 1.000]
-      dense            100.0 %  100.0 %             0        0 [0, 0]            1.000 [1.000, 1.000]
-    Measured on 2040 tokens of validation text, in brackets 95 % intervals. Bytes and predicted time are
-    those of the linears, in % of dense. The budget is a KL of 0.02 nats per token, interval included."
+      plan               bytes     time  predicted KL       KL                   top-1  lossless
+    -----------------  -------  -------  ------------  ------------------------  -----  --------
+      nearest, 3 bits   22.5 %                          0.1000 [0.0900, 0.1100]  0.909
+    * planned           25.0 %   30.0 %        0.0063   0.0125 [0.0113, 0.0138]  0.988    2.21 x
+      nearest, 4 bits   30.0 %                          0.0188 [0.0169, 0.0206]  0.982
+      planned           50.0 %   50.0 %        6.3e-5   0.0001 [0.0001, 0.0001]  1.000    1.70 x
+      dense            100.0 %  100.0 %             0        0 [0, 0]            1.000    1.00 x
+    Measured on 2040 tokens of validation text, with 95 % intervals. Bytes and predicted time are those
+    of the linears, in % of dense. The budget is a KL of 0.02 nats per token, interval included."
   `);
 });
 

@@ -4,8 +4,8 @@ import { wrap } from "./layout.js";
 
 type Row = readonly string[];
 
-const headings: Row = ["  plan", "bytes", "time", "predicted KL", "     KL", "top-1"];
-const leftAligned: ReadonlySet<number> = new Set([0, 4, 5]);
+const headings: Row = ["  plan", "bytes", "time", "predicted KL", "     KL", "top-1", "lossless"];
+const leftAligned: ReadonlySet<number> = new Set([0, 4]);
 
 /** Columns of the longest KL, such as 1.2e-10. */
 const klWidth = 7;
@@ -16,9 +16,13 @@ const klWidth = 7;
  */
 export function searchText(search: SearchReport, columns = 100): string[] {
   const { max_kl: most, validation_tokens: tokens, verdict } = search;
+  const purpose =
+    most === null
+      ? "Lossless: how many times as fast as exact decoding drafting with the plan is expected to be; the most was looked for."
+      : `The budget is a KL of ${most} nats per token, interval included.`;
   const note =
-    `Measured on ${tokens} tokens of validation text, in brackets 95 % intervals. Bytes and predicted time are those of the ` +
-    `linears, in % of dense. The budget is a KL of ${most} nats per token, interval included.`;
+    `Measured on ${tokens} tokens of validation text, with 95 % intervals. Bytes and predicted time are those of the ` +
+    `linears, in % of dense. ${purpose}`;
   return [...wrap(verdict, columns), "", ...table(rowsOf(search)), ...wrap(note, columns)];
 }
 
@@ -26,7 +30,7 @@ function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): R
   const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(1)} %`;
   const measured = ({ kl, top1 }: { readonly kl: Estimate; readonly top1: Estimate }): Row => [
     `${klText(kl.value).padStart(klWidth)} [${klText(kl.low)}, ${klText(kl.high)}]`,
-    `${top1.value.toFixed(3)} [${top1.low.toFixed(3)}, ${top1.high.toFixed(3)}]`,
+    top1.value.toFixed(3),
   ];
   const planned = frontier.map((one) => {
     const isDense = one.bytes_per_token === dense.bytes_per_token && one.predicted_kl === 0;
@@ -36,6 +40,7 @@ function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): R
       share(one.seconds_per_token, dense.seconds_per_token),
       klText(one.predicted_kl),
       ...measured(one),
+      `${one.drafting.gain.toFixed(2)} x`,
     ];
     return { bytes: one.bytes_per_token, row };
   });
@@ -47,6 +52,7 @@ function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): R
       "",
       "",
       ...measured(one),
+      "",
     ];
     return { bytes, row };
   });

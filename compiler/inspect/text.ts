@@ -2,7 +2,7 @@ import type { EquationSix } from "../evaluate/account.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import type { Evaluation, TextQuality, TierShares } from "../evaluate/evaluate.js";
 import type { CalibrationOrigin } from "../ir.js";
-import type { Report } from "../report.js";
+import { programsOf, type Report } from "../report.js";
 import type { FormsCheck } from "../selfcheck.js";
 import { predictionText } from "./device.js";
 import { formGroups } from "./forms-text.js";
@@ -29,7 +29,9 @@ export function reportText(report: Report, out: string): string {
     lines.push(`  calibration ${report.calibration.tokens} tokens, ${originText(report.calibration.origin)}`);
   }
   lines.push(
-    `  launches    ${report.modes.map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`).join(", ")}`,
+    `  launches    ${programsOf(report)
+      .map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`)
+      .join(", ")}`,
   );
   if (report.device !== "cpu") lines.push(...paragraph("predicted", predictionText(report)));
   lines.push(`  kernels     ${report.kernels.length}, in ${out}/kernels`);

@@ -53,7 +53,10 @@ export async function writeModelBundle(
   const { model, plan, schedule, modes, code, factors } = content;
   const { weights } = schedule;
   const bytes = bytesPerToken(plan);
-  const perToken = modes.map((mode) => [mode, mode === "exact" ? bytes.dense : bytes.fast]);
+  const perToken = Object.keys(schedule.programs).map((mode) => [
+    mode,
+    mode === "exact" ? bytes.dense : bytes.fast,
+  ]);
   const manifest = manifestOf({
     graph: plan.graph,
     schedule,
@@ -143,6 +146,7 @@ export function manifestOf({
     })),
     modes,
     defaultMode: modes[0]!,
+    drafting: modes.includes("lossless") ? { lossless: { draft: "bounded", verify: "exact" } } : {},
     programs: schedule.programs,
     bytesPerToken: bytes,
   };

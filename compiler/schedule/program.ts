@@ -13,9 +13,9 @@ import type {
   Graph,
   Kernel,
   Launch,
-  Mode,
   Plan,
   Program,
+  ProgramMode,
   Step,
   Tap,
   ValueId,
@@ -46,7 +46,7 @@ export interface Schedule {
 export const stepBytes = 16 + 4 * 16;
 
 /** Turns a plan into launches, one program per mode; in `exact` mode every linear is dense, whatever the plan says. */
-export function schedule(plan: Plan, modes: readonly Mode[], target: Target): Schedule {
+export function schedule(plan: Plan, modes: readonly ProgramMode[], target: Target): Schedule {
   return scheduleAll(
     modes.map((mode) => ({ name: mode, plan: mode === "exact" ? densePlan(plan) : plan })),
     target,

@@ -13,7 +13,7 @@ import { oneTier } from "../evaluate/account.js";
 import type { TierShares } from "../evaluate/evaluate.js";
 import { tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
-import type { Form, InputGroup, Plan, Tier } from "../ir.js";
+import type { Form, InputGroup, Mode, Plan, Tier } from "../ir.js";
 import type { Model } from "../model.js";
 import { fileIdentity } from "../pack/assemble.js";
 import { templatesFolder } from "../paths.js";
@@ -23,6 +23,7 @@ import { version } from "../report.js";
 import { calibrationTargets, runnableTarget, type Target } from "../target.js";
 import { type Candidate, candidateOf, recipeOfForm, tiersOf } from "./candidates.js";
 import { Ledger } from "./ledger.js";
+import { bestDraft, leastTimeWithin } from "./objective.js";
 import { type SearchReport, searchReport, withVerdicts } from "./report.js";
 import { measureRounding } from "./rounding.js";
 import { type Samples, sampleInputs } from "./samples.js";
@@ -42,6 +43,8 @@ const probeWindow = 256;
 export interface PlannerJob {
   readonly model: Model;
   readonly config: Config;
+  /** Decides what the plan is for: to be within a budget of KL, or to draft. */
+  readonly mode: Exclude<Mode, "exact">;
   /** The first decides what reading costs. */
   readonly targets: readonly Target[];
   /** All linears dense. */
@@ -56,15 +59,16 @@ export interface PlannerJob {
 }
 
 /**
- * Chooses a form for every linear: the plan that is predicted to be fastest on the target within the budget for KL,
- * which is measured on the first half of the held-out text. Everything that is computed is kept in a ledger in the
+ * Chooses a form for every linear: the plan that is predicted to be fastest on the target within the budget for KL, or
+ * in lossless mode to draft best; both are measured on the first half of the held-out text. Everything that is computed is kept in a ledger in the
  * cache: an interrupted planner goes on where it was. The same inputs give the same plan. Throws `heldout-missing`
  * (category usage).
  */
 export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report: SearchReport }> {
-  const { model, config, targets, plan, stats, algebra, progress } = job;
+  const { model, config, mode, targets, plan, stats, algebra, progress } = job;
   const target = targets[0]!;
-  const maxKl = config.quality.maxKl ?? defaultMaxKl;
+  const maxKl = mode === "lossless" ? null : (config.quality.maxKl ?? defaultMaxKl);
+  const objective = maxKl === null ? bestDraft() : leastTimeWithin(maxKl);
   const validation = validationText(job);
   const probed = probeText(job, validation);
   const sampled = sampledText(job, validation);
@@ -86,11 +90,11 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const probeErrors: number[] = [];
   for (const group of groups) probeErrors.push(sum(await errorsOf(group, probe)));
   const sensitivities = await measureSensitivities(laboratory, plan, groups, probeErrors, probed);
-  const found = await search(laboratory, plan, decisions, sensitivities, validation, maxKl, target);
+  const found = await search(laboratory, plan, decisions, sensitivities, validation, objective, target);
   const rounded = await measureRounding(laboratory, plan, job, config.plan.bits, validation, target);
   return {
-    plan: withVerdicts(found, decisions),
-    report: searchReport(found, decisions, sensitivities, rounded, maxKl),
+    plan: withVerdicts(found, objective, decisions),
+    report: searchReport(found, objective, decisions, sensitivities, rounded, maxKl),
   };
 }
 

@@ -2,6 +2,7 @@ import { meanBytes } from "../evaluate/account.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import { formText } from "../forms.js";
 import type { Form, LinearPlan, Plan, Quantizer, ValueId } from "../ir.js";
+import { type DraftingGain, draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
 
@@ -10,8 +11,8 @@ import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
  * token.
  */
 export interface SearchReport {
-  /** The most KL that was allowed, with its interval, on validation text. */
-  readonly max_kl: number;
+  /** The most KL that was allowed, with its interval, on validation text; null: the plan is to draft, and none was. */
+  readonly max_kl: number | null;
   /** False where no plan was worth it: the build is the dense one. */
   readonly pays: boolean;
   readonly verdict: string;
@@ -26,6 +27,8 @@ export interface SearchReport {
     readonly top1: Estimate;
     readonly bytes_per_token: number;
     readonly seconds_per_token: number;
+    /** Of lossless mode, as a ratio to exact decoding, and at which number of drafted tokens. */
+    readonly drafting: DraftingGain;
   }[];
   /** Every linear at so many bits, plainly rounded, on the same text; the fewest bits first. */
   readonly round_to_nearest: readonly {
@@ -64,8 +67,8 @@ export interface SearchReport {
 export const leastGain = 0.03;
 
 /** The chosen plan, every linear with its reason; the dense plan where the chosen one gains too little. */
-export function withVerdicts(found: Search, decisions: readonly Decision[]): Plan {
-  const point = worthwhile(found);
+export function withVerdicts(found: Search, objective: Objective, decisions: readonly Decision[]): Plan {
+  const point = worthwhile(found, objective);
   const linears = new Map<ValueId, LinearPlan>(point.plan.linears);
   decisions.forEach(({ group }, index) => {
     const [chosen, all] = [point.chosen[index]!, found.judged[index]!];
@@ -84,9 +87,9 @@ export function withVerdicts(found: Search, decisions: readonly Decision[]): Pla
 }
 
 /** The chosen point, or the dense one if the whole gain is too little. */
-function worthwhile({ frontier, chosen }: Search): FrontierPoint {
+function worthwhile({ frontier, chosen }: Search, objective: Objective): FrontierPoint {
   const dense = densePoint(frontier);
-  return chosen.seconds > (1 - leastGain) * dense.seconds ? dense : chosen;
+  return objective.gain(chosen, dense) < 1 / (1 - leastGain) ? dense : chosen;
 }
 
 function densePoint(frontier: readonly FrontierPoint[]): FrontierPoint {
@@ -125,18 +128,22 @@ function whyDense([dense, ...others]: readonly Judged[]): string {
 /** What report.json says of the search. */
 export function searchReport(
   found: Search,
+  objective: Objective,
   decisions: readonly Decision[],
   sensitivities: readonly number[],
   rounded: readonly RoundedPlan[],
-  maxKl: number,
+  maxKl: number | null,
 ): SearchReport {
-  const point = worthwhile(found);
+  const point = worthwhile(found, objective);
   const dense = densePoint(found.frontier);
   const pays = point !== dense;
   return {
     max_kl: maxKl,
     pays,
-    verdict: pays ? payingVerdict(point, dense, rounded) : uselessVerdict(found, dense),
+    verdict: [
+      ...(pays ? [payingVerdict(point, dense, rounded)] : [uselessVerdict(found, objective, dense)]),
+      ...(pays && maxKl === null ? [draftingVerdict(point, dense)] : []),
+    ].join(" "),
     dense: { bytes_per_token: dense.meanBytes, seconds_per_token: dense.seconds },
     frontier: found.frontier.map((one) => ({
       chosen: one === point,
@@ -144,6 +151,7 @@ export function searchReport(
       ...measured(one),
       bytes_per_token: one.meanBytes,
       seconds_per_token: one.seconds,
+      drafting: draftingGain(one, dense),
     })),
     round_to_nearest: rounded.map((one) => ({
       bits: one.bits,
@@ -178,9 +186,15 @@ function measured({ quality: { kl, perplexity_ratio, top1 } }: Pick<FrontierPoin
   return { kl, perplexity_ratio, top1 };
 }
 
-function uselessVerdict({ chosen }: Search, dense: FrontierPoint): string {
-  const gain = percent(1 - chosen.seconds / dense.seconds);
-  return `This model does not profit: the best plan within the budget would gain ${gain} of the linears' time.`;
+function uselessVerdict({ chosen }: Search, objective: Objective, dense: FrontierPoint): string {
+  const gain = percent(1 - 1 / objective.gain(chosen, dense));
+  return `This model does not profit: the best plan would gain ${gain} of the linears' time.`;
+}
+
+function draftingVerdict(point: FrontierPoint, dense: FrontierPoint): string {
+  const { gain, length } = draftingGain(point, dense);
+  const agreed = percent(point.quality.top1.value);
+  return `It drafts: ${agreed} of its tokens are the dense model's, so lossless mode is expected to decode ${gain.toFixed(2)} times as fast as exact mode, at ${length} drafted tokens a pass.`;
 }
 
 function payingVerdict(point: FrontierPoint, dense: FrontierPoint, rounded: readonly RoundedPlan[]): string {

@@ -5,6 +5,7 @@ import { accountBytes } from "../passes/account-bytes.js";
 import type { Target } from "../target.js";
 import { type Candidate, linearPlan } from "./candidates.js";
 import { chooseOptions, type Option, undominated } from "./knapsack.js";
+import type { Objective } from "./objective.js";
 import { type Laboratory, type MeasuredText, measureVariants } from "./variants.js";
 
 /** What is to be decided for the linears of one input. */
@@ -37,21 +38,17 @@ export interface Search {
   readonly judged: readonly (readonly Judged[])[];
   /** The cheapest first. */
   readonly frontier: readonly FrontierPoint[];
-  /** The cheapest whose KL is within the budget, with its interval; the dense plan, if no other is. */
+  /** The one that serves the objective best; the dense plan, if no other does. */
   readonly chosen: FrontierPoint;
 }
 
-/** Shares of the budget that plans are first made for. */
-const shares = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 0.75, 1, 1.4, 2, 3];
-/** What plans are made for around the budget that seems right. */
-const around = [0.9, 1, 1.1];
+/** How often plans are made for budgets that the measured ones suggest. */
 const rounds = 2;
 
 /**
- * Finds the plan of least predicted time whose KL is within the budget. Each candidate's KL is predicted from its
- * local error and the sensitivity of the model's output to errors there; a knapsack problem chooses among them
- * (knapsack.ts); then whole plans are measured on validation text, and the budget of predictions is moved until the
- * measured KL, with its 95 % interval, is just within the one that is asked for.
+ * Finds the plan that serves an objective best. Each candidate's KL is predicted from its local error and the sensitivity
+ * of the model's output to errors there; for a budget of predicted KL, a knapsack problem chooses among them
+ * (knapsack.ts); whole plans are measured on validation text, and the objective moves the budget by what was measured.
  */
 export async function search(
   laboratory: Laboratory,
@@ -59,7 +56,7 @@ export async function search(
   decisions: readonly Decision[],
   sensitivities: readonly number[],
   validation: MeasuredText,
-  maxKl: number,
+  objective: Objective,
   target: Target,
 ): Promise<Search> {
   const judged = decisions.map(({ candidates }, index) =>
@@ -91,13 +88,10 @@ export async function search(
     );
     for (const { name, key } of variants) points.set(key, pointOf(plans.get(key)!, found.get(name)!));
   };
-  await measure([0, ...shares.map((share) => share * maxKl)]);
-  for (let round = 0; round < rounds; round++) {
-    const budget = rightBudget([...points.values()], maxKl);
-    if (budget !== null) await measure(around.map((factor) => factor * budget));
-  }
+  await measure([0, ...objective.first]);
+  for (let round = 0; round < rounds; round++) await measure(objective.next([...points.values()]));
   const frontier = [...points.values()].sort((a, b) => a.seconds - b.seconds);
-  return { judged, frontier, chosen: frontier.find(({ quality }) => quality.kl.high <= maxKl)! };
+  return { judged, frontier, chosen: objective.best(frontier) };
 }
 
 function pointOf(
@@ -113,21 +107,6 @@ function pointOf(
     meanBytes: sum(({ meanBytes }) => meanBytes),
     quality,
   };
-}
-
-/** The predicted KL at which the upper end of the measured one would meet the budget: between two points, log by log. */
-function rightBudget(points: readonly FrontierPoint[], maxKl: number): number | null {
-  const known = points
-    .map(({ predictedKl, quality }) => ({ predicted: predictedKl, measured: quality.kl.high }))
-    .filter(({ predicted, measured }) => predicted > 0 && measured > 0)
-    .sort((a, b) => a.predicted - b.predicted);
-  const above = known.findIndex(({ measured }) => measured > maxKl);
-  if (above < 0) return null;
-  const high = known[above]!;
-  const low = known[above - 1];
-  if (low === undefined) return (high.predicted * maxKl) / high.measured / 2;
-  const slope = Math.log(high.measured / low.measured) / Math.log(high.predicted / low.predicted);
-  return low.predicted * (maxKl / low.measured) ** (1 / Math.max(slope, 0.25));
 }
 
 /** The plan in which each decision's linears have the chosen form. */

@@ -188,6 +188,12 @@ void print_json(const gsic_session *session, const gsic_model_info &info, const 
   document["seconds_to_first_token"] =
       result.ids.empty() ? nullptr : nlohmann::ordered_json(seconds(result.first - result.start));
   document["tiers"] = {{"fast", fast}, {"slow", slow}};
+  gsic_draft_counts drafts = {};
+  check(gsic_drafts(session, &drafts));
+  document["drafts"] = {{"passes", drafts.passes},
+                        {"proposed", drafts.proposed},
+                        {"accepted", drafts.accepted},
+                        {"looked_up", drafts.looked_up}};
   std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   if (!std::cout) require_closed_pipe(errno);
 }

@@ -108,7 +108,7 @@ std::string usage(const std::string &program) {
          "  --top-k N          choose among the N most likely tokens\n"
          "  --top-p P          choose among the most likely tokens that hold the probability P\n"
          "  --seed N           the same seed gives the same text (0)\n"
-         "  --mode NAME        exact or bounded (what the model was built for)\n"
+         "  --mode NAME        exact, bounded or lossless (what the model was built for)\n"
          "  --threads N        CPU threads (those that this process may use)\n"
          "  --ids 1,2,3        the prompt as token ids\n"
          "  --bundle FILE      the .gsi file (beside this program, under its name)\n"

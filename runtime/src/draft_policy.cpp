@@ -43,7 +43,7 @@ double PassTime::per_token() const {
   return std::max(0.0, (covariance + kPriorWeight * prior) / (variance + kPriorWeight));
 }
 
-DraftPolicy::DraftPolicy()
+DraftPolicy::DraftPolicy(size_t length)
     : by_margin_{{{0.4, 4, kProposals},
                   {0.5, 4, kProposals},
                   {0.6, 4, kProposals},
@@ -55,7 +55,8 @@ DraftPolicy::DraftPolicy()
                   {0.85, 4, kProposals}}},
       by_match_{{{0.4, 4, kProposals}, {0.6, 4, kProposals}, {0.75, 4, kProposals}, {0.9, 4, kProposals}}},
       draft_seconds_(0, 1e-9, kTimes),
-      gain_(0, 1, kTimes) {}
+      gain_(0, 1, kTimes),
+      length_(length) {}
 
 size_t DraftPolicy::margin_bin(float margin) {
   if (std::isnan(margin)) return kMargins - 1;
@@ -68,6 +69,7 @@ size_t DraftPolicy::match_bin(size_t match) { return match < 3 ? 0 : match < 5 ?
 double DraftPolicy::acceptance(float margin) const { return by_margin_[margin_bin(margin)].mean(); }
 
 bool DraftPolicy::worth_drafting(size_t proposed, double chain) const {
+  if (length_ > 0) return proposed < length_;
   if (rounds_ < kFirstRounds || !verify_.known()) return proposed < kFirstDraft;
   if (proposed == 0 && since_draft_ >= kPatience) return true;
   const double next = acceptance(NAN);
@@ -75,7 +77,7 @@ bool DraftPolicy::worth_drafting(size_t proposed, double chain) const {
 }
 
 size_t DraftPolicy::worth_looking_up(size_t match, size_t most) const {
-  if (rounds_ < kFirstRounds || !verify_.known()) return 0;
+  if (length_ > 0 || rounds_ < kFirstRounds || !verify_.known()) return 0;
   const double p = by_match_[match_bin(match)].mean(), cost = rate() * verify_.per_token();
   double chain = p, expected = 1;
   size_t count = 0;

@@ -52,7 +52,9 @@ struct DraftCounts {
 /// R x (seconds that it costs): that maximises tokens per second (Dinkelbach's rule for a ratio).
 class DraftPolicy {
  public:
-  DraftPolicy();
+  /// `length` other than 0: every round proposes so many tokens by the draft program, and none by look-up; to measure
+  /// with.
+  explicit DraftPolicy(size_t length = 0);
 
   /// Whether to propose token number `proposed` (from 0) of a round by the draft program, where all proposals before it are accepted with
   /// probability `chain`.
@@ -88,6 +90,7 @@ class DraftPolicy {
   FadingMean gain_;
   PassTime verify_;
   double tokens_ = 0, seconds_ = 0;  ///< of late
+  size_t length_ = 0;
   size_t rounds_ = 0, since_draft_ = 0;
   DraftCounts counts_;
 };

@@ -1,8 +1,11 @@
-// gsic-tool bench BUNDLE [--tokens 64] [--repeat 5] [--prefill 512] [--mode M] [--ids-file F] [--threads N]
-// One JSON document on standard output. Every repetition measures the read ceiling, then each mode in turn: so that
-// a change of the machine's speed meets all of them. Decoding is greedy from a prompt of 16 tokens (of --ids-file,
-// else fixed ids); the cost of choosing a token is included. Times are seconds, rates per second. On a GPU the bundle's
-// own kernel `gsic_read` measures the ceiling (device_ceiling.h); in a bundle without it, what depends on it is null.
+// gsic-tool bench BUNDLE [--tokens 64] [--repeat 5] [--prompt 16] [--prefill 512] [--mode M] [--ids-file F]
+//                 [--draft-length K] [--threads N]
+// One JSON document on standard output. Every repetition measures the read ceiling, then each mode in turn, all from
+// the same prompt: so that a change of the machine's speed meets all of them. Prompts are consecutive runs of --ids-file, one
+// for each repetition, over and over where there are too few; without it, fixed ids. Decoding is greedy; the cost of
+// choosing a token is included, that of the prompt is not, and what drafting learned is forgotten before each prompt. --draft-length
+// fixes how many tokens are drafted. Times are seconds, rates per second. On a GPU the bundle's own kernel `gsic_read`
+// measures the ceiling (device_ceiling.h); in a bundle without it, what depends on it is null.
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -22,7 +25,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr size_t kPromptTokens = 16;
 /// Beyond any cache; a larger buffer would take the memory that the mapped weights of a large model stand in.
 constexpr size_t kLeastCeilingBytes = size_t(512) << 20, kMostCeilingBytes = size_t(1) << 30;
 
@@ -31,49 +33,117 @@ struct Subject {
   Subject(const std::shared_ptr<const Model> &model, const std::string &name) : mode(name), session(model, name) {}
   std::string mode;
   Session session;
-  Samples decode, prefill;
+  Samples decode, prefill, first_token;
+  /// Of the rate of `exact` in the same repetition.
+  Samples ratio;
+  /// Tokens, and those of them that are `exact`'s at the same place.
+  uint64_t tokens = 0, alike = 0;
+  DraftCounts drafts;
 };
 
-/// Tokens for a prompt: those of --ids-file, else spread over the vocabulary.
-std::vector<int32_t> prompt_ids(const Arguments &arguments, const Model &model, size_t count) {
+/// What one repetition wrote.
+struct Written {
   std::vector<int32_t> ids;
-  if (!arguments.text("ids-file", "").empty()) ids = arguments.ids();
-  const size_t given = ids.size();
-  for (size_t i = given; i < count; i++)
-    ids.push_back(given > 0 ? ids[i % given] : int32_t((i * 7919 + 11) % model.manifest().vocabulary));
-  ids.resize(count);
-  return ids;
-}
+  double rate = 0;
+};
 
-void measure_decode(Subject &subject, const std::vector<int32_t> &prompt, size_t tokens) {
+/// Prompts of `length` tokens: from --ids-file one after the other, else one that is spread over the vocabulary.
+class Prompts {
+ public:
+  Prompts(const Arguments &arguments, const Model &model, size_t length) : length_(length) {
+    if (!arguments.text("ids-file", "").empty()) ids_ = arguments.ids();
+    for (size_t i = ids_.size(); i < length; i++) ids_.push_back(int32_t((i * 7919 + 11) % model.manifest().vocabulary));
+  }
+  std::vector<int32_t> operator[](size_t index) const {
+    const auto first = ids_.begin() + long(index % (ids_.size() / length_) * length_);
+    return {first, first + long(length_)};
+  }
+
+ private:
+  size_t length_;
+  std::vector<int32_t> ids_;
+};
+
+Written measure_decode(Subject &subject, const std::vector<int32_t> &prompt, size_t tokens, size_t draft_length) {
   subject.session.rewind(0);
-  int32_t id = subject.session.choose(prompt.data(), prompt.size());
-  const double start = now();
-  for (size_t i = 0; i < tokens; i++) id = subject.session.choose(&id, 1);
-  subject.decode.add(double(tokens) / (now() - start));
+  subject.session.draft_policy() = DraftPolicy(draft_length);
+  Sampler greedy{gsic_sampling{}};
+  Written written;
+  double first = 0;
+  const auto note = [&](int32_t id, const std::string &) {
+    if (written.ids.empty()) first = now();
+    written.ids.push_back(id);
+    return true;
+  };
+  const End end = generate(subject.session, prompt, tokens, greedy, note);
+  // The token that ends the text was computed, too.
+  const size_t computed = written.ids.size() + (end == End::end_of_text ? 1 : 0);
+  if (computed > 1 && !written.ids.empty()) written.rate = double(computed - 1) / (now() - first);
+  return written;
 }
 
 void measure_prefill(Subject &subject, const std::vector<int32_t> &prompt) {
   subject.session.rewind(0);
   const double start = now();
   subject.session.choose(prompt.data(), prompt.size());
+  subject.first_token.add(now() - start);
   subject.prefill.add(double(prompt.size()) / (now() - start));
 }
 
-ordered_json describe(const Subject &subject, double bytes, const Samples &ceiling) {
+void account_drafts(Subject &subject) {
+  const DraftCounts &counts = subject.session.draft_policy().counts();
+  subject.drafts.passes += counts.passes;
+  subject.drafts.proposed += counts.proposed;
+  subject.drafts.accepted += counts.accepted;
+  subject.drafts.looked_up += counts.looked_up;
+}
+
+void account(Subject &subject, const Written &written, const Written *exact) {
+  if (written.rate == 0) return;
+  subject.decode.add(written.rate);
+  subject.tokens += written.ids.size();
+  if (exact == nullptr || exact->rate == 0) return;
+  subject.ratio.add(written.rate / exact->rate);
+  for (size_t i = 0; i < std::min(written.ids.size(), exact->ids.size()); i++)
+    subject.alike += written.ids[i] == exact->ids[i];
+}
+
+ordered_json drafts_json(const Subject &subject) {
+  if (!subject.session.drafts()) return nullptr;
+  const DraftCounts &drafts = subject.drafts;
+  const double passes = double(std::max<uint64_t>(1, drafts.passes));
+  return {{"passes", drafts.passes},
+          {"proposed", drafts.proposed},
+          {"accepted", drafts.accepted},
+          {"looked_up", drafts.looked_up},
+          {"acceptance", double(drafts.accepted) / double(std::max<uint64_t>(1, drafts.proposed))},
+          {"mean_length", double(drafts.proposed) / passes}};
+}
+
+/// `bytes` of weights a token, or none where it depends on what is accepted.
+ordered_json describe(const Subject &subject, std::optional<double> bytes, const Samples &ceiling, const Samples &launch) {
   uint64_t fast = 0, slow = 0;
   for (size_t i = 0; i < subject.session.tiers().size(); i++) {
     const auto [closed, open] = subject.session.tier(i);
     fast += closed;
     slow += open;
   }
+  const size_t launches = subject.session.program().body.size() + subject.session.program().head.size();
+  const double rate = subject.decode.empty() ? 0 : subject.decode.median();
+  const auto known = [](bool is, double value) { return is ? ordered_json(value) : ordered_json(); };
   return {{"decode_tokens_per_second", subject.decode.json()},
+          {"decode_ratio_to_exact", subject.ratio.json()},
+          {"tokens", subject.tokens},
+          {"tokens_as_exact", subject.alike},
           {"prefill_tokens_per_second", subject.prefill.json()},
-          {"bytes_per_token", bytes},
-          {"bytes_per_second", bytes * subject.decode.median()},
+          {"seconds_to_first_token", subject.first_token.json()},
+          {"bytes_per_token", known(bytes.has_value(), bytes.value_or(0))},
+          {"bytes_per_second", known(bytes.has_value(), bytes.value_or(0) * rate)},
           {"share_of_ceiling",
-           ceiling.empty() ? ordered_json() : ordered_json(bytes * subject.decode.median() / ceiling.median())},
-          {"launches", subject.session.program().body.size() + subject.session.program().head.size()},
+           known(bytes && !ceiling.empty(), ceiling.empty() ? 0 : bytes.value_or(0) * rate / ceiling.median())},
+          {"launches", launches},
+          {"share_of_launches", known(bytes && !launch.empty(), launch.empty() ? 0 : double(launches) * launch.median() * rate)},
+          {"drafts", drafts_json(subject)},
           {"tiers", {{"fast", fast}, {"slow", slow}}}};
 }
 
@@ -83,11 +153,11 @@ void run_bench(const Arguments &arguments) {
   const auto model = arguments.open_model();
   const Manifest &manifest = model->manifest();
   const size_t repeat = arguments.number("repeat", 1, 1000, 5);
-  const size_t prompt = std::min<size_t>(kPromptTokens, manifest.context);
+  const size_t prompt = std::min<size_t>(arguments.number("prompt", 1, 1u << 20, 16), manifest.context - 1);
   const size_t tokens = std::min<size_t>(arguments.number("tokens", 1, 1u << 20, 64), manifest.context - prompt);
   const size_t prefill = std::min<size_t>(arguments.number("prefill", 1, 1u << 20, 512), manifest.context);
-  const std::vector<int32_t> ids = prompt_ids(arguments, *model, std::max(prefill, prompt));
-  const std::vector<int32_t> short_prompt(ids.begin(), ids.begin() + prompt), long_prompt(ids.begin(), ids.begin() + prefill);
+  const size_t draft_length = arguments.number("draft-length", 1, GSIC_MAX_COLUMNS - 1, 0);
+  const Prompts prompts(arguments, *model, prompt), long_prompts(arguments, *model, prefill);
   const std::string only = arguments.text("mode", "");
 
   std::vector<std::unique_ptr<Subject>> subjects;
@@ -100,24 +170,29 @@ void run_bench(const Arguments &arguments) {
   else if (const auto kernel = DeviceCeiling::kernel(manifest))
     device.emplace(*model, *kernel);
   Samples ceiling, launch;
-  for (auto &subject : subjects) measure_decode(*subject, short_prompt, std::min<size_t>(tokens, 4));  // warms up
-  for (auto &subject : subjects) subject->decode.values.clear();
+  for (auto &subject : subjects) measure_decode(*subject, prompts[0], std::min<size_t>(tokens, 8), draft_length);  // warms up
   Progress progress(repeat);
   for (size_t i = 0; i < repeat; i++) {
     if (buffer) ceiling.add(buffer->measure(model->device()));
     if (buffer) launch.add(launch_seconds(model->device()));
     if (device) device->sample();
+    std::map<std::string, Written> written;
     for (size_t j = 0; j < subjects.size(); j++) {
       Subject &subject = *subjects[(i + j) % subjects.size()];
-      measure_decode(subject, short_prompt, tokens);
-      measure_prefill(subject, long_prompt);
+      written[subject.mode] = measure_decode(subject, prompts[i], tokens, draft_length);
+      account_drafts(subject);
+      measure_prefill(subject, long_prompts[i]);
     }
+    const auto exact = written.find("exact");
+    for (auto &subject : subjects)
+      account(*subject, written.at(subject->mode), exact == written.end() ? nullptr : &exact->second);
     progress.report(i + 1);
   }
   ordered_json document = {{"model", manifest.name},
                            {"target", model->target().name},
                            {"device", model->device().name()},
                            {"threads", model->device().threads()},
+                           {"prompt", prompt},
                            {"tokens", tokens},
                            {"prefill", prefill},
                            {"repeat", repeat}};
@@ -128,8 +203,12 @@ void run_bench(const Arguments &arguments) {
     document["seconds_per_empty_launch"] = launch.json();
   }
   document["modes"] = ordered_json::object();
-  for (const auto &subject : subjects)
-    document["modes"][subject->mode] = describe(*subject, manifest.bytes_per_token.at(subject->mode), device ? device->bandwidth() : ceiling);
+  for (const auto &subject : subjects) {
+    const auto bytes = manifest.bytes_per_token.find(subject->mode);
+    document["modes"][subject->mode] =
+        describe(*subject, bytes == manifest.bytes_per_token.end() ? std::nullopt : std::optional(bytes->second),
+                 device ? device->bandwidth() : ceiling, launch);
+  }
   std::cout << document.dump(2) << std::endl;
 }
 

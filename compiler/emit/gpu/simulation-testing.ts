@@ -1,7 +1,7 @@
 /** Helpers of the tests of GPU kernels: bundles whose kernels the stand-in driver simulates, and runs of them. */
 
 import { join } from "node:path";
-import type { Kernel, Mode, Plan } from "../../ir.js";
+import type { Kernel, Plan, ProgramMode } from "../../ir.js";
 import type { Model } from "../../model.js";
 import { writeModelBundle } from "../../pack/assemble.js";
 import type { FactorSource } from "../../pack/weights.js";
@@ -57,7 +57,7 @@ export interface Simulated {
 export async function simulatedBundle(
   model: Model,
   options: ConfiguredForm,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   factors: FactorSource,
   target: GpuTarget,
 ): Promise<Simulated> {
@@ -74,7 +74,7 @@ export async function simulatedBundle(
 export async function simulatedPlan(
   model: Model,
   plan: Plan,
-  modes: readonly Mode[],
+  modes: readonly ProgramMode[],
   factors: FactorSource,
   target: GpuTarget,
 ): Promise<Simulated> {
@@ -89,7 +89,7 @@ export async function simulatedPlan(
 
 /** How tokens are fed to simulated kernels. */
 export interface SimulatedFeeding {
-  readonly mode?: Mode;
+  readonly mode?: ProgramMode;
   /** Tokens per pass, over and over. */
   readonly chunks?: readonly number[];
   readonly logits?: boolean;
@@ -125,7 +125,7 @@ export async function generateSimulated(
   { bundle, target, environment }: Simulated,
   prompt: readonly number[],
   limit: number,
-  mode: Mode = "exact",
+  mode: ProgramMode = "exact",
 ): Promise<number[]> {
   const account = join(await temporaryFolder(), "account.json");
   return generate(bundle, prompt, limit, { target, mode, environment: environment(account) });

@@ -1,0 +1,81 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Built, configOf } from "../built.js";
+import { asWindows, heldoutParts } from "../calibrate/text.js";
+import { type Config, readConfig } from "../config.js";
+import { type Model, openModel } from "../model.js";
+import { runTool } from "../native.js";
+import { textTokenizer } from "../read/tokenizer.js";
+import { temporaryFolder } from "../temporary.js";
+import type { Measurements } from "./text.js";
+
+/** How `gsic bench` measures. */
+export interface BenchOptions {
+  /** Tokens written behind each prompt, at most. */
+  readonly tokens: number;
+  /** Prompts, each measured in every mode. */
+  readonly repeat: number;
+  /** Tokens of a prompt. */
+  readonly prompt: number;
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Measures every mode of a build from the same prompts. They come from the half of its held-out text that nothing was
+ * chosen by, where the build has one and its tokenizer reads it; else they are fixed ids.
+ */
+export async function measureModes(
+  { bundle, ...built }: Built,
+  { tokens, repeat, prompt, threads }: BenchOptions,
+): Promise<{ measured: Measurements; prompts: "held-out text" | "fixed ids" }> {
+  const settings = ["--tokens", String(tokens), "--repeat", String(repeat), "--prompt", String(prompt)];
+  if (threads !== undefined) settings.push("--threads", String(threads));
+  const folder = await temporaryFolder("bench");
+  try {
+    const ids = await promptsOf({ bundle, ...built }, repeat, prompt);
+    const file = join(folder, "ids");
+    if (ids !== null) {
+      await writeFile(file, ids);
+      settings.push("--ids-file", file);
+    }
+    const measured = JSON.parse(await runTool(["bench", bundle, ...settings])) as Measurements;
+    return { measured, prompts: ids === null ? "fixed ids" : "held-out text" };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function promptsOf(built: Built, count: number, length: number): Promise<Int32Array | null> {
+  if (built.report.text_unavailable !== null) return null;
+  const config = readConfig(configOf(built));
+  if (config.heldout.text.length === 0) return null;
+  const model = await openModel(config, () => {});
+  try {
+    return heldoutPrompts(config, model, count, length);
+  } finally {
+    model.weights.close();
+  }
+}
+
+/**
+ * `count` prompts of `length` tokens, one after the other, from places spread over the half of the held-out text that
+ * nothing was chosen by; null where there is no text that a tokenizer reads. Each begins as a text does.
+ */
+export function heldoutPrompts(
+  config: Config,
+  model: Model,
+  count: number,
+  length: number,
+): Int32Array | null {
+  if (config.heldout.text.length === 0 || model.tokenizer === null) return null;
+  const { text, tokens } = config.heldout;
+  const { quoted } = heldoutParts(text, textTokenizer(model.tokenizer), tokens);
+  const { prefix } = model.tokenizer;
+  const body = length - prefix.length;
+  if (body < 1 || quoted.length < body) return null;
+  const places = Array.from({ length: count }, (_, index) =>
+    Math.floor((index * (quoted.length - body)) / Math.max(1, count - 1)),
+  );
+  const picked = Int32Array.from(places.flatMap((place) => [...quoted.subarray(place, place + body)]));
+  return asWindows(picked, prefix, length);
+}
