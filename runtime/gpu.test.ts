@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { testWeights } from "./testing/bundle.js";
+import { addDrafting, testWeights } from "./testing/bundle.js";
 import { type GpuManifest, type GpuTarget, gpuBundle } from "./testing/gpu-bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
 
@@ -67,6 +67,14 @@ test.each([
   const result = await finish(path("check"), ["gpu", path(`${name}.gsi`), target, "3"], environment(more));
   expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(account().live_allocations).toBe(0);
+});
+
+test("drafting on a device changes nothing, greedy by four bytes a token and sampled by logits", async () => {
+  for (const target of [hip, cuda]) {
+    writeFileSync(path("drafting.gsi"), await gpuBundle([target], addDrafting));
+    const result = await finish(path("check"), ["drafting", path("drafting.gsi")], environment());
+    expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+  }
 });
 
 test("a pass is one graph and a head another; greedy choice reads four bytes", async () => {
@@ -229,7 +237,7 @@ test("a manifest that lies about code or launches is refused, with the key", asy
     [hip, "kernels[1].launch.perUnit is 0", (m) => (m.kernels[1].launch.perUnit = 0)],
     [hip, "kernels[1].launch does not fit targets[0].device", (m) => (m.kernels[1].launch = null)],
     [hip, "targets[0].code is not a list", (m) => (m.targets[0].code = null)],
-    [hip, "targets[0].code has 6 entries, expected one for each of 7", (m) => m.targets[0].code.pop()],
+    [hip, "targets[0].code has 7 entries, expected one for each of 8", (m) => m.targets[0].code.pop()],
     [
       hip,
       "targets[0].code[1].offset is 4097, expected a multiple of 4096",

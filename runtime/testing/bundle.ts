@@ -141,13 +141,13 @@ type Json = any;
 export function addDrafting(manifest: Json): void {
   const { kernels, modes, programs, bytesPerToken } = manifest;
   const { exact } = programs;
-  const logits = exact.head[0].arguments[3];
-  const step = exact.head[0].arguments[0];
-  kernels.push({ ...kernels[4], symbol: "test_skew" });
-  programs.rough = {
-    ...exact,
-    head: [...exact.head, { kernel: kernels.length - 1, arguments: [step, logits] }],
-  };
+  const [multiply, ...rest] = exact.head;
+  const [step, , , logits] = multiply.arguments;
+  // A GPU's manifest has the kernel already, since each needs a code object.
+  if (!kernels.some(({ symbol }: Json) => symbol === "test_skew"))
+    kernels.push({ ...kernels[4], symbol: "test_skew" });
+  const kernel = kernels.findIndex(({ symbol }: Json) => symbol === "test_skew");
+  programs.rough = { ...exact, head: [multiply, { kernel, arguments: [step, logits] }, ...rest] };
   bytesPerToken.rough = bytesPerToken.exact;
   modes.push("rough", "lossless");
   manifest.drafting = { lossless: { draft: "rough", verify: "exact" } };

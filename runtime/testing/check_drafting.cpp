@@ -60,7 +60,7 @@ void check_context_end(gsic_session *session) {
 
 /// Three tokens drawn with many seeds: behind what was drawn often, the frequencies of the next are the softmax.
 void check_distribution(gsic_session *session) {
-  constexpr int kDraws = 20000;
+  constexpr int kDraws = 6000;
   const std::vector<int32_t> prompt = some_ids(4, 2);
   std::map<std::vector<int32_t>, std::map<int32_t, int>> drawn;
   for (int seed = 0; seed < kDraws; seed++) {
@@ -77,7 +77,7 @@ void check_distribution(gsic_session *session) {
   for (const auto &[before, counts] : drawn) {
     int total = 0;
     for (const auto &[id, count] : counts) total += count;
-    if (total < 500) continue;
+    if (total < 200) continue;
     std::vector<int32_t> all = prompt;
     all.insert(all.end(), before.begin(), before.end());
     const std::vector<float> logits = expected_logits(all);
@@ -91,7 +91,7 @@ void check_distribution(gsic_session *session) {
     }
     compared++;
   }
-  CHECK(compared > 5);
+  CHECK(compared > 3);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ const arguments_: Readonly<Record<string, readonly string[]>> = {
   test_nan: ["step", "logits"],
   test_choose: ["step", "logits", "chosen"],
   test_beyond: ["step", "table"],
+  test_skew: ["step", "logits"],
 };
 
 /**

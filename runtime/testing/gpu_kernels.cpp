@@ -129,3 +129,14 @@ extern "C" int test_beyond(const gsic_simulation *simulation, void *const *argum
   Launch launch(simulation, arguments);
   return launch.each(1, [&](int) { launch.load<float>(1, kVocabulary * kWidth); });
 }
+
+/// Adds 4 to one logit behind every third token: (step, logits).
+extern "C" int test_skew(const gsic_simulation *simulation, void *const *arguments) {
+  Launch launch(simulation, arguments);
+  const gsic_step step = launch.step();
+  return launch.each(step.columns - step.first_logit, [&](int n) {
+    const int j = step.first_logit + n, token = step.tokens[j];
+    const uint64_t at = uint64_t(j * kLogitsStride + token * 5 % kVocabulary);
+    if (token % 3 == 0) launch.store(1, at, launch.load<float>(1, at) + 4);
+  });
+}
