@@ -2,6 +2,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Scaling } from "./bench/modes.js";
+import type { Measurements } from "./bench/text.js";
 import { CommandLine, differences, filesBelow, type Outcome, start } from "./cli-testing.js";
 import type { Evaluation, TextQuality } from "./evaluate/evaluate.js";
 import type { PlanJson } from "./inspect/table.js";
@@ -226,6 +228,26 @@ describe("examples/tiny-gpt2, bounded", () => {
     const dumped = ["01-share-inputs.ts", "02-choose-forms.ts", "03-account-bytes.ts"];
     expect(readdirSync(path("dump")).sort()).toEqual(dumped);
     await compileSources(path("tiny/kernels"));
+  });
+
+  test("is measured in every mode from held-out prompts", async () => {
+    const settings = ["--tokens", "12", "--repeat", "3", "--prompt", "10", "--scaling"];
+    const measured = (await gsic.json(["bench", path("tiny"), ...settings])) as Measurements & {
+      scaling: Scaling[];
+    };
+    const { exact, bounded, lossless } = measured.modes;
+    expect(lossless!.tokens).toBeGreaterThan(20);
+    expect(lossless!.tokens_as_exact).toBe(lossless!.tokens);
+    expect(lossless!.bytes_per_token).toBeNull();
+    expect(lossless!.drafts!.proposed).toBeGreaterThan(0);
+    expect(exact!.drafts).toBeNull();
+    expect(exact!.decode_ratio_to_exact).toEqual({ median: 1, least: 1, most: 1 });
+    expect(bounded!.bytes_per_token).toBe(report.bytes_per_token.fast);
+    expect(measured.scaling.map(({ threads }) => threads).at(-1)).toBe(measured.threads);
+    const { code, stdout, stderr } = await gsic.run(["bench", path("tiny"), ...settings]);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain("3 prompts of 10 tokens (held-out text)");
+    for (const line of stdout.split("\n")) expect(line.length, line).toBeLessThanOrEqual(100);
   });
 
   test("runs: greedy text is the same every time, in each mode", async () => {

@@ -108,6 +108,7 @@ function program(): Command {
     .option("--repeat <n>", "prompts, each measured in every mode", count, 5)
     .option("--prompt <n>", "tokens of a prompt", count, 16)
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--scaling", "also measure with 1, 2, 4, ... threads (CPUs)")
     .option("--launches", "measure each launch of a token alone, weights from memory and cached (GPUs)")
     .addOption(mode().conflicts("tune"))
     .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")

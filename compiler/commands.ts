@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { measureLaunches } from "./bench/launches.js";
 import { launchesText } from "./bench/launches-text.js";
-import { measureModes } from "./bench/modes.js";
-import { benchText } from "./bench/text.js";
+import { measureModes, measureScaling } from "./bench/modes.js";
+import { benchText, scalingText } from "./bench/text.js";
 import { tune } from "./bench/tune.js";
 import { tuneText } from "./bench/tune-text.js";
 import { build as buildModel, inputsOf } from "./build.js";
@@ -227,6 +227,7 @@ export async function bench(
     repeat: number;
     prompt: number;
     threads?: number;
+    scaling?: boolean;
     mode?: Mode;
     launches?: boolean;
     tune?: string | true;
@@ -263,7 +264,15 @@ export async function bench(
   }
   const { tokens, prompt, threads } = options;
   const { measured, prompts } = await measureModes(built, { tokens, repeat, prompt, threads });
-  print(options.json ? JSON.stringify(measured, null, 2) : benchText(measured, prompts));
+  const scaling =
+    options.scaling && built.report.device === "cpu"
+      ? await measureScaling(built, { tokens, repeat, prompt })
+      : null;
+  print(
+    options.json
+      ? JSON.stringify({ ...measured, scaling }, null, 2)
+      : [benchText(measured, prompts), ...(scaling === null ? [] : [scalingText(scaling)])].join("\n"),
+  );
 }
 
 function usage(code: string, message: string, hint: string): GsicError {

@@ -1,4 +1,5 @@
 import { rm, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Built, configOf } from "../built.js";
 import { asWindows, heldoutParts } from "../calibrate/text.js";
@@ -7,7 +8,7 @@ import { type Model, openModel } from "../model.js";
 import { runTool } from "../native.js";
 import { textTokenizer } from "../read/tokenizer.js";
 import { temporaryFolder } from "../temporary.js";
-import type { Measurements } from "./text.js";
+import type { Measurements, Spread } from "./text.js";
 
 /** How `gsic bench` measures. */
 export interface BenchOptions {
@@ -43,6 +44,28 @@ export async function measureModes(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Decoding by the number of threads, each a run of its own: the last is all that the process may use. */
+export interface Scaling {
+  readonly threads: number;
+  /** Tokens a second by mode; null where every text ended at once. */
+  readonly decode_tokens_per_second: Readonly<Record<string, Spread | null>>;
+}
+
+/** Measures every mode with 1, 2, 4, ... threads, up to the cores that this process may use. CPUs only. */
+export async function measureScaling(built: Built, options: BenchOptions): Promise<Scaling[]> {
+  const most = availableParallelism();
+  const counts = Array.from({ length: Math.ceil(Math.log2(most)) + 1 }, (_, power) =>
+    Math.min(2 ** power, most),
+  );
+  const found: Scaling[] = [];
+  for (const threads of counts) {
+    const { modes } = (await measureModes(built, { ...options, threads })).measured;
+    const rates = Object.entries(modes).map(([mode, one]) => [mode, one.decode_tokens_per_second]);
+    found.push({ threads, decode_tokens_per_second: Object.fromEntries(rates) });
+  }
+  return found;
 }
 
 async function promptsOf(built: Built, count: number, length: number): Promise<Int32Array | null> {

@@ -1,4 +1,5 @@
 import { wrap } from "../inspect/layout.js";
+import type { Scaling } from "./modes.js";
 
 /** Median and spread of repeated measurements. */
 export interface Spread {
@@ -86,16 +87,16 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
       `${repeat} prompts of ${prompt} tokens (${prompts}), up to ${tokens} tokens behind each; medians, and spread from prompt to prompt`,
       100,
     ),
-    `mode      decode, x exact        tokens/s               first of ${String(prefill).padEnd(5)}  as exact  of ceiling  launches`,
+    `mode      x exact             tokens/s              first of ${String(prefill).padEnd(5)}  as exact  ceiling  launches`,
   ];
   for (const [mode, one] of Object.entries(measured.modes)) {
     const cells = [
       mode.padEnd(8),
-      spreadText(one.decode_ratio_to_exact, 2).padEnd(21),
-      spreadText(one.decode_tokens_per_second, 1).padEnd(21),
+      spreadText(one.decode_ratio_to_exact, 2).padEnd(18),
+      spreadText(one.decode_tokens_per_second, 1).padEnd(20),
       `${one.seconds_to_first_token.median.toPrecision(3)} s`.padEnd(14),
       percent(one.tokens === 0 ? null : one.tokens_as_exact / one.tokens, 1).padEnd(8),
-      percent(one.share_of_ceiling).padEnd(10),
+      percent(one.share_of_ceiling).padEnd(7),
       percent(one.share_of_launches),
     ];
     lines.push(cells.join("  ").trimEnd());
@@ -120,6 +121,20 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
       : []),
   );
   return lines.join("\n");
+}
+
+/** Decoding by threads, as ratios to one thread. */
+export function scalingText(scaling: readonly Scaling[]): string {
+  const first = scaling[0]!.decode_tokens_per_second;
+  const rows = scaling.map(({ threads, decode_tokens_per_second: rates }) => {
+    const cells = Object.entries(rates).map(([mode, rate]) => {
+      const base = first[mode];
+      if (rate === null || !base) return `${mode} -`;
+      return `${mode} ${(rate.median / base.median).toFixed(2)} x (${rate.median.toFixed(1)})`;
+    });
+    return `  ${String(threads).padStart(4)}  ${cells.join("   ")}`;
+  });
+  return ["decoding by threads, x one thread (tokens/s):", ...rows].join("\n");
 }
 
 /** What bounds a token's time, in a few lines. */
