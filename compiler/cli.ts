@@ -67,6 +67,7 @@ function program(): Command {
     .description("show the rewritten graph of a build folder, or of a model.toml")
     .addOption(json())
     .option("--dot", "print the graph for Graphviz")
+    .option("--html <file>", "write a page that needs nothing else (of a build folder)")
     .addHelpText("after", "\nExample: gsic inspect build/tiny-gpt2")
     .action(commands.inspect);
   gsic

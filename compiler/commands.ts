@@ -24,6 +24,7 @@ import { refuseOverwrite } from "./pack/publish.js";
 import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
+import { type Measured, recordMeasured } from "./record.js";
 import type { Report } from "./report.js";
 import { targetsOf } from "./target.js";
 
@@ -85,10 +86,13 @@ export async function calibrate(input: string, options: Json & { out: string }):
 }
 
 /** `gsic inspect`. */
-export async function inspect(path: string, options: Json & { dot?: boolean }): Promise<void> {
+export async function inspect(path: string, options: Json & { dot?: boolean; html?: string }): Promise<void> {
   const built = /\.(toml|ts)$/.test(path) ? null : openBuild(path);
   const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
-  if (options.json) {
+  if (options.html !== undefined) {
+    const { writeInspected } = await import("./inspect/files.js");
+    print((await writeInspected(path, built, plan, options)).join("\n"));
+  } else if (options.json) {
     const build = built === null ? {} : { build: deviceJson(built.report, readProgram(built)) };
     print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }));
   } else if (options.dot) print(planDot(plan));
@@ -212,6 +216,8 @@ export async function evaluate(path: string, options: Json & { text?: string; mo
       progress,
     });
     progress.finish();
+    // What was measured on other texts, or of another mode, is no figure of the build.
+    if (options.text === undefined && mode === report.mode) await record(built, { evaluation });
     print(options.json ? JSON.stringify(evaluation) : evaluationText(evaluation));
   } finally {
     model.weights.close();
@@ -262,7 +268,14 @@ export async function bench(
   const threads = options.threads === undefined ? [] : ["--threads", String(options.threads)];
   const settings = ["--tokens", String(options.tokens), "--repeat", String(repeat), ...threads];
   const measured = await runTool(["bench", built.bundle, ...settings]);
-  print(options.json ? measured.trim() : benchText(JSON.parse(measured) as Measurements));
+  const speed = JSON.parse(measured) as Measurements;
+  await record(built, { speed });
+  print(options.json ? measured.trim() : benchText(speed));
+}
+
+async function record(built: Built, measured: Measured): Promise<void> {
+  const problem = await recordMeasured(built, measured);
+  if (problem !== null) process.stderr.write(`gsic: ${problem}\n`);
 }
 
 function usage(code: string, message: string, hint: string): GsicError {
