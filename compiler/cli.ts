@@ -68,6 +68,7 @@ function program(): Command {
     .addOption(json())
     .option("--dot", "print the graph for Graphviz")
     .option("--html <file>", "write a page that needs nothing else (of a build folder)")
+    .option("--onnx <file>", "write the graph, without weights, for viewers of ONNX such as Netron")
     .addHelpText("after", "\nExample: gsic inspect build/tiny-gpt2")
     .action(commands.inspect);
   gsic

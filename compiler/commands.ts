@@ -86,10 +86,13 @@ export async function calibrate(input: string, options: Json & { out: string }):
 }
 
 /** `gsic inspect`. */
-export async function inspect(path: string, options: Json & { dot?: boolean; html?: string }): Promise<void> {
+export async function inspect(
+  path: string,
+  options: Json & { dot?: boolean; html?: string; onnx?: string },
+): Promise<void> {
   const built = /\.(toml|ts)$/.test(path) ? null : openBuild(path);
   const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
-  if (options.html !== undefined) {
+  if (options.html !== undefined || options.onnx !== undefined) {
     const { writeInspected } = await import("./inspect/files.js");
     print((await writeInspected(path, built, plan, options)).join("\n"));
   } else if (options.json) {

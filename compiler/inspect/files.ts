@@ -9,6 +9,7 @@ import { size } from "./layout.js";
 /** Files that `gsic inspect` may write. */
 export interface InspectedFiles {
   readonly html?: string;
+  readonly onnx?: string;
 }
 
 /**
@@ -19,7 +20,7 @@ export async function writeInspected(
   path: string,
   built: Built | null,
   plan: Plan,
-  { html }: InspectedFiles,
+  { html, onnx }: InspectedFiles,
 ): Promise<string[]> {
   const lines: string[] = [];
   const write = async (out: string, content: string | Uint8Array) => {
@@ -31,6 +32,10 @@ export async function writeInspected(
     if (built === null) throw needsBuild(path);
     const { reportHtmlOf } = await import("../report-html/page.js");
     await write(html, reportHtmlOf(built, plan));
+  }
+  if (onnx !== undefined) {
+    const { onnxModel } = await import("./onnx.js");
+    await write(onnx, onnxModel(plan));
   }
   return lines;
 }
