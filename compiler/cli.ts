@@ -72,6 +72,12 @@ function program(): Command {
     .addHelpText("after", "\nExample: gsic inspect build/tiny-gpt2")
     .action(commands.inspect);
   gsic
+    .command("diff <first> <second>")
+    .description("show what changed between two build folders: forms, bytes, quality, kernels")
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic diff build/before build/after")
+    .action(commands.diff);
+  gsic
     .command("run <build>")
     .description("generate text")
     .option("--prompt <text>", "the text to go on from")

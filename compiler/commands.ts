@@ -11,6 +11,8 @@ import { build as buildModel, inputsOf } from "./build.js";
 import { type Built, configOf, modeOf, openBuild, readPlan, readProgram } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
 import { configuredForm, isConfigured, readConfig } from "./config.js";
+import { diffBuilds } from "./diff/diff.js";
+import { diffText } from "./diff/text.js";
 import { GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
@@ -101,6 +103,12 @@ export async function inspect(
   } else if (options.dot) print(planDot(plan));
   else if (built === null) print(planTable(plan));
   else print([planTable(plan), ...buildTexts(built.report)].join("\n\n"));
+}
+
+/** `gsic diff`. */
+export function diff(first: string, second: string, options: Json): void {
+  const found = diffBuilds(openBuild(first), openBuild(second));
+  print(options.json ? JSON.stringify(found) : diffText(found));
 }
 
 /** What a build knows beside its plan. */

@@ -2,7 +2,7 @@ import type { Measurements } from "../bench/text.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import { launchText, predictionText } from "../inspect/device.js";
 import { formGroups } from "../inspect/forms-text.js";
-import { size } from "../inspect/layout.js";
+import { duration, size } from "../inspect/layout.js";
 import { checkText } from "../inspect/text.js";
 import type { Report } from "../report.js";
 import { klText } from "../search/report.js";
@@ -102,9 +102,9 @@ function tiles(report: Report, data: PageData): Tile[] {
       label: "Predicted time of a token",
       value:
         fast === slow
-          ? seconds(prediction.fast.total)
-          : `${seconds(prediction.fast.total)} to ${seconds(prediction.slow.total)}`,
-      note: `dense ${seconds(prediction.dense.total)}`,
+          ? duration(prediction.fast.total)
+          : `${duration(prediction.fast.total)} to ${duration(prediction.slow.total)}`,
+      note: `dense ${duration(prediction.dense.total)}`,
     },
   ];
   const chosen = search?.frontier.find((point) => point.chosen);
@@ -169,8 +169,8 @@ function linearView(row: LinearRow): LinearView {
       bytes.plan === null
         ? { text: `${size(bytes.fast)} to ${size(bytes.slow)}`, value: bytes.slow }
         : number(bytes.plan, size),
-      number(time.dense, seconds),
-      number(time.plan, seconds),
+      number(time.dense, duration),
+      number(time.plan, duration),
       number(row.error, short),
       number(row.klShare, percent),
     ],
@@ -281,14 +281,8 @@ function interval({ low, high }: Estimate): string {
   return `[${klText(low)}, ${klText(high)}]`;
 }
 
-export function percent(share: number): string {
+function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
-}
-
-/** A time in the unit that suits it. */
-export function seconds(value: number): string {
-  if (value >= 1) return `${value.toPrecision(3)} s`;
-  return value >= 1e-3 ? `${(1e3 * value).toPrecision(3)} ms` : `${(1e6 * value).toPrecision(3)} us`;
 }
 
 function short(value: number): string {
