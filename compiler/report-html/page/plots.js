@@ -5,6 +5,9 @@ const kindColours = ["var(--dense)", "var(--gated)", "var(--tiered)", "var(--gat
 const texts = ["held-out", "in-sample"];
 const textColours = { domain: texts, range: ["var(--heldout)", "var(--calibration)"], legend: true };
 
+/** Where the name of a horizontal axis stands: below the numbers. */
+const below = /** @type {const} */ ({ labelAnchor: "center", labelOffset: 36 });
+
 /** Bytes of every layer, before and after. */
 function drawDepth() {
   const layers = [...new Set(data.linears.map(({ layer }) => layer))];
@@ -20,8 +23,13 @@ function drawDepth() {
   );
   draw("plot-depth", "Weights read per token along depth: outlined dense, filled in this plan", (width) =>
     Plot.plot({
-      ...{ width, height: 240, style: plotStyle, marginLeft: 48 },
-      x: { domain: layers.map(label), label: "layer", ticks: everyNth(layers.map(label), width / 28) },
+      ...{ width, height: 240, style: plotStyle, marginLeft: 48, marginBottom: 44 },
+      x: {
+        domain: layers.map(label),
+        label: "layer",
+        ...below,
+        ticks: everyNth(layers.map(label), width / 28),
+      },
       y: { label: "MB", grid: true },
       color: {
         domain: kinds.filter((kind) => rows.some((row) => row.kind === kind)),
@@ -101,9 +109,11 @@ function drawFrontier() {
           height: Math.min(400, 200 + width / 4),
           style: plotStyle,
           marginLeft: 60,
+          marginBottom: 44,
+          insetTop: 16,
           marginRight: 40,
         },
-        x: { label: "weights read, % of dense", grid: true, nice: true },
+        x: { label: "weights read, % of dense", ...below, grid: true, nice: true },
         y: {
           type: "log",
           label: "KL, nats per token",
@@ -154,49 +164,56 @@ function drawFrontier() {
   );
 }
 
-/** Fractions of tokens by tier, input by input. */
+/** Fractions of tokens by tier: layers across, a panel per kind of input and text. */
 function drawTiers() {
-  const gated = data.inputs.filter(({ heldout }) => heldout !== null);
   const tiers = /** @type {const} */ (["fast", "middle", "slow"]);
-  const rows = gated.flatMap(({ input, heldout, calibration }, index) =>
+  const rows = data.inputs.flatMap(({ input, layer, heldout, calibration }) =>
     [heldout, calibration].flatMap((shares, text) =>
       shares === null
         ? []
-        : tiers.map((tier) => ({ input, index, text: texts[text], tier, share: 100 * shares[tier] })),
+        : tiers.map((tier) => ({
+            ...{ input, tier, layer: String(layer ?? "model"), kind: kindOf(input, layer) },
+            ...{ text: texts[text], share: 100 * shares[tier] },
+          })),
     ),
   );
   const used = tiers.filter((tier) => rows.some((row) => row.tier === tier && row.share > 0));
-  draw("plot-tiers", "Tokens by tier, along depth", (width) =>
-    Plot.plot({
-      ...{ width, height: 300, style: plotStyle, marginLeft: 48, marginRight: 56 },
-      x: {
-        label: "linear input, in the order of the model",
-        type: "band",
-        tickFormat: () => "",
-        tickSize: 0,
+  const colours = { fast: "var(--tiered)", middle: "var(--gated)", slow: "var(--dense)" };
+  const kindsOfInput = [...new Set(rows.map(({ kind }) => kind))];
+  const layers = [...new Set(rows.map(({ layer }) => layer))];
+  draw("plot-tiers", "Tokens by tier", (width) => {
+    const wide = width > 640;
+    const across = wide ? kindsOfInput.length : texts.length;
+    const down = wide ? texts.length : kindsOfInput.length;
+    return Plot.plot({
+      ...{
+        width,
+        height: 80 + 120 * down,
+        style: plotStyle,
+        marginLeft: 48,
+        marginRight: 96,
+        marginBottom: 44,
       },
-      y: { label: "% of tokens", domain: [0, 100], grid: true },
-      fy: { label: null },
-      color: {
-        domain: used,
-        range: used.map(
-          (tier) => ({ fast: "var(--tiered)", middle: "var(--gated)", slow: "var(--dense)" })[tier],
-        ),
-        legend: true,
-      },
+      x: { domain: layers, label: "layer", ...below, ticks: everyNth(layers, width / across / 28) },
+      y: { label: "% of tokens", domain: [0, 100], ticks: 4, grid: true },
+      fx: { domain: wide ? kindsOfInput : texts, label: null },
+      fy: { domain: wide ? texts : kindsOfInput, label: null },
+      color: { domain: used, range: used.map((tier) => colours[tier]), legend: true },
       marks: [
         Plot.barY(rows, {
-          x: "index",
-          y: "share",
-          fy: "text",
-          fill: "tier",
-          order: [...tiers],
+          ...{ x: "layer", y: "share", fill: "tier", order: [...tiers] },
+          ...{ fx: wide ? "kind" : "text", fy: wide ? "text" : "kind" },
           title: (row) => `${row.input}, ${row.text}: ${row.share.toFixed(1)} % ${row.tier}`,
         }),
         Plot.ruleY([0]),
       ],
-    }),
-  );
+    });
+  });
+}
+
+/** What an input is, whatever its layer. @param {string} input @param {number | null} layer */
+function kindOf(input, layer) {
+  return layer === null ? input : input.slice(`layer${layer}_`.length);
 }
 
 /** The energy outside k eigenvectors, of every input. */
@@ -206,7 +223,7 @@ function drawEnergy() {
       ? []
       : activations.k.map((k, index) => ({
           ...{ input, layer: String(layer ?? "model"), k: String(k) },
-          kind: layer === null ? input : input.slice(`layer${layer}_`.length),
+          kind: kindOf(input, layer),
           outside: 100 * (activations.outside.heldout[index] ?? 0),
         })),
   );
@@ -222,8 +239,14 @@ function drawEnergy() {
       const row = (/** @type {string} */ kind) => Math.floor(kindsOfInput.indexOf(kind) / across);
       const down = Math.ceil(kindsOfInput.length / across);
       return Plot.plot({
-        ...{ width, height: 60 + down * (44 + 18 * ks.length), style: plotStyle, marginLeft: 48 },
-        x: { domain: layers, label: "layer", ticks: everyNth(layers, width / across / 28) },
+        ...{
+          width,
+          height: 76 + down * (44 + 18 * ks.length),
+          style: plotStyle,
+          marginLeft: 48,
+          marginBottom: 44,
+        },
+        x: { domain: layers, label: "layer", ...below, ticks: everyNth(layers, width / across / 28) },
         y: { domain: ks, label: "k" },
         fx: { axis: null },
         fy: { axis: null },
@@ -274,8 +297,8 @@ function drawInput({ input, activations }) {
   );
   draw("plot-spectrum", `${input}: energy outside the first k eigenvectors`, (width) =>
     Plot.plot({
-      ...{ width, height: 280, style: plotStyle, marginLeft: 48 },
-      x: { type: "log", base: 2, label: "k", ticks: [...k], tickFormat: "d" },
+      ...{ width, height: 280, style: plotStyle, marginLeft: 48, marginBottom: 44 },
+      x: { type: "log", base: 2, label: "k", ...below, ticks: [...k], tickFormat: "d" },
       y: { label: "% of E‖x‖²", grid: true, domain: [0, 100] },
       color: textColours,
       marks: [
@@ -303,8 +326,8 @@ function drawInput({ input, activations }) {
   );
   draw("plot-residuals", `${input}: residuals, rho = ‖r‖ / ‖x‖, of its tokens`, (width) =>
     Plot.plot({
-      ...{ width, height: 280, style: plotStyle, marginLeft: 48, marginRight: 56 },
-      x: { label: "rho", grid: true, domain: [0, 1] },
+      ...{ width, height: 280, style: plotStyle, marginLeft: 48, marginRight: 56, marginBottom: 44 },
+      x: { label: "rho", ...below, grid: true, domain: [0, 1] },
       y: { label: "% of tokens below", ticks: 3, domain: [0, 100] },
       fy: { label: null, domain: residuals.map(({ k: one }) => `k = ${one}`) },
       color: textColours,
