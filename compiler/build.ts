@@ -25,6 +25,7 @@ import { printPlan } from "./print.js";
 import type { Progress } from "./progress.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
+import { reportJson } from "./record.js";
 import { type Report, reportOf, tuningReport } from "./report.js";
 import { schedule } from "./schedule/program.js";
 import { planLinears, requireValidation } from "./search/planner.js";
@@ -202,7 +203,10 @@ async function makeBuild(job: Job): Promise<Report> {
     calibration: job.calibration,
     tuning: tuningReport(scheduled.divisions, job.tuning, job.out),
   });
-  await writeFile(join(staging, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(join(staging, "report.json"), reportJson(report));
+  // Layout and templates are loaded here alone: no other command needs them.
+  const { reportHtmlOf } = await import("./report-html/page.js");
+  await writeFile(join(staging, "report.html"), reportHtmlOf({ folder: staging, report }, plan));
   await rm(journalOf(bundle));
   return report;
 }

@@ -60,7 +60,7 @@ function readUtf8(file: string): string {
 }
 
 /** Reads what a build's launches are. Throws `build-incomplete` (category usage). */
-export function readProgram({ folder }: Built): ProgramJson {
+export function readProgram({ folder }: Pick<Built, "folder">): ProgramJson {
   const file = join(folder, "program.json");
   try {
     return JSON.parse(readUtf8(file)) as ProgramJson;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Scaling } from "./bench/modes.js";
 import type { Measurements } from "./bench/text.js";
 import { CommandLine, differences, filesBelow, type Outcome, start } from "./cli-testing.js";
+import type { BuildDiff } from "./diff/diff.js";
 import type { Evaluation, TextQuality } from "./evaluate/evaluate.js";
 import type { PlanJson } from "./inspect/table.js";
 import { packageRoot } from "./paths.js";
@@ -98,6 +99,7 @@ describe("a small model without tokenizer", () => {
         "index.ts",
         "libsmall.so",
         "program.json",
+        "report.html",
         "report.json",
         "small",
         "small.gsi",
@@ -295,7 +297,8 @@ describe("examples/tiny-gpt2, bounded", () => {
   });
 
   test("is evaluated on held-out text and, beside it, in sample", async () => {
-    const evaluation = (await gsic.json(["eval", path("tiny")])) as Evaluation;
+    cpSync(path("tiny"), path("evaluated"), { recursive: true });
+    const evaluation = (await gsic.json(["eval", path("evaluated")])) as Evaluation;
     for (const quality of [evaluation.heldout!, evaluation.calibration!]) {
       expect(quality.tokens).toBeGreaterThan(1000);
       for (const key of [
@@ -325,15 +328,23 @@ describe("examples/tiny-gpt2, bounded", () => {
     const { dense, plan_fast, plan_mean } = evaluation.bytes_per_token;
     expect(plan_fast).toBeLessThan(dense);
     expect(evaluation.pays).toBe(plan_mean / dense < 0.98);
-    const exact = (await gsic.json(["eval", path("tiny"), "--mode", "exact"])) as Evaluation;
+    const exact = (await gsic.json(["eval", path("evaluated"), "--mode", "exact"])) as Evaluation;
     expect(exact.heldout).toMatchObject({
       kl: { value: 0 },
       top1: { value: 1 },
       perplexity_ratio: { value: 1 },
     });
-    const shown = await gsic.run(["eval", path("tiny")]);
+    // Neither another mode nor another text is what the report has of the build.
+    expect((JSON.parse(readFileSync(path("evaluated/report.json"), "utf8")) as Report).evaluation).toEqual(
+      evaluation,
+    );
+    expect(readFileSync(path("evaluated/report.html"), "utf8")).toContain("Top-1 agreement, held-out");
+    const changed = (await gsic.json(["diff", path("tiny"), path("evaluated")])) as BuildDiff;
+    expect(changed).toMatchObject({ same: false, linears: { changed: [] }, kernels: { changed: [] } });
+    expect(changed.quality.heldout_kl).toEqual([null, evaluation.heldout!.kl]);
+    const shown = await gsic.run(["eval", path("evaluated")]);
     for (const word of ["held-out", "in-sample", "KL", "bootstrap"]) expect(shown.stdout).toContain(word);
-    const overlap = await gsic.run(["eval", path("tiny"), "--text", join(example, "calibration.txt")]);
+    const overlap = await gsic.run(["eval", path("evaluated"), "--text", join(example, "calibration.txt")]);
     expectFailure(overlap, 3, "heldout-overlap", "calibration.txt: token 0");
   });
 
@@ -346,6 +357,23 @@ describe("examples/tiny-gpt2, bounded", () => {
     const { build: _, ...alone } = plan as PlanJson & { build: unknown };
     expect(await gsic.json(["inspect", path("tiny.toml")])).toEqual(alone);
     expect((await gsic.run(["inspect", path("tiny"), "--dot"])).stdout).toMatch(/^digraph "tiny-gpt2" \{/);
+  });
+
+  test("is inspected as a page and for viewers of ONNX", async () => {
+    const files = ["--html", path("page.html"), "--onnx", path("tiny.onnx")];
+    const { code, stdout } = await gsic.run(["inspect", path("tiny"), ...files]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/page\.html: \d.*\n.*tiny\.onnx: \d/);
+    expect(readFileSync(path("page.html"), "utf8")).toBe(readFileSync(path("tiny/report.html"), "utf8"));
+    expect(readFileSync(path("tiny.onnx")).includes("GatedTiered")).toBe(false);
+    expect(readFileSync(path("tiny.onnx")).includes("Gated")).toBe(true);
+    const toml = await gsic.run(["inspect", path("tiny.toml"), "--html", path("none.html")]);
+    expectFailure(toml, 2, "inspect-build-needed", "gsic build");
+    const over = await gsic.run(["inspect", path("tiny"), "--html", path("tiny/graph.ts")]);
+    expectFailure(over, 2, "output-is-input");
+    const nowhere = await gsic.run(["inspect", path("tiny"), "--onnx", path("nowhere/x")]);
+    expectFailure(nowhere, 4, "output-unwritable");
+    expectFailure(await gsic.run(["diff", path("tiny"), path("nowhere")]), 2, "build-missing");
   });
 
   test("is rebuilt from graph.ts, as it is and edited", async () => {

@@ -68,8 +68,16 @@ function program(): Command {
     .description("show the rewritten graph of a build folder, or of a model.toml")
     .addOption(json())
     .option("--dot", "print the graph for Graphviz")
+    .option("--html <file>", "write a page that needs nothing else (of a build folder)")
+    .option("--onnx <file>", "write the graph, without weights, for viewers of ONNX such as Netron")
     .addHelpText("after", "\nExample: gsic inspect build/tiny-gpt2")
     .action(commands.inspect);
+  gsic
+    .command("diff <first> <second>")
+    .description("show what changed between two build folders: forms, bytes, quality, kernels")
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic diff build/before build/after")
+    .action(commands.diff);
   gsic
     .command("run <build>")
     .description("generate text")

@@ -12,6 +12,8 @@ import { build as buildModel, inputsOf } from "./build.js";
 import { type Built, configOf, modeOf, openBuild, readPlan, readProgram } from "./built.js";
 import { collectStats } from "./calibrate/collect.js";
 import { configuredForm, isConfigured, readConfig } from "./config.js";
+import { diffBuilds } from "./diff/diff.js";
+import { diffText } from "./diff/text.js";
 import { GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
@@ -25,6 +27,7 @@ import { refuseOverwrite } from "./pack/publish.js";
 import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
+import { type Measured, recordMeasured } from "./record.js";
 import type { Report } from "./report.js";
 import { targetsOf } from "./target.js";
 
@@ -86,15 +89,27 @@ export async function calibrate(input: string, options: Json & { out: string }):
 }
 
 /** `gsic inspect`. */
-export async function inspect(path: string, options: Json & { dot?: boolean }): Promise<void> {
+export async function inspect(
+  path: string,
+  options: Json & { dot?: boolean; html?: string; onnx?: string },
+): Promise<void> {
   const built = /\.(toml|ts)$/.test(path) ? null : openBuild(path);
   const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
-  if (options.json) {
+  if (options.html !== undefined || options.onnx !== undefined) {
+    const { writeInspected } = await import("./inspect/files.js");
+    print((await writeInspected(path, built, plan, options)).join("\n"));
+  } else if (options.json) {
     const build = built === null ? {} : { build: deviceJson(built.report, readProgram(built)) };
     print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }));
   } else if (options.dot) print(planDot(plan));
   else if (built === null) print(planTable(plan));
   else print([planTable(plan), ...buildTexts(built.report)].join("\n\n"));
+}
+
+/** `gsic diff`. */
+export function diff(first: string, second: string, options: Json): void {
+  const found = diffBuilds(openBuild(first), openBuild(second));
+  print(options.json ? JSON.stringify(found) : diffText(found));
 }
 
 /** What a build knows beside its plan. */
@@ -213,6 +228,8 @@ export async function evaluate(path: string, options: Json & { text?: string; mo
       progress,
     });
     progress.finish();
+    // What was measured on other texts, or of another mode, is no figure of the build.
+    if (options.text === undefined && mode === report.mode) await record(built, { evaluation });
     print(options.json ? JSON.stringify(evaluation) : evaluationText(evaluation));
   } finally {
     model.weights.close();
@@ -268,11 +285,17 @@ export async function bench(
     options.scaling && built.report.device === "cpu"
       ? await measureScaling(built, { tokens, repeat, prompt })
       : null;
+  await record(built, { speed: measured });
   print(
     options.json
       ? JSON.stringify({ ...measured, scaling }, null, 2)
       : [benchText(measured, prompts), ...(scaling === null ? [] : [scalingText(scaling)])].join("\n"),
   );
+}
+
+async function record(built: Built, measured: Measured): Promise<void> {
+  const problem = await recordMeasured(built, measured);
+  if (problem !== null) process.stderr.write(`gsic: ${problem}\n`);
 }
 
 function usage(code: string, message: string, hint: string): GsicError {

@@ -1,4 +1,5 @@
 import { relative } from "node:path";
+import type { Measurements } from "./bench/text.js";
 import type { ResourceFacts, TargetCode } from "./cc.js";
 import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
 import { type ProjectionShape, shapeKey } from "./emit/gpu/division.js";
@@ -71,8 +72,10 @@ export interface Report {
   /** How projections are divided among waves, and by what; null on CPUs. */
   readonly tuning: TuningReport | null;
   readonly self_check: SelfCheck;
-  /** What was measured on text, once it was; null until then. */
+  /** What `gsic eval` measured on the configured texts; null until then. */
   readonly evaluation: Evaluation | null;
+  /** What `gsic bench` measured, wherever that was; null until then. */
+  readonly speed: Measurements | null;
 }
 
 /** The distinct shapes of a GPU build's projections. */
@@ -157,6 +160,7 @@ export function reportOf(facts: {
     tuning: device === "cpu" ? null : tuning,
     self_check: check,
     evaluation: null,
+    speed: null,
   };
 }
 

@@ -1,5 +1,5 @@
 // Makes a fresh clone ready: system packages, npm packages, and the compiled compiler; with --gpu a compiler for GPU
-// targets too. Plain JavaScript without dependencies, because it runs before there are any. Everything that is already
+// targets too, with --browser a browser that tests open report.html in, where the distribution has one. Plain JavaScript without dependencies, because it runs before there are any. Everything that is already
 // there is left alone.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -12,6 +12,8 @@ const leastNode = 20;
 const clangVersions = [22, 21, 20, 19, 18, 17];
 /** Debian packages that are a command, not a header. */
 const commands = [{ command: "g++", debian: "g++", instead: ["clang++", "c++"] }];
+/** What Chromium is called; as in compiler/report-html/page/browser-testing.ts. */
+const browsers = ["chromium", "chromium-browser", "google-chrome"];
 
 main();
 
@@ -20,9 +22,11 @@ function main() {
     fail(2, `gsic needs Node ${leastNode} or later; this is ${process.versions.node}`);
   }
   const options = process.argv.slice(2);
-  const unknown = options.find((option) => option !== "--gpu");
-  if (unknown !== undefined) fail(2, `unknown option ${unknown}\n  next  node compiler/setup.mjs [--gpu]`);
+  const unknown = options.find((option) => !["--gpu", "--browser"].includes(option));
+  if (unknown !== undefined)
+    fail(2, `unknown option ${unknown}\n  next  node compiler/setup.mjs [--gpu] [--browser]`);
   installSystemPackages(options.includes("--gpu"));
+  if (options.includes("--browser")) installBrowser();
   installNpmPackages();
   compile();
 }
@@ -50,6 +54,19 @@ function installSystemPackages(gpu) {
   const still = missingPackages();
   if (still.length > 0) fail(4, `still missing after the installation: ${still.join(", ")}`);
   if (needsClang && !hasGpuCompiler()) fail(4, "the clang that was installed does not compile for GPUs");
+}
+
+/** Installs a browser where this user may; without one the tests of report.html in a browser are skipped. */
+function installBrowser() {
+  if (process.env.GSIC_CHROMIUM || browsers.some(answers)) return;
+  const prefix = aptPrefix();
+  const command = "apt-get install -y chromium";
+  if (prefix === null) return say(`there is no Chromium to test pages in; ${command} installs one`);
+  say("installing a browser for tests: chromium");
+  run([...prefix, "apt-get", "update", "-q"], { quiet: true });
+  const options = ["install", "-y", "-q", "--no-install-recommends"];
+  if (!run([...prefix, "apt-get", ...options, "chromium"], { quiet: true, apt: true }))
+    say(`it could not be installed; ${command} says more`);
 }
 
 /** Whether a clang is here that compiles for AMD's GPUs, and finds the linker for it. */

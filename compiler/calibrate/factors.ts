@@ -145,6 +145,17 @@ export class Factors implements FactorSource {
     return this.algebra.surveySubspaces(samples, basis, w, weight.d, ks);
   }
 
+  /** The same without a linear: its errors are 0. */
+  async surveyResiduals(
+    input: ValueId,
+    samples: Float32Array,
+    ks: readonly number[],
+  ): Promise<SubspaceSurvey> {
+    const basis = await this.basis(input, ks.at(-1)!);
+    const d = basis.length / ks.at(-1)!;
+    return this.algebra.surveySubspaces(samples, basis, new Float32Array(d), d, ks);
+  }
+
   /** Quantises the linears of one input; the last result is kept. */
   private async tiers(recipe: TierRecipe): Promise<TierGroup> {
     const key = JSON.stringify(recipe);

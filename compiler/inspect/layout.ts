@@ -10,6 +10,12 @@ export function size(bytes: number): string {
   return `${unit === 0 ? scaled : scaled.toFixed(1)} ${units[unit]}`;
 }
 
+/** A time in the unit that suits it, to three figures. */
+export function duration(seconds: number): string {
+  if (seconds >= 1) return `${seconds.toPrecision(3)} s`;
+  return seconds >= 1e-3 ? `${(1e3 * seconds).toPrecision(3)} ms` : `${(1e6 * seconds).toPrecision(3)} us`;
+}
+
 /** Words filled into lines of at most `width`; longer words are cut. At least one line. */
 export function wrap(text: string, width: number): string[] {
   const pieces = text.split(" ").flatMap((word) => word.match(new RegExp(`.{1,${width}}`, "g")) ?? [""]);

@@ -55,6 +55,7 @@ export function madeUpSearch(kl = 0.0125): SearchReport {
         form: tiered(3),
         ...{ bytes_per_token: 5e4, seconds_per_token: 1e-6, errors: [2, 5, 1], sensitivity: kl / 40 },
         ...{ predicted_kl: kl / 5, kl_share: 0.4 },
+        activations: null,
         rejected: [
           {
             ...{ form: tiered(4), bytes_per_token: 6e4, seconds_per_token: 1.2e-6, predicted_kl: kl / 20 },
@@ -65,6 +66,7 @@ export function madeUpSearch(kl = 0.0125): SearchReport {
       {
         ...{ input: "final_norm", linears: ["logits"], form: { kind: "dense" }, bytes_per_token: 8e5 },
         ...{ seconds_per_token: 1.6e-5, errors: [0], sensitivity: 1, predicted_kl: 0, kl_share: 0 },
+        activations: null,
         rejected: [],
       },
     ],

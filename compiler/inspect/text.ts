@@ -123,7 +123,8 @@ function originText(origin: CalibrationOrigin): string {
   }
 }
 
-function checkText({ self_check: check }: Report): string {
+/** What a build was compared with before it was published. */
+export function checkText({ self_check: check }: Report): string {
   if (check.skipped !== null) return `not against the oracle: ${check.skipped}`;
   const { layers, tiles_compared: tiles, kernels_not_compared: others } = check;
   const part = layers.compared < layers.of ? ` of ${layers.compared} of ${layers.of} layers` : "";

@@ -102,7 +102,8 @@ function vectorName({ tensor, first, length }: VectorRef): string {
   return first === 0 ? tensor : `${tensor} [${first}, ${first + length})`;
 }
 
-function matrixName(source: WeightSource): string {
+/** What a matrix is called in program.json. */
+export function matrixName(source: WeightSource): string {
   switch (source.kind) {
     case "stacked":
       return source.parts.map(matrixName).join(" + ");

@@ -9,6 +9,7 @@ import { printPlan } from "../print.js";
 import { silent } from "../progress.js";
 import { machineTargets, runnableTarget } from "../target.js";
 import { temporaryFolder } from "../testing.js";
+import type { ActivationSurvey } from "./activations.js";
 import { planLinears } from "./planner.js";
 import { lowRank, plantedModel, trained, white } from "./planted-testing.js";
 import type { SearchReport } from "./report.js";
@@ -41,7 +42,8 @@ test("activations of low rank are computed in their subspace, which saves the by
   const planted = report.inputs.filter(({ input }) => /_(attention_norm|attention|mlp_norm)$/.test(input));
   expect(planted).toHaveLength(6);
   let [dense, theory] = [0, 0];
-  for (const { input, linears, form } of planted) {
+  for (const { input, linears, form, activations } of planted) {
+    expectLowRank(activations!, 24, input);
     // Of a few tokens outside, what else is offered may be cheaper than the dense weights.
     expect(["gated", "gated+tiered"], input).toContain(form.kind);
     expect(form, input).toMatchObject({ k });
@@ -55,6 +57,21 @@ test("activations of low rank are computed in their subspace, which saves the by
   expect(Math.abs((dense - read) / (dense - theory) - 1)).toBeLessThan(0.05);
   expect(report.frontier.find((point) => point.chosen)!.kl.high).toBeLessThanOrEqual(report.max_kl!);
 });
+
+/** On both texts hardly anything lies outside as many directions as there are, and much outside of a few. */
+function expectLowRank({ k, outside, residuals }: ActivationSurvey, rank: number, input: string): void {
+  for (const energies of [outside.calibration!, outside.heldout]) {
+    expect(energies, input).toEqual(energies.toSorted((a, b) => b - a));
+    for (const [index, energy] of energies.entries()) {
+      if (k[index]! <= 4) expect(energy, `${input}, k = ${k[index]}`).toBeGreaterThan(0.1);
+      if (k[index]! >= rank) expect(energy, `${input}, k = ${k[index]}`).toBeLessThan(0.01);
+    }
+  }
+  for (const { rho } of residuals) {
+    expect(rho.calibration).toHaveLength(21);
+    expect(rho.heldout).toEqual(rho.heldout.toSorted((a, b) => a - b));
+  }
+}
 
 describe("activations with no preferred direction", () => {
   test("stay dense where only subspaces are offered, and it is said why", async () => {

@@ -21,6 +21,7 @@ import type { Progress } from "../progress.js";
 import type { TextTokenizer } from "../read/tokenizer.js";
 import { version } from "../report.js";
 import { calibrationTargets, runnableTarget, type Target } from "../target.js";
+import { type ActivationSurvey, surveyActivations } from "./activations.js";
 import { type Candidate, candidateOf, recipeOfForm, tiersOf } from "./candidates.js";
 import { Ledger } from "./ledger.js";
 import { bestDraft, leastTimeWithin } from "./objective.js";
@@ -83,9 +84,14 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   };
   const errorsOf = tierErrors(factors, ledger);
   const samples = new SampledOnce(() => sampleInputs(laboratory, plan, sampled));
+  const heldout =
+    sampled === validation ? samples : new SampledOnce(() => sampleInputs(laboratory, plan, validation));
   const { graph } = plan;
   const context = { graph, options: config.plan, factors, stats, ledger, samples: () => samples.get() };
-  const decisions = await decisionsOf(job, errorsOf, context).finally(() => samples.close());
+  const { decisions, activations } = await decisionsOf(job, errorsOf, context, {
+    name: `${sampled.name}, ${validation.name}`,
+    heldout: () => heldout.get(),
+  }).finally(() => Promise.all([samples.close(), heldout.close()]));
   const groups = decisions.map(({ group }) => group);
   const probeErrors: number[] = [];
   for (const group of groups) probeErrors.push(sum(await errorsOf(group, probe)));
@@ -94,24 +100,44 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const rounded = await measureRounding(laboratory, plan, job, config.plan.bits, validation, target);
   return {
     plan: withVerdicts(found, objective, decisions),
-    report: searchReport(found, objective, decisions, sensitivities, rounded, maxKl),
+    report: searchReport(found, objective, decisions, sensitivities, rounded, activations, maxKl),
   };
 }
 
-/** All forms of every group, with their errors. */
+/** Held-out text beside the context's, to look at activations on both; `name` stands for the two in the ledger. */
+interface SampledTexts {
+  readonly name: string;
+  readonly heldout: () => Promise<Samples>;
+}
+
+/** All forms of every group, with their errors, and how its input lies in subspaces. */
 async function decisionsOf(
-  { config, plan, targets, progress }: PlannerJob,
+  { config, plan, targets, calibration, progress }: PlannerJob,
   errorsOf: ErrorsOf,
   context: SurveyContext,
-): Promise<Decision[]> {
+  texts: SampledTexts,
+): Promise<{ decisions: Decision[]; activations: (ActivationSurvey | null)[] }> {
   const update = progress.stage("Computing every linear in every form");
   const decisions: Decision[] = [];
+  const activations: (ActivationSurvey | null)[] = [];
   for (const [index, group] of plan.groups.entries()) {
-    const candidates = await candidatesOf(group, errorsOf, context, config.plan, targets[0]!);
+    const candidates = await candidatesOf(plan, group, errorsOf, context, config.plan, targets[0]!);
     decisions.push({ group, candidates });
+    const survey = () =>
+      surveyActivations(context, group, {
+        calibration: calibration === null ? null : context.samples,
+        heldout: texts.heldout,
+      });
+    const key = `activations: ${JSON.stringify([texts.name, group.input, config.plan.k])}`;
+    activations.push(mayBeGated(plan, group, config.plan) ? await context.ledger.get(key, survey) : null);
     update(index + 1, plan.groups.length);
   }
-  return decisions;
+  return { decisions, activations };
+}
+
+/** Whether subspace gates are offered to a group. A head is never gated: its image would be as large as itself. */
+function mayBeGated({ graph }: Plan, { linears }: InputGroup, { forms }: PlanOptions): boolean {
+  return !linears.includes(graph.output) && (forms.includes("gated") || forms.includes("gated+tiered"));
 }
 
 /** Gates that close for fewer tokens are not combined with tiers at few bits. */
@@ -119,15 +145,16 @@ const leastClosed = 0.05;
 /** Bits up to which a tier leaves errors that an exact tier can be worth. */
 const mostBitsBesideExact = 4;
 
-/** The forms that a group may have, dense first. A head is never gated: its image would be as large as itself. */
+/** The forms that a group may have, dense first. */
 async function candidatesOf(
+  plan: Plan,
   group: InputGroup,
   errorsOf: ErrorsOf,
   context: SurveyContext,
   options: PlanOptions,
   target: Target,
 ): Promise<Candidate[]> {
-  const { graph } = context;
+  const { graph } = plan;
   const { d } = linearById(graph, group.linears[0]!).weight;
   const allowed = (kind: Form["kind"]) => options.forms.includes(kind);
   const candidate = (form: Form, errors: readonly number[], shares = oneTier) =>
@@ -153,8 +180,7 @@ async function candidatesOf(
         );
     }
   }
-  const gates = allowed("gated") || allowed("gated+tiered");
-  if (!gates || group.linears.includes(graph.output)) return candidates;
+  if (!mayBeGated(plan, group, options)) return candidates;
   for (const { gate, closed, errors: lost } of await surveySubspaces(context, group)) {
     const shares = twoTiers(closed.validation);
     if (allowed("gated")) candidates.push(candidate({ kind: "gated", ...gate }, lost, shares));

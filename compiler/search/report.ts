@@ -2,6 +2,7 @@ import { meanBytes } from "../evaluate/account.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import { formText } from "../forms.js";
 import type { Form, LinearPlan, Plan, Quantizer, ValueId } from "../ir.js";
+import type { ActivationSurvey } from "./activations.js";
 import { type DraftingGain, draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
@@ -53,6 +54,8 @@ export interface SearchReport {
     readonly predicted_kl: number;
     /** Of the predicted KL of the whole plan. */
     readonly kl_share: number;
+    /** How the input lies in subspaces; null where no gate was thought of, so that nobody looked. */
+    readonly activations: ActivationSurvey | null;
     readonly rejected: readonly {
       readonly form: Form;
       readonly bytes_per_token: number;
@@ -132,6 +135,7 @@ export function searchReport(
   decisions: readonly Decision[],
   sensitivities: readonly number[],
   rounded: readonly RoundedPlan[],
+  activations: readonly (ActivationSurvey | null)[],
   maxKl: number | null,
 ): SearchReport {
   const point = worthwhile(found, objective);
@@ -170,6 +174,7 @@ export function searchReport(
         sensitivity: sensitivities[index]!,
         predicted_kl: chosen.loss,
         kl_share: point.predictedKl === 0 ? 0 : chosen.loss / point.predictedKl,
+        activations: activations[index]!,
         rejected: found.judged[index]!.filter((one) => one.form !== chosen.form).map((one) => ({
           form: one.form,
           bytes_per_token: one.meanBytes,

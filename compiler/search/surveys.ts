@@ -34,32 +34,52 @@ export interface SurveyContext {
   readonly samples: () => Promise<Samples>;
 }
 
-/**
- * The subspace gates that the configuration allows, of those k that the statistics suffice for; a basis of half of a
- * sketch's width is the widest that it gives well.
- */
-export async function surveySubspaces(
-  { graph, options, factors, stats, ledger, samples }: SurveyContext,
+/** Those k of the configuration that the statistics of a group suffice for, ascending; half of a sketch's width is the widest basis that it gives well. */
+export function subspacesOf(
+  { graph, options, stats }: SurveyContext,
   { input, linears }: InputGroup,
-): Promise<readonly FittedGate<SubspaceGate>[]> {
+): readonly number[] {
   const { d } = linearById(graph, linears[0]!).weight;
   const { count, sketch } = stats.summary(input, d);
   const most = Math.min(d - 1, count, sketch === null ? d : sketch.width / 2);
-  const ks = [...new Set(options.k)].filter((k) => k <= most).sort((a, b) => a - b);
+  return [...new Set(options.k)].filter((k) => k <= most).sort((a, b) => a - b);
+}
+
+/**
+ * The first answer for as many of ascending `ks` as the rank of the statistics allows, which is known when their
+ * eigenvectors are; null if it allows none.
+ */
+export async function withinRank<T>(
+  ks: readonly number[],
+  ask: (usable: readonly number[]) => Promise<T>,
+): Promise<T | null> {
+  for (let usable = ks; usable.length > 0; usable = usable.slice(0, -1)) {
+    try {
+      return await ask(usable);
+    } catch (cause) {
+      if (!(cause instanceof GsicError && cause.code === "stats-rank-deficient")) throw cause;
+    }
+  }
+  return null;
+}
+
+/** The subspace gates that the configuration allows, of those k that the statistics suffice for. */
+export async function surveySubspaces(
+  context: SurveyContext,
+  group: InputGroup,
+): Promise<readonly FittedGate<SubspaceGate>[]> {
+  const { options, factors, ledger, samples } = context;
+  const { input, linears } = group;
+  const ks = subspacesOf(context, group);
   if (ks.length === 0) return [];
   return ledger.get(`subspaces: ${JSON.stringify([input, ks, options.epsilon])}`, async () => {
     const x = (await samples()).read(input);
-    // The statistics' rank is known when its eigenvectors are: what it does not suffice for is no candidate.
-    for (let usable = ks; usable.length > 0; usable = usable.slice(0, -1)) {
-      try {
-        const surveys: SubspaceSurvey[] = [];
-        for (const linear of linears) surveys.push(await factors.surveySubspaces(linear, x, usable));
-        return usable.flatMap((k) => fitSubspace(surveys, k, options.epsilon));
-      } catch (cause) {
-        if (!(cause instanceof GsicError && cause.code === "stats-rank-deficient")) throw cause;
-      }
-    }
-    return [];
+    const found = await withinRank(ks, async (usable) => {
+      const surveys: SubspaceSurvey[] = [];
+      for (const linear of linears) surveys.push(await factors.surveySubspaces(linear, x, usable));
+      return usable.flatMap((k) => fitSubspace(surveys, k, options.epsilon));
+    });
+    return found ?? [];
   });
 }
 

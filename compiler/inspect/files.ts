@@ -1,0 +1,78 @@
+import { rename, rm, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Built } from "../built.js";
+import { GsicError, messageOf } from "../errors.js";
+import type { Plan } from "../ir.js";
+import { refuseOverwrite } from "../pack/publish.js";
+import { size } from "./layout.js";
+
+/** Files that `gsic inspect` may write. */
+export interface InspectedFiles {
+  readonly html?: string;
+  readonly onnx?: string;
+}
+
+/**
+ * Writes a plan as the files that are asked for, each whole or not at all; returns a line about each. Throws
+ * `inspect-build-needed` where a page is asked for and there is no build, and `output-unwritable`.
+ */
+export async function writeInspected(
+  path: string,
+  built: Built | null,
+  plan: Plan,
+  { html, onnx }: InspectedFiles,
+): Promise<string[]> {
+  const lines: string[] = [];
+  const write = async (out: string, content: string | Uint8Array) => {
+    refuseOverwrite(resolve(out), inputsOf(path, built));
+    await writeWhole(out, content);
+    lines.push(`${out}: ${size(Buffer.byteLength(content))}`);
+  };
+  if (html !== undefined) {
+    if (built === null) throw needsBuild(path);
+    const { reportHtmlOf } = await import("../report-html/page.js");
+    await write(html, reportHtmlOf(built, plan));
+  }
+  if (onnx !== undefined) {
+    const { onnxModel } = await import("./onnx.js");
+    await write(onnx, onnxModel(plan));
+  }
+  return lines;
+}
+
+/** What must not be overwritten. */
+function inputsOf(path: string, built: Built | null): string[] {
+  if (built === null) return [path];
+  const parts = ["graph.ts", "report.json", "program.json"].map((name) => `${built.folder}/${name}`);
+  return [built.bundle, built.executable, ...parts];
+}
+
+/** Replaces a file in one step. Throws `output-unwritable` (category environment). */
+export async function writeWhole(out: string, content: string | Uint8Array): Promise<void> {
+  const file = resolve(out);
+  const beside = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(beside, content);
+    await rename(beside, file);
+  } catch (cause) {
+    await rm(beside, { force: true });
+    throw new GsicError({
+      category: "environment",
+      code: "output-unwritable",
+      message: messageOf(cause),
+      where: file,
+      hint: "choose a place that can be written",
+      cause,
+    });
+  }
+}
+
+function needsBuild(path: string): GsicError {
+  return new GsicError({
+    category: "usage",
+    code: "inspect-build-needed",
+    message: "a page shows a build: what was compiled, checked and measured",
+    where: path,
+    hint: "build it first, and inspect the build folder: gsic build <model.toml>",
+  });
+}

@@ -1,0 +1,222 @@
+import protobuf from "protobufjs/light.js";
+import { subspaceOf, tierOf } from "../forms.js";
+import { inputsOf, valueWidths } from "../graph.js";
+import type { LinearPlan, MatrixRef, Node, Plan, ValueId, VectorRef } from "../ir.js";
+import { freeName } from "../print-names.js";
+import { version } from "../report.js";
+
+/** The domain of operators that ONNX does not have. */
+const domain = "gsic";
+
+/** Inputs of the whole graph by what embeddings are indexed by; called otherwise where a value has that name. */
+const indexNames = { token: "input_ids", position: "position_ids" } as const;
+type IndexName = (index: keyof typeof indexNames) => string;
+
+/**
+ * A plan as an ONNX model for viewers, such as Netron: all values with their types, all operators with their attributes,
+ * no weights. Sums and products are ONNX's own operators; everything else is of the domain `gsic`, which no runtime has.
+ * Linears are `Dense`, `Gated`, `Tiered` and `GatedTiered`.
+ */
+export function onnxModel(plan: Plan): Uint8Array {
+  const { graph } = plan;
+  const widths = valueWidths(graph);
+  const value = (id: ValueId) => ({ name: id, type: tensorType("float", ["tokens", widths.get(id)!]) });
+  const used = new Set(graph.nodes.flatMap((node) => (node.kind === "embedding" ? [node.index] : [])));
+  const indexName: IndexName = (index) => freeName(indexNames[index], new Set(widths.keys()));
+  const inner = graph.nodes.filter(({ id }) => id !== graph.output);
+  return encode({
+    irVersion: 8,
+    ...{ producerName: "gsic", producerVersion: version },
+    docString: "A plan of gsic, without weights.",
+    opsetImport: [
+      { domain: "", version: 17 },
+      { domain, version: 1 },
+    ],
+    graph: {
+      name: graph.name,
+      node: graph.nodes.map((node) => nodeProto(node, plan.linears.get(node.id) ?? null, indexName)),
+      input: [...used].map((index) => ({ name: indexName(index), type: tensorType("int64", ["tokens"]) })),
+      output: [value(graph.output)],
+      valueInfo: inner.map(({ id }) => value(id)),
+    },
+    metadataProps: [
+      { key: "family", value: graph.family },
+      { key: "context", value: String(graph.context) },
+      { key: "vocabulary", value: String(graph.vocabulary) },
+    ],
+  });
+}
+
+type Attributes = Readonly<Record<string, string | number | bigint | readonly number[]>>;
+
+interface Operator {
+  readonly opType: string;
+  readonly domain?: string;
+  readonly attributes?: Attributes;
+}
+
+function nodeProto(node: Node, linear: LinearPlan | null, indexName: IndexName): object {
+  const { opType, domain: own = domain, attributes = {} } = operatorOf(node, linear);
+  return {
+    name: node.id,
+    opType,
+    domain: own,
+    input: node.kind === "embedding" ? [indexName(node.index)] : inputsOf(node),
+    output: [node.id],
+    attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+    docString: linear?.verdict ?? "",
+  };
+}
+
+function operatorOf(node: Node, linear: LinearPlan | null): Operator {
+  switch (node.kind) {
+    case "embedding":
+      return {
+        opType: "Embedding",
+        attributes: { ...matrix("table", node.table), offset: BigInt(node.offset), scale: node.scale },
+      };
+    case "norm": {
+      const { method, heads, gain, bias, epsilon } = node;
+      const vectors = { ...vector("gain", gain), ...(bias && vector("bias", bias)) };
+      const opType = method === "layer" ? "LayerNorm" : "RmsNorm";
+      return { opType, attributes: { heads: BigInt(heads), epsilon, ...vectors } };
+    }
+    case "linear":
+      return linearOperator(node.weight, node.bias, linear!);
+    case "rope": {
+      const { heads, headDim, rotaryDim, pairing, theta, scaling } = node;
+      const sizes = { heads: BigInt(heads), head_dim: BigInt(headDim), rotary_dim: BigInt(rotaryDim) };
+      return { opType: "Rope", attributes: { ...sizes, pairing, theta, scaling: scaling.kind } };
+    }
+    case "attention": {
+      const { heads, kvHeads, headDim, scale, window } = node;
+      const sizes = { heads: BigInt(heads), kv_heads: BigInt(kvHeads), head_dim: BigInt(headDim) };
+      const limit = window === null ? {} : { window: BigInt(window) };
+      return { opType: "Attention", attributes: { ...sizes, scale, ...limit } };
+    }
+    case "activation":
+      return { opType: "Activation", attributes: { function: node.function } };
+    case "add":
+      return { opType: "Add", domain: "" };
+    case "multiply":
+      return { opType: "Mul", domain: "" };
+    default:
+      return node satisfies never;
+  }
+}
+
+const linearOperators = {
+  dense: "Dense",
+  gated: "Gated",
+  tiered: "Tiered",
+  "gated+tiered": "GatedTiered",
+} as const;
+
+function linearOperator(weight: MatrixRef, bias: VectorRef | null, { form, bytes }: LinearPlan): Operator {
+  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  return {
+    opType: linearOperators[form.kind],
+    attributes: {
+      ...(subspace && { k: BigInt(subspace.k), epsilon: subspace.epsilon }),
+      ...(tier && {
+        ...{ bits: BigInt(tier.quantizer.bits), group: BigInt(tier.quantizer.group) },
+        ...{ symmetric: BigInt(Number(tier.quantizer.symmetric)), rank: BigInt(tier.rank) },
+        ...(tier.exact && {
+          exact_projections: BigInt(tier.exact.projections),
+          exact_threshold: tier.exact.threshold,
+        }),
+      }),
+      bytes: BigInt(Math.round(bytes.fast)),
+      bytes_slow: BigInt(Math.round(bytes.slow)),
+      bytes_dense: BigInt(Math.round(bytes.dense)),
+      ...matrix("weight", weight),
+      ...(bias && vector("bias", bias)),
+    },
+  };
+}
+
+function matrix(name: string, { tensor, dtype, out, d, first, transposed }: MatrixRef): Attributes {
+  const place = { [`${name}_first_row`]: BigInt(first), [`${name}_transposed`]: BigInt(Number(transposed)) };
+  return { [name]: tensor, [`${name}_type`]: dtype, [`${name}_shape`]: [out, d], ...place };
+}
+
+function vector(name: string, { tensor, length, first }: VectorRef): Attributes {
+  return { [name]: tensor, [`${name}_range`]: [first, first + length] };
+}
+
+// ------------------------------------------------------------------------------------------------ messages
+
+/** Whole numbers are big integers here, so that they are not taken for floating-point numbers. */
+function attributeProto(name: string, value: Attributes[string]): object {
+  if (typeof value === "string") return { name, type: attributeTypes.string, s: Buffer.from(value) };
+  if (typeof value === "number") return { name, type: attributeTypes.float, f: value };
+  if (typeof value === "bigint") return { name, type: attributeTypes.int, i: Number(value) };
+  return { name, type: attributeTypes.ints, ints: value };
+}
+
+const attributeTypes = { float: 1, int: 2, string: 3, ints: 7 } as const;
+const elementTypes = { float: 1, int64: 7 } as const;
+
+function tensorType(element: keyof typeof elementTypes, shape: readonly (string | number)[]): object {
+  const dim = shape.map((size) => (typeof size === "string" ? { dimParam: size } : { dimValue: size }));
+  return { tensorType: { elemType: elementTypes[element], shape: { dim } } };
+}
+
+/** Of onnx.proto what is written here: names, types and numbers of fields. */
+const messages: Readonly<Record<string, Readonly<Record<string, readonly [type: string, id: number]>>>> = {
+  ModelProto: {
+    irVersion: ["int64", 1],
+    opsetImport: ["repeated OperatorSetIdProto", 8],
+    producerName: ["string", 2],
+    producerVersion: ["string", 3],
+    docString: ["string", 6],
+    graph: ["GraphProto", 7],
+    metadataProps: ["repeated StringStringEntryProto", 14],
+  },
+  OperatorSetIdProto: { domain: ["string", 1], version: ["int64", 2] },
+  StringStringEntryProto: { key: ["string", 1], value: ["string", 2] },
+  GraphProto: {
+    node: ["repeated NodeProto", 1],
+    name: ["string", 2],
+    input: ["repeated ValueInfoProto", 11],
+    output: ["repeated ValueInfoProto", 12],
+    valueInfo: ["repeated ValueInfoProto", 13],
+  },
+  NodeProto: {
+    input: ["repeated string", 1],
+    output: ["repeated string", 2],
+    name: ["string", 3],
+    opType: ["string", 4],
+    domain: ["string", 7],
+    attribute: ["repeated AttributeProto", 5],
+    docString: ["string", 6],
+  },
+  AttributeProto: {
+    name: ["string", 1],
+    type: ["int32", 20],
+    f: ["float", 2],
+    i: ["int64", 3],
+    s: ["bytes", 4],
+    ints: ["repeated int64", 8],
+  },
+  ValueInfoProto: { name: ["string", 1], type: ["TypeProto", 2] },
+  TypeProto: { tensorType: ["TensorTypeProto", 1] },
+  TensorTypeProto: { elemType: ["int32", 1], shape: ["TensorShapeProto", 2] },
+  TensorShapeProto: { dim: ["repeated DimensionProto", 1] },
+  DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
+};
+
+function encode(model: object): Uint8Array {
+  const root = new protobuf.Root();
+  for (const [name, fields] of Object.entries(messages)) {
+    const type = new protobuf.Type(name);
+    for (const [field, [text, id]] of Object.entries(fields)) {
+      const repeated = text.startsWith("repeated ");
+      const of = repeated ? text.slice("repeated ".length) : text;
+      type.add(new protobuf.Field(field, id, of, repeated ? "repeated" : undefined));
+    }
+    root.add(type);
+  }
+  const type = root.lookupType("ModelProto");
+  return type.encode(type.create(model)).finish();
+}

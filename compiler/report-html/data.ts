@@ -1,0 +1,218 @@
+import { meanBytes, oneTier } from "../evaluate/account.js";
+import type { Evaluation, TierShares } from "../evaluate/evaluate.js";
+import { formText, subspaceOf, tierOf } from "../forms.js";
+import { linearById } from "../graph.js";
+import { planJson } from "../inspect/table.js";
+import type { Form, Plan, ValueId } from "../ir.js";
+import type { ProgramJson } from "../pack/sources.js";
+import { layerOf } from "../print-names.js";
+import type { Report } from "../report.js";
+import { matrixName } from "../schedule/listing.js";
+import type { SearchReport } from "../search/report.js";
+
+/** What report.html is made from. */
+export interface PageInput {
+  readonly plan: Plan;
+  readonly report: Report;
+  readonly program: ProgramJson;
+  /** The emitted sources by symbol. */
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+/** A cost before and after the rewriting. */
+export interface Change {
+  readonly dense: number;
+  /** Null where the gates decide, and nothing says how often they close. */
+  readonly plan: number | null;
+}
+
+/** One linear, as the page shows it. */
+export interface LinearRow {
+  readonly id: ValueId;
+  readonly layer: number | null;
+  /** Its name within the layer. */
+  readonly part: string;
+  readonly input: ValueId;
+  readonly tensor: string;
+  readonly dtype: string;
+  readonly shape: readonly [out: number, d: number];
+  readonly kind: Form["kind"];
+  readonly form: string;
+  /** Of the basis; null without one. */
+  readonly k: number | null;
+  readonly epsilon: number | null;
+  readonly bits: number | null;
+  readonly rank: number | null;
+  /** Of weights per token: the mean where gates decide. */
+  readonly bytes: Change & { readonly fast: number; readonly slow: number };
+  /** Predicted for reading these bytes. */
+  readonly seconds: Change;
+  /** E||y' - y||^2 on calibration text, the predicted KL and its share; null where no planner chose. */
+  readonly error: number | null;
+  readonly predictedKl: number | null;
+  readonly klShare: number | null;
+  readonly verdict: string;
+  /** The launches that read its weights, by mode. */
+  readonly kernels: readonly string[];
+}
+
+/** What the planner knew of one linear input. */
+export interface InputRow {
+  readonly input: ValueId;
+  readonly layer: number | null;
+  readonly linears: readonly ValueId[];
+  readonly sensitivity: number | null;
+  /** Fractions of tokens by tier; null without a gate, or before `gsic eval`. */
+  readonly heldout: TierShares | null;
+  readonly calibration: TierShares | null;
+  /** The forms that lie on the front of time and KL, and were not taken. */
+  readonly rejected: readonly {
+    readonly form: string;
+    readonly bytes: number;
+    readonly seconds: number;
+    readonly kl: number;
+    readonly reason: string;
+  }[];
+  /** How many others there were. */
+  readonly dominated: number;
+  readonly activations: SearchReport["inputs"][number]["activations"];
+}
+
+/** All that the scripts of the page draw from. */
+export interface PageData {
+  readonly name: string;
+  readonly linears: readonly LinearRow[];
+  readonly inputs: readonly InputRow[];
+  readonly search: Pick<
+    SearchReport,
+    "max_kl" | "dense" | "frontier" | "round_to_nearest" | "validation_tokens"
+  > | null;
+  /** What `gsic eval` found. */
+  readonly quoted: {
+    readonly heldout: Evaluation["heldout"];
+    readonly bytes: number;
+    readonly dense: number;
+  } | null;
+  /** Nodes of the graph that are no linears. */
+  readonly others: readonly {
+    readonly id: ValueId;
+    readonly layer: number | null;
+    readonly part: string;
+    readonly kind: string;
+    readonly kernels: readonly string[];
+  }[];
+}
+
+/** Everything of a build that its page shows, as plain data. */
+export function pageData(input: PageInput): PageData {
+  const { plan, report, program } = input;
+  const { search, evaluation } = report;
+  const kernels = kernelsByNode(plan, program);
+  const bandwidth = report.bytes_per_token.dense / report.prediction.dense.memory;
+  return {
+    name: report.name,
+    linears: planJson(plan, search).linears.map((linear) => {
+      const { bytes, form } = linear;
+      const shares = sharesOf(report, linear.input, form);
+      const mean = shares === null ? null : meanBytes(bytes, shares);
+      const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+      return {
+        id: linear.linear,
+        layer: linear.layer,
+        part: partOf(linear.linear),
+        ...{ input: linear.input, tensor: linear.tensor, dtype: linear.dtype, shape: linear.shape },
+        ...{ kind: form.kind, form: formText(form), k: subspace?.k ?? null },
+        epsilon: subspace?.epsilon ?? null,
+        bits: tier?.quantizer.bits ?? null,
+        rank: tier?.rank ?? null,
+        bytes: { dense: bytes.dense, plan: mean, fast: bytes.fast, slow: bytes.slow },
+        seconds: { dense: bytes.dense / bandwidth, plan: mean === null ? null : mean / bandwidth },
+        error: linear.search?.error ?? null,
+        predictedKl: linear.search?.predicted_kl ?? null,
+        klShare: linear.search?.kl_share ?? null,
+        verdict: linear.verdict,
+        kernels: kernels.get(linear.linear) ?? [],
+      };
+    }),
+    inputs: plan.groups.map((group) => inputRow(report, group)),
+    search: search && {
+      ...{ max_kl: search.max_kl, dense: search.dense, frontier: search.frontier },
+      ...{ round_to_nearest: search.round_to_nearest, validation_tokens: search.validation_tokens },
+    },
+    quoted: evaluation && {
+      heldout: evaluation.heldout,
+      bytes: evaluation.bytes_per_token.plan_mean,
+      dense: evaluation.bytes_per_token.dense,
+    },
+    others: plan.graph.nodes
+      .filter(({ kind }) => kind !== "linear")
+      .map(({ id, kind }) => ({
+        ...{ id, kind, layer: layerOf(id)?.index ?? null, part: partOf(id) },
+        kernels: kernels.get(id) ?? [],
+      })),
+  };
+}
+
+function inputRow({ search, evaluation }: Report, { input, linears }: Plan["groups"][number]): InputRow {
+  const found = search?.inputs.find((one) => one.input === input);
+  const rejected = found?.rejected ?? [];
+  // The others are no faster than dense, or than a form that loses no more.
+  const front = rejected.filter(({ reason }) => reason.startsWith("the KL that it"));
+  return {
+    ...{ input, linears, layer: layerOf(input)?.index ?? null },
+    sensitivity: found?.sensitivity ?? null,
+    heldout: evaluation?.heldout?.tiers.by_input[input] ?? null,
+    calibration: evaluation?.calibration?.tiers.by_input[input] ?? null,
+    rejected: front.map(({ form, bytes_per_token, seconds_per_token, predicted_kl, reason }) => ({
+      ...{
+        form: formText(form),
+        bytes: bytes_per_token,
+        seconds: seconds_per_token,
+        kl: predicted_kl,
+        reason,
+      },
+    })),
+    dominated: rejected.length - front.length,
+    activations: found?.activations ?? null,
+  };
+}
+
+/** Fractions of tokens by tier on held-out text, of the linears that read an input; null where they are not known. */
+function sharesOf({ evaluation }: Report, input: ValueId, form: Form): TierShares | null {
+  if (subspaceOf(form) === null && (tierOf(form)?.exact ?? null) === null) return oneTier;
+  return evaluation?.heldout?.tiers.by_input[input] ?? null;
+}
+
+/** A value's name within its layer. */
+export function partOf(id: ValueId): string {
+  return layerOf(id)?.part ?? id;
+}
+
+/** The kernels that compute a value, or read a linear's weights, in the order of the launches of the first mode. */
+function kernelsByNode(plan: Plan, { modes, kernels }: ProgramJson): ReadonlyMap<ValueId, readonly string[]> {
+  const lookUps = new Set(kernels.filter(({ template }) => template === "embed").map(({ symbol }) => symbol));
+  const nodes = new Map<string, ValueId[]>();
+  const refer = (name: string, id: ValueId) => nodes.set(name, [...(nodes.get(name) ?? []), id]);
+  for (const { id, kind } of plan.graph.nodes) {
+    if (kind !== "linear") refer(id, id);
+    else refer(matrixName({ kind: "stored", matrix: linearById(plan.graph, id).weight }), id);
+  }
+  const found = new Map<ValueId, Set<string>>();
+  const add = (id: ValueId, kernel: string) => found.set(id, (found.get(id) ?? new Set()).add(kernel));
+  const written = new Set<string>();
+  for (const { body, head } of Object.values(modes).slice(0, 1)) {
+    for (const launch of [...body, ...head]) {
+      for (const { name, refers_to: referent } of launch.arguments) {
+        if (name === "y") written.add(referent);
+        for (const part of referent.split(" + ")) {
+          const made = /^(?:image of )?(.+?)(?: at \d bits\/.*|, k = \d+)$/.exec(part)?.[1];
+          if (made !== undefined && plan.linears.has(made)) add(made, launch.kernel);
+          const isOutput = name === "y" || !written.has(part);
+          for (const id of nodes.get(part) ?? [])
+            if (plan.linears.has(id) ? !lookUps.has(launch.kernel) : isOutput) add(id, launch.kernel);
+        }
+      }
+    }
+  }
+  return new Map([...found].map(([id, symbols]) => [id, [...symbols]]));
+}
