@@ -25,6 +25,7 @@ import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
 import type { Report } from "./report.js";
+import { type ServeOptions, serve as serveBuild } from "./serve/command.js";
 import { targetsOf } from "./target.js";
 
 interface Json {
@@ -263,6 +264,15 @@ export async function bench(
   const settings = ["--tokens", String(options.tokens), "--repeat", String(repeat), ...threads];
   const measured = await runTool(["bench", built.bundle, ...settings]);
   print(options.json ? measured.trim() : benchText(JSON.parse(measured) as Measurements));
+}
+
+/** `gsic serve`: prints where, once requests are taken. */
+export async function serve(path: string, options: Json & ServeOptions): Promise<void> {
+  await serveBuild(openBuild(path), options, (address) => {
+    const { url, model, mode, target, chat } = address;
+    const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
+    print(options.json ? JSON.stringify(address) : `${what} is served at ${url}/v1; Ctrl-C stops`);
+  });
 }
 
 function usage(code: string, message: string, hint: string): GsicError {
