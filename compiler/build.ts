@@ -26,7 +26,7 @@ import type { Progress } from "./progress.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { reportJson } from "./record.js";
-import { type Report, reportOf, tuningReport } from "./report.js";
+import { chatTemplateFile, type Report, reportOf, tuningReport } from "./report.js";
 import { schedule } from "./schedule/program.js";
 import { planLinears, requireValidation } from "./search/planner.js";
 import type { SearchReport } from "./search/report.js";
@@ -182,6 +182,7 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeSources(staging, scheduled, code);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
   await writeFile(join(staging, "graph.ts"), printPlan(plan, header));
+  if (model.chat !== null) await writeFile(join(staging, chatTemplateFile), model.chat.template);
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));

@@ -124,6 +124,22 @@ function program(): Command {
     .addOption(json())
     .addHelpText("after", "\nExample: gsic bench build/tiny-gpt2 --repeat 50 --tokens 128")
     .action(commands.bench);
+  gsic
+    .command("serve <build>")
+    .description("serve a build through OpenAI's HTTP interface (completions, chat, streaming)")
+    .option("--host <host>", "address to listen on; this machine alone by default", "127.0.0.1")
+    .option("--port <port>", "port to listen on; 0: one that is free", port, 8080)
+    .addOption(mode())
+    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--concurrency <n>", "requests that generate at once", positive, 4)
+    .option("--queue <n>", "requests that wait; more get status 429", count, 32)
+    .option("--max-tokens <n>", "most tokens of an answer (default: the context's room)", positive)
+    .option("--max-body <bytes>", "most bytes of a request", positive, 1 << 20)
+    .option("--stall <seconds>", "how long a reader may take nothing", positive, 30)
+    .option("--grace <seconds>", "how long requests may go on after SIGTERM or SIGINT", count, 30)
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic serve build/tiny-gpt2 --port 8080")
+    .action(commands.serve);
   for (const command of gsic.commands) command.exitOverride();
   return gsic;
 }
@@ -138,6 +154,18 @@ function list(text: string): string[] {
 function count(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("not a non-negative integer");
   return Number(text);
+}
+
+function positive(text: string): number {
+  const value = count(text);
+  if (value === 0) throw new InvalidArgumentError("not a positive integer");
+  return value;
+}
+
+function port(text: string): number {
+  const value = count(text);
+  if (value > 65535) throw new InvalidArgumentError("ports end at 65535");
+  return value;
 }
 
 function amount(text: string): number {

@@ -29,6 +29,7 @@ import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Measured, recordMeasured } from "./record.js";
 import type { Report } from "./report.js";
+import { type ServeOptions, serve as serveBuild } from "./serve/command.js";
 import { targetsOf } from "./target.js";
 
 interface Json {
@@ -296,6 +297,15 @@ export async function bench(
 async function record(built: Built, measured: Measured): Promise<void> {
   const problem = await recordMeasured(built, measured);
   if (problem !== null) process.stderr.write(`gsic: ${problem}\n`);
+}
+
+/** `gsic serve`: prints where, once requests are taken. */
+export async function serve(path: string, options: Json & ServeOptions): Promise<void> {
+  await serveBuild(openBuild(path), options, (address) => {
+    const { url, model, mode, target, chat } = address;
+    const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
+    print(options.json ? JSON.stringify(address) : `${what} is served at ${url}/v1; Ctrl-C stops`);
+  });
 }
 
 function usage(code: string, message: string, hint: string): GsicError {

@@ -2,6 +2,7 @@ import type { Config } from "./config.js";
 import { GsicError } from "./errors.js";
 import type { Graph } from "./ir.js";
 import { readGraph } from "./models/index.js";
+import { type ChatTemplateSource, readChatTemplate } from "./read/chat-template.js";
 import { fetchFromHub, isHubSource } from "./read/hub.js";
 import { readTokenizer, serializeTokenizer, type TokenizerModel } from "./read/tokenizer.js";
 import { Weights } from "./read/weights.js";
@@ -15,6 +16,8 @@ export interface Model {
   readonly nativeTokenizer: Uint8Array | null;
   /** Why text cannot be used with this model, or with its executable; null if it can. */
   readonly tokenizerProblem: string | null;
+  /** How conversations are written for this model; null if it does not say. */
+  readonly chat: ChatTemplateSource | null;
   /** SHA-256 that binds statistics and graphs to this model. */
   readonly fingerprint: string;
 }
@@ -60,7 +63,9 @@ export async function openModel(
   }
   const text = await openTokenizer(weights);
   if (text.tokenizer !== null) requireOwnTokenizer(text.tokenizer, graph.vocabulary, weights.source);
-  return { weights, graph, ...text, fingerprint: weights.fingerprint() };
+  const { source: file, metadata } = weights;
+  const chat = await readChatTemplate(metadata === undefined ? file : { file, metadata });
+  return { weights, graph, ...text, chat, fingerprint: weights.fingerprint() };
 }
 
 /**

@@ -37,6 +37,8 @@ export interface Report {
   readonly context: number;
   /** Why the executable takes token ids only; null if it takes text. */
   readonly text_unavailable: string | null;
+  /** How conversations are written for the model; null if its files do not say. */
+  readonly chat: ChatReport | null;
   readonly calibration: { readonly tokens: number; readonly origin: CalibrationOrigin } | null;
   /** How the planner came to the plan; null where the forms were configured, or edited. */
   readonly search: SearchReport | null;
@@ -76,6 +78,16 @@ export interface Report {
   readonly evaluation: Evaluation | null;
   /** What `gsic bench` measured, wherever that was; null until then. */
   readonly speed: Measurements | null;
+}
+
+/** What `chat_template.jinja` of the build folder goes with. */
+export interface ChatReport {
+  /** The template's name in the build folder. */
+  readonly template: string;
+  /** Special tokens that the template may name. */
+  readonly tokens: Readonly<Record<string, string>>;
+  /** Ids that end a turn, beside the end of text. */
+  readonly end_ids: readonly number[];
 }
 
 /** The distinct shapes of a GPU build's projections. */
@@ -136,6 +148,7 @@ export function reportOf(facts: {
     device,
     context: plan.graph.context,
     text_unavailable: model.tokenizerProblem,
+    chat: chatReport(model.chat),
     calibration,
     search,
     bytes_per_token: bytes,
@@ -172,6 +185,13 @@ export function programOf(mode: Mode): ProgramMode {
 /** The modes of a build that have a program. */
 export function programsOf({ modes }: Pick<Report, "modes">): ProgramMode[] {
   return modes.flatMap((mode) => (mode === "lossless" ? [] : [mode]));
+}
+
+/** The file of a build that holds the model's chat template, under the name that the field gives it. */
+export const chatTemplateFile = "chat_template.jinja";
+
+function chatReport(chat: Model["chat"]): Report["chat"] {
+  return chat && { template: chatTemplateFile, tokens: chat.tokens, end_ids: chat.endIds };
 }
 
 /** What a build says of its divisions; `out` is the folder that it goes to. */

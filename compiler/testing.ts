@@ -106,7 +106,12 @@ export async function nativeLogits(
   return (await readTensors(out)).tensors.get("logits")!.data as Float32Array;
 }
 
-const noTokenizer = { tokenizer: null, nativeTokenizer: null, tokenizerProblem: "fixtures have none" };
+const noTokenizer = {
+  tokenizer: null,
+  nativeTokenizer: null,
+  tokenizerProblem: "fixtures have none",
+  chat: null,
+};
 
 export const densePlan: ConfiguredForm = { forms: ["dense"], k: [1], epsilon: [1] };
 

@@ -109,6 +109,7 @@ export async function modelOf(
     graph: { name: "test", family: "test", ...graph },
     tokenizer: null,
     nativeTokenizer: null,
+    chat: null,
     tokenizerProblem: null,
     fingerprint: weights.fingerprint(),
   };

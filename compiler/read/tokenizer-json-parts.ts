@@ -174,3 +174,11 @@ export function stripsLeadingSpace(value: unknown): boolean {
   if (step.type === "Strip") return step.content === " " && step.start === 1;
   return step.type === "Sequence" && Array.isArray(step.decoders) && step.decoders.some(stripsLeadingSpace);
 }
+
+/** The text of a token in tokenizer_config.json, which writes it bare or as an added token. */
+export function tokenName(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return null;
+  const content = (value as Json).content;
+  return typeof content === "string" ? content : null;
+}

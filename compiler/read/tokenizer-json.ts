@@ -13,6 +13,7 @@ import {
   string,
   stripsLeadingSpace,
   templatePrefix,
+  tokenName,
 } from "./tokenizer-json-parts.js";
 import type { AddedToken, PreTokenizerStep, TokenizerModel } from "./tokenizer-model.js";
 import { malformed, unsupported } from "./tokenizer-model.js";
@@ -176,12 +177,4 @@ function addedToken(token: Json, where: string): AddedToken {
     lstrip: token.lstrip === true,
     rstrip: token.rstrip === true,
   };
-}
-
-/** The text of a token in tokenizer_config.json, which writes it bare or as an added token. */
-function tokenName(value: unknown): string | null {
-  if (typeof value === "string") return value;
-  if (typeof value !== "object" || value === null) return null;
-  const content = (value as Json).content;
-  return typeof content === "string" ? content : null;
 }

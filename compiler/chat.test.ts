@@ -1,0 +1,79 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { type ChatMessage, ChatTemplate } from "./chat.js";
+import { readChatTemplate } from "./read/chat-template.js";
+import { temporaryFolder } from "./testing.js";
+
+/** A model folder that holds these files. */
+async function modelFolder(files: Readonly<Record<string, unknown>>): Promise<string> {
+  const folder = join(await temporaryFolder(), "model");
+  mkdirSync(folder);
+  for (const [name, content] of Object.entries(files))
+    writeFileSync(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+  return folder;
+}
+
+const messages: readonly ChatMessage[] = [
+  { role: "system", content: "Be short." },
+  { role: "user", content: "Hello" },
+];
+
+describe("the chat template of a model's files", () => {
+  test("is that of tokenizer_config.json, with the special tokens that it may name", async () => {
+    const folder = await modelFolder({
+      "tokenizer_config.json": {
+        bos_token: { content: "<s>", special: true },
+        eos_token: "</s>",
+        chat_template: "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}",
+      },
+      "special_tokens_map.json": { bos_token: "<other>", unk_token: "<unk>" },
+      "generation_config.json": { eos_token_id: [2, 7, -1, "x"] },
+    });
+    const found = await readChatTemplate(folder);
+    expect(found).toMatchObject({
+      tokens: { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" },
+      endIds: [2, 7],
+    });
+    const template = new ChatTemplate(found!.template, found!.tokens, found!.endIds);
+    expect(template.render(messages)).toBe("<s>[system]Be short.[user]Hello");
+    expect([...template.endIds]).toEqual([2, 7]);
+  });
+
+  test("is chat_template.jinja's first, and the default one of several", async () => {
+    const several = [
+      { name: "tool_use", template: "tools" },
+      { name: "default", template: "plain" },
+    ];
+    const config = { chat_template: several };
+    expect(await readChatTemplate(await modelFolder({ "tokenizer_config.json": config }))).toMatchObject({
+      template: "plain",
+    });
+    const both = await modelFolder({ "tokenizer_config.json": config, "chat_template.jinja": "alone" });
+    expect(await readChatTemplate(both)).toMatchObject({ template: "alone", tokens: {}, endIds: [] });
+  });
+
+  test("is the GGUF file's, with the names of its special tokens", async () => {
+    const metadata = new Map<string, unknown>([
+      ["tokenizer.chat_template", "{{ eos_token }}"],
+      ["tokenizer.ggml.tokens", ["a", "<end>"]],
+      ["tokenizer.ggml.eos_token_id", 1],
+      ["tokenizer.ggml.eot_token_id", 0],
+    ]);
+    const found = await readChatTemplate({ file: "m.gguf", metadata });
+    expect(found).toEqual({ template: "{{ eos_token }}", tokens: { eos_token: "<end>" }, endIds: [0] });
+    expect(await readChatTemplate({ file: "m.gguf", metadata: new Map() })).toBeNull();
+  });
+
+  test("is null where there is none, and refused where it is no text", async () => {
+    expect(await readChatTemplate(await modelFolder({ "tokenizer_config.json": {} }))).toBeNull();
+    const odd = await modelFolder({ "tokenizer_config.json": { chat_template: 5 } });
+    await expect(readChatTemplate(odd)).rejects.toMatchObject({ code: "tokenizer-malformed" });
+  });
+});
+
+test("messages that the template refuses are refused with its reason", () => {
+  const template = new ChatTemplate("{{ raise_exception('no system message') }}", {}, []);
+  expect(() => template.render(messages)).toThrow(/no system message/);
+  expect(() => new ChatTemplate("{% for %}", {}, [])).toThrow();
+});

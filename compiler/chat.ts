@@ -1,0 +1,95 @@
+/** Conversations for built models: what a model's own chat template makes of messages. */
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Template } from "@huggingface/jinja";
+import { type Built, openBuild } from "./built.js";
+import { GsicError, messageOf } from "./errors.js";
+import type { Model } from "./load.js";
+import { readText } from "./read/file.js";
+
+/** One turn of a conversation. */
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+const mostBytes = 16 * 2 ** 20;
+
+/** A model's chat template. */
+export class ChatTemplate {
+  /** Ids that end a turn, beside the end of text. */
+  readonly endIds: ReadonlySet<number>;
+  readonly #template: Template;
+  readonly #tokens: Readonly<Record<string, string>>;
+
+  /** `tokens` are special tokens by the names that the template has for them. Throws what the template language throws. */
+  constructor(source: string, tokens: Readonly<Record<string, string>>, endIds: readonly number[]) {
+    this.#template = new Template(source);
+    this.#tokens = tokens;
+    this.endIds = new Set(endIds);
+  }
+
+  /**
+   * The text of a conversation, up to where the model's next turn begins. Throws `chat-refused` (category usage) if the
+   * template does not take these messages, as some refuse a system message.
+   */
+  render(messages: readonly ChatMessage[]): string {
+    try {
+      return this.#template.render({ ...this.#tokens, messages, add_generation_prompt: true });
+    } catch (cause) {
+      throw new GsicError({
+        category: "usage",
+        code: "chat-refused",
+        message: `the model's chat template does not take these messages: ${messageOf(cause)}`,
+        where: "messages",
+        hint: "change their roles or their order",
+        cause,
+      });
+    }
+  }
+
+  /** `render`, as token ids. The template writes all special tokens itself, so none are put in front. */
+  async encode(model: Model, messages: readonly ChatMessage[]): Promise<Int32Array> {
+    const prefix = await model.encode("");
+    return (await model.encode(this.render(messages))).subarray(prefix.length);
+  }
+}
+
+/**
+ * The chat template of a build folder. Throws `build-missing` and `chat-template-missing` (category usage) and
+ * `chat-template-invalid` (category data).
+ */
+export function openChatTemplate(build: string | URL): ChatTemplate {
+  const built = openBuild(build instanceof URL ? fileURLToPath(build) : build);
+  const template = chatTemplateOf(built);
+  if (template !== null) return template;
+  throw new GsicError({
+    category: "usage",
+    code: "chat-template-missing",
+    message: "this model's files have no chat template",
+    where: built.folder,
+    hint: "give it plain text, or build a model that was trained to converse",
+  });
+}
+
+/** The chat template of a build; null if its model has none. Throws `chat-template-invalid` (category data). */
+export function chatTemplateOf({ folder, report }: Built): ChatTemplate | null {
+  // Builds of earlier versions do not have the field.
+  const chat = report.chat ?? null;
+  if (chat === null) return null;
+  const file = join(folder, chat.template);
+  const source = readText(file, mostBytes);
+  try {
+    return new ChatTemplate(source, chat.tokens, chat.end_ids);
+  } catch (cause) {
+    throw new GsicError({
+      category: "data",
+      code: "chat-template-invalid",
+      message: `the chat template cannot be read: ${messageOf(cause)}`,
+      where: file,
+      hint: "correct it there, or in the model's files and build again",
+      cause,
+    });
+  }
+}

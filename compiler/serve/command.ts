@@ -1,0 +1,114 @@
+import { statSync } from "node:fs";
+import { type Built, modeOf } from "../built.js";
+import { chatTemplateOf } from "../chat.js";
+import { GsicError, messageOf } from "../errors.js";
+import { load } from "../load.js";
+import { ModelServer, type ServeLimits } from "./server.js";
+
+export interface ServeOptions extends Omit<ServeLimits, "maxTokens"> {
+  readonly host: string;
+  /** 0: one that is free. */
+  readonly port: number;
+  readonly mode?: string | undefined;
+  readonly threads?: number | undefined;
+  /** Undefined: as many as the context has room for. */
+  readonly maxTokens?: number | undefined;
+  /** Seconds that requests have to end once the server is told to stop. */
+  readonly grace: number;
+}
+
+/** Where a server listens, and what it serves. */
+export interface ServeAddress {
+  readonly url: string;
+  readonly model: string;
+  readonly mode: string;
+  readonly target: string;
+  readonly chat: boolean;
+}
+
+/**
+ * Serves a build until the process is told to stop (SIGTERM, SIGINT; twice: at once). `listening` is told the address.
+ * Throws `tokenizer-missing` (category data), `address-unavailable` (category environment), and what `load` throws.
+ */
+export async function serve(
+  built: Built,
+  options: ServeOptions,
+  listening: (address: ServeAddress) => void,
+): Promise<void> {
+  const mode = modeOf(built, options.mode);
+  if (built.report.text_unavailable !== null) throw textUnavailable(built);
+  const chat = chatTemplateOf(built);
+  const model = await load(built.bundle, { threads: options.threads }).catch((error: unknown) => {
+    throw loadFailed(built, error);
+  });
+  try {
+    const server = new ModelServer(
+      {
+        model,
+        chat,
+        mode,
+        fingerprint: `gsic-${built.report.model.fingerprint.slice(0, 12)}-${mode}`,
+        created: Math.floor(statSync(built.bundle).mtimeMs / 1000),
+      },
+      { ...options, maxTokens: options.maxTokens ?? model.info.context },
+    );
+    const told = whenTold();
+    const { host, port } = options;
+    const url = await server.app.listen({ host, port }).catch((cause: unknown) => {
+      throw addressUnavailable(options, cause);
+    });
+    const { name, target } = model.info;
+    listening({ url, model: name, mode, target, chat: chat !== null });
+    await told.once;
+    await server.stop(options.grace, told.twice);
+  } finally {
+    model.dispose();
+  }
+}
+
+/** Signals that ask a process to stop: the first as a promise, the second as an abort. */
+function whenTold(): { readonly once: Promise<void>; readonly twice: AbortSignal } {
+  const twice = new AbortController();
+  let count = 0;
+  const once = new Promise<void>((told) => {
+    const hear = () => (count++ === 0 ? told() : twice.abort());
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, hear);
+  });
+  return { once, twice: twice.signal };
+}
+
+function textUnavailable({ folder, report }: Built): GsicError {
+  return new GsicError({
+    category: "data",
+    code: "tokenizer-missing",
+    message: `this build takes token ids only: ${report.text_unavailable}`,
+    where: folder,
+    hint: "build a model whose tokenizer gsic can run",
+  });
+}
+
+/** The runtime's error, whose code is a status of gsic.h, as one of the command line. */
+function loadFailed({ bundle }: Built, cause: unknown): unknown {
+  const code = (cause as { code?: unknown } | null)?.code;
+  if (typeof code !== "string" || !code.startsWith("GSIC_")) return cause;
+  const bad = code === "GSIC_BAD_BUNDLE" || code === "GSIC_IO";
+  return new GsicError({
+    category: bad ? "data" : "environment",
+    code: code.slice("GSIC_".length).toLowerCase().replaceAll("_", "-"),
+    message: messageOf(cause),
+    where: bundle,
+    hint: bad ? "build the model again: gsic build <model.toml>" : "gsic doctor says what this machine has",
+    cause,
+  });
+}
+
+function addressUnavailable({ host, port }: ServeOptions, cause: unknown): GsicError {
+  return new GsicError({
+    category: "environment",
+    code: "address-unavailable",
+    message: messageOf(cause),
+    where: `${host}:${port}`,
+    hint: "choose another --port (0: one that is free), or a --host of this machine",
+    cause,
+  });
+}

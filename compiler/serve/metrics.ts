@@ -1,0 +1,51 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Admission } from "./admission.js";
+
+/** What a server counts, for Prometheus; besides, what the process takes. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly requests = new Counter({
+    name: "gsic_requests_total",
+    help: "Requests that were answered, by route and HTTP status; 499: the client went away.",
+    labelNames: ["route", "status"] as const,
+    registers: [this.registry],
+  });
+  readonly seconds = new Histogram({
+    name: "gsic_request_seconds",
+    help: "Time from a request to the end of its answer.",
+    labelNames: ["route"] as const,
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
+    registers: [this.registry],
+  });
+  readonly firstToken = new Histogram({
+    name: "gsic_first_token_seconds",
+    help: "Time from a request to its first token, waiting included.",
+    buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60],
+    registers: [this.registry],
+  });
+  readonly promptTokens = new Counter({
+    name: "gsic_prompt_tokens_total",
+    help: "Tokens of prompts that were read.",
+    registers: [this.registry],
+  });
+  readonly generatedTokens = new Counter({
+    name: "gsic_generated_tokens_total",
+    help: "Tokens that were generated.",
+    registers: [this.registry],
+  });
+
+  constructor(admission: Admission) {
+    collectDefaultMetrics({ register: this.registry });
+    const gauge = (name: string, help: string, value: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers: [this.registry],
+        collect() {
+          this.set(value());
+        },
+      });
+    gauge("gsic_requests_running", "Requests that generate text now.", () => admission.running);
+    gauge("gsic_requests_waiting", "Requests that wait for their turn.", () => admission.waiting);
+  }
+}

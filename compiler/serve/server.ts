@@ -1,0 +1,257 @@
+/** A built model behind OpenAI's interface: routes, and what a request goes through. */
+
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { ChatTemplate } from "../chat.js";
+import { messageOf } from "../errors.js";
+import type { Model } from "../load.js";
+import { Admission } from "./admission.js";
+import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
+import { ApiError, apiErrorOf, badField } from "./errors.js";
+import { eventStream } from "./event-stream.js";
+import { generatePieces, type Piece } from "./generation.js";
+import { Metrics } from "./metrics.js";
+import {
+  type ChatRequest,
+  type CompletionRequest,
+  chatSchema,
+  completionSchema,
+  messagesOf,
+  promptsOf,
+  refuseUnsupported,
+  type Settings,
+  settingsOf,
+} from "./requests.js";
+
+/** What is served. */
+export interface Served {
+  readonly model: Model;
+  /** Null: there is no chat. */
+  readonly chat: ChatTemplate | null;
+  /** Undefined: the build's own. */
+  readonly mode: string | undefined;
+  /** Of the model; it goes into every answer. */
+  readonly fingerprint: string;
+  /** When it was built, in seconds since 1970. */
+  readonly created: number;
+}
+
+/** What a server allows. */
+export interface ServeLimits {
+  /** Requests that generate at once; each has a KV cache. */
+  readonly concurrency: number;
+  /** Requests that wait; more are told to come back. */
+  readonly queue: number;
+  /** Most tokens of a choice. */
+  readonly maxTokens: number;
+  /** Bytes of a request. */
+  readonly maxBody: number;
+  /** Seconds for which a reader may take nothing. */
+  readonly stall: number;
+}
+
+const client = { gone: 499 } as const;
+
+/** A server that is not listening yet. */
+export class ModelServer {
+  readonly app: FastifyInstance;
+  readonly #served: Served;
+  readonly #limits: ServeLimits;
+  readonly #admission: Admission;
+  readonly #metrics: Metrics;
+  /** Aborted: what still runs is ended. */
+  readonly #ended = new AbortController();
+  #stopping = false;
+
+  constructor(served: Served, limits: ServeLimits) {
+    this.#served = served;
+    this.#limits = limits;
+    this.#admission = new Admission(limits);
+    this.#metrics = new Metrics(this.#admission);
+    this.app = Fastify({
+      bodyLimit: limits.maxBody,
+      return503OnClosing: false,
+      // Values are what they are: no text becomes a number, and no field is dropped.
+      ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    });
+    this.#addRoutes();
+  }
+
+  /** Takes no more requests, and lets those that run end; after `grace` seconds, or when `now` is aborted, ends them. */
+  async stop(grace: number, now: AbortSignal): Promise<void> {
+    this.#stopping = true;
+    this.#admission.close();
+    const end = () => this.#ended.abort(new ApiError(503, "the server stops", { code: "stopping" }));
+    now.addEventListener("abort", end);
+    const timer = setTimeout(end, 1000 * grace);
+    await this.app.close();
+    clearTimeout(timer);
+    now.removeEventListener("abort", end);
+  }
+
+  #addRoutes(): void {
+    const { app } = this;
+    app.removeContentTypeParser("text/plain");
+    app.setErrorHandler((error, request, reply) => this.#sendError(error, request, reply));
+    app.setNotFoundHandler(({ method, url }) => {
+      throw new ApiError(404, `there is no ${method} ${url}`, { code: "unknown_url" });
+    });
+    // Not the hook onResponse, which does not come when a client goes.
+    app.addHook("onRequest", async (request, reply) => {
+      reply.raw.once("close", () => this.#closed(request, reply));
+    });
+    app.post<{ Body: CompletionRequest }>(
+      "/v1/completions",
+      { schema: { body: completionSchema } },
+      (request, reply) => this.#complete(request, reply),
+    );
+    app.post<{ Body: ChatRequest }>(
+      "/v1/chat/completions",
+      { schema: { body: chatSchema } },
+      (request, reply) => this.#chat(request, reply),
+    );
+    app.get("/v1/models", () => ({ object: "list", data: [this.#modelObject()] }));
+    app.get<{ Params: { id: string } }>("/v1/models/:id", ({ params }) => {
+      this.#requireModel(params.id);
+      return this.#modelObject();
+    });
+    app.get("/health", (_, reply) =>
+      reply.code(this.#stopping ? 503 : 200).send({ status: this.#stopping ? "stopping" : "ok" }),
+    );
+    app.get("/metrics", async (_, reply) =>
+      reply.type(this.#metrics.registry.contentType).send(await this.#metrics.registry.metrics()),
+    );
+  }
+
+  #closed(request: FastifyRequest, reply: FastifyReply): void {
+    const route = request.routeOptions.url ?? "other";
+    const status = reply.raw.writableFinished ? reply.statusCode : client.gone;
+    this.#metrics.requests.inc({ route, status: String(status) });
+    this.#metrics.seconds.observe({ route }, reply.elapsedTime / 1000);
+    // A connection that is kept alive would keep the server from closing.
+    if (this.#stopping) request.raw.socket.end();
+  }
+
+  async #complete({ body }: FastifyRequest<{ Body: CompletionRequest }>, reply: FastifyReply) {
+    this.#requireModel(body.model);
+    refuseUnsupported(body, completionSchema);
+    const settings = settingsOf(body);
+    const { model } = this.#served;
+    const encode = (prompt: string | Int32Array) =>
+      typeof prompt === "string" ? model.encode(prompt) : prompt;
+    const prompts = await Promise.all(promptsOf(body).map(encode));
+    return this.#answer("completion", { prompts, settings, stream: body.stream === true }, reply);
+  }
+
+  async #chat({ body }: FastifyRequest<{ Body: ChatRequest }>, reply: FastifyReply) {
+    this.#requireModel(body.model);
+    refuseUnsupported(body, chatSchema);
+    const settings = settingsOf(body);
+    const { model, chat } = this.#served;
+    if (chat === null)
+      throw badField(
+        "messages",
+        `${model.info.name} has no chat template; use /v1/completions`,
+        "chat_template_missing",
+      );
+    const prompts = [await chat.encode(model, messagesOf(body))];
+    return this.#answer("chat", { prompts, settings, stream: body.stream === true }, reply);
+  }
+
+  /** Waits for a turn, generates, and answers in one piece or in events. The turn ends with the pieces. */
+  async #answer(
+    kind: AnswerKind,
+    request: { prompts: readonly Int32Array[]; settings: Settings; stream: boolean },
+    reply: FastifyReply,
+  ): Promise<object> {
+    const { prompts, settings, stream } = request;
+    const { model, fingerprint } = this.#served;
+    for (const prompt of prompts) this.#requireRoom(prompt, kind === "chat" ? "messages" : "prompt");
+    const left = new AbortController();
+    const gone = () => left.abort(new ApiError(client.gone, "the client has gone"));
+    if (reply.raw.destroyed) gone();
+    reply.raw.once("close", gone);
+    const signal = AbortSignal.any([left.signal, this.#ended.signal]);
+    const leave = await this.#admission.enter(signal);
+    const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0);
+    this.#metrics.promptTokens.inc(promptTokens);
+    const pieces = this.#pieces({ prompts, settings, signal, leave, reply });
+    const head = answerHead(kind, model.info.name, fingerprint);
+    if (!stream) return wholeAnswer(kind, head, pieces, promptTokens);
+    const events = answerEvents(kind, head, pieces, { promptTokens, includeUsage: settings.includeUsage });
+    const body = eventStream(events, {
+      stall: this.#limits.stall,
+      abort: (reason) => {
+        left.abort(reason);
+        reply.raw.destroy();
+      },
+      failed: (error) => this.#log(error),
+    });
+    // A client may go before the first event is asked for: nothing is generated then, and nothing gives the turn back.
+    body.once("close", leave);
+    return reply.type("text/event-stream").header("cache-control", "no-cache").send(body);
+  }
+
+  async *#pieces(job: {
+    prompts: readonly Int32Array[];
+    settings: Settings;
+    signal: AbortSignal;
+    leave: () => void;
+    reply: FastifyReply;
+  }): AsyncGenerator<Piece, void> {
+    const { prompts, settings, signal, leave, reply } = job;
+    const { model, mode, chat } = this.#served;
+    const endIds = chat?.endIds ?? new Set<number>();
+    const generation = { model, mode, endIds, prompts, settings, most: this.#limits.maxTokens };
+    let first = true;
+    try {
+      for await (const piece of generatePieces(generation, signal)) {
+        if (first) this.#metrics.firstToken.observe(reply.elapsedTime / 1000);
+        first = false;
+        this.#metrics.generatedTokens.inc(piece.tokens);
+        yield piece;
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  #requireModel(name: string): void {
+    const known = this.#served.model.info.name;
+    if (name !== known)
+      throw new ApiError(404, `there is no model ${JSON.stringify(name)}; this server has ${known}`, {
+        code: "model_not_found",
+        param: "model",
+      });
+  }
+
+  #requireRoom(prompt: Int32Array, param: string): void {
+    const { context, vocabulary } = this.#served.model.info;
+    if (prompt.length === 0) throw badField(param, "the prompt is empty");
+    const beyond = prompt.find((id) => id >= vocabulary);
+    if (beyond !== undefined)
+      throw badField(param, `there is no token ${beyond}; ids end at ${vocabulary - 1}`);
+    if (prompt.length < context) return;
+    const message = `the prompt has ${prompt.length} tokens, and the model's context is ${context}, the answer included`;
+    throw badField(param, message, "context_length_exceeded");
+  }
+
+  #modelObject(): object {
+    const { model, created } = this.#served;
+    return { id: model.info.name, object: "model", created, owned_by: "gsic" };
+  }
+
+  #sendError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const answer = apiErrorOf(error);
+    if (answer.status === 500) this.#log(error);
+    if (answer.retryAfter !== undefined) reply.header("retry-after", answer.retryAfter);
+    return reply.code(answer.status).send(answer.body());
+  }
+
+  /** What went wrong here; that a client or the server ends is nothing wrong. */
+  #log(error: unknown): void {
+    if (apiErrorOf(error).status !== 500) return;
+    process.stderr.write(
+      `gsic serve: ${error instanceof Error ? (error.stack ?? messageOf(error)) : messageOf(error)}\n`,
+    );
+  }
+}
