@@ -162,7 +162,7 @@ async function makeBuild(job: Job): Promise<Report> {
   const modes = modesOf(job.mode);
   const programs: readonly ProgramMode[] = job.mode === "exact" ? ["exact"] : ["bounded", "exact"];
   const shapedBy = withTuning(commonTarget(targets), job.tuning);
-  const scheduled = schedule(plan, programs, shapedBy);
+  const scheduled = schedule(plan, programs, shapedBy, { linears: true });
   const room = roomForCheck({ plan, scheduled, modes: programs, shapedBy });
   await requireRoom(staging, scheduled.weights.bytes + room + roomForTheRest, job.out);
   const { kernels } = scheduled;

@@ -551,6 +551,40 @@ export interface Tap {
   readonly stride: number;
 }
 
+/** A linear as one call of a host computes it: y = W x + b, in its form. */
+export interface CallableLinear {
+  /** Its id in the graph. */
+  readonly name: string;
+  /** The tensor of the source model that holds W; `first` is its first output row there. */
+  readonly tensor: string;
+  readonly first: number;
+  readonly out: number;
+  /** Its first column in the call's output. */
+  readonly column: number;
+  readonly bias: boolean;
+}
+
+/** A block of the arena: [16, stride] f32, of which `width` are used. */
+export interface Block {
+  readonly offset: number;
+  readonly width: number;
+  readonly stride: number;
+}
+
+/**
+ * Linears that read one value, for hosts that run the rest of a model themselves: `launches` compute them alone, without
+ * the norm, activation and residual that a pass fuses with them, by the matrices that a pass multiplies by.
+ */
+export interface LinearCall {
+  readonly input: ValueId;
+  readonly linears: readonly CallableLinear[];
+  /** Where the caller leaves x. */
+  readonly x: Block;
+  /** Where the launches leave y: the linears' outputs side by side. */
+  readonly y: Block;
+  readonly launches: readonly Launch[];
+}
+
 /** One pass over 1 to 16 tokens. The head runs only where logits are wanted. */
 export interface Program {
   readonly body: readonly Launch[];
@@ -558,6 +592,8 @@ export interface Program {
   /** Byte offset of the logits, [16, stride] f32, in the arena. */
   readonly logits: { readonly offset: number; readonly stride: number };
   readonly taps: readonly Tap[];
+  /** Every linear once; empty in programs that no build publishes. */
+  readonly linears: readonly LinearCall[];
   /**
    * Where the head's last launch leaves the arg-max of each wanted column, [16] i32 in the arena: the lowest id among
    * equals, -1 where a logit is not finite. Null where no kernel chooses (CPUs).

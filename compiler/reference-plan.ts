@@ -62,18 +62,53 @@ export async function evaluatePlan(
     values.set(node.id, y);
     progress?.(index + 1, plan.graph.nodes.length);
     if (node.kind !== "linear") continue;
-    const input = values.get(node.input)!;
-    const bias = node.bias === null ? null : weights.readVector(node.bias);
-    const tier = await evaluateTier(plan, node, input, sources, factors);
-    if (tier !== null) replace(y, tier.decisions, tier.products, bias);
-    const subspace = await evaluateSubspace(plan, node, input, factors);
-    if (subspace !== null) replace(y, subspace.decisions, subspace.products, bias);
-    const [first, second] = [subspace?.decisions ?? null, tier?.decisions ?? null];
+    const [first, second] = await applyForm(
+      plan,
+      node,
+      values.get(node.input)!,
+      y,
+      weights,
+      factors,
+      sources,
+    );
     if (first !== null) rho.set(node.input, first.ratios);
     if (second !== null) predicted.set(node.input, second.ratios);
     certain = Math.min(certain, certainTokens(ids.length, first, second, tolerance ?? 0));
   }
   return { logits: values.get(plan.graph.output)!.data, rho, predicted, certain };
+}
+
+/** y of one linear in its form, [n, out] for x [n, d], and how many of the first rows are certain, as `evaluatePlan`. */
+export async function evaluateLinear(
+  plan: Plan,
+  node: LinearNode,
+  x: Float64Array,
+  weights: Weights,
+  factors: FactorSource,
+  tolerance = 0,
+): Promise<{ y: Float64Array; certain: number }> {
+  const input = { width: node.weight.d, data: x };
+  const y = evaluateNode(node, weights, [], new Map([[node.input, input]]));
+  const [first, second] = await applyForm(plan, node, input, y, weights, factors, tierSources(plan));
+  return { y: y.data, certain: certainTokens(x.length / input.width, first, second, tolerance) };
+}
+
+/** Puts what a linear's form computes in the place of W x + b; returns what its gates decide, the subspace's first. */
+async function applyForm(
+  plan: Plan,
+  node: LinearNode,
+  input: Value,
+  y: Value,
+  weights: Weights,
+  factors: FactorSource,
+  sources: ReadonlyMap<ValueId, TierSources>,
+): Promise<readonly [Decisions | null, Decisions | null]> {
+  const bias = node.bias === null ? null : weights.readVector(node.bias);
+  const tier = await evaluateTier(plan, node, input, sources, factors);
+  if (tier !== null) replace(y, tier.decisions, tier.products, bias);
+  const subspace = await evaluateSubspace(plan, node, input, factors);
+  if (subspace !== null) replace(y, subspace.decisions, subspace.products, bias);
+  return [subspace?.decisions ?? null, tier?.decisions ?? null];
 }
 
 /** Puts M g, or Q x + A (B^T x), in the place of the tokens whose gate is closed; of all without a gate. */

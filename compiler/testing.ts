@@ -83,7 +83,7 @@ export async function writePlanBundle(
   factors: FactorSource,
   targets: readonly CpuTarget[] = testTargets(),
 ): Promise<string> {
-  const scheduled = schedule(plan, modes, readTarget("cpu-portable"));
+  const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { linears: true });
   const code = [];
   for (const target of targets) code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
   const path = join(await temporaryFolder(), "model.gsi");

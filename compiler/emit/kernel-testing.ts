@@ -269,30 +269,32 @@ async function runFeed(
   const file = join(await temporaryFolder(), "ids");
   await writeFile(file, Int32Array.from(ids));
   const args = [bundle, target.name, mode, String(threads), chunks.join(), file, ...rest];
-  const { stdout } = await run(await feedProgram(), args, { env: { ...process.env, ...environment } });
+  const { stdout } = await run(await testProgram("feed"), args, { env: { ...process.env, ...environment } });
   return stdout.trim().split(" ").map(Number);
 }
 
-let program: Promise<string> | undefined;
+const programs = new Map<string, Promise<string>>();
 
-function feedProgram(): Promise<string> {
-  program ??= buildFeed();
-  return program;
+/** A program `<name>_test_main.cpp` of this folder, linked with the runtime as other programs are. */
+export function testProgram(name: string): Promise<string> {
+  const known = programs.get(name) ?? buildProgram(name);
+  programs.set(name, known);
+  return known;
 }
 
-/** Links feed_test_main.cpp with the runtime as other programs do; kept in the cache, beside the library. */
-async function buildFeed(): Promise<string> {
+/** Kept in the cache, beside the library. */
+async function buildProgram(name: string): Promise<string> {
   const library = await buildRuntime("library");
   const { command } = await findCompiler();
-  const source = join(packageRoot, "compiler/emit/feed_test_main.cpp");
+  const source = join(packageRoot, `compiler/emit/${name}_test_main.cpp`);
   const hash = createHash("sha256")
     .update(await readFile(source))
     .digest("hex");
-  const output = `${library}-feed-${hash.slice(0, 16)}`;
+  const output = `${library}-${name}-${hash.slice(0, 16)}`;
   if (existsSync(output)) return output;
   const beside = `${output}.${process.pid}`;
   const include = `-I${join(packageRoot, "runtime/include")}`;
-  await run(command, ["-std=c++17", "-Wall", "-Wextra", include, source, library, "-o", beside]);
+  await run(command, ["-std=c++17", "-Wall", "-Wextra", include, source, library, "-ldl", "-o", beside]);
   await rename(beside, output);
   return output;
 }

@@ -1,6 +1,6 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
 import { quantizerText } from "../forms.js";
-import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir.js";
+import type { Kernel, Launch, LinearCall, ValueId, VectorRef, WeightSource } from "../ir.js";
 import { layerOf } from "../print-names.js";
 
 /** A launch for people: what it runs, and what each pointer refers to. */
@@ -20,10 +20,18 @@ export interface ListedLaunch {
   }[];
 }
 
-/** One mode's launches in order; `head` is what runs only where logits are wanted. */
-export interface Listing {
+/** The launches of a pass in order; `head` is what runs only where logits are wanted. */
+export interface ListedPass {
   readonly body: readonly ListedLaunch[];
   readonly head: readonly ListedLaunch[];
+}
+
+/** A call of linears alone, with its launches for people. */
+export type ListedCall = Omit<LinearCall, "launches"> & { readonly launches: readonly ListedLaunch[] };
+
+/** One mode's launches: of a pass, and of each call of linears alone. */
+export interface Listing extends ListedPass {
+  readonly linears: readonly ListedCall[];
 }
 
 /** Names what the launches of a program refer to; `calls` are what they were made from. */
@@ -33,7 +41,7 @@ export function listLaunches(
   kernels: readonly Pick<Kernel, "symbol">[],
   headAt: number,
   bytesOf: (operand: Operand) => number | null = () => null,
-): Listing {
+): ListedPass {
   const written = new Set<ValueId>();
   const listed = calls.map(({ operands }, index): ListedLaunch => {
     const launch = launches[index]!;
@@ -56,7 +64,7 @@ export function listLaunches(
 }
 
 /** Launches of the body that write a layer's values or cache, per layer; 0 without layers. */
-export function launchesPerLayer({ body }: Listing): number {
+export function launchesPerLayer({ body }: ListedPass): number {
   const layers = body.flatMap(({ layer }) => (layer === null ? [] : [layer]));
   return layers.length === 0 ? 0 : layers.length / new Set(layers).size;
 }

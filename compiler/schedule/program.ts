@@ -13,6 +13,7 @@ import type {
   Graph,
   Kernel,
   Launch,
+  LinearCall,
   Plan,
   Program,
   ProgramMode,
@@ -24,7 +25,8 @@ import type { Target } from "../target.js";
 import { factorPlaces } from "./factors.js";
 import { fuse } from "./fuse.js";
 import { maxColumns, type PackedWeights, placeValues, roundUp, WeightLayout } from "./layout.js";
-import { type Listing, listLaunches } from "./listing.js";
+import { callableLinears, callSteps, type ProjectStep } from "./linears.js";
+import { type ListedCall, type Listing, listLaunches } from "./listing.js";
 import { lower } from "./lower.js";
 
 /** Everything that the bundle needs besides weights and machine code. */
@@ -45,11 +47,23 @@ export interface Schedule {
 /** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
 export const stepBytes = 16 + 4 * 16;
 
+/** What programs hold besides the launches of a pass. */
+export interface ScheduleOptions {
+  /** True: also the launches that compute each linear alone. Default: false. */
+  readonly linears?: boolean;
+}
+
 /** Turns a plan into launches, one program per mode; in `exact` mode every linear is dense, whatever the plan says. */
-export function schedule(plan: Plan, modes: readonly ProgramMode[], target: Target): Schedule {
+export function schedule(
+  plan: Plan,
+  modes: readonly ProgramMode[],
+  target: Target,
+  options: ScheduleOptions = {},
+): Schedule {
   return scheduleAll(
     modes.map((mode) => ({ name: mode, plan: mode === "exact" ? densePlan(plan) : plan })),
     target,
+    options,
   );
 }
 
@@ -60,7 +74,11 @@ export interface Variant {
 }
 
 /** Turns plans of one graph into launches, a program each; all share kernels, weights and arena. */
-export function scheduleAll(variants: readonly Variant[], target: Target): Schedule {
+export function scheduleAll(
+  variants: readonly Variant[],
+  target: Target,
+  { linears = false }: ScheduleOptions = {},
+): Schedule {
   const { graph } = variants[0]!.plan;
   const { context } = graph;
   const kernels = new KernelTable(target.dialect);
@@ -70,19 +88,15 @@ export function scheduleAll(variants: readonly Variant[], target: Target): Sched
   const listings: Record<string, Listing> = {};
   let arenaBytes = 0;
   let gates = 0;
-  for (const { name, plan } of variants) {
-    const { steps, calls } = callsOf(lower(plan), context, target);
-    const counters = new Map(planGates(plan).map((gate, index) => [gate.name, 16 * index]));
-    gates = Math.max(gates, counters.size);
-    const widths = stepWidths(steps);
-    const arena = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
-    arenaBytes = Math.max(arenaBytes, arena.bytes);
-    const resolve = (operand: Operand): Argument => {
+  /** Where operands lie, given the places of a program's values and counters. */
+  const memory =
+    (offsets: ReadonlyMap<ValueId, number>, counters: ReadonlyMap<string, number>) =>
+    (operand: Operand): Argument => {
       switch (operand.kind) {
         case "step":
           return { buffer: "step", offset: 0 };
         case "value":
-          return { buffer: "arena", offset: arena.offsets.get(operand.id)! };
+          return { buffer: "arena", offset: offsets.get(operand.id)! };
         case "weight":
         case "vector":
         case "biases":
@@ -96,20 +110,53 @@ export function scheduleAll(variants: readonly Variant[], target: Target): Sched
           return operand satisfies never;
       }
     };
-    const launches = calls.map(
-      (call): Launch => ({
-        kernel: kernels.index(call),
-        arguments: call.operands.map(({ operand }) => resolve(operand)),
-      }),
-    );
-    const bytesOf = (operand: Operand): number | null => {
+  const sizes =
+    (widths: ReadonlyMap<ValueId, number>, resolve: (operand: Operand) => Argument) =>
+    (operand: Operand): number | null => {
       if (operand.kind === "value") return maxColumns * strideOf(widths.get(operand.id)!) * 4;
       const { buffer, offset } = resolve(operand);
       return buffer === "weights" ? weights.bytesAt(offset) : null;
     };
+  /** The launches that compute the linears of a projection alone, in an arena of their own. */
+  const linearCall = (step: ProjectStep, counters: ReadonlyMap<string, number>): ScheduledCall => {
+    const { steps, calls } = callsOf(callSteps(step, target.device), context, target);
+    const { linears: computed, width } = callableLinears(step);
+    const widths = new Map([...stepWidths(steps), [step.input, step.d]]);
+    const arena = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
+    arenaBytes = Math.max(arenaBytes, arena.bytes);
+    const resolve = memory(arena.offsets, counters);
+    const launches = calls.map((call) => kernels.launch(call, resolve));
+    const block = (id: ValueId, used: number) => ({
+      offset: arena.offsets.get(id)!,
+      width: used,
+      stride: strideOf(used),
+    });
+    const found = {
+      input: step.input,
+      linears: computed,
+      x: block(step.input, step.d),
+      y: block(step.output, width),
+      launches,
+    };
+    const listed = listLaunches(calls, launches, kernels.kernels, calls.length, sizes(widths, resolve));
+    return { call: found, listed: { ...found, launches: listed.body } };
+  };
+  const alone: (() => void)[] = [];
+  for (const { name, plan } of variants) {
+    const lowered = lower(plan);
+    const { steps, calls } = callsOf(lowered, context, target);
+    const counters = new Map(planGates(plan).map((gate, index) => [gate.name, 16 * index]));
+    gates = Math.max(gates, counters.size);
+    const widths = stepWidths(steps);
+    const arena = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
+    arenaBytes = Math.max(arenaBytes, arena.bytes);
+    const resolve = memory(arena.offsets, counters);
+    const launches = calls.map((call) => kernels.launch(call, resolve));
+    const bytesOf = sizes(widths, resolve);
     const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
-    listings[name] = listLaunches(calls, launches, kernels.kernels, headAt, bytesOf);
-    programs[name] = {
+    const listing = listLaunches(calls, launches, kernels.kernels, headAt, bytesOf);
+    listings[name] = { ...listing, linears: [] };
+    const program = {
       body: launches.slice(0, headAt),
       head: launches.slice(headAt),
       logits: {
@@ -118,9 +165,19 @@ export function scheduleAll(variants: readonly Variant[], target: Target): Sched
       },
       greedy: greedyOf(steps, arena.offsets),
       taps: target.device === "cpu" && name === "exact" ? taps(plan, steps, arena.offsets, widths) : [],
+      linears: [],
       tiers: [...counters.keys()],
     };
+    programs[name] = program;
+    const projections = linears ? lowered.filter((step) => step.kind === "project") : [];
+    alone.push(() => {
+      const scheduled = projections.map((step) => linearCall(step, counters));
+      programs[name] = { ...program, linears: scheduled.map(({ call }) => call) };
+      listings[name] = { ...listing, linears: scheduled.map(({ listed }) => listed) };
+    });
   }
+  // Behind all passes, which so have the same kernels and places with and without them.
+  for (const add of alone) add();
   if (target.device !== "cpu") kernels.index(readKernel(target));
   return {
     kernels: kernels.kernels,
@@ -132,6 +189,12 @@ export function scheduleAll(variants: readonly Variant[], target: Target): Sched
     cacheBytes: Math.max(cache.bytes, 64),
     counterBytes: Math.max(16 * gates, 64),
   };
+}
+
+/** The launches of one call, and their listing. */
+interface ScheduledCall {
+  readonly call: LinearCall;
+  readonly listed: ListedCall;
 }
 
 /** The steps as the target runs them, and their kernels. */
@@ -177,6 +240,10 @@ class KernelTable {
     this.divisions.push(projectionDivisions(call));
     this.byContent.set(content, this.kernels.length - 1);
     return this.kernels.length - 1;
+  }
+
+  launch(call: KernelCall, resolve: (operand: Operand) => Argument): Launch {
+    return { kernel: this.index(call), arguments: call.operands.map(({ operand }) => resolve(operand)) };
   }
 
   private unique(symbol: string): string {

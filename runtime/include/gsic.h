@@ -1,4 +1,5 @@
-// The C interface of gsic's runtime: load a bundle, feed it tokens, read logits or generated text.
+// The C interface of gsic's runtime: load a bundle, feed it tokens, read logits or generated text; or run its linears
+// one by one inside another runtime.
 //
 // Handles are opaque. Every function that can fail returns a gsic_status and leaves a message for the calling
 // thread in gsic_last_error(). No function exits the process, throws, or writes to stdout or stderr.
@@ -39,6 +40,7 @@ typedef enum gsic_status {
 
 typedef struct gsic_model gsic_model;
 typedef struct gsic_session gsic_session;
+typedef struct gsic_linears gsic_linears;
 
 /// Zero-initialise and set what you need; zero means the default.
 typedef struct gsic_open_options {
@@ -58,6 +60,18 @@ typedef struct gsic_model_info {
   int has_tokenizer;
   int32_t end_of_text;         ///< token id, or -1
 } gsic_model_info;
+
+/// A linear of the model, y = W x + b, in the form that the mode gives it.
+typedef struct gsic_linear_info {
+  const char *name;            ///< as in graph.ts and report.json; the texts are valid as long as the gsic_linears
+  const char *tensor;          ///< the source model's tensor that holds W
+  uint32_t first;              ///< its first output row in that tensor: W may be a part, as of GPT-2's c_attn
+  uint32_t out, d;             ///< W is [out, d]
+  int has_bias;                ///< whether b is added; else it is zero
+  uint32_t call;               ///< linears of one call read one x, and are computed together
+  uint32_t column;             ///< where its `out` columns begin in the call's y
+  uint32_t width;              ///< columns of the call's y
+} gsic_linear_info;
 
 typedef struct gsic_sampling {
   float temperature;           ///< 0: greedy
@@ -123,6 +137,24 @@ typedef struct gsic_draft_counts {
   uint64_t looked_up; ///< of the proposed ones: copied from an earlier place of the text
 } gsic_draft_counts;
 GSIC_API gsic_status gsic_drafts(const gsic_session *session, gsic_draft_counts *counts);
+
+/// Opens the model's linears for a host that runs the rest of the model itself: small buffers of their own, and the
+/// model's weights. `mode` as in gsic_session_open; "lossless" has the linears of "exact". Several may be open; one is
+/// used by one thread at a time.
+GSIC_API gsic_status gsic_linears_open(gsic_model *model, const char *mode, gsic_linears **linears);
+/// Close them before the model. Null is allowed. On a GPU, what was queued must be done.
+GSIC_API void gsic_linears_close(gsic_linears *linears);
+GSIC_API size_t gsic_linears_count(const gsic_linears *linears);
+/// `index` from 0 to before the count, in the order in which the model runs them; calls are numbered in that order too.
+GSIC_API gsic_status gsic_linears_describe(const gsic_linears *linears, size_t index, gsic_linear_info *info);
+/// Computes a call's linears: x [columns, d] to y [columns, width] f32, both the host's. Any number of columns; how many
+/// run together does not change a result. x and y must not overlap.
+GSIC_API gsic_status gsic_linears_run(gsic_linears *linears, uint32_t call, const float *x, size_t columns, float *y);
+/// The same on a GPU: x and y are device pointers, and `stream` is a hipStream_t or CUstream of the device that the model
+/// is on. Returns when all is queued, and may be captured into a graph. Calls of one gsic_linears share buffers: queue
+/// them on one stream, or let each stream wait for the one before.
+GSIC_API gsic_status gsic_linears_enqueue(gsic_linears *linears, uint32_t call, const float *x, size_t columns,
+                                          float *y, void *stream);
 
 #ifdef __cplusplus
 }

@@ -1,20 +1,12 @@
-// The C ABI over the classes. No exception leaves this file: `guard` turns each into a status and a message.
+// The C ABI over the classes: models, sessions and text.
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <new>
-#include <system_error>
 
-#include "error.h"
+#include "api_guard.h"
 #include "generate.h"
-#include "gsic.h"
-#include "model.h"
 #include "sampler.h"
 #include "session.h"
-
-struct gsic_model {
-  std::shared_ptr<const gsic::Model> model;
-};
 
 namespace gsic {
 namespace {
@@ -43,44 +35,6 @@ class Claim {
  private:
   std::shared_ptr<SessionState> state_;
 };
-
-/// The message of the calling thread's last failure.
-std::string &last_error() {
-  thread_local std::string message = "no error";
-  return message;
-}
-
-gsic_status report(gsic_status status, const char *message) noexcept {
-  try {
-    last_error() = message;
-  } catch (...) {
-    last_error().clear();
-  }
-  return status;
-}
-
-/// Runs `body`, which returns a status; exceptions become statuses.
-template <typename Body> gsic_status guard(Body body) noexcept {
-  try {
-    return body();
-  } catch (const Error &error) {
-    return report(error.status(), error.what());
-  } catch (const std::bad_alloc &) {
-    return report(GSIC_OUT_OF_MEMORY, "out of memory: close other programs, or use a smaller model");
-  } catch (const std::system_error &error) {
-    return report(GSIC_OUT_OF_MEMORY, (std::string("threads cannot be started: ") + error.what() +
-                                       "; ask for fewer threads")
-                                          .c_str());
-  } catch (const std::exception &error) {
-    return report(GSIC_INTERNAL, error.what());
-  } catch (...) {
-    return report(GSIC_INTERNAL, "an unknown exception");
-  }
-}
-
-void require(bool condition, const char *what) {
-  if (!condition) throw Error(GSIC_INVALID_ARGUMENT, what);
-}
 
 }  // namespace
 }  // namespace gsic

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -160,6 +161,15 @@ class CpuDevice final : public Device {
   }
   std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) override {
     return std::make_unique<CallSequence>(workers_, launches);
+  }
+  void *stream() const override { return nullptr; }
+  void run(const std::vector<ResolvedLaunch> &launches, void *) override { workers_->run(launches); }
+  void copy_rows(Rows<uint8_t> target, Rows<const uint8_t> source, size_t rows, void *) override {
+    const size_t shared = std::min(target.bytes, source.bytes);
+    for (size_t row = 0; row < rows; row++) {
+      std::memcpy(target.data + row * target.bytes, source.data + row * source.bytes, shared);
+      std::memset(target.data + row * target.bytes + shared, 0, target.bytes - shared);
+    }
   }
 
  private:

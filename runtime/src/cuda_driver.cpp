@@ -30,6 +30,7 @@ void bind_cuda(Driver &driver, SymbolBinder &bind) {
   bind(driver.host_free, "cuMemFreeHost");
   bind(driver.copy_to_device, "cuMemcpyHtoDAsync_v2");
   bind(driver.copy_to_host, "cuMemcpyDtoHAsync_v2");
+  bind(driver.copy_on_device, "cuMemcpyDtoDAsync_v2");
   bind(driver.set_bytes, "cuMemsetD8Async");
   bind(driver.stream_create, "cuStreamCreate");
   bind(driver.stream_destroy, "cuStreamDestroy_v2");

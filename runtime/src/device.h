@@ -44,6 +44,12 @@ class Sequence {
   virtual void run() = 0;
 };
 
+/// Rows that lie one after another in a device's memory, `bytes` each.
+template <typename Byte> struct Rows {
+  Byte *data;
+  size_t bytes;
+};
+
 /// Thread-safe: what several sessions ask for is serialised inside. Devices other than the CPU throw GSIC_DEVICE_LOST
 /// from every function once one has failed for another reason than memory.
 class Device {
@@ -70,6 +76,13 @@ class Device {
   /// for another machine.
   virtual std::unique_ptr<Module> load(const Target &target, Bytes section, const std::vector<Kernel> &kernels) = 0;
   virtual std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) = 0;
+
+  /// The stream of everything above: a handle of the driver's; null on a CPU, where nothing is queued.
+  virtual void *stream() const = 0;
+  /// Runs launches in order on a stream, this device's or another; what they point to is free on return.
+  virtual void run(const std::vector<ResolvedLaunch> &launches, void *stream) = 0;
+  /// Copies rows within the device's memory on a stream: as many bytes of each as both sides have, then zeros.
+  virtual void copy_rows(Rows<uint8_t> target, Rows<const uint8_t> source, size_t rows, void *stream) = 0;
 };
 
 /// The first feature in `features` that this CPU lacks; empty if it has all of them. Names as in

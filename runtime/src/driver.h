@@ -39,7 +39,8 @@ struct Driver {
   DriverFunction<void *> memory_free;
   DriverFunction<void **, size_t, unsigned> host_allocate;
   DriverFunction<void *> host_free;
-  DriverFunction<void *, const void *, size_t, DriverHandle> copy_to_device, copy_to_host;
+  DriverFunction<void *, const void *, size_t, DriverHandle> copy_to_device, copy_to_host,
+      copy_on_device;
   DriverFunction<void *, unsigned char, size_t, DriverHandle> set_bytes;
   DriverFunction<DriverHandle *, unsigned> stream_create;
   DriverFunction<DriverHandle> stream_destroy, stream_synchronize;

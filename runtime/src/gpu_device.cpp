@@ -85,6 +85,17 @@ class GpuModule final : public Module {
   std::vector<DriverHandle> objects_, functions_;
 };
 
+/// Puts a launch on a stream.
+void queue(GpuContext &context, const ResolvedLaunch &launch, DriverHandle stream) {
+  // A driver reads as many as the kernel takes. The null behind them is for the stand-in driver, which cannot know.
+  std::vector<void *> parameters;
+  for (uint32_t i = 0; i < launch.argument_count; i++)
+    parameters.push_back(const_cast<void **>(launch.arguments + i));
+  parameters.push_back(nullptr);
+  context.call(context.driver().launch, launch.kernel, launch.workgroups, 1u, 1u, launch.threads, 1u, 1u, 0u, stream,
+               parameters.data(), static_cast<void **>(nullptr));
+}
+
 /// Launches as an instantiated graph.
 class GpuGraph final : public Sequence {
  public:
@@ -116,7 +127,7 @@ class GpuGraph final : public Sequence {
     DriverHandle graph = nullptr;
     context_->call(driver.capture_begin, context_->stream(), kCaptureThreadLocal);
     try {
-      for (const ResolvedLaunch &launch : launches) record(launch);
+      for (const ResolvedLaunch &launch : launches) queue(*context_, launch, context_->stream());
     } catch (...) {
       if (driver.capture_end.call(context_->stream(), &graph) == 0 && graph != nullptr)
         context_->release(driver.graph_destroy, graph);
@@ -124,16 +135,6 @@ class GpuGraph final : public Sequence {
     }
     context_->call(driver.capture_end, context_->stream(), &graph);
     return graph;
-  }
-
-  void record(const ResolvedLaunch &launch) {
-    // A driver reads as many as the kernel takes. The null behind them is for the stand-in driver, which cannot know.
-    std::vector<void *> parameters;
-    for (uint32_t i = 0; i < launch.argument_count; i++)
-      parameters.push_back(const_cast<void **>(launch.arguments + i));
-    parameters.push_back(nullptr);
-    context_->call(context_->driver().launch, launch.kernel, launch.workgroups, 1u, 1u, launch.threads, 1u, 1u, 0u,
-                   context_->stream(), parameters.data(), static_cast<void **>(nullptr));
   }
 
   Context context_;
@@ -222,6 +223,26 @@ class GpuDevice final : public Device {
   std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) override {
     const auto lock = context_->enter();
     return std::make_unique<GpuGraph>(context_, launches);
+  }
+
+  void *stream() const override { return context_->stream(); }
+
+  void run(const std::vector<ResolvedLaunch> &launches, void *stream) override {
+    const auto lock = context_->enter();
+    for (const ResolvedLaunch &launch : launches) queue(*context_, launch, stream);
+  }
+
+  void copy_rows(Rows<uint8_t> target, Rows<const uint8_t> source, size_t rows, void *stream) override {
+    const auto lock = context_->enter();
+    const size_t shared = std::min(target.bytes, source.bytes);
+    if (target.bytes > shared)
+      context_->call(context_->driver().set_bytes, static_cast<void *>(target.data), static_cast<unsigned char>(0),
+                     rows * target.bytes, stream);
+    const bool contiguous = target.bytes == source.bytes;
+    for (size_t row = 0; row < (contiguous ? 1 : rows); row++)
+      context_->call(context_->driver().copy_on_device, static_cast<void *>(target.data + row * target.bytes),
+                     static_cast<const void *>(source.data + row * source.bytes), contiguous ? rows * shared : shared,
+                     stream);
   }
 
  private:

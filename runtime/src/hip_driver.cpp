@@ -28,6 +28,7 @@ void bind_hip(Driver &driver, SymbolBinder &bind) {
   bind(driver.host_free, "hipHostFree");
   bind(driver.copy_to_device, "hipMemcpyHtoDAsync");
   bind(driver.copy_to_host, "hipMemcpyDtoHAsync");
+  bind(driver.copy_on_device, "hipMemcpyDtoDAsync");
   bind(driver.set_bytes, "hipMemsetD8Async");
   bind(driver.stream_create, "hipStreamCreateWithFlags");
   bind(driver.stream_destroy, "hipStreamDestroy");

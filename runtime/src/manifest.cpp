@@ -81,6 +81,47 @@ std::vector<Tap> read_taps(const ManifestReader &reader, const Manifest &manifes
   return taps;
 }
 
+Block read_block(const ManifestReader &reader, const Manifest &manifest, const json &call, const std::string &at,
+                 const char *key) {
+  const json &value = reader.member(call, at, key);
+  const std::string here = at + "." + key;
+  Block block{reader.number(value, here, "offset", 0, kMostBytes), 0,
+              uint32_t(reader.number(value, here, "stride", 1, kMostTokens))};
+  block.width = uint32_t(reader.number(value, here, "width", 1, block.stride));
+  check_block(reader, manifest, here, block.offset, block.stride);
+  return block;
+}
+
+CallableLinear read_linear(const ManifestReader &reader, const json &value, const std::string &at, uint32_t width) {
+  CallableLinear linear{reader.text(value, at, "name"), reader.text(value, at, "tensor"),
+                        uint32_t(reader.number(value, at, "first", 0, kMostTokens)), 0,
+                        uint32_t(reader.number(value, at, "column", 0, width - 1)), false};
+  linear.out = uint32_t(reader.number(value, at, "out", 1, width - linear.column));
+  const json &bias = reader.member(value, at, "bias");
+  if (!bias.is_boolean()) reader.refuse(at + ".bias", "is not true or false");
+  linear.bias = bias.get<bool>();
+  return linear;
+}
+
+std::vector<LinearCall> read_linears(const ManifestReader &reader, const Manifest &manifest, const json &program,
+                                     const std::string &at) {
+  std::vector<LinearCall> calls;
+  for (const json &value : reader.list(program, at, "linears")) {
+    const std::string here = indexed(at + ".linears", calls.size());
+    LinearCall call{reader.text(value, here, "input"), {}, read_block(reader, manifest, value, here, "x"),
+                    read_block(reader, manifest, value, here, "y"),
+                    read_launches(reader, manifest, value, here, "launches")};
+    for (const Launch &launch : call.launches)
+      for (const Argument &argument : launch.arguments)
+        if (argument.buffer == Buffer::cache) reader.refuse(here + ".launches", "needs a KV cache, which a call has not");
+    for (const json &linear : reader.list(value, here, "linears"))
+      call.linears.push_back(
+          read_linear(reader, linear, indexed(here + ".linears", call.linears.size()), call.y.width));
+    calls.push_back(std::move(call));
+  }
+  return calls;
+}
+
 Program read_program(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
   Program program{};
   program.body = read_launches(reader, manifest, value, at, "body");
@@ -96,6 +137,7 @@ Program read_program(const ManifestReader &reader, const Manifest &manifest, con
     if (program.head.empty()) reader.refuse(at + ".greedy", "is given, but the head has no launch");
   }
   program.taps = read_taps(reader, manifest, value, at, program.body.size());
+  program.linears = read_linears(reader, manifest, value, at);
   program.tiers = reader.texts(value, at, "tiers");
   const std::optional<uint64_t> counters = checked_product({program.tiers.size(), 2, sizeof(uint64_t)});
   if (!counters || *counters > manifest.buffer(Buffer::counters))

@@ -38,6 +38,31 @@ struct Tap {
   uint32_t stride;
 };
 
+/// A linear of a call: y = W x + b.
+struct CallableLinear {
+  std::string name;    ///< as in graph.ts
+  std::string tensor;  ///< of the source model
+  uint32_t first;      ///< first output row in the tensor
+  uint32_t out;
+  uint32_t column;     ///< first column in the call's output
+  bool bias;
+};
+
+/// [16, stride] f32 in the arena, of which `width` are used.
+struct Block {
+  uint64_t offset;
+  uint32_t width;
+  uint32_t stride;
+};
+
+/// Linears that read one value, and the launches that compute them alone.
+struct LinearCall {
+  std::string input;
+  std::vector<CallableLinear> linears;
+  Block x, y;
+  std::vector<Launch> launches;
+};
+
 /// One pass over 1 to 16 tokens.
 struct Program {
   std::vector<Launch> body;
@@ -46,6 +71,7 @@ struct Program {
   uint32_t logits_stride;
   std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir.ts
   std::vector<Tap> taps;           ///< in order of `after`
+  std::vector<LinearCall> linears;
   std::vector<std::string> tiers;  ///< gated inputs: two u64 each (fast, slow) in `counters`
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "launch.h"
 #include "sampler.h"
 
 namespace gsic {
@@ -68,13 +69,7 @@ std::vector<ResolvedLaunch> Session::resolve(const std::vector<Launch> &launches
 
 ResolvedLaunch Session::resolve(const Launch &launch, void **arguments) const {
   for (size_t i = 0; i < launch.arguments.size(); i++) arguments[i] = address(launch.arguments[i]);
-  ResolvedLaunch resolved{model_->kernel(launch.kernel), arguments, uint32_t(launch.arguments.size())};
-  if (const auto &shape = model_->manifest().kernels[launch.kernel].launch) {
-    const uint64_t held = uint64_t(shape->per_unit) * model_->device().threads();
-    resolved.workgroups = uint32_t(std::min<uint64_t>(shape->most, held));
-    resolved.threads = shape->threads;
-  }
-  return resolved;
+  return resolve_launch(*model_, launch, arguments);
 }
 
 Sequence &Session::part(size_t from, size_t to) {

@@ -201,6 +201,19 @@ Status Core::copy_to_host(void *target, const void *source, size_t bytes, void *
   return status != kSuccess || memory_.is_reachable(target, bytes) ? status : flush();
 }
 
+Status Core::copy_on_device(void *target, const void *source, size_t bytes, void *stream) {
+  const Lock lock(mutex_);
+  if (memory_.find(target, bytes) == nullptr || memory_.find(source, bytes) == nullptr)
+    return ready() != kSuccess ? ready() : kInvalidValue;
+  return enqueue(stream, [this, target, source, bytes] {
+    uint8_t *to = memory_.find(target, bytes);
+    const uint8_t *from = memory_.find(source, bytes);
+    if (to == nullptr || from == nullptr) return kIllegalAddress;
+    std::memmove(to, from, bytes);
+    return kSuccess;
+  });
+}
+
 Status Core::set_bytes(void *target, unsigned char value, size_t bytes, void *stream) {
   const Lock lock(mutex_);
   if (memory_.find(target, bytes) == nullptr) return ready() != kSuccess ? ready() : kInvalidValue;

@@ -78,6 +78,7 @@ class Core {
   Status free(void *memory);
   Status free_host(void *memory);
   Status copy_to_device(void *target, const void *source, size_t bytes, void *stream);
+  Status copy_on_device(void *target, const void *source, size_t bytes, void *stream);
   Status copy_to_host(void *target, const void *source, size_t bytes, void *stream);
   Status set_bytes(void *target, unsigned char value, size_t bytes, void *stream);
   Status create_stream(void **stream);

@@ -56,6 +56,9 @@ GSIC_EXPORT int cuMemcpyHtoDAsync_v2(void *target, const void *source, size_t by
 GSIC_EXPORT int cuMemcpyDtoHAsync_v2(void *target, const void *source, size_t bytes, void *stream) {
   return in_context([&] { return core().copy_to_host(target, source, bytes, stream); });
 }
+GSIC_EXPORT int cuMemcpyDtoDAsync_v2(void *target, const void *source, size_t bytes, void *stream) {
+  return in_context([&] { return core().copy_on_device(target, source, bytes, stream); });
+}
 GSIC_EXPORT int cuMemsetD8Async(void *target, unsigned char value, size_t bytes, void *stream) {
   return in_context([&] { return core().set_bytes(target, value, bytes, stream); });
 }

@@ -33,6 +33,9 @@ GSIC_EXPORT int hipMemcpyHtoDAsync(void *target, const void *source, size_t byte
 GSIC_EXPORT int hipMemcpyDtoHAsync(void *target, const void *source, size_t bytes, void *stream) {
   return core().copy_to_host(target, source, bytes, stream);
 }
+GSIC_EXPORT int hipMemcpyDtoDAsync(void *target, const void *source, size_t bytes, void *stream) {
+  return core().copy_on_device(target, source, bytes, stream);
+}
 GSIC_EXPORT int hipMemsetD8Async(void *target, unsigned char value, size_t bytes, void *stream) {
   return core().set_bytes(target, value, bytes, stream);
 }

@@ -69,6 +69,7 @@ export function testManifest(): Record<string, unknown> {
     head,
     logits: { offset: logits.offset, stride: 64 },
     greedy: null,
+    linears: [],
     taps: [
       { value: "x", after: 0, offset: x.offset, width, stride },
       { value: "y", after: 1, offset: y.offset, width, stride },

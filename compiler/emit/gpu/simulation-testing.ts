@@ -78,7 +78,7 @@ export async function simulatedPlan(
   factors: FactorSource,
   target: GpuTarget,
 ): Promise<Simulated> {
-  const scheduled = schedule(plan, modes, target);
+  const scheduled = schedule(plan, modes, target, { linears: true });
   const { kernels } = scheduled;
   const environment = await standinEnvironment(kernels, target.gpu.wave);
   const bundle = join(await temporaryFolder(), "model.gsi");
