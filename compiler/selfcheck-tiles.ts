@@ -3,11 +3,11 @@ import type { WeightSource } from "./ir.js";
 import { packRows } from "./pack/matrix.js";
 import { packPlanes } from "./pack/planes.js";
 import type { Weights } from "./read/weights.js";
-import { packedBytes, sourceBytes, tileRows } from "./schedule/layout.js";
+import { packedBytes, runRows, sourceBytes, tileRows } from "./schedule/layout.js";
 import type { Packed } from "./selfcheck-layers.js";
 
 /**
- * Compares a few tiles of every stored matrix in a finished bundle with the rows that they are made from, the first
+ * Compares a few runs of every stored matrix in a finished bundle with the rows that they are made from, the first
  * and the last among them: every matrix is where the programs read it. Returns how many tiles were compared; throws
  * (a defect of gsic) if one differs.
  */
@@ -27,21 +27,19 @@ export async function compareTiles(
       for (const source of partsOf(content.source)) {
         if (source.kind === "stored") {
           const { dtype, out, d } = source.matrix;
-          const tileBytes = packedBytes(device, dtype, tileRows, d);
-          for (const tile of someTiles(Math.ceil(out / tileRows), index)) {
-            const rows = weights.readStoredRows(
-              source.matrix,
-              tile * tileRows,
-              Math.min(tileRows, out - tile * tileRows),
-            );
+          const run = runRows(device, dtype, d);
+          const runBytes = packedBytes(device, dtype, run, d);
+          for (const number of someRuns(Math.ceil(out / run), index)) {
+            const first = number * run;
+            const rows = weights.readStoredRows(source.matrix, first, Math.min(run, out - first));
             const expected = (device === "cpu" ? packRows : packPlanes)(dtype, d, rows);
-            const found = Buffer.alloc(tileBytes);
-            await file.read(found, 0, tileBytes, begin + tile * tileBytes);
+            const found = Buffer.alloc(expected.length);
+            await file.read(found, 0, found.length, begin + number * runBytes);
             if (!found.equals(expected))
               throw new Error(
-                `self-check failed: tile ${tile} of ${source.matrix.tensor} is not what is stored`,
+                `self-check failed: run ${number} of ${source.matrix.tensor} is not what is stored`,
               );
-            compared++;
+            compared += Math.ceil(Math.min(run, out - first) / tileRows);
           }
         }
         begin += sourceBytes(device, source);
@@ -58,7 +56,7 @@ function partsOf(source: WeightSource): readonly WeightSource[] {
   return source.kind === "stacked" ? source.parts.flatMap(partsOf) : [source];
 }
 
-/** The first tile, the last, and one between them that depends on the matrix. */
-function someTiles(count: number, seed: number): ReadonlySet<number> {
+/** The first run, the last, and one between them that depends on the matrix. */
+function someRuns(count: number, seed: number): ReadonlySet<number> {
   return new Set([0, (seed * 7919 + 13) % count, count - 1]);
 }

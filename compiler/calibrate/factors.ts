@@ -6,7 +6,7 @@ import type { FactorSource } from "../pack/weights.js";
 import type { QuantizedLinear } from "../quantizer.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
-import { tileRows } from "../schedule/layout.js";
+import { mostRunRows } from "../schedule/layout.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
 import { distinctDirections } from "./rank.js";
 import type { StatsFile } from "./stats-file.js";
@@ -95,7 +95,7 @@ export class Factors implements FactorSource {
     const node = linearById(this.plan.graph, linear);
     const { out, d } = node.weight;
     const basis = await this.basis(node.input, k);
-    const step = tileRows * Math.max(1, Math.floor(chunkFloats / d / tileRows));
+    const step = mostRunRows * Math.max(1, Math.floor(chunkFloats / d / mostRunRows));
     for (let row = 0; row < out; row += step) {
       const rows = Math.min(step, out - row);
       const w = this.weights.readRows(node.weight, row, rows);

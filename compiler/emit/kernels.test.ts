@@ -47,6 +47,14 @@ async function checkLinear({ dtype, out, d }: Shape): Promise<void> {
       const error = Math.abs(found - expected[i]!);
       expect(error, `${target.name}: token ${token}, row ${row}: ${found}`).toBeLessThanOrEqual(bound);
     });
+    for (const [chunks, threads] of [
+      [[1], 3],
+      [[5, 6, 8, 2], 1],
+      [[3, 4, 14], 2],
+    ] as const) {
+      const again = await feed(bundle, ids, { target, mode: "exact", chunks, threads });
+      expect(again.logits, `${target.name}: passes of ${chunks}, ${threads} threads`).toEqual(logits);
+    }
   }
   model.weights.close();
 }
@@ -61,6 +69,8 @@ const shapes: readonly Shape[] = [
   { dtype: "bf16", out: 1, d: 33 },
   { dtype: "bf16", out: 5, d: 31 },
   { dtype: "bf16", out: 33, d: 17 },
+  { dtype: "bf16", out: 133, d: 1201 },
+  { dtype: "f16", out: 259, d: 640 },
   { dtype: "q8_0", out: 3, d: 96 },
   { dtype: "q4_0", out: 5, d: 32 },
   { dtype: "q4_1", out: 33, d: 160 },

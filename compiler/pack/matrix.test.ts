@@ -1,21 +1,29 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { blockSizes, type DType } from "../ir.js";
-import { packing, tileRows } from "../schedule/layout.js";
+import { packing, runRows, tileRows } from "../schedule/layout.js";
 import { packRows } from "./matrix.js";
 
 /** The inverse of packRows, an element's bytes after another; also the bytes that belong to no element. */
 function unpack(dtype: DType, out: number, d: number, packed: Uint8Array) {
   const { elements, bytes } = blockSizes[dtype];
-  const { blockElements, blockBytes, blocks } = packing(dtype, out, d);
+  const { blockElements, blockBytes, blocks, tiles, segmentBlocks, groupTiles } = packing(dtype, out, d);
   const rows: number[] = [];
   const used = new Set<number>();
   for (let row = 0; row < out; row++) {
     for (let unit = 0; unit < d / elements; unit++) {
       const block = Math.floor((unit * elements) / blockElements);
-      const within = unit % (blockElements / elements);
       const tile = Math.floor(row / tileRows);
-      const begin = ((tile * blocks + block) * tileRows + (row % tileRows)) * blockBytes + within * bytes;
+      const segment = Math.floor(block / segmentBlocks);
+      const group = Math.floor(tile / groupTiles);
+      const tilesBefore =
+        group * groupTiles * blocks +
+        Math.min(groupTiles, tiles - group * groupTiles) * segment * segmentBlocks +
+        (tile % groupTiles) * Math.min(segmentBlocks, blocks - segment * segmentBlocks);
+      const place = (tilesBefore + (block % segmentBlocks)) * tileRows + (row % tileRows);
+      const within = unit % (blockElements / elements);
+      const turned = dtype === "bf16" ? (within % 16) * 2 + Math.floor(within / 16) : within;
+      const begin = place * blockBytes + turned * bytes;
       for (let i = begin; i < begin + bytes; i++) {
         rows.push(packed[i]!);
         used.add(i);
@@ -64,13 +72,32 @@ test("packing rows loses nothing, and fills up with zeros", () => {
   );
 });
 
-test("tiles packed one after another are the matrix packed at once", () => {
+test("matrices with long rows are cut into segments, and their tiles into groups", () => {
+  for (const [dtype, out, d] of [
+    ["bf16", 150, 600],
+    ["f32", 129, 1153],
+    ["q4_k", 257, 768],
+  ] as const) {
+    const { elements, bytes } = blockSizes[dtype];
+    const rows = Uint8Array.from({ length: (out * d * bytes) / elements }, (_, i) => (i * 7919) >> 3);
+    const { groupTiles, segmentBlocks, blocks } = packing(dtype, out, d);
+    expect([groupTiles, segmentBlocks < blocks]).toEqual([32, true]);
+    const packed = packRows(dtype, d, rows);
+    expect(unpack(dtype, out, d, packed).rows).toEqual(rows);
+    const first = runRows("cpu", dtype, d) * (rows.length / out);
+    const parts = [rows.slice(0, first), rows.slice(first)].map((part) => packRows(dtype, d, part));
+    expect(Buffer.concat(parts)).toEqual(Buffer.from(packed));
+  }
+});
+
+test("runs packed one after another are the matrix packed at once", () => {
   fc.assert(
     fc.property(shapes, ({ dtype, out, d, rows }) => {
       const rowBytes = rows.length / out;
+      const run = runRows("cpu", dtype, d);
       const parts: number[] = [];
-      for (let row = 0; row < out; row += tileRows)
-        parts.push(...packRows(dtype, d, rows.slice(row * rowBytes, (row + tileRows) * rowBytes)));
+      for (let row = 0; row < out; row += run)
+        parts.push(...packRows(dtype, d, rows.slice(row * rowBytes, (row + run) * rowBytes)));
       expect(Uint8Array.from(parts)).toEqual(packRows(dtype, d, rows));
     }),
     { numRuns: 100 },

@@ -6,7 +6,7 @@ import type { QuantizedLinear } from "../quantizer.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
-import { biasLength, type PackedWeights, packedBytes, tileRows } from "../schedule/layout.js";
+import { biasLength, type PackedWeights, packedBytes, runRows } from "../schedule/layout.js";
 import { packRows } from "./matrix.js";
 import { packPlanes } from "./planes.js";
 import { packQuantized } from "./quantized.js";
@@ -15,7 +15,7 @@ import { packQuantized } from "./quantized.js";
 export interface FactorSource {
   /** V^T, [k, d], of the linears that read `input`. */
   basis(input: ValueId, k: number): Promise<Float32Array>;
-  /** M = W V, [out, k], in runs of rows; all but the last in whole tiles. */
+  /** M = W V, [out, k], in pieces of some rows; all but the last are of whole runs (schedule/layout.ts). */
   image(linear: ValueId, k: number): AsyncIterable<Float32Array>;
   /** A matrix at few bits, and A where it has a rank. */
   quantized(source: QuantizedSource): Promise<QuantizedLinear>;
@@ -112,8 +112,8 @@ async function* matrixChunks(
   switch (source.kind) {
     case "stored": {
       const { matrix } = source;
-      const rowBytes = packedBytes(device, dtype, tileRows, d) / tileRows;
-      const step = Math.max(tileRows, Math.floor(chunkBytes / rowBytes / tileRows) * tileRows);
+      const run = runRows(device, dtype, d);
+      const step = run * Math.max(1, Math.floor(chunkBytes / packedBytes(device, dtype, run, d)));
       for (let row = 0; row < matrix.out; row += step) {
         const rows = Math.min(step, matrix.out - row);
         yield pack(weights.readStoredRows(matrix, row, rows, buffers.stored));

@@ -50,15 +50,39 @@ export function sourceBytes(device: DeviceKind, source: WeightSource): number {
   return packedBytes(device, dtype, out, d);
 }
 
-/** How a CPU's matrix is packed: tiles of four rows, block by block. A block is at least 32 elements. */
+/** Most elements of a segment, and tiles of a group; `kSegment` and `kTileGroup` in multiply.h. */
+const segmentElements = 576;
+const groupTiles = 32;
+
+/**
+ * How a CPU's matrix is packed: tiles of four rows, block by block; in groups of tiles and segments of blocks where d
+ * is long, as templates/include/gsic/multiply.h describes. A block is at least 32 elements.
+ */
 export function packing(dtype: DType, out: number, d: number) {
   const { elements, bytes } = blockSizes[dtype];
   const blockElements = Math.max(elements, 32);
   const blockBytes = (blockElements / elements) * bytes;
   const blocks = Math.ceil(d / blockElements);
   const tiles = Math.ceil(out / tileRows);
-  return { blockElements, blockBytes, blocks, tiles, bytes: tiles * tileRows * blocks * blockBytes };
+  const segments = Math.ceil(d / segmentElements);
+  return {
+    blockElements,
+    blockBytes,
+    blocks,
+    tiles,
+    bytes: tiles * tileRows * blocks * blockBytes,
+    segmentBlocks: Math.ceil(blocks / segments),
+    groupTiles: segments === 1 ? 1 : groupTiles,
+  };
 }
+
+/** Rows of a run that is packed by itself: what a device's kernels read of a matrix is its runs, one after another. */
+export function runRows(device: DeviceKind, dtype: DType, d: number): number {
+  return device === "cpu" ? packing(dtype, 0, d).groupTiles * tileRows : tileRows;
+}
+
+/** Rows of a run of any matrix. */
+export const mostRunRows = groupTiles * tileRows;
 
 /** Lays out the weights section: every distinct matrix, vector and table once. */
 export class WeightLayout implements PackedWeights {

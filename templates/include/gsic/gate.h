@@ -19,8 +19,7 @@ template <class M> inline double squared_residual(M basis, const float *x, const
     f32x16 r[2] = {load(x + 32 * block), load(x + 32 * block + 16)};
     for (int row = 0; row < M::out; row++) {
       f32x16 v[2];
-      const int64_t place = int64_t(block) * kTileRows + row % kTileRows;
-      M::type::decode(basis.tile(row / kTileRows) + place * M::type::bytes, 0, v);
+      M::type::decode(basis.row_block(row, block), 0, v);
       for (int half = 0; half < 2; half++) r[half] = fma(broadcast(-g[row]), v[half], r[half]);
     }
     for (int half = 0; half < 2; half++) {

@@ -8,11 +8,10 @@ namespace gsic {
 
 /// y += scale * row `index` of a packed table [Out, D]; y has stride_of(D) elements.
 template <class M> inline void add_row(M table, int index, float scale, float *y) {
-  const uint8_t *tile = table.tile(index / kTileRows);
   for (int block = 0; block < M::blocks; block++)
     for (int step = 0; step < M::type::steps; step++) {
       f32x16 w[2];
-      M::type::decode(tile + (block * kTileRows + index % kTileRows) * M::type::bytes, step, w);
+      M::type::decode(table.row_block(index, block), step, w);
       float *out = y + (block * M::type::steps + step) * 32;
       store(out, fma(w[0], broadcast(scale), load(out)));
       store(out + 16, fma(w[1], broadcast(scale), load(out + 16)));

@@ -17,11 +17,13 @@ struct f32 {
   }
 };
 
+/// Packed as sixteen words of 32 bits, element i in the lower half of word i and element 16 + i in the upper one.
 struct bf16 {
   static constexpr int elements = 32, bytes = 64, steps = 1;
   static inline void decode(const uint8_t *block, int, f32x16 (&w)[2]) {
-    w[0] = load_bf16(block);
-    w[1] = load_bf16(block + 32);
+    const i32x16 words = load_i32(block);
+    w[0] = as_f32(shift_left<16>(words));
+    w[1] = as_f32(bit_and(words, broadcast_i32(int32_t(0xffff0000))));
   }
 };
 

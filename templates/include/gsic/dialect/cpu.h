@@ -22,7 +22,7 @@ constexpr int kLanes = 16;
 #if defined(__AVX512F__)
 
 /// Columns that one tile multiplies at once: as many accumulators as the registers hold.
-constexpr int kColumnBlock = 4;
+constexpr int kColumnBlock = 6;
 
 struct f32x16 { __m512 v; };
 struct i32x16 { __m512i v; };
@@ -37,10 +37,6 @@ inline f32x16 maximum(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 /// a * b + c, rounded once.
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
-inline f32x16 load_bf16(const uint8_t *p) {
-  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
-}
 inline f32x16 load_f16(const uint8_t *p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
 }
@@ -50,6 +46,7 @@ inline i32x16 load_u8(const uint8_t *p) {
 inline i32x16 load_i8(const uint8_t *p) {
   return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
 }
+inline i32x16 load_i32(const uint8_t *p) { return {_mm512_loadu_si512(p)}; }
 inline i32x16 broadcast_i32(int32_t a) { return {_mm512_set1_epi32(a)}; }
 inline i32x16 lane_index() {
   return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
@@ -116,11 +113,6 @@ inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
 
-inline f32x16 load_bf16(const uint8_t *p) {
-  const __m128i *half = reinterpret_cast<const __m128i *>(p);
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(half)), 16)),
-          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(half + 1)), 16))};
-}
 inline f32x16 load_f16(const uint8_t *p) {
   const __m128i *half = reinterpret_cast<const __m128i *>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(half)), _mm256_cvtph_ps(_mm_loadu_si128(half + 1))};
@@ -132,6 +124,10 @@ inline i32x16 load_u8(const uint8_t *p) {
 inline i32x16 load_i8(const uint8_t *p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
   return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+}
+inline i32x16 load_i32(const uint8_t *p) {
+  const __m256i *half = reinterpret_cast<const __m256i *>(p);
+  return {_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1)};
 }
 inline i32x16 broadcast_i32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_set1_epi32(a)}; }
 inline i32x16 lane_index() {
@@ -192,15 +188,6 @@ inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
 #endif
 }
 
-inline f32x16 load_bf16(const uint8_t *p) {
-  uint16_t half[kLanes];
-  memcpy(half, p, sizeof half);
-  u32_vector bits;
-  for (int i = 0; i < kLanes; i++) bits[i] = uint32_t(half[i]) << 16;
-  f32x16 a;
-  memcpy(&a.v, &bits, sizeof bits);
-  return a;
-}
 inline f32x16 load_f16(const uint8_t *p) {
   uint16_t half[kLanes];
   memcpy(half, p, sizeof half);
@@ -216,6 +203,11 @@ inline i32x16 load_u8(const uint8_t *p) {
 inline i32x16 load_i8(const uint8_t *p) {
   i32x16 a;
   for (int i = 0; i < kLanes; i++) a.v[i] = int8_t(p[i]);
+  return a;
+}
+inline i32x16 load_i32(const uint8_t *p) {
+  i32x16 a;
+  memcpy(&a.v, p, sizeof a.v);
   return a;
 }
 inline i32x16 broadcast_i32(int32_t a) { return {i32_vector{} + a}; }
@@ -248,6 +240,10 @@ inline float reduce(f32x16 a) {
     for (int i = 0; i < half; i++) a.v[i] += a.v[i + half];
   return a.v[0];
 }
+inline void reduce_four(const f32x16 *v, float *sums) {
+  for (int i = 0; i < 4; i++) sums[i] = reduce(v[i]);
+}
+inline void prefetch(const uint8_t *) {}
 inline float reduce_maximum(f32x16 a) {
   float best = a.v[0];
   for (int i = 1; i < kLanes; i++) best = a.v[i] > best ? a.v[i] : best;
@@ -261,12 +257,25 @@ inline float load_f16_scalar(const uint8_t *p) {
 
 #else
 
-inline float reduce(f32x16 a) {
+/// The sixteen lanes to four: lane i + i + 8, and then i + i + 4.
+inline __m128 fold_twice(f32x16 a) {
   const __m256 eight = fold(a);
-  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+}
+inline float reduce(f32x16 a) {
+  __m128 four = fold_twice(a);
   four = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
+/// The sums of four vectors' lanes, each added in the order of `reduce`.
+inline void reduce_four(const f32x16 *v, float *sums) {
+  const __m128 a = fold_twice(v[0]), b = fold_twice(v[1]), c = fold_twice(v[2]), d = fold_twice(v[3]);
+  const __m128 ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+  const __m128 cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+  _mm_storeu_ps(sums, _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab)));
+}
+/// Fetches the line of the cache that holds an address; any address may be given.
+inline void prefetch(const uint8_t *p) { _mm_prefetch(reinterpret_cast<const char *>(p), _MM_HINT_T0); }
 inline float reduce_maximum(f32x16 a) {
   const __m256 eight = fold_maximum(a);
   __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
