@@ -69,8 +69,11 @@ def make(venv: Path, requirements: list[Path]) -> Path:
     print(f"making {venv}", flush=True)
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    (llama,) = (line for line in lines if line.startswith(LLAMA))
-    links = ["--find-links", str(compile_llama(python, llama)), "--only-binary", LLAMA]
+    links: list[str] = []
+    for requirement in lines:
+        if requirement.startswith(LLAMA):
+            folder = compile_llama(python, requirement)
+            links = ["--find-links", str(folder), "--only-binary", LLAMA]
     files = [word for file in requirements for word in ("-r", str(file))]
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", *links, *files], check=True)
     ready.write_text(text)
