@@ -11,47 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+import environment
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "smollm2"))  # its modules are imported by those of this folder
 CACHE = HERE / "cache"
 REQUIREMENTS = HERE / "requirements.txt"
-# Any x86-64 or Arm CPU: only the quantiser and a cross-check run, so speed is of no interest.
-CMAKE = (
-    "-DGGML_NATIVE=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF"
-    " -DLLAMA_BUILD_SERVER=OFF -DLLAVA_BUILD=OFF"
-)
-
-
-def run_in_venv() -> int:
-    """Makes cache/venv with the packages, and runs this script with its Python."""
-    venv = CACHE / "venv"
-    python = venv / "bin" / "python"
-    ready = venv / REQUIREMENTS.name
-    try:
-        if not ready.exists() or ready.read_bytes() != REQUIREMENTS.read_bytes():
-            print(
-                f"frontier: making {venv}; llama.cpp is compiled, which takes a while", flush=True
-            )
-            shutil.rmtree(venv, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-            install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)]
-            subprocess.run(install, check=True, env={"CMAKE_ARGS": CMAKE, **os.environ})
-            shutil.copyfile(REQUIREMENTS, ready)
-    except subprocess.CalledProcessError as error:
-        print(
-            f"frontier: {error}\nfrontier: needs pip, and a C++ compiler and cmake for llama.cpp;"
-            " install them and run again",
-            file=sys.stderr,
-        )
-        return 4
-    command = [str(python), __file__, *sys.argv[1:]]
-    return subprocess.run(command, env={**os.environ, "GSIC_IN_VENV": "1"}).returncode
 
 
 def say(message: str) -> None:
@@ -92,11 +60,11 @@ def main() -> int:
     options = parser.parse_args()
     if options.tokens < 2:
         parser.error("--tokens: nothing is predicted in fewer than 2 tokens")
-    if not os.environ.get("GSIC_IN_VENV"):
-        return run_in_venv()
+    if not environment.inside():
+        return environment.run_inside(CACHE / "venv", [REQUIREMENTS])
     from gsic import GsicFailed
     from measure import Stop
-    from peers import LlamaCppFailed
+    from llamacpp import LlamaCppFailed
 
     try:
         builds = [build.resolve() for build in options.builds]

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import gsic
-import peers
+import llamacpp
 import rounding
 import tensors
 from bf16 import FOLDER
@@ -28,31 +28,31 @@ SAME_SCORES = 1e-3  # of a figure: more between this folder and `gsic eval` is a
 def llama_files(reference: Reference) -> Iterator[tuple[str, Path]]:
     """llama.cpp's types, each as it is by default, and some with the head in the same type."""
     config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
-    named = peers.gguf_tensors(tensors.read_bf16(FOLDER), config)
+    named = llamacpp.gguf_tensors(tensors.read_bf16(FOLDER), config)
     folder = WORK / f"gguf-{version('llama-cpp-python')}-{reference.fingerprint[:16]}"
     folder.mkdir(exist_ok=True)
     source = folder / "f32.gguf"
     if not source.exists():
         partial = source.with_suffix(".partial")
-        peers.write_gguf(partial, CACHE / NAME, named)
+        llamacpp.write_gguf(partial, CACHE / NAME, named)
         partial.replace(source)
     if max(text["kl"]["value"] for text in own_scores(source, reference).values()) > SAME_MODEL:
         raise Stop(f"{source}: llama.cpp does not compute the bf16 model's function from it")
-    kinds = [*((kind, False) for kind in peers.TYPES), *((kind, True) for kind in peers.PURE)]
+    kinds = [*((kind, False) for kind in llamacpp.TYPES), *((kind, True) for kind in llamacpp.PURE)]
     for kind, pure in kinds:
         name = f"{kind} pure" if pure else kind
         file = folder / f"{name.replace(' ', '-')}.gguf"
         if not file.exists():
             partial = file.with_suffix(".partial")
-            peers.quantise(source, partial, kind, pure)
-            peers.check_quantiser(partial, named)
+            llamacpp.quantise(source, partial, kind, pure)
+            llamacpp.check_quantiser(partial, named)
             partial.replace(file)
         yield name, file
 
 
 def llama_row(name: str, file: Path, reference: Reference) -> Json:
     """A GGUF file in gsic's exact mode, which reads its blocks as they are."""
-    size, kinds = peers.account(file)
+    size, kinds = llamacpp.account(file)
 
     def make() -> Json:
         counted, texts = exact_scores("peer", file, reference)
@@ -68,7 +68,7 @@ def own_scores(file: Path, reference: Reference) -> Json:
     """Scores of llama.cpp's own logits, on the first windows: it rounds activations, too."""
 
     def make() -> Json:
-        return score_texts(reference, lambda ids: peers.logits(file, ids), CHECKED)
+        return score_texts(reference, lambda ids: llamacpp.logits(file, ids), CHECKED)
 
     return remembered({**reference.key(), "own": sha256_of(file), "windows": CHECKED}, make)
 
