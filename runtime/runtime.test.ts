@@ -12,6 +12,15 @@ const path = (name: string): string => join(folder, name);
 let code: Uint8Array;
 let good: Uint8Array;
 
+/** A call of one linear that a manifest may have. */
+const linearCall = {
+  input: "x",
+  linears: [{ name: "y", tensor: "table", first: 0, out: 4, column: 4, bias: false }],
+  x: { offset: 0, width: 8, stride: 32 },
+  y: { offset: 2048, width: 8, stride: 32 },
+  launches: [],
+};
+
 /** Runs `check`; the status and the message of each bundle that it opened. */
 async function openings(...args: string[]): Promise<{ status: number; message: string }[]> {
   const { code, stdout, stderr } = await finish(path("check"), args);
@@ -317,6 +326,25 @@ test("a manifest that lies is refused, with the key", async () => {
       "taps[0].width is 33",
       (m) => {
         m.programs.bounded.taps[0].width = 33;
+      },
+    ],
+    ["programs.bounded.linears is missing", (m) => Reflect.deleteProperty(m.programs.bounded, "linears")],
+    [
+      "linears[0].x of 2048 bytes at 8192 is not inside",
+      (m) => {
+        m.programs.bounded.linears = [{ ...linearCall, x: { offset: 8192, width: 8, stride: 32 } }];
+      },
+    ],
+    [
+      "linears[0].linears[0].out is 5",
+      (m) => {
+        m.programs.bounded.linears = [{ ...linearCall, linears: [{ ...linearCall.linears[0], out: 5 }] }];
+      },
+    ],
+    [
+      "linears[0].launches needs a KV cache",
+      (m) => {
+        m.programs.bounded.linears = [{ ...linearCall, launches: [m.programs.bounded.body[1]] }];
       },
     ],
     [
