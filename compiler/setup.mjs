@@ -1,5 +1,6 @@
 // Makes a fresh clone ready: system packages, npm packages, and the compiled compiler; with --gpu a compiler for GPU
-// targets too, with --browser a browser that tests open report.html in, where the distribution has one. Plain JavaScript without dependencies, because it runs before there are any. Everything that is already
+// targets too, with --browser a browser that tests open report.html in, where the distribution has one, with --tests other
+// commands that tests run. Plain JavaScript without dependencies, because it runs before there are any. Everything that is already
 // there is left alone.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -12,6 +13,8 @@ const leastNode = 20;
 const clangVersions = [22, 21, 20, 19, 18, 17];
 /** Debian packages that are a command, not a header. */
 const commands = [{ command: "g++", debian: "g++", instead: ["clang++", "c++"] }];
+/** Those that tests run. */
+const testCommands = [{ command: "cmake", debian: "cmake" }];
 /** What Chromium is called; as in compiler/report-html/page/browser-testing.ts. */
 const browsers = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -22,18 +25,18 @@ function main() {
     fail(2, `gsic needs Node ${leastNode} or later; this is ${process.versions.node}`);
   }
   const options = process.argv.slice(2);
-  const unknown = options.find((option) => !["--gpu", "--browser"].includes(option));
+  const unknown = options.find((option) => !["--gpu", "--browser", "--tests"].includes(option));
   if (unknown !== undefined)
-    fail(2, `unknown option ${unknown}\n  next  node compiler/setup.mjs [--gpu] [--browser]`);
-  installSystemPackages(options.includes("--gpu"));
+    fail(2, `unknown option ${unknown}\n  next  node compiler/setup.mjs [--gpu] [--browser] [--tests]`);
+  installSystemPackages(options.includes("--gpu"), options.includes("--tests") ? testCommands : []);
   if (options.includes("--browser")) installBrowser();
   installNpmPackages();
   compile();
 }
 
-/** Installs what the native parts, and GPU kernels, need, where this user may; else names the command that does. */
-function installSystemPackages(gpu) {
-  const missing = missingPackages();
+/** Installs what the native parts, GPU kernels and more commands need, where this user may; else names the command that does. */
+function installSystemPackages(gpu, more) {
+  const missing = missingPackages(more);
   const needsClang = gpu && !hasGpuCompiler();
   if (missing.length === 0 && !needsClang) return;
   const prefix = aptPrefix();
@@ -51,7 +54,7 @@ function installSystemPackages(gpu) {
   if (!run([...prefix, "apt-get", ...options, ...packages], { quiet: true, apt: true })) {
     fail(4, `the packages could not be installed\n  next  run it yourself: ${command}`);
   }
-  const still = missingPackages();
+  const still = missingPackages(more);
   if (still.length > 0) fail(4, `still missing after the installation: ${still.join(", ")}`);
   if (needsClang && !hasGpuCompiler()) fail(4, "the clang that was installed does not compile for GPUs");
 }
@@ -96,11 +99,12 @@ function gpuPackages() {
   return [`clang-${newest}`, `lld-${newest}`, `llvm-${newest}`];
 }
 
-/** Debian names of what runtime/build.json needs and the C++ compiler does not find. */
-function missingPackages() {
+/** Debian names of what runtime/build.json needs and the C++ compiler does not find, and of commands that do not answer. */
+function missingPackages(more) {
+  const silent = more.filter(({ command }) => !answers(command)).map(({ debian }) => debian);
   const absent = commands.filter(({ command, instead }) => ![command, ...instead].some(answers));
   if (absent.length > 0 && process.env.CXX === undefined) {
-    return [...absent.map(({ debian }) => debian), ...needs().map(({ debian }) => debian)];
+    return [...absent.map(({ debian }) => debian), ...needs().map(({ debian }) => debian), ...silent];
   }
   const compiler = process.env.CXX ?? ["g++", "clang++", "c++"].find(answers);
   const missing = needs().filter(({ header }) => {
@@ -108,7 +112,7 @@ function missingPackages() {
     const probe = spawnSync(compiler, ["-E", "-x", "c++", "-"], { input: probeText(header), stdio });
     return probe.status !== 0;
   });
-  return [...new Set(missing.map(({ debian }) => debian))];
+  return [...new Set(missing.map(({ debian }) => debian)), ...silent];
 }
 
 /** A source that includes a header; PCRE2's wants to know its character width first. */
