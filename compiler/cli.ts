@@ -140,6 +140,12 @@ function program(): Command {
     .addOption(json())
     .addHelpText("after", "\nExample: gsic serve build/tiny-gpt2 --port 8080")
     .action(commands.serve);
+  gsic
+    .command("doctor")
+    .description("check what gsic needs of this machine: compilers, devices, disks, cache")
+    .addOption(json())
+    .addHelpText("after", "\nExample: gsic doctor")
+    .action(commands.doctor);
   for (const command of gsic.commands) command.exitOverride();
   return gsic;
 }

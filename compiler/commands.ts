@@ -14,7 +14,9 @@ import { collectStats } from "./calibrate/collect.js";
 import { configuredForm, isConfigured, readConfig } from "./config.js";
 import { diffBuilds } from "./diff/diff.js";
 import { diffText } from "./diff/text.js";
-import { GsicError, messageOf } from "./errors.js";
+import { runChecks } from "./doctor/checks.js";
+import { doctorText } from "./doctor/text.js";
+import { exitCodes, GsicError, messageOf } from "./errors.js";
 import { evaluate as evaluateBuild } from "./evaluate/command.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
 import { searchText } from "./inspect/search-text.js";
@@ -28,7 +30,7 @@ import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Measured, recordMeasured } from "./record.js";
-import type { Report } from "./report.js";
+import { type Report, version } from "./report.js";
 import { type ServeOptions, serve as serveBuild } from "./serve/command.js";
 import { targetsOf } from "./target.js";
 
@@ -306,6 +308,14 @@ export async function serve(path: string, options: Json & ServeOptions): Promise
     const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
     print(options.json ? JSON.stringify(address) : `${what} is served at ${url}/v1; Ctrl-C stops`);
   });
+}
+
+/** `gsic doctor`: ends with the code of a missing tool if something that is needed is. */
+export async function doctor(options: Json): Promise<void> {
+  const checks = await runChecks();
+  const ok = checks.every(({ verdict }) => verdict !== "broken");
+  print(options.json ? JSON.stringify({ gsic: version, ok, checks }) : doctorText(checks));
+  if (!ok) process.exitCode = exitCodes.environment;
 }
 
 function usage(code: string, message: string, hint: string): GsicError {

@@ -40,6 +40,13 @@ const std::vector<Feature> &features_of_this_cpu() {
 
 }  // namespace
 
+std::vector<std::string> cpu_features() {
+  std::vector<std::string> present;
+  for (const Feature &feature : features_of_this_cpu())
+    if (feature.present) present.push_back(feature.name);
+  return present;
+}
+
 std::string missing_cpu_feature(const std::vector<std::string> &features) {
   for (const std::string &wanted : features) {
     bool present = false;

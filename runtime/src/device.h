@@ -85,6 +85,9 @@ class Device {
   virtual void copy_rows(Rows<uint8_t> target, Rows<const uint8_t> source, size_t rows, void *stream) = 0;
 };
 
+/// What this CPU has of the features that targets ask for; names as in `__builtin_cpu_supports`.
+std::vector<std::string> cpu_features();
+
 /// The first feature in `features` that this CPU lacks; empty if it has all of them. Names as in
 /// `__builtin_cpu_supports`; an unknown name counts as lacking.
 std::string missing_cpu_feature(const std::vector<std::string> &features);

@@ -68,6 +68,7 @@ void run_bench(const Arguments &arguments);
 void run_launches(const Arguments &arguments);
 void run_linalg(const Arguments &arguments);
 void run_exchange(const Arguments &arguments);
+void run_machine(const Arguments &arguments);
 
 }  // namespace gsic
 

@@ -1,0 +1,209 @@
+/** What gsic needs of a machine, and what it can use of it. */
+
+import { access, constants, readdir, readFile, stat, statfs } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { execute } from "../cc/process.js";
+import { buildRuntime, cacheFolder, findCompiler, findGpuCompiler } from "../cc.js";
+import { GsicError } from "../errors.js";
+import { size } from "../inspect/layout.js";
+import { runTool } from "../native.js";
+import { runtimeFolder } from "../paths.js";
+import { machineTargets } from "../target.js";
+import { type Check, check } from "./check.js";
+
+/** As package.json says. */
+const leastNode = 20;
+/** A build of a small model, compiled runtime included, takes less. */
+const leastFree = 1e9;
+
+/** Runs every check, in the order in which what they look at is needed. */
+export async function runChecks(): Promise<Check[]> {
+  const tools = [node(), compiler(), libraries(), gpuCompiler("hip"), gpuCompiler("cuda"), python()];
+  const first = await Promise.all(tools);
+  // Compiling takes all cores: one at a time.
+  const runtime = await nativeTool();
+  const addon = await nodeAddon();
+  const machine = await Promise.all([cpu(), gpu("hip"), gpu("cuda"), cache(), output()]);
+  return [...first, runtime, addon, ...machine];
+}
+
+function node(): Promise<Check> {
+  const fix = `install Node ${leastNode} or later`;
+  return check({ id: "node", title: "Node", fix }, () => {
+    const { node: version } = process.versions;
+    if (Number(version.split(".")[0]) < leastNode) throw new Error(`${version} is too old`);
+    return version;
+  });
+}
+
+function compiler(): Promise<Check> {
+  const fix = "sudo apt-get install g++";
+  return check({ id: "compiler", title: "C++ compiler", fix }, async () => {
+    const { command, version } = await findCompiler();
+    return `${command}: ${version.split("\n")[0]}`;
+  });
+}
+
+/** What runtime/build.json names. */
+interface Need {
+  readonly header: string;
+  readonly debian: string;
+}
+
+function libraries(): Promise<Check> {
+  const fix = "node compiler/setup.mjs";
+  return check({ id: "libraries", title: "C++ libraries", fix }, async () => {
+    const { command } = await findCompiler();
+    const text = await readFile(join(runtimeFolder, "build.json"), "utf8");
+    const { needs } = JSON.parse(text) as { needs: readonly Need[] };
+    const missing: Need[] = [];
+    for (const need of needs) if (!(await hasHeader(command, need.header))) missing.push(need);
+    if (missing.length === 0) return needs.map(({ header }) => header).join(", ");
+    const packages = missing.map(({ debian }) => debian).join(" ");
+    throw new Error(`missing: ${missing.map(({ header }) => header).join(", ")} (Debian: ${packages})`);
+  });
+}
+
+/** Whether the compiler finds a header; PCRE2's wants to know its character width first. */
+async function hasHeader(command: string, header: string): Promise<boolean> {
+  const args = ["-E", "-x", "c++", "-DPCRE2_CODE_UNIT_WIDTH=8", "-include", header, "/dev/null"];
+  return (await execute(command, [...args, "-o", "/dev/null"])).code === 0;
+}
+
+function gpuCompiler(device: "hip" | "cuda"): Promise<Check> {
+  const title = device === "hip" ? "Compiler, AMD GPUs" : "Compiler, NVIDIA GPUs";
+  const fix = "node compiler/setup.mjs --gpu";
+  return check({ id: `compiler-${device}`, title, fix, optional: true }, async () => {
+    const { command, version } = await findGpuCompiler(device);
+    const clang = `${command}: ${version.split("\n")[0]}`;
+    if (device === "cuda") return clang;
+    const linker = (await execute(command, ["-print-prog-name=lld"])).stdout.trim();
+    const { stdout } = await execute(linker, ["-flavor", "gnu", "--version"]);
+    return `${clang}; ${stdout.split("\n")[0]}`;
+  });
+}
+
+function python(): Promise<Check> {
+  const title = "Python";
+  const fix = "sudo apt-get install python3, to fetch example models or to collect statistics in PyTorch";
+  return check({ id: "python", title, fix, optional: true }, async () => {
+    const outcome = await execute("python3", ["--version"]).catch(() => null);
+    if (outcome?.code !== 0) throw new Error("python3 does not answer");
+    return outcome.stdout.trim();
+  });
+}
+
+function nativeTool(): Promise<Check> {
+  const fix = "node compiler/setup.mjs";
+  return check({ id: "runtime", title: "Native runtime", fix }, async () => {
+    await runTool(["machine"]);
+    return "compiles and runs";
+  });
+}
+
+function nodeAddon(): Promise<Check> {
+  const fix = "remove the file, and try again: it is then compiled for this Node";
+  return check({ id: "addon", title: "Node addon", fix }, async () => {
+    const file = await buildRuntime("addon");
+    // In a process of its own: an addon that crashes must not take the report with it.
+    const script = `process.dlopen({ exports: {} }, ${JSON.stringify(file)})`;
+    const { code, stderr } = await execute(process.execPath, ["-e", script]);
+    if (code === 0) return `compiles and loads: ${file}`;
+    throw new Error(/^Error: .*$/m.exec(stderr)?.[0] ?? `Node ended with ${code ?? "a signal"}: ${file}`);
+  });
+}
+
+/** What `gsic-tool machine` prints: what the runtime itself finds. */
+interface Machine {
+  readonly cpu: { readonly features: readonly string[] };
+  readonly gpus: readonly {
+    readonly device: "hip" | "cuda";
+    readonly name?: string;
+    readonly units?: number;
+    readonly problem?: string;
+  }[];
+}
+
+async function machine(): Promise<Machine> {
+  return JSON.parse(await runTool(["machine"])) as Machine;
+}
+
+function cpu(): Promise<Check> {
+  const fix = "use a machine of the kind that targets/ describes, or add a target";
+  return check({ id: "cpu", title: "CPU", fix }, async () => {
+    const { features } = (await machine()).cpu;
+    const target = machineTargets().find((one) => one.features.every((name) => features.includes(name)));
+    if (target === undefined) throw new Error(`no target is for ${process.arch}`);
+    const found = `builds run as ${target.name}${features.length > 0 ? `; it has ${features.join(", ")}` : ""}`;
+    return { found, details: { target: target.name, features } };
+  });
+}
+
+function gpu(device: "hip" | "cuda"): Promise<Check> {
+  const title = device === "hip" ? "GPU, AMD" : "GPU, NVIDIA";
+  const fix = "install the GPU's driver";
+  return check({ id: `gpu-${device}`, title, fix, optional: true }, async () => {
+    const found = (await machine()).gpus.find((one) => one.device === device);
+    if (found?.name === undefined) throw noGpu(found?.problem ?? "the runtime does not know");
+    return {
+      found: `${found.name}, ${found.units} compute units`,
+      details: { name: found.name, units: found.units },
+    };
+  });
+}
+
+/** The runtime's own words, `what; what next`. GPUs are needed to run builds for them, not to make them. */
+function noGpu(problem: string): GsicError {
+  const [message, next] = problem.split(/; (?=[^;]*$)/) as [string, string?];
+  const hint = `${next ?? "install the GPU's driver"}, to run builds for it (they are built without)`;
+  return new GsicError({ category: "environment", code: "no-device", message, hint });
+}
+
+function cache(): Promise<Check> {
+  const folder = cacheFolder();
+  const fix = "free space, or set GSIC_CACHE to a folder that can be written";
+  return check({ id: "cache", title: "Cache", fix }, async () => {
+    const [free, bytes] = [await requireWritable(folder), await bytesBelow(folder)];
+    return {
+      found: `${folder}: ${size(bytes)}, and ${size(free)} free`,
+      details: { folder, bytes, free },
+    };
+  });
+}
+
+function output(): Promise<Check> {
+  const folder = resolve("build");
+  const fix = "free space, or choose another folder with --out";
+  return check({ id: "output", title: "Output folder", fix }, async () => {
+    const free = await requireWritable(folder);
+    return { found: `${folder}: ${size(free)} free`, details: { folder, free } };
+  });
+}
+
+/** Bytes that are free where a folder is, or will be. Throws if it cannot be written, or has next to no room. */
+async function requireWritable(folder: string): Promise<number> {
+  const status = await stat(folder).catch(() => null);
+  if (status === null) {
+    if (dirname(folder) !== folder) return requireWritable(dirname(folder));
+    throw new Error(`${folder} is not there`);
+  }
+  if (!status.isDirectory()) throw new Error(`${folder} is not a folder`);
+  await access(folder, constants.W_OK | constants.X_OK).catch(() => {
+    throw new Error(`${folder} cannot be written`);
+  });
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (free < leastFree) throw new Error(`${folder} has ${size(free)} free; a build wants ${size(leastFree)}`);
+  return free;
+}
+
+/** Bytes that the files below a folder take; files that go meanwhile do not count. */
+async function bytesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  let bytes = 0;
+  for (const entry of entries) {
+    if (!entry.isFile()) continue;
+    bytes += (await stat(join(entry.parentPath, entry.name)).catch(() => null))?.size ?? 0;
+  }
+  return bytes;
+}

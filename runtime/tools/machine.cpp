@@ -1,0 +1,35 @@
+// gsic-tool machine: what the runtime finds on this machine, as JSON on standard output:
+// {"cpu": {"features": [names]}, "gpus": [{"device": "hip" | "cuda", "name", "units"} or {"device", "problem"}]}.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "arguments.h"
+#include "device.h"
+#include "error.h"
+
+namespace gsic {
+namespace {
+
+nlohmann::ordered_json describe(DeviceKind kind) {
+  nlohmann::ordered_json found = {{"device", kDeviceNames[static_cast<size_t>(kind)]}};
+  try {
+    const std::unique_ptr<Device> device = open_gpu(kind);
+    found["name"] = device->name();
+    found["units"] = device->threads();
+  } catch (const Error &error) {
+    found["problem"] = error.what();
+  }
+  return found;
+}
+
+}  // namespace
+
+void run_machine(const Arguments &) {
+  const nlohmann::ordered_json machine = {
+      {"cpu", {{"features", cpu_features()}}},
+      {"gpus", {describe(DeviceKind::hip), describe(DeviceKind::cuda)}},
+  };
+  std::printf("%s\n", machine.dump().c_str());
+}
+
+}  // namespace gsic
