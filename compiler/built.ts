@@ -7,6 +7,7 @@ import type { ProgramJson } from "./pack/sources.js";
 import { type ParsedPlan, parsePlan } from "./parse.js";
 import { decodeUtf8, readWhole } from "./read/file.js";
 import type { Report } from "./report.js";
+import { didYouMean } from "./suggest.js";
 
 /** No report, program or graph.ts of a build is a tenth of this. */
 const mostBytes = 1 << 28;
@@ -117,6 +118,6 @@ export function modeOf(built: Built, asked: string | undefined): Mode {
     code: "mode-unavailable",
     message: `this build has no mode ${JSON.stringify(asked)}`,
     where: built.folder,
-    hint: `it has: ${built.report.modes.join(", ")}; build again with --mode`,
+    hint: `${didYouMean(String(asked), built.report.modes)}it has: ${built.report.modes.join(", ")}; build again with --mode`,
   });
 }

@@ -631,7 +631,9 @@ describe("what is refused leaves nothing behind", () => {
     const folder = project("usage");
     const usage: [string[], number, ...string[]][] = [
       [[], 2, "Usage: gsic"],
-      [["bild"], 2, "unknown command 'bild'", "build"],
+      [["bild"], 2, "unknown command 'bild'", "Did you mean build?"],
+      [["build", "model.toml", "--jsn"], 2, "unknown option '--jsn'", "Did you mean --json?"],
+      [["run", "model", "--mode", "exat"], 2, "did you mean exact?", "exact, bounded"],
       [["build"], 2, "missing required argument"],
       [["build", "model.toml", "--mode", "fast"], 2, "--mode", "exact, bounded"],
       [["build", "model.toml", "--out", "out", "--target", "cpu-avx"], 2, "target-unknown", "did you mean"],

@@ -1,8 +1,10 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import * as commands from "./commands.js";
+import { completionScript, type Shell, shells } from "./completion.js";
 import { modes } from "./config.js";
 import { GsicError } from "./errors.js";
 import { version } from "./report.js";
+import { didYouMean } from "./suggest.js";
 
 /** Runs the command line; returns the exit code. Standard output is for results, everything else goes to stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -37,14 +39,15 @@ export function describe(error: GsicError): string {
   return `${lines.join("\n")}\n`;
 }
 
-function program(): Command {
+/** All commands, as commander knows them. */
+export function program(): Command {
   const gsic = new Command("gsic")
     .description("An ahead-of-time compiler that makes transformer inference faster.")
     .version(version)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true });
   const json = () => new Option("--json", "print one JSON document on stdout and nothing else");
-  const mode = () => new Option("--mode <mode>", "how linears are computed").choices(modes);
+  const mode = () => choice("--mode <mode>", "how linears are computed", modes);
 
   gsic
     .command("build <input>")
@@ -146,12 +149,28 @@ function program(): Command {
     .addOption(json())
     .addHelpText("after", "\nExample: gsic doctor")
     .action(commands.doctor);
+  gsic
+    .command("completion")
+    .description("print the script by which a shell completes gsic's commands and options")
+    .addArgument(new Argument("<shell>", "the shell").choices(shells))
+    .addHelpText("after", "\nExample: source <(gsic completion bash)")
+    .action((shell: Shell) => {
+      process.stdout.write(completionScript(shell, gsic));
+    });
   for (const command of gsic.commands) command.exitOverride();
   return gsic;
 }
 
 /** Ids are 32-bit integers. */
 const mostId = 2 ** 31 - 1;
+
+/** An option that takes one of some words. */
+function choice(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words).argParser((word) => {
+    if (words.includes(word)) return word;
+    throw new InvalidArgumentError(`${didYouMean(word, words)}Allowed choices are ${words.join(", ")}.`);
+  });
+}
 
 function list(text: string): string[] {
   return text.split(",").filter((part) => part !== "");

@@ -4,6 +4,7 @@ import { closest } from "fastest-levenshtein";
 import { GsicError, messageOf } from "./errors.js";
 import type { Form, Mode, Quantizer } from "./ir.js";
 import { readWhole } from "./read/file.js";
+import { didYouMean } from "./suggest.js";
 
 /** What model.toml says, with defaults filled in and paths made absolute. */
 export interface Config {
@@ -182,7 +183,7 @@ class Reader {
     const chosen = this.list("plan", "forms", forms).map((form) => {
       const known = forms.find((candidate) => candidate === form);
       if (known === undefined)
-        throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms));
+        throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms, String(form)));
       return known;
     });
     const k = this.list("plan", "k", [32, 64, 128, 256]).map((value) => {
@@ -267,7 +268,8 @@ class Reader {
   private choice<T extends string>(section: string, key: string, choices: readonly T[], fallback: T): T {
     const value = this.text(section, key, fallback);
     const known = choices.find((choice) => choice === value);
-    if (known === undefined) throw this.error(`${section}.${key}`, `unknown ${key} ${value}`, oneOf(choices));
+    if (known === undefined)
+      throw this.error(`${section}.${key}`, `unknown ${key} ${value}`, oneOf(choices, value));
     return known;
   }
 
@@ -403,6 +405,7 @@ function lineOf(text: string, section: string, key: string): number {
   return index + 1;
 }
 
-function oneOf(choices: readonly string[]): string {
-  return `one of: ${choices.join(", ")}`;
+/** The words that can be given, and which of them `word` may have been meant to be. */
+function oneOf(choices: readonly string[], word = ""): string {
+  return `${didYouMean(word, choices)}one of: ${choices.join(", ")}`;
 }

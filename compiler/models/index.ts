@@ -1,6 +1,7 @@
 import { GsicError } from "../errors.js";
 import type { Graph } from "../ir.js";
 import type { Weights } from "../read/weights.js";
+import { didYouMean } from "../suggest.js";
 import { gemma3 } from "./gemma3.js";
 import { gpt2 } from "./gpt2.js";
 import { gptj } from "./gptj.js";
@@ -46,7 +47,7 @@ export function readGraph(weights: Weights, name: string): Graph {
           ? `${key} is missing`
           : `the architecture ${JSON.stringify(declared)} is not supported`,
       where: gguf ? `${weights.source}: ${key}` : `${weights.source}/config.json: ${key}`,
-      hint: `supported ${gguf ? "in GGUF files" : "in folders"}: ${Object.keys(families).join(", ")}`,
+      hint: `${didYouMean(String(declared), Object.keys(families))}supported ${gguf ? "in GGUF files" : "in folders"}: ${Object.keys(families).join(", ")}`,
     });
   }
   return family(weights, name);
