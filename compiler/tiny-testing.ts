@@ -14,7 +14,7 @@ export const tinyChatTemplate =
 
 /** A build of tiny-gpt2 in a folder of its own. */
 export interface TinyBuild {
-  /** The build folder. */
+  /** The build folder, `build/tiny-gpt2` of a folder that holds the model too. */
   readonly folder: string;
   readonly bundle: string;
   remove(): void;
@@ -30,7 +30,8 @@ export async function buildTiny({ chat = false } = {}): Promise<TinyBuild> {
     const config = JSON.parse(readFileSync(file, "utf8")) as object;
     writeFileSync(file, JSON.stringify({ ...config, chat_template: tinyChatTemplate }));
   }
-  writeFileSync(join(work, "model.toml"), '[model]\nname = "tiny-gpt2"\nsource = "model"\n');
+  const heldout = `[heldout]\ntext = ["${join(example, "heldout.txt")}"]\ntokens = 256\n`;
+  writeFileSync(join(work, "model.toml"), `[model]\nname = "tiny-gpt2"\nsource = "model"\n${heldout}`);
   const out = join(work, "build/tiny-gpt2");
   await build({ input: join(work, "model.toml"), out, mode: "exact", progress: silent });
   const remove = () => rmSync(work, { recursive: true, force: true });
