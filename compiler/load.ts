@@ -73,6 +73,9 @@ export async function load<Mode extends string = string>(
 /** `Symbol.dispose`, so that `using` works; early versions of Node 20 lack it. */
 const dispose: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for("gsic.dispose");
 
+/** `Symbol.asyncDispose`, so that `await using` works. */
+const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for("gsic.asyncDispose");
+
 /** A loaded model. Any number of sessions can use it. What is not disposed of goes with garbage collection. */
 export class Model<Mode extends string = string> {
   readonly info: ModelInfo<Mode>;
@@ -124,6 +127,10 @@ export class Model<Mode extends string = string> {
   }
 
   [dispose](): void {
+    this.dispose();
+  }
+
+  async [asyncDispose](): Promise<void> {
     this.dispose();
   }
 }
@@ -188,6 +195,10 @@ export class Session {
   }
 
   [dispose](): void {
+    this.dispose();
+  }
+
+  async [asyncDispose](): Promise<void> {
     this.dispose();
   }
 }
