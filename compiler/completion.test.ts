@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { program } from "./cli.js";
 import { completionScript, type Shell } from "./completion.js";
+import { modes } from "./config.js";
 import { targetNames } from "./target.js";
 import { temporaryFolder } from "./testing.js";
 
@@ -57,14 +58,14 @@ test.skipIf(absent("zsh"))("zsh (skipped where there is none) takes the script",
     runShell("zsh", `${load}; ${offered}; words=(gsic ${words.join(" ")}) CURRENT=${position}; _gsic`);
   expect((await at(2, "''")).map((line) => line.split(":")[0])).toEqual(names);
   expect(await at(3, "build", "''")).toEqual(expect.arrayContaining(["1:input:_files"]));
-  expect((await at(3, "run", "''")).join("\n")).toContain(":mode:(exact bounded)");
+  expect((await at(3, "run", "''")).join("\n")).toContain(`:mode:(${modes.join(" ")})`);
 });
 
 test.skipIf(absent("fish"))("fish (skipped where there is none) completes", async () => {
   const complete = async (line: string) =>
     (await runShell("fish", `source gsic; complete -C '${line}'`)).map((one) => one.split("\t")[0]);
   expect((await complete("gsic ")).sort()).toEqual([...names].sort());
-  expect(await complete("gsic run build/x --mode ")).toEqual(["bounded", "exact"]);
+  expect(await complete("gsic run build/x --mode ")).toEqual([...modes].sort());
   expect(await complete("gsic completion z")).toEqual(["zsh"]);
 });
 
