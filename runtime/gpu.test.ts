@@ -246,8 +246,8 @@ test("a manifest that lies about code or launches is refused, with the key", asy
     [hip, "targets[0].code[1].offset is 4096, expected", (m) => (m.targets[0].code[0].bytes = 4097)],
     [
       hip,
-      "targets[0].code[6] of 4097 bytes at 24576 is not inside",
-      (m) => (m.targets[0].code[6].bytes = 4097),
+      "targets[0].code[7] of 4097 bytes at 28672 is not inside",
+      (m) => (m.targets[0].code[7].bytes = 4097),
     ],
     [cuda, "targets[0].code[2] does not end with a NUL", (m) => m.targets[0].code[2].bytes--],
   ];

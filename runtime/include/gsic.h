@@ -103,6 +103,7 @@ GSIC_API gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic
 GSIC_API void gsic_session_close(gsic_session *session);
 /// Keeps the first `length` tokens of the session (0: empties it). Later tokens are forgotten.
 GSIC_API gsic_status gsic_session_rewind(gsic_session *session, size_t length);
+/// Tokens that the session holds. Inside a callback of gsic_generate in mode "lossless" it may hold more than were shown.
 GSIC_API size_t gsic_session_length(const gsic_session *session);
 
 /// Appends `count` tokens. `logits`, if not null, receives [wanted, vocabulary] f32 for the last `wanted` tokens.
