@@ -57,7 +57,7 @@ describe("a model that is too large for the oracle", () => {
     }
   });
 
-  test("is refused for a wrong byte of a later layer's first tile", async () => {
+  test("is refused for a wrong byte of a later layer's first run of rows", async () => {
     const options = await finished("gpt2-f32");
     try {
       const { items } = options.scheduled.weights;
@@ -68,7 +68,7 @@ describe("a model that is too large for the oracle", () => {
       byte[0]! ^= 0x40;
       await file.write(byte, 0, 1, options.weightsBegin + last.offset + 2);
       await file.close();
-      await expect(selfCheck(options)).rejects.toThrow(/tile 0 of .* is not what is stored/);
+      await expect(selfCheck(options)).rejects.toThrow(/run 0 of .* is not what is stored/);
     } finally {
       options.model.weights.close();
     }
