@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { measureLaunches } from "./bench/launches.js";
@@ -30,6 +30,7 @@ import { makePlan } from "./passes/index.js";
 import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Measured, recordMeasured } from "./record.js";
+import { replaceFile } from "./replace-file.js";
 import { type Report, version } from "./report.js";
 import { type ServeOptions, serve as serveBuild } from "./serve/command.js";
 import { targetsOf } from "./target.js";
@@ -64,23 +65,10 @@ export async function calibrate(input: string, options: Json & { out: string }):
   try {
     auditWeights(model.weights, progress.stage("Checking the weights"));
     const { stats } = await collectStats(model, config, targetsOf(config.target.names), progress);
-    const beside = `${out}.${process.pid}.tmp`;
-    try {
-      await copyFile(stats.file, beside);
-      await rename(beside, out);
-    } catch (cause) {
-      await rm(beside, { force: true });
-      const hint = "choose a place that can be written with --out";
-      const message = messageOf(cause);
-      throw new GsicError({
-        category: "environment",
-        code: "output-unwritable",
-        message,
-        where: out,
-        hint,
-        cause,
-      });
-    }
+    await replaceFile(out, (beside) => copyFile(stats.file, beside), {
+      code: "output-unwritable",
+      hint: "choose a place that can be written with --out",
+    });
     progress.finish();
     const { tokens, origin } = stats;
     print(

@@ -66,7 +66,9 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
     expect(report.tuning!.shapes.every(({ by }) => by === "rule")).toBe(true);
     const built = openBuild(out);
     const { plan } = await readPlan(join(out, "graph.ts"));
-    const { account, environment } = await simulated(schedule(plan, ["exact"], target, { linears: true }).kernels);
+    const { account, environment } = await simulated(
+      schedule(plan, ["exact"], target, { linears: true }).kernels,
+    );
 
     const few = ["--tokens", "2", "--prefill", "4", "--repeat", "1"];
     const step = JSON.parse(

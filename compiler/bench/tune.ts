@@ -1,15 +1,16 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Built, configOf, readPlan } from "../built.js";
 import { type CodeObject, compileGpuKernels } from "../cc.js";
 import { readConfig } from "../config.js";
 import { shapeKey } from "../emit/gpu/division.js";
-import { GsicError, messageOf } from "../errors.js";
+import { GsicError } from "../errors.js";
 import type { Kernel, Plan } from "../ir.js";
 import { writeTuningBundle } from "../pack/tuning-bundle.js";
 import type { Progress } from "../progress.js";
+import { replaceFile } from "../replace-file.js";
 import { programsOf, version } from "../report.js";
 import { commonTarget, type GpuTarget, isGpu, readTarget } from "../target.js";
 import { defaultTuningFile, readTuningFile, type TunedShape, tuningText } from "../tuning.js";
@@ -169,20 +170,9 @@ function choose(candidates: TunedShape["candidates"], rule: number): number {
 }
 
 /** The file appears whole or not at all. */
-async function write(file: string, text: string): Promise<void> {
-  const beside = `${file}.${process.pid}.tmp`;
-  try {
-    await writeFile(beside, text);
-    await rename(beside, file);
-  } catch (cause) {
-    await rm(beside, { force: true });
-    throw new GsicError({
-      category: "environment",
-      code: "tuning-unwritable",
-      message: messageOf(cause),
-      where: file,
-      hint: "name a place that can be written: gsic bench <build> --tune FILE",
-      cause,
-    });
-  }
+function write(file: string, text: string): Promise<void> {
+  return replaceFile(file, (beside) => writeFile(beside, text), {
+    code: "tuning-unwritable",
+    hint: "name a place that can be written: gsic bench <build> --tune FILE",
+  });
 }

@@ -1,9 +1,10 @@
-import { rename, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Built } from "../built.js";
-import { GsicError, messageOf } from "../errors.js";
+import { GsicError } from "../errors.js";
 import type { Plan } from "../ir.js";
 import { refuseOverwrite } from "../pack/publish.js";
+import { replaceFile } from "../replace-file.js";
 import { size } from "./layout.js";
 
 /** Files that `gsic inspect` may write. */
@@ -48,23 +49,11 @@ function inputsOf(path: string, built: Built | null): string[] {
 }
 
 /** Replaces a file in one step. Throws `output-unwritable` (category environment). */
-export async function writeWhole(out: string, content: string | Uint8Array): Promise<void> {
-  const file = resolve(out);
-  const beside = `${file}.${process.pid}.tmp`;
-  try {
-    await writeFile(beside, content);
-    await rename(beside, file);
-  } catch (cause) {
-    await rm(beside, { force: true });
-    throw new GsicError({
-      category: "environment",
-      code: "output-unwritable",
-      message: messageOf(cause),
-      where: file,
-      hint: "choose a place that can be written",
-      cause,
-    });
-  }
+export function writeWhole(out: string, content: string | Uint8Array): Promise<void> {
+  return replaceFile(resolve(out), (beside) => writeFile(beside, content), {
+    code: "output-unwritable",
+    hint: "choose a place that can be written",
+  });
 }
 
 function needsBuild(path: string): GsicError {

@@ -1,0 +1,28 @@
+import { rename, rm } from "node:fs/promises";
+import { GsicError, messageOf } from "./errors.js";
+
+/**
+ * Replaces a file in one step: `fill` writes another one beside it. Throws an error of category environment with `code`
+ * and `hint` where that cannot be done, and leaves nothing behind.
+ */
+export async function replaceFile(
+  file: string,
+  fill: (beside: string) => Promise<void>,
+  { code, hint }: { readonly code: string; readonly hint: string },
+): Promise<void> {
+  const beside = `${file}.${process.pid}.tmp`;
+  try {
+    await fill(beside);
+    await rename(beside, file);
+  } catch (cause) {
+    await rm(beside, { force: true });
+    throw new GsicError({
+      category: "environment",
+      code,
+      message: messageOf(cause),
+      where: file,
+      hint,
+      cause,
+    });
+  }
+}
