@@ -26,21 +26,30 @@ export interface BenchOptions {
  * chosen by, where the build has one and its tokenizer reads it; else they are fixed ids.
  */
 export async function measureModes(
-  { bundle, ...built }: Built,
-  { tokens, repeat, prompt, threads }: BenchOptions,
+  built: Built,
+  options: BenchOptions,
 ): Promise<{ measured: Measurements; prompts: "held-out text" | "fixed ids" }> {
+  const ids = await promptsOf(built, options.repeat, options.prompt);
+  const measured = await measureFrom(ids, built, options);
+  return { measured, prompts: ids === null ? "fixed ids" : "held-out text" };
+}
+
+/** The same from prompts that were read before; null: from fixed ids. */
+async function measureFrom(
+  ids: Int32Array | null,
+  { bundle }: Built,
+  { tokens, repeat, prompt, threads }: BenchOptions,
+): Promise<Measurements> {
   const settings = ["--tokens", String(tokens), "--repeat", String(repeat), "--prompt", String(prompt)];
   if (threads !== undefined) settings.push("--threads", String(threads));
   const folder = await temporaryFolder("bench");
   try {
-    const ids = await promptsOf({ bundle, ...built }, repeat, prompt);
     const file = join(folder, "ids");
     if (ids !== null) {
       await writeFile(file, ids);
       settings.push("--ids-file", file);
     }
-    const measured = JSON.parse(await runTool(["bench", bundle, ...settings])) as Measurements;
-    return { measured, prompts: ids === null ? "fixed ids" : "held-out text" };
+    return JSON.parse(await runTool(["bench", bundle, ...settings])) as Measurements;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -59,9 +68,10 @@ export async function measureScaling(built: Built, options: BenchOptions): Promi
   const counts = Array.from({ length: Math.ceil(Math.log2(most)) + 1 }, (_, power) =>
     Math.min(2 ** power, most),
   );
+  const ids = await promptsOf(built, options.repeat, options.prompt);
   const found: Scaling[] = [];
   for (const threads of counts) {
-    const { modes } = (await measureModes(built, { ...options, threads })).measured;
+    const { modes } = await measureFrom(ids, built, { ...options, threads });
     const rates = Object.entries(modes).map(([mode, one]) => [mode, one.decode_tokens_per_second]);
     found.push({ threads, decode_tokens_per_second: Object.fromEntries(rates) });
   }
