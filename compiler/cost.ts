@@ -1,6 +1,6 @@
 import { factorType } from "./emit/shape.js";
 import type { DeviceKind, MatrixRef, Plan } from "./ir.js";
-import { packedBytes, tileRows } from "./schedule/layout.js";
+import { packedBytes, rowsOfTile } from "./schedule/layout.js";
 import type { CostModel } from "./target.js";
 
 /** Bytes that a token reads when it multiplies by a matrix: as it is packed for a device, padding and all. */
@@ -13,7 +13,8 @@ export function matrixBytes(
 
 /** Bytes of one row of a packed matrix, which is what a look-up reads. */
 export function rowBytes({ dtype, d }: Pick<MatrixRef, "dtype" | "d">, device: DeviceKind = "cpu"): number {
-  return packedBytes(device, dtype, tileRows, d) / tileRows;
+  const rows = rowsOfTile(device, dtype);
+  return packedBytes(device, dtype, rows, d) / rows;
 }
 
 /** Bytes of a packed factor [out, d] that the compiler made. */

@@ -1,9 +1,8 @@
 import { open } from "node:fs/promises";
 import type { WeightSource } from "./ir.js";
-import { packRows } from "./pack/matrix.js";
-import { packPlanes } from "./pack/planes.js";
+import { packMatrix } from "./pack/matrix.js";
 import type { Weights } from "./read/weights.js";
-import { packedBytes, runRows, sourceBytes, tileRows } from "./schedule/layout.js";
+import { packedBytes, rowsOfTile, runRows, sourceBytes } from "./schedule/layout.js";
 import type { Packed } from "./selfcheck-layers.js";
 
 /**
@@ -32,14 +31,14 @@ export async function compareTiles(
           for (const number of someRuns(Math.ceil(out / run), index)) {
             const first = number * run;
             const rows = weights.readStoredRows(source.matrix, first, Math.min(run, out - first));
-            const expected = (device === "cpu" ? packRows : packPlanes)(dtype, d, rows);
+            const expected = packMatrix(device, dtype, d, rows);
             const found = Buffer.alloc(expected.length);
             await file.read(found, 0, found.length, begin + number * runBytes);
             if (!found.equals(expected))
               throw new Error(
                 `self-check failed: run ${number} of ${source.matrix.tensor} is not what is stored`,
               );
-            compared += Math.ceil(Math.min(run, out - first) / tileRows);
+            compared += Math.ceil(Math.min(run, out - first) / rowsOfTile(device, dtype));
           }
         }
         begin += sourceBytes(device, source);

@@ -35,7 +35,7 @@ function unpack(dtype: DType, out: number, d: number, packed: Uint8Array) {
 
 const shapes = fc
   .record({
-    dtype: fc.constantFrom(...(Object.keys(blockSizes) as DType[])),
+    dtype: fc.constantFrom("f32", "f16", "bf16"),
     out: fc.integer({ min: 1, max: 13 }),
     units: fc.integer({ min: 1, max: 70 }),
     skip: fc.constantFrom(0, 1, 2, 4, 7),
@@ -76,7 +76,7 @@ test("matrices with long rows are cut into segments, and their tiles into groups
   for (const [dtype, out, d] of [
     ["bf16", 150, 600],
     ["f32", 129, 1153],
-    ["q4_k", 257, 768],
+    ["f16", 257, 768],
   ] as const) {
     const { elements, bytes } = blockSizes[dtype];
     const rows = Uint8Array.from({ length: (out * d * bytes) / elements }, (_, i) => (i * 7919) >> 3);

@@ -1,8 +1,28 @@
-import { blockSizes, type DType } from "../ir.js";
+import { blockSizes, type DeviceKind, type DType } from "../ir.js";
+import { isBlockType } from "../schedule/blocks.js";
 import { packing, tileRows } from "../schedule/layout.js";
+import { packBlocks } from "./blocks.js";
+import { frontOf } from "./front.js";
+import { packPlanes } from "./planes.js";
 
 /**
- * Interleaves whole rows into tiles of four, as templates/include/gsic/multiply.h reads them. `rows` holds complete
+ * Packs whole rows as they are stored for a device's kernels; all but a matrix's last ones are whole runs
+ * (schedule/layout.ts). The result lies at the front of `buffer` where that is given and large enough, else in new
+ * memory.
+ */
+export function packMatrix(
+  device: DeviceKind,
+  dtype: DType,
+  d: number,
+  rows: Uint8Array,
+  buffer?: Uint8Array,
+): Uint8Array {
+  if (device !== "cpu") return packPlanes(dtype, d, rows, buffer);
+  return isBlockType(dtype) ? packBlocks(dtype, d, rows, buffer) : packRows(dtype, d, rows, buffer);
+}
+
+/**
+ * Interleaves whole rows of floats into tiles of four, as templates/include/gsic/tiles.h reads them. `rows` holds complete
  * rows as they are stored; missing rows of the last tile and elements beyond d are zero. The result lies at the front
  * of `buffer` where that is given and large enough, else in new memory.
  */
@@ -58,11 +78,6 @@ function interleaveHalves(blocks: Uint8Array): void {
       words[block + 2 * i + 1] = (low[i]! >>> 16) | (high[i]! & 0xffff0000);
     }
   }
-}
-
-/** The first bytes of a buffer, or new memory if it is too small. */
-export function frontOf(buffer: Uint8Array | undefined, bytes: number): Uint8Array {
-  return buffer !== undefined && buffer.length >= bytes ? buffer.subarray(0, bytes) : new Uint8Array(bytes);
 }
 
 function words(bytes: Uint8Array, size: number): Uint8Array | Uint16Array | Uint32Array {

@@ -1,7 +1,7 @@
 import { blockSizes, type DType } from "../ir.js";
 import { tileRows } from "../schedule/layout.js";
 import { tilePlanes, unitLayouts } from "../schedule/planes.js";
-import { frontOf } from "./matrix.js";
+import { frontOf } from "./front.js";
 
 /**
  * Packs whole rows as they are stored into tiles of four rows, in planes, as templates/include/gsic/gpu/weights.h reads

@@ -7,8 +7,7 @@ import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { ropeTable } from "../rope.js";
 import { biasLength, type PackedWeights, packedBytes, runRows } from "../schedule/layout.js";
-import { packRows } from "./matrix.js";
-import { packPlanes } from "./planes.js";
+import { packMatrix } from "./matrix.js";
 import { packQuantized } from "./quantized.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
@@ -107,7 +106,7 @@ async function* matrixChunks(
   const { dtype, d } = shapeOf(source);
   const pack = (rows: Uint8Array) => {
     buffers.turn = buffers.turn === 0 ? 1 : 0;
-    return (device === "cpu" ? packRows : packPlanes)(dtype, d, rows, buffers.packed[buffers.turn]);
+    return packMatrix(device, dtype, d, rows, buffers.packed[buffers.turn]);
   };
   switch (source.kind) {
     case "stored": {

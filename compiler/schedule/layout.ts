@@ -10,10 +10,11 @@ import {
   type VectorRef,
   type WeightSource,
 } from "../ir.js";
+import { blockRows, blockTile, isBlockType } from "./blocks.js";
 import { tilePlanes } from "./planes.js";
 import { quantizedBytes } from "./quantized.js";
 
-/** Rows of a tile; `kTileRows` in templates/include/gsic/multiply.h and gpu/weights.h. */
+/** Rows of a tile of floats, and of any tile of a GPU; `kTileRows` in templates/include/gsic/tiles.h and gpu/weights.h. */
 export const tileRows = 4;
 /** Most columns of a pass; GSIC_MAX_COLUMNS in templates/include/gsic/abi.h. */
 export const maxColumns = 16;
@@ -39,8 +40,14 @@ export interface PackedWeights {
 
 /** Bytes of a matrix as a device's kernels read it. */
 export function packedBytes(device: DeviceKind, dtype: DType, out: number, d: number): number {
-  if (device === "cpu") return packing(dtype, out, d).bytes;
-  return Math.ceil(out / tileRows) * tilePlanes(dtype, d).bytes;
+  const tiles = Math.ceil(out / rowsOfTile(device, dtype));
+  if (device !== "cpu") return tiles * tilePlanes(dtype, d).bytes;
+  return isBlockType(dtype) ? tiles * blockTile(dtype, d).bytes : packing(dtype, out, d).bytes;
+}
+
+/** Rows of a tile of a stored type. */
+export function rowsOfTile(device: DeviceKind, dtype: DType): number {
+  return device === "cpu" && isBlockType(dtype) ? blockRows : tileRows;
 }
 
 /** Bytes of any matrix of the bundle as a device's kernels read it. */
@@ -50,18 +57,17 @@ export function sourceBytes(device: DeviceKind, source: WeightSource): number {
   return packedBytes(device, dtype, out, d);
 }
 
-/** Most elements of a segment, and tiles of a group; `kSegment` and `kTileGroup` in multiply.h. */
+/** Most elements of a segment, and tiles of a group; `kSegment` and `kTileGroup` in tiles.h. */
 const segmentElements = 576;
 const groupTiles = 32;
 
 /**
- * How a CPU's matrix is packed: tiles of four rows, block by block; in groups of tiles and segments of blocks where d
- * is long, as templates/include/gsic/multiply.h describes. A block is at least 32 elements.
+ * How a CPU's matrix of floats is packed: tiles of four rows, in blocks of 32 elements; in groups of tiles and segments
+ * of blocks where d is long, as templates/include/gsic/tiles.h describes.
  */
 export function packing(dtype: DType, out: number, d: number) {
-  const { elements, bytes } = blockSizes[dtype];
-  const blockElements = Math.max(elements, 32);
-  const blockBytes = (blockElements / elements) * bytes;
+  const blockElements = 32;
+  const blockBytes = blockElements * blockSizes[dtype].bytes;
   const blocks = Math.ceil(d / blockElements);
   const tiles = Math.ceil(out / tileRows);
   const segments = Math.ceil(d / segmentElements);
@@ -78,7 +84,8 @@ export function packing(dtype: DType, out: number, d: number) {
 
 /** Rows of a run that is packed by itself: what a device's kernels read of a matrix is its runs, one after another. */
 export function runRows(device: DeviceKind, dtype: DType, d: number): number {
-  return device === "cpu" ? packing(dtype, 0, d).groupTiles * tileRows : tileRows;
+  const tile = rowsOfTile(device, dtype);
+  return device === "cpu" && !isBlockType(dtype) ? packing(dtype, 0, d).groupTiles * tile : tile;
 }
 
 /** Rows of a run of any matrix. */

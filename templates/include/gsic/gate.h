@@ -19,7 +19,7 @@ template <class M> inline double squared_residual(M basis, const float *x, const
     f32x16 r[2] = {load(x + 32 * block), load(x + 32 * block + 16)};
     for (int row = 0; row < M::out; row++) {
       f32x16 v[2];
-      M::type::decode(basis.row_block(row, block), 0, v);
+      basis.decode_row(row, block, v);
       for (int half = 0; half < 2; half++) r[half] = fma(broadcast(-g[row]), v[half], r[half]);
     }
     for (int half = 0; half < 2; half++) {

@@ -8,14 +8,13 @@ namespace gsic {
 
 /// y += scale * row `index` of a packed table [Out, D]; y has stride_of(D) elements.
 template <class M> inline void add_row(M table, int index, float scale, float *y) {
-  for (int block = 0; block < M::blocks; block++)
-    for (int step = 0; step < M::type::steps; step++) {
-      f32x16 w[2];
-      M::type::decode(table.row_block(index, block), step, w);
-      float *out = y + (block * M::type::steps + step) * 32;
-      store(out, fma(w[0], broadcast(scale), load(out)));
-      store(out + 16, fma(w[1], broadcast(scale), load(out + 16)));
-    }
+  for (int block = 0; block < M::blocks; block++) {
+    f32x16 w[2];
+    table.decode_row(index, block, w);
+    float *out = y + block * kBlock;
+    store(out, fma(w[0], broadcast(scale), load(out)));
+    store(out + 16, fma(w[1], broadcast(scale), load(out + 16)));
+  }
 }
 
 template <class M> inline void add_row(M table, int index, float *y) { add_row(table, index, 1.0f, y); }

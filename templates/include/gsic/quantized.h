@@ -20,6 +20,7 @@
 #define GSIC_QUANTIZED_H
 
 #include "gsic/activations.h"
+#include "gsic/blocks.h"
 
 namespace gsic {
 
@@ -46,15 +47,6 @@ template <int Out, int D, int Bits, int Group, bool Symmetric, int K = 0> struct
   explicit Quantized(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
   const uint8_t *tile(int index) const { return data + index * tile_bytes; }
 };
-
-template <int N> struct Count { static constexpr int value = N; };
-
-/// The bits of a register moved up by By, or down where By is negative.
-template <int By> inline i32x16 moved(i32x16 a) {
-  if constexpr (By > 0) return shift_left<By>(a);
-  if constexpr (By < 0) return shift_right<-By>(a);
-  return a;
-}
 
 /// Register J of q in a plane of Width bits, moved to bit To of each byte; the other bits are anything.
 template <int Width, int J, int To> inline i32x16 from_plane(const uint8_t *plane) {

@@ -53,6 +53,10 @@ inline i32x16 lane_index() {
 }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
 inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
+/// a | (b & mask)
+inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) {
+  return {_mm512_ternarylogic_epi32(a.v, b.v, mask.v, 0xf8)};
+}
 template <int N> inline i32x16 shift_left(i32x16 a) { return {_mm512_slli_epi32(a.v, N)}; }
 template <int N> inline i32x16 shift_right(i32x16 a) { return {_mm512_srli_epi32(a.v, N)}; }
 inline i32x16 shift_right(i32x16 a, i32x16 by) { return {_mm512_srlv_epi32(a.v, by.v)}; }
@@ -135,6 +139,7 @@ inline i32x16 lane_index() {
 }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
 inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
+inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return bit_or(a, bit_and(b, mask)); }
 template <int N> inline i32x16 shift_left(i32x16 a) {
   return {_mm256_slli_epi32(a.lo, N), _mm256_slli_epi32(a.hi, N)};
 }
@@ -214,6 +219,7 @@ inline i32x16 broadcast_i32(int32_t a) { return {i32_vector{} + a}; }
 inline i32x16 lane_index() { return {i32_vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}; }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {a.v & b.v}; }
 inline i32x16 bit_or(i32x16 a, i32x16 b) { return {a.v | b.v}; }
+inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return {a.v | (b.v & mask.v)}; }
 template <int N> inline i32x16 shift_left(i32x16 a) { return {a.v << N}; }
 template <int N> inline i32x16 shift_right(i32x16 a) { return {i32_vector(u32_vector(a.v) >> N)}; }
 inline i32x16 shift_right(i32x16 a, i32x16 by) { return {i32_vector(u32_vector(a.v) >> u32_vector(by.v))}; }

@@ -29,10 +29,6 @@ struct Quad { int32_t high, low; };
 struct DotSum { __m512i high, low; };
 
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
-/// a | (b & mask)
-inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) {
-  return {_mm512_ternarylogic_epi32(a.v, b.v, mask.v, 0xf8)};
-}
 
 /// Four quads of sixteen activations.
 inline void store_quads(Quad *quads, i32x16 n) {
@@ -60,7 +56,6 @@ struct DotSum { i32x16 v; };
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) {
   return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)};
 }
-inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return bit_or(a, bit_and(b, mask)); }
 
 inline void store_quads(Quad *quads, i32x16 n) {
   const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,  //
@@ -87,7 +82,6 @@ struct Quad { int16_t x[4]; };
 struct DotSum { i32x16 v; };
 
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {a.v * b.v}; }
-inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return {a.v | (b.v & mask.v)}; }
 
 inline void store_quads(Quad *quads, i32x16 n) {
   for (int i = 0; i < kLanes; i++) quads[i / 4].x[i % 4] = int16_t(n.v[i]);

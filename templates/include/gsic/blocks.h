@@ -1,0 +1,275 @@
+// Matrices of GGUF's block types: tiles of sixteen rows, and their products with 1 to 16 columns in f32.
+//
+// A tile has one row in each lane. It holds, superblock by superblock along D: the scales of the superblock, and for
+// each step, 32 elements, the scales of the step and the elements, in planes:
+//   nibbles  4 words of 32 bits a row; byte b of word w has element 4 w + b in its lower half, 16 + 4 w + b in its
+//            upper one, so that nibble n of the word is element 16 (n mod 2) + 4 w + n / 2
+//   fifths   the fifth bit of nibble n of word w in bit 4 n + w of one word a row
+//   sixths   the upper two bits of nibble n of word w in bits 4 n + 2 (w mod 2) and up of word w / 2 of two
+//   bytes    32 times one byte of every row
+// Missing rows are zero.
+//
+//   (W x)[r] = sum_group scale[r] sum_j q[r][j] x[j] + minimum[r] sum_j x[j]
+//
+// Nibble n below 7 is not moved down before it becomes a number: 16^n q meets 16^-n x, which is exact.
+#ifndef GSIC_BLOCKS_H
+#define GSIC_BLOCKS_H
+
+#include "gsic/exponent.h"
+#include "gsic/tiles.h"
+
+namespace gsic {
+
+constexpr int kBlockRows = kLanes;
+
+template <int N> struct Count { static constexpr int value = N; };
+
+/// The bits of a register moved up by By, or down where By is negative.
+template <int By> inline i32x16 moved(i32x16 a) {
+  if constexpr (By > 0) return shift_left<By>(a);
+  if constexpr (By < 0) return shift_right<-By>(a);
+  return a;
+}
+
+// ------------------------------------------------------------------------------------------------------ elements
+
+/// The power of two that element j's activation is multiplied with.
+template <int Bits> constexpr float position_scale(int j) {
+  const int nibble = j % 16 % 4 * 2 + j / 16;
+  return Bits == 8 || nibble == 7 ? 1.0f : 1.0f / float(1 << 4 * nibble);
+}
+
+/// Nibble N of word W of a step, with its upper bits, divided by `position_scale`.
+template <int Bits, int W, int N> inline f32x16 element(i32x16 word, const uint8_t *upper) {
+  constexpr int extra = Bits - 4, to = N == 7 ? 4 : 4 * N + 4, down = N == 7 ? 28 : 0;
+  i32x16 q = N == 7 ? shift_right<28>(word) : bit_and(word, broadcast_i32(15 << 4 * N));
+  if constexpr (extra > 0) {
+    constexpr int from = extra == 1 ? W : W % 2 * 2;
+    const i32x16 bits = moved<4 - down - from>(load_i32(upper + (extra == 1 ? 0 : W / 2 * 64)));
+    q = or_masked(q, bits, broadcast_i32(((1 << extra) - 1) << to));
+  }
+  return to_f32(q);
+}
+
+/// Calls each(Count<j>, q) for the elements of a step from number I on, each divided by its `position_scale`.
+template <int Bits, int I = 0, class Each> inline void each_element(const uint8_t *planes, Each each) {
+  if constexpr (I < kBlock) {
+    if constexpr (Bits == 8) {
+      each(Count<I>(), to_f32(load_i8(planes + kBlockRows * I)));
+    } else {
+      constexpr int w = I / 8, n = I % 8;
+      each(Count<n % 2 * 16 + 4 * w + n / 2>(), element<Bits, w, n>(load_i32(planes + 64 * w), planes + 256));
+    }
+    each_element<Bits, I + 1>(planes, each);
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------- scales
+// A kind of scales has `steps` of a superblock, `header` bytes of a superblock, `bytes` and `groups` of a step, and
+// `load`, which gives every group's scale and, where there `has_minimum`, its minimum.
+
+inline f32x16 load_signed(const uint8_t *p) { return to_f32(load_i8(p)); }
+inline f32x16 load_unsigned(const uint8_t *p) { return to_f32(load_u8(p)); }
+
+/// w = d (q - Zero): f16 d.
+template <int Zero> struct Scaled {
+  static constexpr int steps = 1, header = 32, bytes = 0, groups = 1;
+  static constexpr bool has_minimum = Zero != 0;
+  static inline void load(const uint8_t *header, const uint8_t *, f32x16 (&scale)[1], f32x16 (&minimum)[1]) {
+    scale[0] = load_f16(header);
+    minimum[0] = multiply(scale[0], broadcast(-float(Zero)));
+  }
+};
+
+/// w = d q + m: f16 d, f16 m.
+struct ScaledFrom {
+  static constexpr int steps = 1, header = 64, bytes = 0, groups = 1;
+  static constexpr bool has_minimum = true;
+  static inline void load(const uint8_t *header, const uint8_t *, f32x16 (&scale)[1], f32x16 (&minimum)[1]) {
+    scale[0] = load_f16(header);
+    minimum[0] = load_f16(header + 32);
+  }
+};
+
+/// w = d s q - e m: f16 d and e for 256 elements, s and m of 6 bits for 32.
+struct ScaledTwice {
+  static constexpr int steps = 8, header = 64, bytes = 32, groups = 1;
+  static constexpr bool has_minimum = true;
+  static inline void load(const uint8_t *header, const uint8_t *step, f32x16 (&scale)[1], f32x16 (&minimum)[1]) {
+    scale[0] = multiply(load_f16(header), load_unsigned(step));
+    minimum[0] = multiply(multiply(load_f16(header + 32), broadcast(-1.0f)), load_unsigned(step + 16));
+  }
+};
+
+/// w = d s (q - 32): f16 d for 256 elements, i8 s for 16.
+struct ScaledBySixteen {
+  static constexpr int steps = 8, header = 32, bytes = 32, groups = 2;
+  static constexpr bool has_minimum = true;
+  static inline void load(const uint8_t *header, const uint8_t *step, f32x16 (&scale)[2], f32x16 (&minimum)[2]) {
+    for (int half = 0; half < 2; half++) {
+      scale[half] = multiply(load_f16(header), load_signed(step + 16 * half));
+      minimum[half] = multiply(scale[half], broadcast(-32.0f));
+    }
+  }
+};
+
+template <int Bits, class Scales> struct Block {
+  static constexpr int bits = Bits;
+  using scales = Scales;
+};
+using q4_0 = Block<4, Scaled<8>>;
+using q4_1 = Block<4, ScaledFrom>;
+using q5_0 = Block<5, Scaled<16>>;
+using q5_1 = Block<5, ScaledFrom>;
+using q8_0 = Block<8, Scaled<0>>;
+using q4_k = Block<4, ScaledTwice>;
+using q5_k = Block<5, ScaledTwice>;
+using q6_k = Block<6, ScaledBySixteen>;
+
+template <class W, int Out, int D> struct BlockMatrix {
+  using type = W;
+  using scales = typename W::scales;
+  static constexpr int out = Out, d = D, tile_rows = kBlockRows;
+  static constexpr int blocks = D / kBlock, steps = scales::steps, groups = scales::groups;
+  static constexpr int step_bytes = scales::bytes + kBlockRows * kBlock * W::bits / 8;
+  static constexpr int super_bytes = scales::header + steps * step_bytes;
+  static constexpr int64_t tile_bytes = int64_t(blocks / steps) * super_bytes;
+  static_assert(D % (kBlock * steps) == 0, "rows are whole blocks");
+  const uint8_t *data;
+
+  explicit BlockMatrix(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
+  const uint8_t *tile(int index) const { return data + index * tile_bytes; }
+  /// Elements 32 block to 32 block + 31 of a row.
+  void decode_row(int row, int block, f32x16 (&w)[2]) const {
+    const uint8_t *const super = tile(row / kBlockRows) + block / steps * super_bytes;
+    const uint8_t *const step = super + scales::header + block % steps * step_bytes;
+    f32x16 scale[groups], minimum[groups];
+    scales::load(super, step, scale, minimum);
+    float values[kBlock];
+    each_element<W::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
+      constexpr int at = decltype(j)::value, group = at * groups / kBlock;
+      const f32x16 whole = multiply(q, broadcast(position_scale<W::bits>(at)));
+      float lanes[kLanes];
+      store(lanes, scales::has_minimum ? fma(scale[group], whole, minimum[group]) : multiply(scale[group], whole));
+      values[at] = lanes[row % kBlockRows];
+    });
+    for (int half = 0; half < 2; half++) w[half] = load(values + kLanes * half);
+  }
+};
+
+// ------------------------------------------------------------------------------------------------------ products
+
+/// One column of activations for a matrix M: 2^-e x[j] times the `position_scale` of its place in a block, where e is
+/// such that the largest |2^-e x| is between 1 and 2. An element below 2^-126 of the largest one may lose bits. A
+/// column with an element that is not finite has the factor NaN, so that all its products are NaN.
+template <class M> struct BlockColumn {
+  float factor[2];  ///< The result is factor[1] (factor[0] sum): two factors, since their product may be no f32.
+  float sums[M::blocks * M::groups];  ///< of 2^-e x, for every group
+  float x[M::d];
+
+  void set(const float *from) {
+    uint32_t largest = 0;
+    for (int block = 0; block < M::blocks; block++) {
+      const uint32_t bits = largest_bits(from + kBlock * block);
+      largest = largest > bits ? largest : bits;
+    }
+    const bool finite = largest < 0x7f800000;
+    const int exponent = finite ? block_exponent(largest) - 127 : 0, half = exponent / 2;
+    factor[0] = power_of_two(half);
+    factor[1] = finite ? power_of_two(exponent - half) : __builtin_nanf("");
+    const f32x16 first = broadcast(finite ? power_of_two(-half) : 0.0f), second = broadcast(power_of_two(half - exponent));
+    for (int block = 0; block < M::blocks; block++) set_block(block, from + kBlock * block, first, second);
+  }
+
+ private:
+  void set_block(int block, const float *from, f32x16 first, f32x16 second) {
+    f32x16 scaled[2];
+    for (int half = 0; half < 2; half++) {
+      float positions[kLanes];
+      for (int i = 0; i < kLanes; i++) positions[i] = position_scale<M::type::bits>(kLanes * half + i);
+      scaled[half] = multiply(multiply(load(from + kLanes * half), first), second);
+      store(x + kBlock * block + kLanes * half, multiply(scaled[half], load(positions)));
+    }
+    if constexpr (M::groups == 1) sums[block] = reduce(add(scaled[0], scaled[1]));
+    else
+      for (int half = 0; half < 2; half++) sums[2 * block + half] = reduce(scaled[half]);
+  }
+};
+
+/// Adds the products of a step with C columns to `total`; `super` are the superblock's scales.
+template <class M, int C>
+inline void add_step(const uint8_t *super, const uint8_t *step, int block, const BlockColumn<M> *const *x,
+                     f32x16 (&total)[C]) {
+  using scales = typename M::scales;
+  f32x16 half[2][C];
+  each_element<M::type::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
+    constexpr int at = decltype(j)::value;
+    f32x16(&sum)[C] = half[at / kLanes];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) {
+      const f32x16 value = broadcast(x[c]->x[block * kBlock + at]);
+      sum[c] = at % kLanes == 0 ? multiply(q, value) : fma(q, value, sum[c]);
+    }
+  });
+  f32x16 scale[M::groups], minimum[M::groups];
+  scales::load(super, step, scale, minimum);
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c++) {
+    if constexpr (M::groups == 1) half[0][c] = add(half[0][c], half[1][c]);
+#pragma GCC unroll 2
+    for (int group = 0; group < M::groups; group++) {
+      total[c] = fma(scale[group], half[group][c], total[c]);
+      if constexpr (scales::has_minimum)
+        total[c] = fma(minimum[group], broadcast(x[c]->sums[block * M::groups + group]), total[c]);
+    }
+  }
+}
+
+/// The products of a run of rows with the columns of a pass; x is [16, stride_of(D)].
+template <class M> class BlockProduct {
+ public:
+  BlockProduct(const Columns &columns, const float *x) : columns_(columns.count) {
+    for (int i = 0; i < columns.count; i++) x_[i].set(x + columns.index[i] * stride_of(M::d));
+  }
+  /// `first` begins a tile; at most kRunRows rows.
+  void run(M matrix, int first, int rows) {
+    for (int row = 0; row < rows; row += kBlockRows) {
+      const uint8_t *const tile = matrix.tile((first + row) / kBlockRows);
+      for (int column = 0, columns; column < columns_; column += columns) {
+        columns = columns_ - column < kColumnBlock ? columns_ - column : kColumnBlock;
+        run_tile<kColumnBlock>(tile, column, columns, row);
+      }
+    }
+  }
+  /// Row `row` of the last run, column number c.
+  float at(int c, int row) const { return y_[c][row]; }
+
+ private:
+  /// One tile and `columns` columns from number `first` on, at most C.
+  template <int C> void run_tile(const uint8_t *tile, int first, int columns, int row) {
+    if constexpr (C > 1) {
+      if (columns < C) return run_tile<C - 1>(tile, first, columns, row);
+    }
+    const BlockColumn<M> *x[C];
+    f32x16 total[C];
+    for (int c = 0; c < C; c++) {
+      x[c] = &x_[first + c];
+      total[c] = zero();
+    }
+    int block = 0;
+    for (const uint8_t *super = tile; block < M::blocks; super += M::super_bytes)
+      for (int step = 0; step < M::steps; step++, block++)
+        add_step<M, C>(super, super + M::scales::header + step * M::step_bytes, block, x, total);
+    for (int c = 0; c < C; c++)
+      store(y_[first + c] + row,
+            multiply(multiply(total[c], broadcast(x[c]->factor[0])), broadcast(x[c]->factor[1])));
+  }
+
+  int columns_;
+  BlockColumn<M> x_[GSIC_MAX_COLUMNS];
+  float y_[GSIC_MAX_COLUMNS][kRunRows];
+};
+
+}  // namespace gsic
+
+#endif
