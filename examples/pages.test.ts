@@ -101,7 +101,7 @@ test("kernels: they compile without gsic", async () => {
 });
 
 test("every page is in the index, and every link of a page leads somewhere", () => {
-  const pages = ["model-toml", "report", "serve", "node", "c", "kernels"];
+  const pages = ["model-toml", "report", "serve", "node", "c", "onnxruntime", "kernels"];
   const index = readFileSync(join(folder, "README.md"), "utf8");
   for (const page of pages) expect(index).toContain(`(${page}/README.md)`);
   for (const page of [".", ...pages]) {

@@ -14,8 +14,9 @@ type IndexName = (index: keyof typeof indexNames) => string;
 
 /**
  * A plan as an ONNX model for viewers, such as Netron: all values with their types, all operators with their attributes,
- * no weights. Sums and products are ONNX's own operators; everything else is of the domain `gsic`, which no runtime has.
- * Linears are `Dense`, `Gated`, `Tiered` and `GatedTiered`.
+ * no weights. Sums and products are ONNX's own operators; everything else is of the domain `gsic`, which no runtime has:
+ * linears are `Dense`, `Gated`, `Tiered` and `GatedTiered`, while `Linear`, which runtime/onnxruntime adds to ONNX
+ * Runtime, computes those of a build in a graph that is somebody else's.
  */
 export function onnxModel(plan: Plan): Uint8Array {
   const { graph } = plan;

@@ -1,6 +1,7 @@
-// npm run test:python: makes a virtual environment with PyTorch and transformers in build/python, and runs the tests of
-// runtime/python in it. Needs Python 3.10 or later, and downloads about 3 GB the first time where pip finds no smaller
-// PyTorch than the one for GPUs.
+// Makes a virtual environment in build/, and runs tests of runtime/python in it. Needs Python 3.10 or later.
+//   npm run test:python       with PyTorch and transformers; downloads about 3 GB the first time where pip finds no smaller
+//                             PyTorch than the one for GPUs
+//   npm run test:onnxruntime  with ONNX Runtime and onnx; downloads about 70 MB
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,13 +9,19 @@ import { fileURLToPath } from "node:url";
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const root = join(folder, "../..");
-const venv = join(root, "build/python");
+const kinds = {
+  python: { venv: "build/python", extra: "test", tests: "tests" },
+  onnxruntime: { venv: "build/onnxruntime", extra: "test-onnxruntime", tests: "tests/test_onnxruntime.py" },
+};
+const [kind = "python", ...more] = process.argv.slice(2);
+const { extra, tests, ...where } = kinds[kind];
+const venv = join(root, where.venv);
 const python = join(venv, "bin/python");
 
 run(process.execPath, ["compiler/setup.mjs"]);
 if (!existsSync(python)) run("python3", ["-m", "venv", venv]);
-run(python, ["-m", "pip", "install", "--quiet", "-e", `${folder}[test]`]);
-run(python, ["-m", "pytest", "-q", join(folder, "tests"), ...process.argv.slice(2)]);
+run(python, ["-m", "pip", "install", "--quiet", "-e", `${folder}[${extra}]`]);
+run(python, ["-m", "pytest", "-q", "-rs", join(folder, tests), ...more]);
 
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit" });
