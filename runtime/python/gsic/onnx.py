@@ -64,14 +64,17 @@ def patch(model: onnx.ModelProto, build, mode: str | None = None) -> Patched:
     found, left = [], []
     for node in model.graph.node:
         products = graph.products(node)
+        if products is None:
+            continue
         fits = ((product, linears.find(product)) for product in products)
         match = next(((product, tensor) for product, tensor in fits if tensor is not None), None)
         if match is not None:
             found.append(match)
-        elif products:
+        else:
             left.append(node.output[0])
     if not found:
-        raise ValueError(f"{folder}: none of its linears is one of the model; build it from the same checkpoint")
+        what = "none of its linears is one of the model, with weights in f32"
+        raise ValueError(f"{folder}: {what}; build it from the same checkpoint")
     together = defaultdict(list)
     for product, tensor in found:
         together[product.x, linears.matches[tensor].call].append((product, tensor))
@@ -128,13 +131,15 @@ class _Graph:
         self.read: set[str] = set()
         """Constants whose values were asked for."""
 
-    def products(self, node: onnx.NodeProto) -> list[_Product]:
-        """What a linear that begins at a node may compute, the largest first; nothing for other nodes."""
+    def products(self, node: onnx.NodeProto) -> list[_Product] | None:
+        """What a linear that begins at a node may compute, the largest first; None if it is no product by a matrix."""
         if node.domain not in ("", "ai.onnx") or node.op_type not in ("MatMul", "Gemm"):
-            return []
+            return None
         attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         weight = self._constant(node.input[1])
-        if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
+        if weight is None or weight.ndim != 2:
+            return None
+        if weight.dtype != np.float32:
             return []
         if attributes.get("transA", 0) or attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1:
             return []

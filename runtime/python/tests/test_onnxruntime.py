@@ -140,7 +140,7 @@ def test_products_of_one_value_become_one_node(build, checkpoint, open_session):
     x = random_rows(5, d)
     expected = open_session(model).run(None, {"x": x})
     done = gsic.onnx.patch(model, build("llama", "exact"))
-    assert done.swapped == dict(zip("vqk", names)) and done.left == ["more"]
+    assert done.swapped == dict(zip("vqk", names)) and done.left == ["more", "twice"]
     assert [node.op_type for node in model.graph.node] == ["Linear", "MatMul", "Gemm"]
     assert [one.name for one in model.graph.initializer] == ["b", "other"]
     for found, wanted in zip(open_session(model).run(None, {"x": x}), expected):
@@ -163,6 +163,15 @@ def test_a_bias_belongs_to_its_linear(build, checkpoint, open_session):
     x = random_rows(2, 192)
     right, product, *_ = open_session(model, mode="exact").run(None, {"x": x})
     assert largest_difference(right, product + bias) <= ROUNDING
+
+
+def test_products_that_are_none_of_the_build_are_named(build):
+    nodes = [helper.make_node("MatMul", ["x", "half"], ["y"]), helper.make_node("MatMul", ["y", "y"], ["z"])]
+    model = small(nodes, ["z"], 192, {"half": random_rows(192, 192).astype(np.float16)})
+    before = model.SerializeToString()
+    with pytest.raises(ValueError, match="none of its linears is one of the model, with weights in f32"):
+        gsic.onnx.patch(model, build("tiny-gpt2", "bounded"))
+    assert model.SerializeToString() == before
 
 
 def test_sessions_share_one_model_and_threads_take_turns(build, gpt2, open_session):
