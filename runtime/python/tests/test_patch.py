@@ -7,6 +7,8 @@ from transformers import AutoModelForCausalLM
 
 EXACT = 1e-4
 """Of the largest logit."""
+BOUNDED = 5e-4
+"""The same at few bits, whose kernels round activations: rounding errors of the host's f32 can move one to the next value."""
 
 
 def load(folder):
@@ -49,8 +51,8 @@ def test_bounded_mode_equals_the_native_runtime(build, checkpoint, name):
     found = logits_of(model, ids)[0]
     native = gsic.Model(build(name, "bounded"))
     expected = torch.tensor(native.logits(ids[0].tolist(), "bounded"))
-    assert difference(found, expected) <= EXACT
-    assert difference(found, dense[0]) > EXACT
+    assert difference(found, expected) <= BOUNDED
+    assert difference(found, dense[0]) > 4 * BOUNDED
     patched.restore()
     native.close()
 
