@@ -7,7 +7,15 @@ import json
 import sys
 
 
+def layers_by_gsic(model):
+    methods = {name: getattr(module, "quant_method", None) for name, module in model.named_modules()}
+    return [name for name, method in methods.items() if type(method).__name__ == "GsicLinearMethod"]
+
+
 def main(checkpoint, prompt, options):
+    # The engine's process finds the function by the name of its module, which is not __main__ there.
+    from vllm_generate import layers_by_gsic
+
     from vllm import LLM, SamplingParams
 
     llm = LLM(
@@ -16,12 +24,6 @@ def main(checkpoint, prompt, options):
     sampling = SamplingParams(temperature=0, max_tokens=16, ignore_eos=True, detokenize=False, logprobs=0)
     made = llm.generate([{"prompt_token_ids": prompt}], sampling, use_tqdm=False)[0].outputs[0]
     logprobs = [one[id].logprob for id, one in zip(made.token_ids, made.logprobs)]
-
-    # vLLM sends a function to its engine by value only if it is no module's.
-    def layers_by_gsic(model):
-        methods = {name: getattr(module, "quant_method", None) for name, module in model.named_modules()}
-        return [name for name, method in methods.items() if type(method).__name__ == "GsicLinearMethod"]
-
     print(json.dumps({"ids": list(made.token_ids), "logprobs": logprobs, "layers": llm.apply_model(layers_by_gsic)[0]}))
 
 
