@@ -39,7 +39,8 @@ def generate(checkpoint, *, GSIC_BUILD="", **options):
     )
     if done.returncode != 0:
         raise RuntimeError(done.stdout[-5000:] + done.stderr[-10000:])
-    return json.loads(done.stdout.splitlines()[-1])
+    # vLLM writes its log there, too.
+    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
 
 
 def logprobs(model, ids):
