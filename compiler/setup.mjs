@@ -3,7 +3,7 @@
 // commands that tests run. Plain JavaScript without dependencies, because it runs before there are any. Everything that is already
 // there is left alone.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -135,6 +135,13 @@ function installNpmPackages() {
   const installed = join(root, "node_modules/.package-lock.json");
   const lock = join(root, "package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  if (lstatSync(join(root, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    // npm ci would empty the folder behind the link, which is another checkout's.
+    say(
+      "node_modules is a link, and is left as it is; if packages are missing, install them where it points to",
+    );
+    return;
+  }
   say("installing npm packages");
   if (!run(["npm", "ci", "--no-audit", "--no-fund"], { quiet: true }))
     fail(4, "npm ci failed; its message is above");

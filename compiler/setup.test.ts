@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { symlink, writeFile } from "node:fs/promises";
+import { cp, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageRoot } from "./paths.js";
@@ -51,4 +51,18 @@ test("options that it does not have are refused", () => {
   const { status, stderr } = setup(process.env.PATH!, "--gpus");
   expect(status).toBe(2);
   expect(stderr).toContain("unknown option --gpus");
+});
+
+test("packages behind a link are left as they are", async () => {
+  const checkout = await temporaryFolder();
+  const others = await temporaryFolder();
+  await writeFile(join(others, "kept"), "");
+  for (const file of ["compiler/setup.mjs", "runtime/build.json", "package.json", "package-lock.json"])
+    await cp(join(packageRoot, file), join(checkout, file), { recursive: true });
+  await symlink(others, join(checkout, "node_modules"));
+  const args = [join(checkout, "compiler/setup.mjs")];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  expect(existsSync(join(others, "kept"))).toBe(true);
+  expect(stderr).toContain("node_modules is a link");
+  expect(status).toBe(1); // there is no compiler behind this link
 });

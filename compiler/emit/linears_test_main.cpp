@@ -2,12 +2,13 @@
 // first, bias, name, tensor. INPUTS holds, call by call, x [columns, d] f32, as many columns for each; OUT receives y
 // [columns, width] likewise. Columns are run in pieces of the given sizes, comma-separated, over and over. Where the
 // environment variable GSIC_DRIVER names a driver, x and y are in its memory, and go by pointer through a stream of this
-// program's. For compiler/emit/linears.test.ts.
+// program's; the host's memory must give the same bits. For compiler/emit/linears.test.ts.
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -57,6 +58,9 @@ struct Runner {
     driver->call("hipStreamSynchronize", "cuStreamSynchronize", stream);
     driver->call("hipFree", "cuMemFree_v2", from);
     driver->call("hipFree", "cuMemFree_v2", to);
+    std::vector<float> by_host(columns * width);
+    check(gsic_linears_run(linears, call, x, columns, by_host.data()));
+    check(std::memcmp(by_host.data(), y, out) == 0, "the host's memory and the device's give different results");
   }
 };
 

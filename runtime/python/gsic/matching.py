@@ -14,7 +14,6 @@ class Match:
     call: int
     column: int
     out: int
-    width: int
     d: int
     has_bias: bool
 
@@ -35,7 +34,7 @@ def join(parts: list[Linear]) -> Match | None:
         if part.call != first.call or part.column != column or part.has_bias != first.has_bias:
             return None
         column += part.out
-    return Match(first.call, first.column, column - first.column, first.width, first.d, first.has_bias)
+    return Match(first.call, first.column, column - first.column, first.d, first.has_bias)
 
 
 def find(tensors: Mapping[str, list[Linear]], names: Iterable[str], prefix: str) -> list[Linear] | None:

@@ -13,6 +13,7 @@ class _Shared:
     """What a call computed for the linears that have not asked for it yet."""
 
     x: torch.Tensor
+    """On the CPU a copy. On a GPU, where comparing values would wait, x itself: held, its memory is no other tensor's."""
     version: int
     y: torch.Tensor
     asked: set[int]
@@ -21,7 +22,7 @@ class _Shared:
 @dataclass
 class _Runner:
     linears: Linears
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     shared: dict[int, _Shared] = field(default_factory=dict)
 
 
@@ -38,12 +39,19 @@ def release(number: int) -> None:
     """Closes what `register` was given; its number is not used again."""
     runner, _runners[number] = _runners[number], None
     if runner is not None:
-        runner.linears.close()
+        with runner.lock:
+            runner.linears.close()
 
 
-def _compute(linears: Linears, call: int, x: torch.Tensor, width: int) -> torch.Tensor:
-    """y [columns, width] f32 of a whole call, on x's device."""
-    rows = x.detach().reshape(-1, x.shape[-1]).to(torch.float32).contiguous()
+def compute(linears: Linears, call: int, x: torch.Tensor) -> torch.Tensor:
+    """
+    y [columns, width] f32 of a whole call for x [..., d], on x's device. ValueError if x is of another width or not of a
+    floating type; RuntimeError if it is on a device that gsic does not run on.
+    """
+    d, width = linears.shapes[call]
+    if x.shape[-1:] != (d,) or not x.is_floating_point():
+        raise ValueError(f"gsic::linear: x is {x.dtype} {list(x.shape)}, expected floating numbers [..., {d}]")
+    rows = x.detach().reshape(-1, d).to(torch.float32).contiguous()
     y = torch.empty((rows.shape[0], width), dtype=torch.float32, device=x.device)
     if rows.device.type == "cpu":
         linears.run(call, rows.data_ptr(), rows.shape[0], y.data_ptr())
@@ -56,45 +64,57 @@ def _compute(linears: Linears, call: int, x: torch.Tensor, width: int) -> torch.
     return y
 
 
-def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return (a.data_ptr(), a.shape, a.stride(), a.dtype) == (b.data_ptr(), b.shape, b.stride(), b.dtype)
+def _version(x: torch.Tensor) -> int:
+    """Counts the writes to a tensor; those of inference mode are not counted."""
+    return 0 if x.is_inference() else x._version
 
 
-def _shared(runner: _Runner, x: torch.Tensor, call: int, column: int, width: int) -> torch.Tensor:
+def _was_for(known: _Shared, x: torch.Tensor) -> bool:
+    """Whether `known` was computed for this x."""
+    before = known.x
+    if (before.device, before.dtype, before.shape) != (x.device, x.dtype, x.shape):
+        return False
+    if x.device.type == "cpu":
+        return torch.equal(before, x)
+    place = (x.data_ptr(), x.stride(), _version(x))
+    return place == (before.data_ptr(), before.stride(), known.version)
+
+
+def _compute_shared(runner: _Runner, x: torch.Tensor, call: int, column: int, sharers: int) -> torch.Tensor:
     """
     The call's y. Query, key and value ask for it one after another with the same x: the first computes it, the others
-    take it. It is forgotten when one of them asks again, and when x is another tensor or was written to.
+    take it. It is forgotten when all have asked, when one of them asks again, and when x is another.
     """
-    version = 0 if x.is_inference() else x._version
     known = runner.shared.get(call)
-    if known is None or column in known.asked or known.version != version or not _same(known.x, x):
-        y = _compute(runner.linears, call, x, width)
-        # Holding x keeps its memory from being given to another tensor.
-        known = runner.shared[call] = _Shared(x, version, y, set())
+    if known is None or column in known.asked or not _was_for(known, x):
+        y = compute(runner.linears, call, x)
+        kept = x.detach().clone() if x.device.type == "cpu" else x
+        known = runner.shared[call] = _Shared(kept, _version(x), y, set())
     known.asked.add(column)
+    if len(known.asked) == sharers:
+        del runner.shared[call]
     return known.y
 
 
 @torch.library.custom_op("gsic::linear", mutates_args=())
-def linear(x: torch.Tensor, runner: int, call: int, column: int, out: int, width: int, sharers: int) -> torch.Tensor:
+def linear(x: torch.Tensor, runner: int, call: int, column: int, out: int, sharers: int) -> torch.Tensor:
     """
-    W x + b for x [..., d]: [..., out] of x's type. `column` to `column + out` of the `width` columns that `call` of
-    registered linears computes, and `sharers` modules share. Inference alone: it has no derivative.
+    W x + b for x [..., d]: [..., out] of x's type. `column` to `column + out` of the columns that `call` of registered
+    linears computes, and `sharers` modules share. Inference alone: it has no derivative. Errors as `compute`, GsicError,
+    and RuntimeError where the linears were closed.
     """
     found = _runners[runner]
     if found is None:
         raise RuntimeError("gsic::linear: the model was restored, its linears are closed")
-    with found.lock:
-        if sharers == 1:
-            y = _compute(found.linears, call, x, width)
-        else:
-            y = _shared(found, x, call, column, width)
-            if len(found.shared[call].asked) == sharers:
-                del found.shared[call]
+    if sharers == 1:
+        y = compute(found.linears, call, x)
+    else:
+        with found.lock:
+            y = _compute_shared(found, x, call, column, sharers)
     part = y[:, column : column + out].to(x.dtype, copy=True)
     return part.reshape(*x.shape[:-1], out)
 
 
 @linear.register_fake
-def _(x, runner, call, column, out, width, sharers):
+def _(x, runner, call, column, out, sharers):
     return x.new_empty((*x.shape[:-1], out))

@@ -24,9 +24,7 @@ class GsicLinear(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         match = self.match
-        return torch.ops.gsic.linear(
-            x, self.runner, match.call, match.column, match.out, match.width, self.sharers
-        )
+        return torch.ops.gsic.linear(x, self.runner, match.call, match.column, match.out, self.sharers)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, call={self.match.call}"
@@ -55,17 +53,22 @@ def patch(model, build, mode: str | None = None, *, threads: int = 0, target: st
     """
     Swaps every `torch.nn.Linear`, and every Conv1D of GPT-2, whose weight the build was made from, and returns a
     `Patched`. `build` is the folder of a build; `mode`, `threads` and `target` are as in gsic.h. With `check`, each
-    swapped module is first compared with the original one on random input in exact mode: ValueError if they differ, or
-    if nothing fits. GsicError if the build cannot be opened. For inference alone.
+    swapped module is first compared with the original one on random input in exact mode. The model is left as it was
+    where this raises ValueError (they differ, or nothing fits), FileNotFoundError (not the folder of a build), GsicError
+    (it cannot be opened, or lacks the mode) or RuntimeError (the model is on a device that gsic does not run on). For
+    inference alone.
     """
     opened = Model(build, threads=threads, target=target)
     linears = Linears(opened, mode)
-    found, left = _matches(model, linears)
-    if not found:
+    try:
+        found, left = _matches(model, linears)
+        if not found:
+            raise ValueError(f"{build}: none of its tensors is a linear of the model; build it from the same checkpoint")
+        if check:
+            _check(opened, model, found)
+    except Exception:
         linears.close()
-        raise ValueError(f"{build}: none of its tensors is a linear of the model; build it from the same checkpoint")
-    if check:
-        _check(opened, model, found)
+        raise
     runner = operators.register(linears)
     sharers = Counter(match.call for match in found.values())
     originals = []
@@ -116,7 +119,7 @@ def _check(opened: Model, model: torch.nn.Module, found: dict[str, Match]) -> No
             x = x.to(module.weight.device, module.weight.dtype)
             with torch.inference_mode():
                 expected = module(x).to(torch.float32)
-                y = operators._compute(exact, match.call, x, match.width)
+                y = operators.compute(exact, match.call, x)
             difference = (y[:, match.column : match.column + match.out] - expected).abs().max()
             if not difference <= _LARGEST_DIFFERENCE * expected.abs().max():
                 raise ValueError(f"{name}: the build computes something else; build it from the same checkpoint")

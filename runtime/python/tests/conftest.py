@@ -1,9 +1,10 @@
-"""Builds of this repository's small models, made once, by the compiler."""
+"""Builds of small models, made once, by the compiler of this repository."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,27 +20,40 @@ SOURCES = {
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory):
-    """build(name, mode): the folder of a build of `SOURCES[name]`, whose default mode is `mode`."""
+def checkpoint(tmp_path_factory):
+    """checkpoint(name): the folder of a Hugging Face checkpoint of `SOURCES`, or "llama-64": random, heads of 64."""
+    made = {}
+
+    def find(name: str) -> Path:
+        if name == "llama-64" and name not in made:
+            from transformers import LlamaConfig, LlamaForCausalLM
+
+            sizes = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 192}
+            torch.manual_seed(1)
+            config = LlamaConfig(vocab_size=256, num_hidden_layers=2, initializer_range=0.1, **sizes)
+            made[name] = tmp_path_factory.mktemp("checkpoint")
+            LlamaForCausalLM(config).save_pretrained(made[name])
+        return made[name] if name in made else SOURCES[name]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory, checkpoint):
+    """build(name, mode): the folder of a build of `checkpoint(name)`, whose default mode is `mode`."""
     made = {}
 
     def make(name: str, mode: str) -> Path:
         if (name, mode) not in made:
             folder = tmp_path_factory.mktemp(name)
             text = ROOT / "examples/tiny-gpt2"
-            config = f'[model]\nname = "{name}"\nsource = "{SOURCES[name]}"\n{PLANS[mode]}[target]\nname = "cpu-portable"\n'
+            config = f'[model]\nname = "{name}"\nsource = "{checkpoint(name)}"\n{PLANS[mode]}[target]\nname = "cpu-portable"\n'
             if name == "tiny-gpt2":
                 config += f'[calibration]\ntext = ["{text}/calibration.txt"]\ntokens = 2048\n'
             (folder / "model.toml").write_text(config)
             command = ["node", str(ROOT / "dist/compiler/main.js"), "build", "model.toml", "--out", "out"]
-            subprocess.run(command, cwd=folder, check=True)
+            subprocess.run(command, cwd=folder, check=True, stdin=subprocess.DEVNULL)
             made[name, mode] = folder / "out"
         return made[name, mode]
 
     return make
-
-
-@pytest.fixture
-def checkpoint():
-    """checkpoint(name): the folder of a Hugging Face checkpoint."""
-    return lambda name: SOURCES[name]
