@@ -4,6 +4,7 @@ import type { Scaling } from "./modes.js";
 /** Median and spread of repeated measurements. */
 export interface Spread {
   readonly median: number;
+  readonly mean: number;
   readonly least: number;
   readonly most: number;
 }
@@ -101,12 +102,13 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
     ];
     lines.push(cells.join("  ").trimEnd());
   }
-  for (const [mode, { drafts }] of Object.entries(measured.modes)) {
+  for (const [mode, { drafts, decode_ratio_to_exact: ratio }] of Object.entries(measured.modes)) {
     if (drafts === null) continue;
+    const mean = ratio === null ? "" : `, mean of prompts ${ratio.mean.toFixed(2)} x exact`;
     const looked = drafts.looked_up === 0 ? "" : `, ${drafts.looked_up} of them looked up in the text`;
     lines.push(
       ...wrap(
-        `${mode}: ${drafts.mean_length.toFixed(1)} tokens proposed a pass of the exact weights, ${percent(drafts.acceptance)} accepted${looked}`,
+        `${mode}: ${drafts.mean_length.toFixed(1)} tokens proposed a pass of the exact weights, ${percent(drafts.acceptance)} accepted${looked}${mean}`,
         100,
       ),
     );

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <vector>
 
 namespace gsic {
@@ -20,10 +21,13 @@ struct Samples {
     const size_t middle = sorted.size() / 2;
     return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
   }
-  /// Median and spread; null where nothing was measured.
+  /// Of at least one value.
+  double mean() const { return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size()); }
+  /// Median, mean and spread; null where nothing was measured.
   nlohmann::ordered_json json() const {
     if (empty()) return nullptr;
     return {{"median", median()},
+            {"mean", mean()},
             {"least", *std::min_element(values.begin(), values.end())},
             {"most", *std::max_element(values.begin(), values.end())}};
   }

