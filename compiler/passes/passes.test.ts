@@ -13,11 +13,14 @@ async function planOf(name: string, k: number, forms: readonly ("dense" | "gated
   return makePlan(model.graph, { options: { forms, k: [k, 99], epsilon: [0.3, 0.1] } });
 }
 
-/** Bytes of a matrix in tiles of four rows and blocks of at least 32 elements. */
+/** Bytes of a block beyond the file's: scales and minima of 6 bits take a byte each. */
+const unpackedScales: Partial<Record<DType, number>> = { q4_k: 4, q5_k: 4 };
+
+/** Bytes of a matrix: of numbers in tiles of four rows and blocks of 32, of block types in tiles of sixteen rows. */
 function packed(dtype: DType, out: number, d: number): number {
   const { elements, bytes } = blockSizes[dtype];
-  const block = Math.max(elements, 32);
-  return 4 * Math.ceil(out / 4) * Math.ceil(d / block) * (block / elements) * bytes;
+  if (elements === 1) return 4 * Math.ceil(out / 4) * Math.ceil(d / 32) * 32 * bytes;
+  return 16 * Math.ceil(out / 16) * (d / elements) * (bytes + (unpackedScales[dtype] ?? 0));
 }
 
 describe("plans of every fixture", () => {
