@@ -98,7 +98,7 @@ class _Known:
         self._y: dict[str, np.ndarray] = {}
         for tensor, match in self.matches.items():
             x = self._probe(match.d)
-            y = np.empty((_PROBES, match.width), np.float32)
+            y = np.empty((_PROBES, linears.shapes[match.call][1]), np.float32)
             linears.run(match.call, x.ctypes.data, _PROBES, y.ctypes.data)
             self._y[tensor] = y[:, match.column : match.column + match.out]
         linears.close()

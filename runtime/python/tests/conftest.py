@@ -4,7 +4,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,6 +25,7 @@ def checkpoint(tmp_path_factory):
 
     def find(name: str) -> Path:
         if name == "llama-64" and name not in made:
+            import torch
             from transformers import LlamaConfig, LlamaForCausalLM
 
             sizes = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 192}
