@@ -120,7 +120,7 @@ export function program(): Command {
     .option("--prompt <n>", "tokens of a prompt", count, 16)
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
     .option("--scaling", "also measure with 1, 2, 4, ... threads (CPUs)")
-    .option("--launches", "measure each launch of a token alone, weights from memory and cached (GPUs)")
+    .option("--launches", "measure each launch of a token: in its step (CPUs), or alone (GPUs)")
     .addOption(mode().conflicts("tune"))
     .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
     .option("--candidates <splits>", "what --tune tries (default: 1,2,4,8,16)", splits)

@@ -2,9 +2,12 @@ import { spawn } from "node:child_process";
 import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { timesAlone, timesInStep } from "./bench/launch-times.js";
 import { measureLaunches } from "./bench/launches.js";
 import { launchesText } from "./bench/launches-text.js";
-import { measureModes, measureScaling } from "./bench/modes.js";
+import { type BenchOptions, measureModes, measureScaling } from "./bench/modes.js";
+import { measureStep } from "./bench/step.js";
+import { stepText } from "./bench/step-text.js";
 import { benchText, scalingText } from "./bench/text.js";
 import { tune } from "./bench/tune.js";
 import { tuneText } from "./bench/tune-text.js";
@@ -31,7 +34,7 @@ import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Measured, recordMeasured } from "./record.js";
 import { replaceFile } from "./replace-file.js";
-import { type Report, version } from "./report.js";
+import { programOf, type Report, version } from "./report.js";
 import { type ServeOptions, serve as serveBuild } from "./serve/command.js";
 import { targetsOf } from "./target.js";
 
@@ -254,14 +257,7 @@ export async function bench(
   const { repeat, mode } = options;
   if (mode !== undefined && !options.launches)
     throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
-  if (options.launches) {
-    const progress = terminalProgress();
-    const listener = progress.stage("Measuring every launch on the device");
-    const measured = await measureLaunches(built, { mode, repeat, progress: listener });
-    progress.finish();
-    print(options.json ? JSON.stringify(measured) : launchesText(measured));
-    return;
-  }
+  if (options.launches) return benchLaunches(built, options);
   if (options.tune !== undefined) {
     const progress = terminalProgress();
     const file = options.tune === true ? null : options.tune;
@@ -282,6 +278,25 @@ export async function bench(
       ? JSON.stringify({ ...measured, scaling }, null, 2)
       : [benchText(measured, prompts), ...(scaling === null ? [] : [scalingText(scaling)])].join("\n"),
   );
+}
+
+/** `gsic bench --launches`: on a CPU in the step, in all modes; on a GPU alone, in one. */
+async function benchLaunches(built: Built, options: Json & BenchOptions & { mode?: Mode }): Promise<void> {
+  const { repeat, mode } = options;
+  const progress = terminalProgress();
+  const listener = progress.stage("Measuring every launch");
+  if (built.report.device === "cpu") {
+    const shown = programOf(modeOf(built, mode));
+    const measured = await measureStep(built, options, listener);
+    progress.finish();
+    await record(built, { launch_times: timesInStep(measured) });
+    print(options.json ? JSON.stringify(measured) : stepText(measured, shown));
+    return;
+  }
+  const measured = await measureLaunches(built, { mode, repeat, progress: listener });
+  progress.finish();
+  await record(built, { launch_times: timesAlone(measured, readProgram(built).modes[measured.mode]!) });
+  print(options.json ? JSON.stringify(measured) : launchesText(measured));
 }
 
 async function record(built: Built, measured: Measured): Promise<void> {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { LaunchTimesByMode } from "./bench/launch-times.js";
 import type { Measurements } from "./bench/text.js";
 import { type Built, readPlan } from "./built.js";
 import { GsicError } from "./errors.js";
@@ -10,6 +11,8 @@ import type { Report } from "./report.js";
 export interface Measured {
   readonly evaluation?: Evaluation;
   readonly speed?: Measurements;
+  /** Modes that it lacks keep what was measured before. */
+  readonly launch_times?: LaunchTimesByMode;
 }
 
 /**
@@ -17,7 +20,10 @@ export interface Measured {
  * or null. A build that may only be read keeps the report that it has.
  */
 export async function recordMeasured(built: Built, measured: Measured): Promise<string | null> {
-  const report: Report = { ...built.report, ...measured };
+  const { launch_times: before } = built.report;
+  const { launch_times: now } = measured;
+  const launchTimes = now === undefined ? {} : { launch_times: { ...before, ...now } };
+  const report: Report = { ...built.report, ...measured, ...launchTimes };
   const { reportHtmlOf } = await import("./report-html/page.js");
   try {
     const { plan } = await readPlan(join(built.folder, "graph.ts"));

@@ -1,4 +1,5 @@
 import { relative } from "node:path";
+import type { LaunchTimesByMode } from "./bench/launch-times.js";
 import type { Measurements } from "./bench/text.js";
 import type { ResourceFacts, TargetCode } from "./cc.js";
 import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
@@ -78,6 +79,8 @@ export interface Report {
   readonly evaluation: Evaluation | null;
   /** What `gsic bench` measured, wherever that was; null until then. */
   readonly speed: Measurements | null;
+  /** What `gsic bench --launches` measured; null until then. */
+  readonly launch_times: LaunchTimesByMode | null;
 }
 
 /** What `chat_template.jinja` of the build folder goes with. */
@@ -174,6 +177,7 @@ export function reportOf(facts: {
     self_check: check,
     evaluation: null,
     speed: null,
+    launch_times: null,
   };
 }
 

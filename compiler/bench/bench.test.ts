@@ -182,10 +182,11 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
   });
 });
 
-test("launches of a CPU's build are not measured alone", async () => {
+test("a CPU's build has no divisions to measure", async () => {
   const report = { device: "cpu", modes: ["exact"], mode: "exact" };
   const built = { folder: "/x", report, bundle: "/x/x.gsi", executable: "/x/x" } as never;
-  await expect(measureLaunches(built, { repeat: 1 })).rejects.toMatchObject({
+  const options = { file: null, splits: undefined, repeat: 1, progress: silent };
+  await expect(tune(built, options)).rejects.toMatchObject({
     ...{ category: "usage", code: "bench-not-gpu" },
     hint: expect.stringContaining("--target"),
   });

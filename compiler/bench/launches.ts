@@ -85,7 +85,6 @@ const measuredPosition = 512;
 
 /** Measures every distinct launch of a token's step on the device. Throws `bench-not-gpu` (category usage). */
 export async function measureLaunches(built: Built, options: LaunchOptions): Promise<LaunchMeasurements> {
-  requireGpu(built, "--launches");
   const mode = programOf(modeOf(built, options.mode));
   const program = readProgram(built);
   const distinct = distinctLaunches(built, program, mode);
@@ -109,18 +108,6 @@ export async function measureLaunches(built: Built, options: LaunchOptions): Pro
       seconds: { closed: sum("open"), open: sum("closed") },
     },
   };
-}
-
-/** Refuses a build that runs on CPUs. */
-export function requireGpu({ report, folder }: Built, option: string): void {
-  if (report.device !== "cpu") return;
-  throw new GsicError({
-    category: "usage",
-    code: "bench-not-gpu",
-    message: `this build is for CPUs, and ${option} measures the kernels of GPUs`,
-    where: folder,
-    hint: "build it for one, e.g. gsic build <model.toml> --target mi300x; gsic bench without the option measures CPUs",
-  });
 }
 
 /** The first launch of every kernel of a mode's program, its template, and how many launches it has. */

@@ -5,7 +5,7 @@ import { type Built, configOf } from "../built.js";
 import { asWindows, heldoutParts } from "../calibrate/text.js";
 import { type Config, readConfig } from "../config.js";
 import { type Model, openModel } from "../model.js";
-import { runTool } from "../native.js";
+import { type ProgressListener, runTool } from "../native.js";
 import { textTokenizer } from "../read/tokenizer.js";
 import { temporaryFolder } from "../temporary.js";
 import type { Measurements, Spread } from "./text.js";
@@ -37,9 +37,20 @@ export async function measureModes(
 /** The same from prompts that were read before; null: from fixed ids. */
 async function measureFrom(
   ids: Int32Array | null,
-  { bundle }: Built,
-  { tokens, repeat, prompt, threads }: BenchOptions,
+  built: Built,
+  options: BenchOptions,
 ): Promise<Measurements> {
+  return JSON.parse(await runFromPrompts("bench", ids, built, options)) as Measurements;
+}
+
+/** What a subcommand of gsic-tool prints that writes behind prompts; null: behind fixed ids. */
+export async function runFromPrompts(
+  subcommand: "bench" | "step",
+  ids: Int32Array | null,
+  { bundle }: Pick<Built, "bundle">,
+  { tokens, repeat, prompt, threads }: BenchOptions,
+  progress?: ProgressListener,
+): Promise<string> {
   const settings = ["--tokens", String(tokens), "--repeat", String(repeat), "--prompt", String(prompt)];
   if (threads !== undefined) settings.push("--threads", String(threads));
   const folder = await temporaryFolder("bench");
@@ -49,7 +60,7 @@ async function measureFrom(
       await writeFile(file, ids);
       settings.push("--ids-file", file);
     }
-    return JSON.parse(await runTool(["bench", bundle, ...settings])) as Measurements;
+    return await runTool([subcommand, bundle, ...settings], progress);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -78,7 +89,8 @@ export async function measureScaling(built: Built, options: BenchOptions): Promi
   return found;
 }
 
-async function promptsOf(built: Built, count: number, length: number): Promise<Int32Array | null> {
+/** Prompts of a build's held-out text, as `measureModes` says; null where it has none. */
+export async function promptsOf(built: Built, count: number, length: number): Promise<Int32Array | null> {
   if (built.report.text_unavailable !== null) return null;
   const config = readConfig(configOf(built));
   if (config.heldout.text.length === 0) return null;

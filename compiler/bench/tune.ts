@@ -14,7 +14,7 @@ import { replaceFile } from "../replace-file.js";
 import { programsOf, version } from "../report.js";
 import { commonTarget, type GpuTarget, isGpu, readTarget } from "../target.js";
 import { defaultTuningFile, readTuningFile, type TunedShape, tuningText } from "../tuning.js";
-import { requireGpu, runLaunches, type ToolMeasurements } from "./launches.js";
+import { runLaunches, type ToolMeasurements } from "./launches.js";
 import type { Ceiling } from "./text.js";
 import { type Variant, type Variants, variantsOf } from "./variants.js";
 
@@ -57,7 +57,7 @@ const worthwhile = 0.99;
  * `tuning-unwritable`, and what compiling and the device throw.
  */
 export async function tune(built: Built, options: TuneOptions): Promise<TuningMeasurements> {
-  requireGpu(built, "--tune");
+  requireGpu(built);
   const { progress, repeat, environment } = options;
   const targets = built.report.targets.map(readTarget);
   const target = commonTarget(targets) as GpuTarget;
@@ -174,5 +174,17 @@ function write(file: string, text: string): Promise<void> {
   return replaceFile(file, (beside) => writeFile(beside, text), {
     code: "tuning-unwritable",
     hint: "name a place that can be written: gsic bench <build> --tune FILE",
+  });
+}
+
+/** Refuses a build that runs on CPUs. */
+function requireGpu({ report, folder }: Built): void {
+  if (report.device !== "cpu") return;
+  throw new GsicError({
+    category: "usage",
+    code: "bench-not-gpu",
+    message: "this build is for CPUs, and --tune measures how GPUs divide projections",
+    where: folder,
+    hint: "build it for one, e.g. gsic build <model.toml> --target mi300x; without the option, gsic bench measures CPUs",
   });
 }

@@ -1,13 +1,14 @@
+import { timesOfMode } from "../bench/launch-times.js";
 import { meanBytes, oneTier } from "../evaluate/account.js";
 import type { Evaluation, TierShares } from "../evaluate/evaluate.js";
 import { formText, subspaceOf, tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
 import { planJson } from "../inspect/table.js";
-import type { Form, Plan, ValueId } from "../ir.js";
+import type { ByteAccount, Form, Plan, ProgramMode, ValueId } from "../ir.js";
 import type { ProgramJson } from "../pack/sources.js";
 import { layerOf } from "../print-names.js";
-import type { Report } from "../report.js";
-import { matrixName } from "../schedule/listing.js";
+import { programsOf, type Report } from "../report.js";
+import { type ListedPass, matrixName } from "../schedule/listing.js";
 import type { SearchReport } from "../search/report.js";
 
 /** What report.html is made from. */
@@ -47,6 +48,8 @@ export interface LinearRow {
   readonly bytes: Change & { readonly fast: number; readonly slow: number };
   /** Predicted for reading these bytes. */
   readonly seconds: Change;
+  /** Of the launches that read its weights, as far as they do; null where `gsic bench --launches` has not measured. */
+  readonly measured: { readonly dense: number | null; readonly plan: number | null };
   /** E||y' - y||^2 on calibration text, the predicted KL and its share; null where no planner chose. */
   readonly error: number | null;
   readonly predictedKl: number | null;
@@ -109,6 +112,7 @@ export function pageData(input: PageInput): PageData {
   const { search, evaluation } = report;
   const kernels = kernelsByNode(plan, program);
   const bandwidth = report.bytes_per_token.dense / report.prediction.dense.memory;
+  const measured = measuredSeconds(input);
   return {
     name: report.name,
     linears: planJson(plan, search).linears.map((linear) => {
@@ -127,6 +131,10 @@ export function pageData(input: PageInput): PageData {
         rank: tier?.rank ?? null,
         bytes: { dense: bytes.dense, plan: mean, fast: bytes.fast, slow: bytes.slow },
         seconds: { dense: bytes.dense / bandwidth, plan: mean === null ? null : mean / bandwidth },
+        measured: {
+          dense: measured.dense?.get(linear.linear) ?? null,
+          plan: measured.plan?.get(linear.linear) ?? null,
+        },
         error: linear.search?.error ?? null,
         predictedKl: linear.search?.predicted_kl ?? null,
         klShare: linear.search?.kl_share ?? null,
@@ -189,30 +197,58 @@ export function partOf(id: ValueId): string {
 }
 
 /** The kernels that compute a value, or read a linear's weights, in the order of the launches of the first mode. */
-function kernelsByNode(plan: Plan, { modes, kernels }: ProgramJson): ReadonlyMap<ValueId, readonly string[]> {
+function kernelsByNode(plan: Plan, program: ProgramJson): ReadonlyMap<ValueId, readonly string[]> {
+  const found = new Map<ValueId, Set<string>>();
+  for (const pass of Object.values(program.modes).slice(0, 1))
+    for (const { kernel, nodes } of launchedNodes(plan, program, pass))
+      for (const id of nodes) found.set(id, (found.get(id) ?? new Set()).add(kernel));
+  return new Map([...found].map(([id, symbols]) => [id, [...symbols]]));
+}
+
+/** What each linear was measured to take: of a launch that reads weights of several, the part that its bytes are. */
+function measuredSeconds({ plan, report, program }: PageInput) {
+  const bytes = new Map(report.linears.map(({ linear, bytes }) => [linear, bytes]));
+  const ofMode = (mode: ProgramMode, weigh: (account: ByteAccount) => number) => {
+    const times = timesOfMode(report.launch_times, mode);
+    const pass = program.modes[mode];
+    if (times === null || pass === undefined) return null;
+    const seconds = new Map<ValueId, number>();
+    launchedNodes(plan, program, pass).forEach(({ nodes }, index) => {
+      const linears = nodes.filter((id) => bytes.has(id));
+      const total = linears.reduce((sum, id) => sum + weigh(bytes.get(id)!), 0);
+      for (const id of linears) {
+        const part = weigh(bytes.get(id)!) / total;
+        seconds.set(id, (seconds.get(id) ?? 0) + part * times.seconds[index]!);
+      }
+    });
+    return seconds;
+  };
+  const first = programsOf(report)[0]!;
+  return { dense: ofMode("exact", ({ dense }) => dense), plan: ofMode(first, ({ fast }) => fast) };
+}
+
+/** The launches of a pass, each with the nodes that it computes, and the linears whose weights it reads. */
+function launchedNodes(plan: Plan, { kernels }: ProgramJson, { body, head }: ListedPass) {
   const lookUps = new Set(kernels.filter(({ template }) => template === "embed").map(({ symbol }) => symbol));
-  const nodes = new Map<string, ValueId[]>();
-  const refer = (name: string, id: ValueId) => nodes.set(name, [...(nodes.get(name) ?? []), id]);
+  const named = new Map<string, ValueId[]>();
+  const refer = (name: string, id: ValueId) => named.set(name, [...(named.get(name) ?? []), id]);
   for (const { id, kind } of plan.graph.nodes) {
     if (kind !== "linear") refer(id, id);
     else refer(matrixName({ kind: "stored", matrix: linearById(plan.graph, id).weight }), id);
   }
-  const found = new Map<ValueId, Set<string>>();
-  const add = (id: ValueId, kernel: string) => found.set(id, (found.get(id) ?? new Set()).add(kernel));
   const written = new Set<string>();
-  for (const { body, head } of Object.values(modes).slice(0, 1)) {
-    for (const launch of [...body, ...head]) {
-      for (const { name, refers_to: referent } of launch.arguments) {
-        if (name === "y") written.add(referent);
-        for (const part of referent.split(" + ")) {
-          const made = /^(?:image of )?(.+?)(?: at \d bits\/.*|, k = \d+)$/.exec(part)?.[1];
-          if (made !== undefined && plan.linears.has(made)) add(made, launch.kernel);
-          const isOutput = name === "y" || !written.has(part);
-          for (const id of nodes.get(part) ?? [])
-            if (plan.linears.has(id) ? !lookUps.has(launch.kernel) : isOutput) add(id, launch.kernel);
-        }
+  return [...body, ...head].map((launch) => {
+    const nodes = new Set<ValueId>();
+    for (const { name, refers_to: referent } of launch.arguments) {
+      if (name === "y") written.add(referent);
+      for (const part of referent.split(" + ")) {
+        const made = /^(?:image of )?(.+?)(?: at \d bits\/.*|, k = \d+)$/.exec(part)?.[1];
+        if (made !== undefined && plan.linears.has(made)) nodes.add(made);
+        const isOutput = name === "y" || !written.has(part);
+        for (const id of named.get(part) ?? [])
+          if (plan.linears.has(id) ? !lookUps.has(launch.kernel) : isOutput) nodes.add(id);
       }
     }
-  }
-  return new Map([...found].map(([id, symbols]) => [id, [...symbols]]));
+    return { kernel: launch.kernel, nodes: [...nodes] };
+  });
 }

@@ -1,10 +1,11 @@
+import { timesOfMode } from "../bench/launch-times.js";
 import type { Measurements } from "../bench/text.js";
 import type { Estimate } from "../evaluate/bootstrap.js";
 import { launchText, predictionText } from "../inspect/device.js";
 import { formGroups } from "../inspect/forms-text.js";
 import { duration, size } from "../inspect/layout.js";
 import { checkText } from "../inspect/text.js";
-import type { Report } from "../report.js";
+import { programsOf, type Report } from "../report.js";
 import { klText } from "../search/report.js";
 import type { LinearRow, PageData, PageInput } from "./data.js";
 
@@ -15,6 +16,8 @@ export interface View {
   readonly verdict: string;
   readonly tiles: readonly Tile[];
   readonly linears: readonly LinearView[];
+  /** How the linears' times were measured; null where they were not. */
+  readonly times: string | null;
   readonly frontier: readonly FrontierView[];
   readonly maxKl: string | null;
   readonly validationTokens: number | null;
@@ -69,12 +72,14 @@ interface KernelView {
 export function pageView(input: PageInput, data: PageData): View {
   const { report } = input;
   const { search, evaluation } = report;
+  const times = timesText(report);
   return {
     title: report.name,
     facts: `${report.family}, ${data.linears.length} linears, context ${report.context}; for ${report.targets.join(", ")}; ${report.mode} mode`,
     verdict: search?.verdict ?? evaluation?.verdict ?? "The forms were configured; no planner chose them.",
     tiles: tiles(report, data),
-    linears: data.linears.map(linearView),
+    linears: data.linears.map((row) => linearView(row, times !== null)),
+    times,
     frontier: search === null ? [] : frontierViews(search),
     maxKl: search === null || search.max_kl === null ? null : String(search.max_kl),
     validationTokens: search?.validation_tokens ?? null,
@@ -150,8 +155,22 @@ function speedTile({ modes, target, threads }: Measurements, mode: string): Tile
   };
 }
 
-function linearView(row: LinearRow): LinearView {
-  const { bytes, seconds: time } = row;
+/** How the linears' times were measured; null where they were not. */
+function timesText({ launch_times: times, ...report }: Report): string | null {
+  const found = timesOfMode(times, programsOf(report)[0]!);
+  if (found === null) return null;
+  const { measured, device, target } = found;
+  const where = device === "CPU" ? target : `${device} (${target})`;
+  const how =
+    measured === "in the step"
+      ? "where they stand in a token's step, weights from memory or caches as they are by then"
+      : "each alone, weights from memory, gates closed";
+  return `Measured times are of launches on ${where}, ${how}; of a launch that multiplies by several linears, and does the work around them, each has the part that its bytes are.`;
+}
+
+/** `timed`: with what was measured. */
+function linearView(row: LinearRow, timed: boolean): LinearView {
+  const { bytes, seconds: time, measured } = row;
   const number = (value: number | null, text: (value: number) => string) =>
     value === null ? { text: "", value: -1 } : { text: text(value), value };
   return {
@@ -170,6 +189,7 @@ function linearView(row: LinearRow): LinearView {
         : number(bytes.plan, size),
       number(time.dense, duration),
       number(time.plan, duration),
+      ...(timed ? [number(measured.dense, duration), number(measured.plan, duration)] : []),
       number(row.error, short),
       number(row.klShare, percent),
     ],

@@ -43,9 +43,11 @@ Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
 Runnable Session::prepare(const Program &program) {
   Runnable made;
   made.program = &program;
-  made.launches = resolve(program.body);
-  made.body = model_->device().capture(made.launches);
-  made.head = model_->device().capture(resolve(program.head));
+  const std::vector<ResolvedLaunch> body = resolve(program.body), head = resolve(program.head);
+  made.body = model_->device().capture(body);
+  made.head = model_->device().capture(head);
+  made.launches = body;
+  made.launches.insert(made.launches.end(), head.begin(), head.end());
   return made;
 }
 
@@ -163,6 +165,16 @@ void Session::append(const int32_t *ids, size_t count, size_t wanted, const Colu
     tokens_.resize(length);
     throw;
   }
+}
+
+int32_t Session::choose_through(Sequence &pass, int32_t id) {
+  check(&id, 1);
+  write_step(&id, 1, evaluated_, 0);
+  pass.run();
+  const int32_t chosen = read_choice(*run_.program, 0, evaluated_);
+  tokens_.push_back(id);
+  evaluated_++;
+  return chosen;
 }
 
 void Session::append_later(int32_t id) {

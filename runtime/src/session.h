@@ -24,7 +24,7 @@ using TapVisitor = std::function<void(size_t tap, const float *rows, uint32_t co
 /// A program, ready to run on a session's memory.
 struct Runnable {
   const Program *program = nullptr;
-  std::vector<ResolvedLaunch> launches;  ///< of the body
+  std::vector<ResolvedLaunch> launches;  ///< of the body, then of the head
   std::unique_ptr<Sequence> body, head;
 };
 
@@ -47,6 +47,10 @@ class Session {
   /// Appends tokens, runs no head, and shows taps `first` to before `last` of the program. What stands behind those is not
   /// run: until the session is rewound, later passes must not want more taps.
   void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
+  /// The launches of a pass that wants logits, in order. They live as long as the session.
+  const std::vector<ResolvedLaunch> &launches() const { return run_.launches; }
+  /// Appends a token as `choose` does, when all others are evaluated; `pass` runs `launches`, in place of the session.
+  int32_t choose_through(Sequence &pass, int32_t id);
   /// Whether the mode has a program that proposes tokens.
   bool drafts() const { return draft_.program != nullptr; }
   /// Runs that program over one token at `position`, which is length() or behind tokens that were proposed already, and
@@ -82,7 +86,7 @@ class Session {
   std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
   ResolvedLaunch resolve(const Launch &launch, void **arguments) const;
   uint8_t *address(const Argument &argument) const;
-  /// The launches of the body from `from` to before `to`, captured when they are first wanted.
+  /// The launches from `from` to before `to`, captured when they are first wanted.
   Sequence &part(size_t from, size_t to);
   void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
   void run_draft(int32_t id, size_t position);

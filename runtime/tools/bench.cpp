@@ -16,6 +16,7 @@
 #include "arguments.h"
 #include "device_ceiling.h"
 #include "generate.h"
+#include "prompts.h"
 #include "read_ceiling.h"
 #include "samples.h"
 #include "session.h"
@@ -24,9 +25,6 @@ namespace gsic {
 namespace {
 
 using nlohmann::ordered_json;
-
-/// Beyond any cache; a larger buffer would take the memory that the mapped weights of a large model stand in.
-constexpr size_t kLeastCeilingBytes = size_t(512) << 20, kMostCeilingBytes = size_t(1) << 30;
 
 /// One mode while it is measured.
 struct Subject {
@@ -45,23 +43,6 @@ struct Subject {
 struct Written {
   std::vector<int32_t> ids;
   double rate = 0;
-};
-
-/// Prompts of `length` tokens: from --ids-file one after the other, else one that is spread over the vocabulary.
-class Prompts {
- public:
-  Prompts(const Arguments &arguments, const Model &model, size_t length) : length_(length) {
-    if (!arguments.text("ids-file", "").empty()) ids_ = arguments.ids();
-    for (size_t i = ids_.size(); i < length; i++) ids_.push_back(int32_t((i * 7919 + 11) % model.manifest().vocabulary));
-  }
-  std::vector<int32_t> operator[](size_t index) const {
-    const auto first = ids_.begin() + long(index % (ids_.size() / length_) * length_);
-    return {first, first + long(length_)};
-  }
-
- private:
-  size_t length_;
-  std::vector<int32_t> ids_;
 };
 
 Written measure_decode(Subject &subject, const std::vector<int32_t> &prompt, size_t tokens, size_t draft_length) {
@@ -163,18 +144,16 @@ void run_bench(const Arguments &arguments) {
   std::vector<std::unique_ptr<Subject>> subjects;
   for (const std::string &mode : only.empty() ? manifest.modes : std::vector<std::string>{only})
     subjects.push_back(std::make_unique<Subject>(model, mode));
-  std::optional<ReadCeiling> buffer;
+  std::optional<CpuCeiling> host;
   std::optional<DeviceCeiling> device;
   if (model->target().device == DeviceKind::cpu)
-    buffer.emplace(std::clamp<size_t>(manifest.buffer(Buffer::weights), kLeastCeilingBytes, kMostCeilingBytes));
+    host.emplace(manifest);
   else if (const auto kernel = DeviceCeiling::kernel(manifest))
     device.emplace(*model, *kernel);
-  Samples ceiling, launch;
   for (auto &subject : subjects) measure_decode(*subject, prompts[0], std::min<size_t>(tokens, 8), draft_length);  // warms up
   Progress progress(repeat);
   for (size_t i = 0; i < repeat; i++) {
-    if (buffer) ceiling.add(buffer->measure(model->device()));
-    if (buffer) launch.add(launch_seconds(model->device()));
+    if (host) host->sample(model->device());
     if (device) device->sample();
     std::map<std::string, Written> written;
     for (size_t j = 0; j < subjects.size(); j++) {
@@ -196,18 +175,17 @@ void run_bench(const Arguments &arguments) {
                            {"tokens", tokens},
                            {"prefill", prefill},
                            {"repeat", repeat}};
-  DeviceCeiling::describe(device ? &*device : nullptr, document);
-  if (buffer) {
-    document["read_ceiling_bytes"] = buffer->bytes();
-    document["read_ceiling_bytes_per_second"] = ceiling.json();
-    document["seconds_per_empty_launch"] = launch.json();
-  }
+  if (host)
+    host->describe(document);
+  else
+    DeviceCeiling::describe(device ? &*device : nullptr, document);
+  const Samples none;
   document["modes"] = ordered_json::object();
   for (const auto &subject : subjects) {
     const auto bytes = manifest.bytes_per_token.find(subject->mode);
     document["modes"][subject->mode] =
         describe(*subject, bytes == manifest.bytes_per_token.end() ? std::nullopt : std::optional(bytes->second),
-                 device ? device->bandwidth() : ceiling, launch);
+                 host ? host->bandwidth() : device ? device->bandwidth() : none, host ? host->launch() : none);
   }
   std::cout << document.dump(2) << std::endl;
 }

@@ -1,5 +1,6 @@
 #include "read_ceiling.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <vector>
@@ -46,19 +47,13 @@ void read_kernel(const gsic_worker *worker, void *const *arguments) {
 
 void empty_kernel(const gsic_worker *, void *const *) {}
 
-}  // namespace
-
-ReadCeiling::ReadCeiling(size_t bytes) : pages_(bytes / 4096 * 4096, "the buffer of the read ceiling") {
-  std::memset(pages_.data(), 1, pages_.size());
-}
-
-double ReadCeiling::measure(Device &device) const {
-  ReadTask task{reinterpret_cast<const Wide *>(pages_.data()), pages_.size() / sizeof(Wide)};
+double read_bandwidth(const Pages &pages, Device &device) {
+  ReadTask task{reinterpret_cast<const Wide *>(pages.data()), pages.size() / sizeof(Wide)};
   void *arguments[] = {&task};
   const auto reading = device.capture({{reinterpret_cast<void *>(&read_kernel), arguments, 1}});
   const double start = now();
   reading->run();
-  return double(pages_.size()) / (now() - start);
+  return double(pages.size()) / (now() - start);
 }
 
 double launch_seconds(Device &device) {
@@ -69,6 +64,30 @@ double launch_seconds(Device &device) {
   const double start = now();
   launches->run();
   return (now() - start) / kLaunches;
+}
+
+size_t buffer_bytes(const Manifest &manifest) {
+  constexpr size_t kLeast = size_t(512) << 20, kMost = size_t(1) << 30;
+  return std::clamp<size_t>(manifest.buffer(Buffer::weights), kLeast, kMost) / 4096 * 4096;
+}
+
+}  // namespace
+
+CpuCeiling::CpuCeiling(const Manifest &manifest) : pages_(buffer_bytes(manifest), "the buffer of the read ceiling") {
+  std::memset(pages_.data(), 1, pages_.size());
+}
+
+void CpuCeiling::sample(Device &device) {
+  bandwidth_.add(read_bandwidth(pages_, device));
+  launch_.add(launch_seconds(device));
+}
+
+void CpuCeiling::describe(nlohmann::ordered_json &document) const {
+  document["read_ceiling_bytes"] = pages_.size();
+  document["read_ceiling_short"] = false;
+  document["read_ceiling_bytes_per_second"] = bandwidth_.json();
+  document["seconds_per_empty_launch"] = launch_.json();
+  document["seconds_per_sequence"] = nullptr;
 }
 
 }  // namespace gsic

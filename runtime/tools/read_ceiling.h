@@ -2,25 +2,34 @@
 #ifndef GSIC_TOOLS_READ_CEILING_H
 #define GSIC_TOOLS_READ_CEILING_H
 
+#include <nlohmann/json.hpp>
+
 #include "device.h"
+#include "samples.h"
 
 namespace gsic {
 
-/// A buffer that the workers of a CPU read from end to end, each its own contiguous part.
-class ReadCeiling {
+/// What bounds a token's time on a CPU, sampled as often as is wanted: reading a buffer from end to end, each worker its own
+/// contiguous part, and a launch that does nothing.
+class CpuCeiling {
  public:
-  /// `bytes` should be far above the last-level cache. Throws GSIC_OUT_OF_MEMORY.
-  explicit ReadCeiling(size_t bytes);
-  /// Bytes per second of one reading of everything.
-  double measure(Device &device) const;
-  size_t bytes() const { return pages_.size(); }
+  /// The buffer is as large as the weights, but between 512 MiB, beyond any cache, and 1 GiB, since a larger one would take
+  /// the memory that the mapped weights of a large model stand in. Throws GSIC_OUT_OF_MEMORY.
+  explicit CpuCeiling(const Manifest &manifest);
+
+  /// Measures both once.
+  void sample(Device &device);
+  /// Bytes per second.
+  const Samples &bandwidth() const { return bandwidth_; }
+  /// Seconds of a call on every worker that does nothing, and the barrier behind it.
+  const Samples &launch() const { return launch_; }
+  /// Adds to a document what DeviceCeiling::describe does.
+  void describe(nlohmann::ordered_json &document) const;
 
  private:
   Pages pages_;
+  Samples bandwidth_, launch_;
 };
-
-/// Seconds that a launch costs on a CPU which does nothing: a call on every worker, and the barrier.
-double launch_seconds(Device &device);
 
 }  // namespace gsic
 

@@ -17,7 +17,7 @@ function showDetails(id) {
 
 /** @param {LinearRow} row */
 function linearDetails(row) {
-  const { bytes, seconds, dtype, shape, tensor, form, verdict, error, predictedKl, klShare } = row;
+  const { bytes, seconds, measured, dtype, shape, tensor, form, verdict, error, predictedKl, klShare } = row;
   const input = data.inputs.find(({ linears }) => linears.includes(row.id));
   const read =
     bytes.plan === null
@@ -31,8 +31,8 @@ function linearDetails(row) {
       ["weight", `${tensor}, ${dtype} [${shape.join(", ")}]`],
       ["bytes before", bytesText(bytes.dense)],
       ["bytes after", read],
-      ["time before", `${secondsText(seconds.dense)}, predicted`],
-      ["time after", seconds.plan === null ? "as gates decide" : `${secondsText(seconds.plan)}, predicted`],
+      ["time before", timeText(seconds.dense, measured.dense)],
+      ["time after", timeText(seconds.plan, measured.plan)],
       ...(error === null ? [] : [["local error", `${error.toPrecision(3)} = E‖y′ − y‖²`]]),
       ...(predictedKl === null || klShare === null
         ? []
@@ -44,6 +44,15 @@ function linearDetails(row) {
   ];
   if (input?.activations) made.push(activationsLink(row.input));
   return input === undefined ? made : [...made, ...rejectedForms(input)];
+}
+
+/** @param {number | null} predicted @param {number | null} measured */
+function timeText(predicted, measured) {
+  const texts = [
+    predicted === null ? "as gates decide" : `${secondsText(predicted)} predicted`,
+    ...(measured === null ? [] : [`${secondsText(measured)} measured`]),
+  ];
+  return texts.join(", ");
 }
 
 /** @param {InputRow} input @returns {string[][]} */

@@ -22,6 +22,7 @@ setUpTheme();
 setUpGraph();
 setUpTable();
 drawDepth();
+drawTimes();
 drawFrontier();
 drawTiers();
 setUpActivations();

@@ -3,14 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { timesInStep } from "../../bench/launch-times.js";
+import { measureStep } from "../../bench/step.js";
 import { build } from "../../build.js";
-import { openBuild, readPlan } from "../../built.js";
+import { openBuild, readPlan, readProgram } from "../../built.js";
 import { readConfig } from "../../config.js";
 import { evaluate } from "../../evaluate/command.js";
 import { openModel } from "../../model.js";
 import { packageRoot } from "../../paths.js";
 import { silent } from "../../progress.js";
 import { recordMeasured } from "../../record.js";
+import { pageData } from "../data.js";
 import { reportHtmlOf } from "../page.js";
 import { browserExecutable, contrastOf, type Look, openBrowser, openPage } from "./browser-testing.js";
 
@@ -175,6 +178,43 @@ describe.skipIf(browserExecutable === null)(
         await opened.locator("#theme").click();
         expect(await background()).not.toBe(light);
       });
+    });
+
+    test("what gsic bench --launches measured is shown once it is recorded: every linear, before and after", async () => {
+      const before = openBuild(searched);
+      await using(searched, {}, async (opened) => {
+        expect(await opened.locator("#plot-times").count()).toBe(0);
+        expect(await opened.locator("#linears-section").textContent()).toContain("gsic bench --launches");
+      });
+      const measured = await measureStep(before, { tokens: 4, repeat: 1, prompt: 4 });
+      for (const mode of ["bounded", "exact"] as const) {
+        const { launches, step_seconds: step } = measured.modes[mode]!;
+        expect(launches).toHaveLength(before.report.launches_per_token[mode]!);
+        expect(step.median).toBeGreaterThan(0);
+      }
+      expect(await recordMeasured(before, { launch_times: timesInStep(measured) })).toBeNull();
+      for (const look of [{}, { scheme: "dark", width: 360, height: 740 } as const])
+        await using(searched, look, async (opened) => {
+          const dots = opened.locator("#plot-times [aria-label=dot] circle");
+          expect(await dots.count()).toBe(25);
+          expect(await opened.locator("#details").textContent()).toMatch(/ predicted, .* measured/);
+          expect(await opened.locator("#linears thead th").count()).toBe(15);
+          const cells = await opened.locator("#linears tbody tr").first().locator("td").allTextContents();
+          expect(cells).toHaveLength(14);
+          const beyond = await opened.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          expect(beyond).toBeLessThanOrEqual(0);
+        });
+      // Of each launch with weights, all of its time belongs to linears.
+      const data = pageData({
+        ...{ plan: (await readPlan(join(searched, "graph.ts"))).plan, program: readProgram(before) },
+        ...{ report: openBuild(searched).report, sources: new Map() },
+      });
+      const multiplied = measured.modes.exact!.launches.filter(({ kernel }) =>
+        /project|gated_unit|head/.test(kernel),
+      );
+      const whole = multiplied.reduce((sum, { seconds }) => sum + seconds.median, 0);
+      const parts = data.linears.reduce((sum, { measured: { dense } }) => sum + dense!, 0);
+      expect(parts).toBeCloseTo(whole, 12);
     });
 
     test("what gsic eval measured is shown once it is recorded: held-out figures, and tiers along depth", async () => {

@@ -58,6 +58,57 @@ function drawDepth() {
   );
 }
 
+/** What every linear was predicted to take, and what it was measured to. */
+function drawTimes() {
+  const rows = data.linears.flatMap(({ layer, part, kind, seconds, measured }) =>
+    seconds.plan === null || measured.plan === null
+      ? []
+      : [
+          {
+            name: placeText({ layer, part }),
+            kind,
+            predicted: 1e6 * seconds.plan,
+            taken: 1e6 * measured.plan,
+          },
+        ],
+  );
+  const used = kinds.filter((kind) => rows.some((row) => row.kind === kind));
+  const values = rows.flatMap(({ predicted, taken }) => [predicted, taken]);
+  const ends = [d3.min(values) ?? 1, d3.max(values) ?? 1];
+  draw(
+    "plot-times",
+    "Predicted and measured time of every linear, in us; dashed where they are alike",
+    (width) =>
+      Plot.plot({
+        ...{ width, height: 300, style: plotStyle, marginLeft: 60, marginBottom: 44, insetTop: 8 },
+        x: {
+          type: "log",
+          label: "predicted, us",
+          ...below,
+          grid: true,
+          ticks: width < 480 ? 4 : 8,
+          tickFormat: "~s",
+        },
+        y: { type: "log", label: "measured, us", grid: true, ticks: 6, tickFormat: "~s" },
+        color: { domain: used, range: used.map((kind) => kindColours[kinds.indexOf(kind)]), legend: true },
+        marks: [
+          Plot.line(ends, {
+            x: (end) => end,
+            y: (end) => end,
+            stroke: "var(--quiet)",
+            strokeDasharray: "6 3",
+          }),
+          Plot.dot(rows, {
+            ...{ x: "predicted", y: "taken", fill: "kind", r: 3.5 },
+            title: (row) =>
+              `${row.name}: ${row.predicted.toPrecision(3)} us predicted, ${row.taken.toPrecision(3)} us measured`,
+            tip: true,
+          }),
+        ],
+      }),
+  );
+}
+
 /** Some of the labels of an axis, as many as fit. @param {string[]} labels @param {number} most */
 function everyNth(labels, most) {
   const step = Math.max(1, Math.ceil(labels.length / most));
