@@ -70,7 +70,7 @@ export function measuredLaunch(launch: ListedLaunch, template: string, gate: Gat
   const isZero = (name: string) => !isRead(name) || (gate === "open" && name === "basis");
   const read = launch.arguments.filter(({ buffer, name }) => buffer === "weights" && isRead(name));
   // Tables of embeddings and of angles: a launch reads a row.
-  const lookUp = template === "embed" || template === "attend";
+  const lookUp = ["embed", "attend", "cache"].includes(template);
   return {
     job: {
       kernel: launch.kernel,

@@ -37,11 +37,10 @@ function nothing(): Promise<never> {
 /** Bytes of stored weights that are packed at a time: what a core's cache holds, both as stored and packed. */
 const chunkBytes = 1 << 20;
 
-/** Memory that chunks share: two packed ones in turn, so that one can be written while the next is made. */
+/** Memory that chunks share. */
 interface Buffers {
   readonly stored: Uint8Array;
-  readonly packed: readonly [Uint8Array, Uint8Array];
-  turn: 0 | 1;
+  readonly packed: Uint8Array;
 }
 
 /** Where the weights section can be gone on with: the ends of its items. */
@@ -51,7 +50,7 @@ export function itemEnds({ items }: PackedWeights): ReadonlySet<number> {
 
 /**
  * The weights section from `begin` on, 0 or one of `itemEnds`, piece by piece; memory does not grow with the model.
- * A piece is valid until the one after the next is asked for.
+ * A piece is valid until the next is asked for.
  */
 export async function* weightChunks(
   { device, items }: PackedWeights,
@@ -62,8 +61,7 @@ export async function* weightChunks(
 ): AsyncGenerator<Uint8Array> {
   const buffers: Buffers = {
     stored: new Uint8Array(2 * chunkBytes),
-    packed: [new Uint8Array(2 * chunkBytes), new Uint8Array(2 * chunkBytes)],
-    turn: 0,
+    packed: new Uint8Array(2 * chunkBytes),
   };
   let position = begin;
   for (const { content, offset, bytes } of items) {
@@ -104,10 +102,7 @@ async function* matrixChunks(
     return;
   }
   const { dtype, d } = shapeOf(source);
-  const pack = (rows: Uint8Array) => {
-    buffers.turn = buffers.turn === 0 ? 1 : 0;
-    return packMatrix(device, dtype, d, rows, buffers.packed[buffers.turn]);
-  };
+  const pack = (rows: Uint8Array) => packMatrix(device, dtype, d, rows, buffers.packed);
   switch (source.kind) {
     case "stored": {
       const { matrix } = source;

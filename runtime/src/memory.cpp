@@ -49,14 +49,27 @@ MappedFile::MappedFile(const std::string &path) : path_(path) {
   if (!S_ISREG(status.st_mode)) cannot_read(path, "it is not a regular file");
   size_ = size_t(status.st_size);
   if (size_ == 0) return;
-  void *mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number, 0);
-  if (mapped == MAP_FAILED) cannot_read(path, system_error_text());
-  data_ = static_cast<const uint8_t *>(mapped);
-  madvise(mapped, size_, MADV_WILLNEED);
+  const bool huge = size_ >= kHugePage;
+  // Room in which the file can begin where a huge page does.
+  room_ = size_ + (huge ? kHugePage : 0);
+  void *reserved = mmap(nullptr, room_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (reserved == MAP_FAILED) cannot_read(path, system_error_text());
+  reserved_ = static_cast<uint8_t *>(reserved);
+  const size_t into = reinterpret_cast<uintptr_t>(reserved_) % kHugePage;
+  uint8_t *const place = reserved_ + (huge && into > 0 ? kHugePage - into : 0);
+  if (mmap(place, size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, file.number, 0) == MAP_FAILED) {
+    const std::string why = system_error_text();
+    munmap(reserved_, room_);
+    cannot_read(path, why);
+  }
+  data_ = place;
+  // What is not in memory yet is then read huge page by huge page, where the file system can (ext4 since Linux 6.16, XFS);
+  // to ask for all of it ahead would read it in small ones.
+  if (huge) madvise(place, size_, MADV_HUGEPAGE);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<uint8_t *>(data_), size_);
+  if (reserved_ != nullptr) munmap(reserved_, room_);
 }
 
 Pages::Pages(size_t bytes, const std::string &what) : size_(std::max<size_t>(bytes, 64)) {

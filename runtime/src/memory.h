@@ -14,7 +14,7 @@ struct Bytes {
   size_t size = 0;
 };
 
-/// A regular file, mapped read-only and private. Throws GSIC_IO.
+/// A regular file, mapped read-only and private, in huge pages where the system has them for files. Throws GSIC_IO.
 class MappedFile {
  public:
   explicit MappedFile(const std::string &path);
@@ -27,6 +27,8 @@ class MappedFile {
 
  private:
   std::string path_;
+  uint8_t *reserved_ = nullptr;  ///< `room_` bytes of addresses, within which the file lies
+  size_t room_ = 0;
   const uint8_t *data_ = nullptr;
   size_t size_ = 0;
 };
