@@ -1,0 +1,46 @@
+import { type ProjectionDivision, projectionDivisions } from "../emit/gpu/projection-divisions.js";
+import type { KernelCall, Operand } from "../emit/operands.js";
+import { loadTemplates } from "../emit/template.js";
+import type { Argument, Kernel, Launch } from "../ir.js";
+
+/** Renders kernels; calls with equal parameters share one. */
+export class KernelTable {
+  readonly kernels: Kernel[] = [];
+  readonly divisions: (readonly ProjectionDivision[])[] = [];
+  private readonly byContent = new Map<string, number>();
+  private readonly symbols = new Set<string>();
+  private readonly render: ReturnType<typeof loadTemplates>;
+
+  constructor(dialect: string) {
+    this.render = loadTemplates(dialect);
+  }
+
+  index(call: KernelCall): number {
+    const content = JSON.stringify([call.template, call.params]);
+    const known = this.byContent.get(content);
+    if (known !== undefined) return known;
+    const symbol = this.unique(`gsic_${call.symbol}`);
+    this.kernels.push({
+      symbol,
+      template: call.template,
+      summary: call.params.summary,
+      arguments: call.operands.map(({ name, type }) => ({ name, type })),
+      launch: call.launch,
+      source: this.render(call.template, { ...call.params, symbol }),
+    });
+    this.divisions.push(projectionDivisions(call));
+    this.byContent.set(content, this.kernels.length - 1);
+    return this.kernels.length - 1;
+  }
+
+  launch(call: KernelCall, resolve: (operand: Operand) => Argument): Launch {
+    return { kernel: this.index(call), arguments: call.operands.map(({ operand }) => resolve(operand)) };
+  }
+
+  private unique(symbol: string): string {
+    let candidate = symbol;
+    for (let number = 2; this.symbols.has(candidate); number++) candidate = `${symbol}_${number}`;
+    this.symbols.add(candidate);
+    return candidate;
+  }
+}

@@ -1,0 +1,128 @@
+import type { KernelCall, Operand } from "../emit/operands.js";
+import { strideOf } from "../emit/stride.js";
+import type { Argument, DeviceKind, DeviceStep, Graph, Step, ValueId } from "../ir.js";
+import { factorPlaces } from "./factors.js";
+import { maxColumns, placeValues, roundUp, WeightLayout } from "./layout.js";
+
+/** Where the launches of one program find their operands. */
+export interface Places {
+  /** Of values in the arena. */
+  readonly offsets: ReadonlyMap<ValueId, number>;
+  resolve(operand: Operand): Argument;
+  /** Bytes of a value or of weights; null for the rest. */
+  bytesOf(operand: Operand): number | null;
+}
+
+/** The buffers that the programs of a schedule share: weights, the KV cache, and an arena as large as any of them needs. */
+export class Memory {
+  readonly weights: WeightLayout;
+  arenaBytes = 0;
+  private readonly cache: ReturnType<typeof cacheLayout>;
+
+  constructor(graph: Graph, device: DeviceKind) {
+    this.weights = new WeightLayout(device, graph.context);
+    this.cache = cacheLayout(graph);
+  }
+
+  get cacheBytes(): number {
+    return Math.max(this.cache.bytes, 64);
+  }
+
+  /** Lays out the values of calls, in their order; `counters` are places of gates' counters. */
+  place(
+    calls: readonly KernelCall[],
+    widths: ReadonlyMap<ValueId, number>,
+    counters: ReadonlyMap<string, number>,
+  ): Places {
+    const { offsets, bytes } = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
+    this.arenaBytes = Math.max(this.arenaBytes, bytes);
+    const resolve = (operand: Operand) => this.resolve(operand, offsets, counters);
+    const bytesOf = (operand: Operand) => {
+      if (operand.kind === "value") return maxColumns * strideOf(widths.get(operand.id)!) * 4;
+      const { buffer, offset } = resolve(operand);
+      return buffer === "weights" ? this.weights.bytesAt(offset) : null;
+    };
+    return { offsets, resolve, bytesOf };
+  }
+
+  private resolve(
+    operand: Operand,
+    offsets: ReadonlyMap<ValueId, number>,
+    counters: ReadonlyMap<string, number>,
+  ): Argument {
+    switch (operand.kind) {
+      case "step":
+        return { buffer: "step", offset: 0 };
+      case "value":
+        return { buffer: "arena", offset: offsets.get(operand.id)! };
+      case "weight":
+      case "vector":
+      case "biases":
+      case "rope":
+        return { buffer: "weights", offset: this.weights.place(operand) };
+      case "cache":
+        return { buffer: "cache", offset: this.cache.place(operand.layer, operand.part) };
+      case "counter":
+        return { buffer: "counters", offset: counters.get(operand.gate)! };
+      default:
+        return operand satisfies never;
+    }
+  }
+}
+
+/** Keys and values, layer by layer: [kv heads, context, padded head] f32 each; as in templates/include/gsic/attention.h. */
+function cacheLayout({ nodes, context }: Graph) {
+  const sizes = nodes.flatMap((node) =>
+    node.kind === "attention" ? [node.kvHeads * context * roundUp(node.headDim, 16) * 4] : [],
+  );
+  const begins: number[] = [];
+  let bytes = 0;
+  for (const size of sizes) {
+    begins.push(bytes);
+    bytes += 2 * size;
+  }
+  const place = (layer: number, part: "keys" | "values") =>
+    begins[layer]! + (part === "keys" ? 0 : sizes[layer]!);
+  return { place, bytes };
+}
+
+/** Elements of a row of what each step writes. */
+export function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<ValueId, number> {
+  const widths = new Map<ValueId, number>();
+  for (const step of steps) {
+    switch (step.kind) {
+      case "embed":
+      case "norm":
+      case "project":
+        widths.set(step.output, step.width);
+        break;
+      case "basis":
+        widths.set(step.output, step.k);
+        break;
+      case "factors":
+        widths.set(step.output, factorPlaces(step.factors).width);
+        // [16] f64 in the place of one row.
+        if (step.squares !== null) widths.set(step.squares, 32);
+        break;
+      case "attend":
+        widths.set(step.output, step.attention.heads * step.attention.headDim);
+        break;
+      case "choose":
+        widths.set(step.output, 16);
+        break;
+      case "cache":
+        break;
+      default:
+        step satisfies never;
+    }
+  }
+  return widths;
+}
+
+function valuesOf(call: KernelCall, widths: ReadonlyMap<ValueId, number>): ReadonlyMap<ValueId, number> {
+  return new Map(
+    call.operands.flatMap(({ operand }) =>
+      operand.kind === "value" ? [[operand.id, widths.get(operand.id)!]] : [],
+    ),
+  );
+}
