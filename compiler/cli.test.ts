@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Scaling } from "./bench/modes.js";
+import type { StepMeasurements } from "./bench/step.js";
 import type { Measurements } from "./bench/text.js";
 import { CommandLine, differences, filesBelow, type Outcome, start } from "./cli-testing.js";
 import type { BuildDiff } from "./diff/diff.js";
@@ -251,6 +252,25 @@ describe("examples/tiny-gpt2, bounded", () => {
     const { code, stdout, stderr } = await gsic.run(["bench", path("measured"), ...settings]);
     expect(code, stderr).toBe(0);
     expect(stdout).toContain("3 prompts of 10 tokens (held-out text)");
+    for (const line of stdout.split("\n")) expect(line.length, line).toBeLessThanOrEqual(100);
+  });
+
+  test("times the launches of a token where they stand, in every mode that has a program", async () => {
+    cpSync(path("tiny"), path("timed"), { recursive: true });
+    const settings = ["--launches", "--tokens", "4", "--repeat", "2"];
+    const measured = (await gsic.json(["bench", path("timed"), ...settings])) as StepMeasurements;
+    expect(Object.keys(measured.modes).sort()).toEqual(["bounded", "exact"]);
+    const { exact } = measured.modes;
+    expect(exact!.launches).toHaveLength(report.launches_per_token.exact!);
+    expect(exact!.launches.filter(({ weight_bytes }) => weight_bytes).length).toBeGreaterThan(10);
+    const recorded = JSON.parse(readFileSync(path("timed/report.json"), "utf8")) as Report;
+    expect(recorded.launch_times!.exact!.seconds).toHaveLength(report.launches_per_token.exact!);
+    const { code, stdout, stderr } = await gsic.run([
+      ...["bench", path("timed"), ...settings, "--mode", "exact"],
+    ]);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain("mode exact: each launch where it stands");
+    expect(stdout).toContain("project_");
     for (const line of stdout.split("\n")) expect(line.length, line).toBeLessThanOrEqual(100);
   });
 

@@ -270,7 +270,7 @@ export async function bench(
   const { measured, prompts } = await measureModes(built, { tokens, repeat, prompt, threads });
   const scaling =
     options.scaling && built.report.device === "cpu"
-      ? await measureScaling(built, { tokens, repeat, prompt })
+      ? await measureScaling(built, { tokens, repeat, prompt }, measured)
       : null;
   await record(built, { speed: measured });
   print(

@@ -1,9 +1,9 @@
 import { rm, writeFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { type Built, configOf } from "../built.js";
+import { type Built, configOf, readPlan } from "../built.js";
 import { asWindows, heldoutParts } from "../calibrate/text.js";
 import { type Config, readConfig } from "../config.js";
+import type { Graph } from "../ir.js";
 import { type Model, openModel } from "../model.js";
 import { type ProgressListener, runTool } from "../native.js";
 import { textTokenizer } from "../read/tokenizer.js";
@@ -30,17 +30,28 @@ export async function measureModes(
   options: BenchOptions,
 ): Promise<{ measured: Measurements; prompts: "held-out text" | "fixed ids" }> {
   const ids = await promptsOf(built, options.repeat, options.prompt);
-  const measured = await measureFrom(ids, built, options);
+  const { plan } = await readPlan(join(built.folder, "graph.ts"));
+  const multiply_adds_per_prefill_token = multiplyAdds(plan.graph);
+  const measured = { ...(await measureFrom(ids, built, options)), multiply_adds_per_prefill_token };
   return { measured, prompts: ids === null ? "fixed ids" : "held-out text" };
 }
 
-/** The same from prompts that were read before; null: from fixed ids. */
+/** Multiply-adds of a token by the weights of all linears but the head. */
+function multiplyAdds({ nodes, output }: Graph): number {
+  return nodes.reduce(
+    (sum, node) =>
+      node.kind === "linear" && node.id !== output ? sum + node.weight.out * node.weight.d : sum,
+    0,
+  );
+}
+
+/** What gsic-tool prints of all modes, from prompts that were read before; null: from fixed ids. */
 async function measureFrom(
   ids: Int32Array | null,
   built: Built,
   options: BenchOptions,
-): Promise<Measurements> {
-  return JSON.parse(await runFromPrompts("bench", ids, built, options)) as Measurements;
+): Promise<Omit<Measurements, "multiply_adds_per_prefill_token">> {
+  return JSON.parse(await runFromPrompts("bench", ids, built, options));
 }
 
 /** What a subcommand of gsic-tool prints that writes behind prompts; null: behind fixed ids. */
@@ -66,27 +77,29 @@ export async function runFromPrompts(
   }
 }
 
-/** Decoding by the number of threads, each a run of its own: the last is all that the process may use. */
+/** Decoding by the number of threads, each a run of its own. */
 export interface Scaling {
   readonly threads: number;
   /** Tokens a second by mode; null where every text ended at once. */
   readonly decode_tokens_per_second: Readonly<Record<string, Spread | null>>;
 }
 
-/** Measures every mode with 1, 2, 4, ... threads, up to the cores that this process may use. CPUs only. */
-export async function measureScaling(built: Built, options: BenchOptions): Promise<Scaling[]> {
-  const most = availableParallelism();
-  const counts = Array.from({ length: Math.ceil(Math.log2(most)) + 1 }, (_, power) =>
-    Math.min(2 ** power, most),
-  );
+/** Measures every mode with 1, 2, 4, ... threads, below those of `whole`, which stands last. CPUs only. */
+export async function measureScaling(
+  built: Built,
+  options: BenchOptions,
+  whole: Measurements,
+): Promise<Scaling[]> {
   const ids = await promptsOf(built, options.repeat, options.prompt);
   const found: Scaling[] = [];
-  for (const threads of counts) {
-    const { modes } = await measureFrom(ids, built, { ...options, threads });
-    const rates = Object.entries(modes).map(([mode, one]) => [mode, one.decode_tokens_per_second]);
-    found.push({ threads, decode_tokens_per_second: Object.fromEntries(rates) });
-  }
-  return found;
+  for (let threads = 1; threads < whole.threads; threads *= 2)
+    found.push(scalingOf(await measureFrom(ids, built, { ...options, threads })));
+  return [...found, scalingOf(whole)];
+}
+
+function scalingOf({ threads, modes }: Pick<Measurements, "threads" | "modes">): Scaling {
+  const rates = Object.entries(modes).map(([mode, one]) => [mode, one.decode_tokens_per_second]);
+  return { threads, decode_tokens_per_second: Object.fromEntries(rates) };
 }
 
 /** Prompts of a build's held-out text, as `measureModes` says; null where it has none. */

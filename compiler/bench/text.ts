@@ -20,6 +20,8 @@ export interface Ceiling {
   readonly seconds_per_empty_launch: Spread | null;
   /** Issuing and awaiting a captured sequence of one launch; null on CPUs. */
   readonly seconds_per_sequence: Spread | null;
+  /** Of f32 in registers, by all threads; null on GPUs, and on CPUs without AVX2. */
+  readonly multiply_adds_per_second?: Spread | null;
 }
 
 /** What proposals of mode lossless came to, over all repetitions. */
@@ -70,6 +72,8 @@ export interface Measurements extends Ceiling {
   readonly tokens: number;
   /** Tokens of the prompt that `seconds_to_first_token` is of. */
   readonly prefill: number;
+  /** Multiply-adds by the weights of one of them: of all linears but the head, as they are dense. */
+  readonly multiply_adds_per_prefill_token: number;
   readonly modes: Readonly<Record<string, ModeMeasurements>>;
 }
 
@@ -118,6 +122,7 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
   lines.push(
     ...ceilingLines(measured).flatMap((line) => wrap(line, 100)),
     `weights read per token, exact: ${(dense.bytes_per_token! / 1e6).toFixed(1)} MB in ${dense.launches} launches${each}`,
+    ...prefillLines(measured),
     ...(dense.share_of_ceiling !== null && dense.share_of_ceiling > 1
       ? ["Above 100 %: these weights fit into the caches."]
       : []),
@@ -157,6 +162,19 @@ export function ceilingLines(measured: Ceiling): string[] {
       `fixed cost: ${microseconds(launch.median)} us (${microseconds(launch.least)} to ${microseconds(launch.most)}) a dependent launch that reads nothing; ${microseconds(sequence.median)} us to issue and await a sequence`,
     );
   return lines;
+}
+
+/** How far prefill gets towards what the machine can multiply; nothing where that is not known. */
+function prefillLines(measured: Measurements): string[] {
+  const { modes, prefill, multiply_adds_per_prefill_token: work, multiply_adds_per_second: peak } = measured;
+  if (!peak) return [];
+  const shares = Object.entries(modes).map(
+    ([mode, { prefill_tokens_per_second: rate }]) => `${mode} ${percent((work * rate.median) / peak.median)}`,
+  );
+  return wrap(
+    `prefill of ${prefill} tokens, multiply-adds by weights, of the peak of f32: ${shares.join(", ")}; peak: ${(peak.median / 1e9).toFixed(0)} G/s on all threads, measured in this run`,
+    100,
+  );
 }
 
 export function microseconds(seconds: number): string {

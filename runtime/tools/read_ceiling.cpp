@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "arguments.h"
 #include "gsic/abi.h"
@@ -66,6 +71,64 @@ double launch_seconds(Device &device) {
   return (now() - start) / kLaunches;
 }
 
+/// Multiply-adds of a worker's share, each of as many independent sums as hide their latency.
+constexpr size_t kSums = 12, kRounds = 2'000'000;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) float multiply_add_512(float factor) {
+  const __m512 a = _mm512_set1_ps(factor);
+  __m512 sums[kSums];
+#pragma GCC unroll 12
+  for (size_t j = 0; j < kSums; j++) sums[j] = _mm512_set1_ps(float(j));
+  for (size_t i = 0; i < kRounds; i++)
+#pragma GCC unroll 12
+    for (size_t j = 0; j < kSums; j++) sums[j] = _mm512_fmadd_ps(sums[j], a, a);
+#pragma GCC unroll 12
+  for (size_t j = 1; j < kSums; j++) sums[0] = _mm512_add_ps(sums[0], sums[j]);
+  return _mm512_cvtss_f32(sums[0]);
+}
+
+__attribute__((target("avx2,fma"))) float multiply_add_256(float factor) {
+  const __m256 a = _mm256_set1_ps(factor);
+  __m256 sums[kSums];
+#pragma GCC unroll 12
+  for (size_t j = 0; j < kSums; j++) sums[j] = _mm256_set1_ps(float(j));
+  for (size_t i = 0; i < kRounds; i++)
+#pragma GCC unroll 12
+    for (size_t j = 0; j < kSums; j++) sums[j] = _mm256_fmadd_ps(sums[j], a, a);
+#pragma GCC unroll 12
+  for (size_t j = 1; j < kSums; j++) sums[0] = _mm256_add_ps(sums[0], sums[j]);
+  return _mm256_cvtss_f32(sums[0]);
+}
+
+/// (factor, results of the workers): the sums go towards 1, so none becomes denormal.
+void multiply_kernel_512(const gsic_worker *worker, void *const *arguments) {
+  static_cast<float *>(arguments[1])[worker->index] = multiply_add_512(*static_cast<float *>(arguments[0]));
+}
+void multiply_kernel_256(const gsic_worker *worker, void *const *arguments) {
+  static_cast<float *>(arguments[1])[worker->index] = multiply_add_256(*static_cast<float *>(arguments[0]));
+}
+#endif
+
+/// f32 multiply-adds per second of all workers; none on other machines.
+std::optional<double> multiply_add_rate(Device &device) {
+#if defined(__x86_64__)
+  const bool wide = __builtin_cpu_supports("avx512f");
+  if (!wide && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return std::nullopt;
+  float factor = 0.5f;
+  std::vector<float> results(device.threads());
+  void *arguments[] = {&factor, results.data()};
+  const auto kernel = wide ? &multiply_kernel_512 : &multiply_kernel_256;
+  const auto multiplying = device.capture({{reinterpret_cast<void *>(kernel), arguments, 2}});
+  const double start = now();
+  multiplying->run();
+  return double(kSums * kRounds * (wide ? 16 : 8)) * device.threads() / (now() - start);
+#else
+  (void)device;
+  return std::nullopt;
+#endif
+}
+
 size_t buffer_bytes(const Manifest &manifest) {
   constexpr size_t kLeast = size_t(512) << 20, kMost = size_t(1) << 30;
   return std::clamp<size_t>(manifest.buffer(Buffer::weights), kLeast, kMost) / 4096 * 4096;
@@ -80,6 +143,7 @@ CpuCeiling::CpuCeiling(const Manifest &manifest) : pages_(buffer_bytes(manifest)
 void CpuCeiling::sample(Device &device) {
   bandwidth_.add(read_bandwidth(pages_, device));
   launch_.add(launch_seconds(device));
+  if (const auto rate = multiply_add_rate(device)) multiply_adds_.add(*rate);
 }
 
 void CpuCeiling::describe(nlohmann::ordered_json &document) const {
@@ -88,6 +152,7 @@ void CpuCeiling::describe(nlohmann::ordered_json &document) const {
   document["read_ceiling_bytes_per_second"] = bandwidth_.json();
   document["seconds_per_empty_launch"] = launch_.json();
   document["seconds_per_sequence"] = nullptr;
+  document["multiply_adds_per_second"] = multiply_adds_.json();
 }
 
 }  // namespace gsic
