@@ -248,10 +248,15 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(exact!.drafts).toBeNull();
     expect(exact!.decode_ratio_to_exact).toEqual({ median: 1, mean: 1, least: 1, most: 1 });
     expect(bounded!.bytes_per_token).toBe(report.bytes_per_token.fast);
+    // Four layers of [192, 192] x 4 and [768, 192] x 2.
+    expect(measured.multiply_adds_per_prefill_token).toBe(4 * (4 * 192 * 192 + 2 * 768 * 192));
     expect(measured.scaling.map(({ threads }) => threads).at(-1)).toBe(measured.threads);
     const { code, stdout, stderr } = await gsic.run(["bench", path("measured"), ...settings]);
     expect(code, stderr).toBe(0);
     expect(stdout).toContain("3 prompts of 10 tokens (held-out text)");
+    expect(measured.weights_in_huge_pages).toBeGreaterThanOrEqual(0);
+    expect(measured.weights_in_huge_pages).toBeLessThanOrEqual(1);
+    if (measured.multiply_adds_per_second) expect(stdout).toMatch(/prefill of \d+ tokens, multiply-adds/);
     for (const line of stdout.split("\n")) expect(line.length, line).toBeLessThanOrEqual(100);
   });
 

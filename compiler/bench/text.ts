@@ -74,6 +74,8 @@ export interface Measurements extends Ceiling {
   readonly prefill: number;
   /** Multiply-adds by the weights of one of them: of all linears but the head, as they are dense. */
   readonly multiply_adds_per_prefill_token: number;
+  /** Of the bundle's pages in memory, at the end; null on GPUs. See examples/bench/README.md. */
+  readonly weights_in_huge_pages: number | null;
   readonly modes: Readonly<Record<string, ModeMeasurements>>;
 }
 
@@ -123,6 +125,7 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
     ...ceilingLines(measured).flatMap((line) => wrap(line, 100)),
     `weights read per token, exact: ${(dense.bytes_per_token! / 1e6).toFixed(1)} MB in ${dense.launches} launches${each}`,
     ...prefillLines(measured),
+    ...hugePageLines(measured),
     ...(dense.share_of_ceiling !== null && dense.share_of_ceiling > 1
       ? ["Above 100 %: these weights fit into the caches."]
       : []),
@@ -173,6 +176,15 @@ function prefillLines(measured: Measurements): string[] {
   );
   return wrap(
     `prefill of ${prefill} tokens, multiply-adds by weights, of the peak of f32: ${shares.join(", ")}; peak: ${(peak.median / 1e9).toFixed(0)} G/s on all threads, measured in this run`,
+    100,
+  );
+}
+
+/** Says where weights lie in small pages, which are read more slowly than the ceiling's buffer. */
+function hugePageLines({ weights_in_huge_pages: share }: Measurements): string[] {
+  if (share === null || share === undefined || share > 0.5) return [];
+  return wrap(
+    `${percent(share)} of the weights lie in huge pages; the rest is read more slowly. A fresh copy may lie in them: dd bs=2M if=<name>.gsi of=<copy>`,
     100,
   );
 }

@@ -179,6 +179,8 @@ void run_bench(const Arguments &arguments) {
     host->describe(document);
   else
     DeviceCeiling::describe(device ? &*device : nullptr, document);
+  const auto huge = host ? huge_page_share(model->path()) : std::nullopt;
+  document["weights_in_huge_pages"] = huge ? ordered_json(*huge) : ordered_json();
   const Samples none;
   document["modes"] = ordered_json::object();
   for (const auto &subject : subjects) {

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <memory>
 #include <optional>
+#include <sstream>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -153,6 +157,28 @@ void CpuCeiling::describe(nlohmann::ordered_json &document) const {
   document["seconds_per_empty_launch"] = launch_.json();
   document["seconds_per_sequence"] = nullptr;
   document["multiply_adds_per_second"] = multiply_adds_.json();
+}
+
+std::optional<double> huge_page_share(const std::string &path) {
+  const std::unique_ptr<char, decltype(&std::free)> absolute(realpath(path.c_str(), nullptr), &std::free);
+  if (!absolute) return std::nullopt;
+  const std::string name = absolute.get();
+  std::ifstream file("/proc/self/smaps");
+  double resident = 0, huge = 0;
+  bool found = false;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string key;
+    double kilobytes = 0;
+    words >> key;
+    // The head of a mapping ends with its path; what is said of it are lines of a name, a colon and a size.
+    if (key.empty() || key.back() != ':')
+      found = line.size() >= name.size() && line.compare(line.size() - name.size(), name.size(), name) == 0;
+    else if (found && words >> kilobytes)
+      (key == "Rss:" ? resident : key == "FilePmdMapped:" ? huge : kilobytes) += kilobytes;
+  }
+  if (resident == 0) return std::nullopt;
+  return huge / resident;
 }
 
 }  // namespace gsic

@@ -3,6 +3,8 @@
 #define GSIC_TOOLS_READ_CEILING_H
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 
 #include "device.h"
 #include "samples.h"
@@ -31,6 +33,10 @@ class CpuCeiling {
   Pages pages_;
   Samples bandwidth_, launch_, multiply_adds_;
 };
+
+/// Of a mapped file's resident pages, the share that huge pages map; null where /proc does not say, or nothing is
+/// resident.
+std::optional<double> huge_page_share(const std::string &path);
 
 }  // namespace gsic
 
