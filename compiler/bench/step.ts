@@ -3,18 +3,10 @@ import type { ProgramMode } from "../ir.js";
 import type { ProgressListener } from "../native.js";
 import { gateStates, measuredLaunch } from "./jobs.js";
 import { type BenchOptions, promptsOf, runFromPrompts } from "./modes.js";
-import type { Ceiling, Spread } from "./text.js";
+import type { MeasuredRun, Spread } from "./text.js";
 
 /** What `gsic-tool step` prints; see runtime/tools/step.cpp. */
-interface ToolStep extends Ceiling {
-  readonly target: string;
-  /** What the device calls itself. */
-  readonly device: string;
-  readonly threads: number;
-  readonly repeat: number;
-  /** Tokens of a prompt, and those written behind it. */
-  readonly prompt: number;
-  readonly tokens: number;
+interface ToolStep extends MeasuredRun {
   readonly modes: Readonly<
     Record<string, { readonly step_seconds: Spread; readonly launches: readonly Spread[] }>
   >;

@@ -58,9 +58,8 @@ export interface ModeMeasurements {
   readonly drafts: Drafts | null;
 }
 
-/** What `gsic-tool bench` prints; see runtime/tools/bench.cpp. */
-export interface Measurements extends Ceiling {
-  readonly model: string;
+/** What was measured on, and how much of it. */
+export interface MeasuredRun extends Ceiling {
   readonly target: string;
   /** What the device calls itself. */
   readonly device: string;
@@ -70,6 +69,11 @@ export interface Measurements extends Ceiling {
   /** Tokens of a prompt, and those written behind it. */
   readonly prompt: number;
   readonly tokens: number;
+}
+
+/** What `gsic-tool bench` prints; see runtime/tools/bench.cpp. */
+export interface Measurements extends MeasuredRun {
+  readonly model: string;
   /** Tokens of the prompt that `seconds_to_first_token` is of. */
   readonly prefill: number;
   /** Multiply-adds by the weights of one of them: of all linears but the head, as they are dense. */
