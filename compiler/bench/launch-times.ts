@@ -1,4 +1,4 @@
-import type { Mode, ProgramMode } from "../ir.js";
+import type { ProgramMode } from "../ir.js";
 import type { ListedPass } from "../schedule/listing.js";
 import type { LaunchMeasurements } from "./launches.js";
 import type { StepMeasurements } from "./step.js";
@@ -41,6 +41,9 @@ export function timesAlone(
 }
 
 /** The measured times of a mode; null where there are none. Reports of earlier versions say nothing. */
-export function timesOfMode(times: LaunchTimesByMode | null | undefined, mode: Mode): LaunchTimes | null {
-  return times?.[mode as ProgramMode] ?? null;
+export function timesOfMode(
+  times: LaunchTimesByMode | null | undefined,
+  mode: ProgramMode,
+): LaunchTimes | null {
+  return times?.[mode] ?? null;
 }

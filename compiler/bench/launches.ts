@@ -83,7 +83,7 @@ export interface LaunchOptions {
 /** Where attention looks back from, if the context is that long. */
 const measuredPosition = 512;
 
-/** Measures every distinct launch of a token's step on the device. Throws `bench-not-gpu` (category usage). */
+/** Measures every distinct launch of a token's step on a GPU; of a CPU's build gsic-tool refuses that. */
 export async function measureLaunches(built: Built, options: LaunchOptions): Promise<LaunchMeasurements> {
   const mode = programOf(modeOf(built, options.mode));
   const program = readProgram(built);
