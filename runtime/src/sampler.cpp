@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "error.h"
+#include "scan.h"
 
 namespace gsic {
 namespace {
@@ -28,11 +29,8 @@ struct Podium {
 }  // namespace
 
 Choice largest(const float *logits, size_t count) {
-  const size_t best = size_t(std::max_element(logits, logits + count) - logits);
-  float second = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < best; i++) second = std::max(second, logits[i]);
-  for (size_t i = best + 1; i < count; i++) second = std::max(second, logits[i]);
-  return {int32_t(best), logits[best] - second};
+  const TopTwo top = top_two(logits, count);
+  return {int32_t(std::find(logits, logits + count, top.first) - logits), top.first - top.second};
 }
 
 Sampler::Sampler(const gsic_sampling &options) : options_(options) {

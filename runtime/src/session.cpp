@@ -6,22 +6,9 @@
 #include "error.h"
 #include "launch.h"
 #include "sampler.h"
+#include "scan.h"
 
 namespace gsic {
-namespace {
-
-/// Whether every value is a finite number: no exponent has all its bits set.
-bool all_finite(const float *values, size_t count) {
-  uint32_t bad = 0;
-  for (size_t i = 0; i < count; i++) {
-    uint32_t bits;
-    std::memcpy(&bits, values + i, sizeof bits);
-    bad |= uint32_t((bits & 0x7f800000u) == 0x7f800000u);
-  }
-  return bad == 0;
-}
-
-}  // namespace
 
 Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
     : model_(std::move(model)) {

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "error.h"
 #include "sampler.h"
+#include "scan.h"
 
 namespace {
 
@@ -105,9 +106,35 @@ std::map<int32_t, int> draw(const std::vector<float> &logits, gsic_sampling opti
   return counts;
 }
 
+/// Passes over logits against plain loops, at every length around whole steps and with what is sought at every place.
+void check_scans() {
+  for (size_t count = 1; count <= 67; count++)
+    for (size_t place = 0; place < count; place++) {
+      std::vector<float> values(count, -1);
+      for (size_t i = 0; i < count; i++) values[i] = -1 - float((i * 29) % 31);
+      CHECK(gsic::all_finite(values.data(), count));
+      for (const float bad : {NAN, INFINITY, -INFINITY}) {
+        std::vector<float> spoilt = values;
+        spoilt[place] = bad;
+        CHECK(!gsic::all_finite(spoilt.data(), count));
+      }
+      // The largest, once and twice; a margin to the best of the others.
+      values[place] = 3;
+      std::vector<float> sorted = values;
+      std::sort(sorted.rbegin(), sorted.rend());
+      const gsic::Choice one = gsic::largest(values.data(), count);
+      CHECK(one.id == int32_t(place) && one.margin == (count == 1 ? INFINITY : 3 - sorted[1]));
+      values[(place + 17) % count] = 3;
+      const gsic::Choice two = gsic::largest(values.data(), count);
+      CHECK(two.id == int32_t(std::min(place, (place + 17) % count)));
+      CHECK(two.margin == 0 || (place + 17) % count == place);
+    }
+}
+
 }  // namespace
 
 void check_sampling() {
+  check_scans();
   const std::vector<float> logits = {0, 2, 1, 2, -1};
   CHECK(draw(logits, {0, 0, 0, 0}, 3) == (std::map<int32_t, int>{{1, 3}}));
   CHECK(draw(logits, {1, 1, 0, 9}, 50) == (std::map<int32_t, int>{{1, 50}}));

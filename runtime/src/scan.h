@@ -1,0 +1,23 @@
+// Passes over the logits of a token. A vocabulary has tens of thousands, so a loop of one at a time would cost a step of a
+// small model several percent of its time.
+#ifndef GSIC_SRC_SCAN_H
+#define GSIC_SRC_SCAN_H
+
+#include <cstddef>
+
+namespace gsic {
+
+/// Whether every value is a finite number.
+bool all_finite(const float *values, size_t count);
+
+/// The largest of some values, and the next to it: the same where two share the first place.
+struct TopTwo {
+  float first, second;
+};
+
+/// Of `values` [count], which are no NaNs; minus infinity where there is none.
+TopTwo top_two(const float *values, size_t count);
+
+}  // namespace gsic
+
+#endif
