@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "error.h"
@@ -26,6 +27,19 @@ struct Podium {
   double first = std::numeric_limits<double>::infinity(), second = first;
 };
 
+/// Not less than 2^x, by at most 6.2 %, for x <= 0: the line between two powers of whole numbers lies above the curve.
+double not_less_than_power(double x) {
+  const int64_t bits = int64_t((std::max(x, -1000.0) + 1023) * 0x1p52 * (1 + 0x1p-40));
+  double power;
+  std::memcpy(&power, &bits, sizeof power);
+  return power;
+}
+
+/// The order of candidates: most likely first, then lowest id.
+constexpr auto before = [](const auto &a, const auto &b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+};
+
 }  // namespace
 
 Choice largest(const float *logits, size_t count) {
@@ -43,58 +57,53 @@ Sampler::Sampler(const gsic_sampling &options) : options_(options) {
 
 Choice Sampler::pick(const float *logits, size_t count, size_t position) {
   if (is_greedy()) return largest(logits, count);
-  gather(logits, count);
-  return race(keep_top_p(keep_top_k()), position);
-}
-
-void Sampler::gather(const float *logits, size_t count) {
-  const float largest = *std::max_element(logits, logits + count);
+  largest_ = top_two(logits, count).first;
+  const bool some = options_.top_k > 0 && options_.top_k < count, nucleus = options_.top_p > 0 && options_.top_p < 1;
+  if (!some && !nucleus) return race(count, position, [logits](size_t i) { return Candidate{int32_t(i), logits[i]}; });
   candidates_.resize(count);
-  for (size_t i = 0; i < count; i++) {
-    const double weight = std::exp((double(logits[i]) - largest) / options_.temperature);
-    candidates_[i] = {int32_t(i), logits[i], weight};
+  for (size_t i = 0; i < count; i++) candidates_[i] = {int32_t(i), logits[i]};
+  size_t kept = count;
+  if (some) {
+    kept = options_.top_k;
+    std::partial_sort(candidates_.begin(), candidates_.begin() + kept, candidates_.end(), before);
   }
+  if (nucleus) {
+    double total = 0;
+    if (some)
+      for (size_t i = 0; i < kept; i++) total += weight(candidates_[i].logit);
+    else
+      total = sum_of_weights(logits, count, largest_, options_.temperature);
+    kept = keep_top_p(kept, total);
+  }
+  return race(kept, position, [this](size_t i) { return candidates_[i]; });
 }
 
-namespace {
+double Sampler::weight(float logit) const { return std::exp((double(logit) - largest_) / options_.temperature); }
 
-/// The order of candidates: most likely first, then lowest id.
-constexpr auto before = [](const auto &a, const auto &b) {
-  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-};
-
-}  // namespace
-
-size_t Sampler::keep_top_k() {
-  const size_t count = candidates_.size();
-  if (options_.top_k == 0 || options_.top_k >= count) return count;
-  std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(), before);
-  return options_.top_k;
-}
-
-size_t Sampler::keep_top_p(size_t kept) {
-  if (options_.top_p == 0 || options_.top_p == 1) return kept;
-  double total = 0, reached = 0;
-  for (size_t i = 0; i < kept; i++) total += candidates_[i].weight;
+size_t Sampler::keep_top_p(size_t kept, double total) {
+  double reached = 0;
   // Few tokens hold most of the probability: sort only as many as are needed, in growing steps.
   for (size_t sorted = 0, step = 64; sorted < kept; step *= 4) {
     const size_t end = std::min(kept, sorted + step);
     std::partial_sort(candidates_.begin() + sorted, candidates_.begin() + end, candidates_.begin() + kept, before);
     for (; sorted < end; sorted++) {
-      reached += candidates_[sorted].weight;
+      reached += weight(candidates_[sorted].logit);
       if (reached >= double(options_.top_p) * total) return sorted + 1;
     }
   }
   return kept;
 }
 
-Choice Sampler::race(size_t kept, size_t position) const {
+template <class Candidates> Choice Sampler::race(size_t kept, size_t position, Candidates candidates) const {
   const uint64_t key = mix(mix(options_.seed + kGolden) + position);
+  const double octaves = 1.4426950408889634 / options_.temperature;  // of a weight, by a difference of logits
   Podium podium;
   for (size_t i = 0; i < kept; i++) {
-    const auto [id, logit, weight] = candidates_[i];
-    const double u = double((mix(key + uint64_t(id) * kGolden) >> 11) + 1) * 0x1p-53;  // of (0, 1]
-    // -log u is not less than 1 - u: most candidates lose without a logarithm.
+    const auto [id, logit] = candidates(i);
+    const double u = double(int64_t(mix(key + uint64_t(id) * kGolden) >> 11) + 1) * 0x1p-53;  // of (0, 1]
+    // -log u is not less than 1 - u: most candidates lose without a logarithm, and by a bound of their weight.
+    if (!(1 - u <= podium.second * not_less_than_power((double(logit) - largest_) * octaves))) continue;
+    const double weight = this->weight(logit);
     if (!(1 - u <= podium.second * weight)) continue;
     const double arrival = -std::log(u) / weight;
     if (arrival < podium.first || (arrival == podium.first && id < podium.id)) {

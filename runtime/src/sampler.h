@@ -38,15 +38,17 @@ class Sampler {
   struct Candidate {
     int32_t id;
     float logit;
-    double weight;  ///< exp((logit - largest) / temperature)
   };
 
-  void gather(const float *logits, size_t count);
-  size_t keep_top_k();
-  size_t keep_top_p(size_t kept);
-  Choice race(size_t kept, size_t position) const;
+  /// exp((logit - largest) / temperature)
+  double weight(float logit) const;
+  /// How many of the first `kept` candidates are left, which `total` is the weight of; they are sorted then.
+  size_t keep_top_p(size_t kept, double total);
+  /// Among `candidates(i)` for i < kept.
+  template <class Candidates> Choice race(size_t kept, size_t position, Candidates candidates) const;
 
   gsic_sampling options_;
+  float largest_ = 0;
   std::vector<Candidate> candidates_;
 };
 

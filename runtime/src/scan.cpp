@@ -1,6 +1,7 @@
 #include "scan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -20,6 +21,22 @@ template <class Vector> Vector load(const float *values) {
 }
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+/// 2^x for x <= 0, 2^-125 where it would be less: 2^i 2^f with i = trunc x, and a polynomial for 2^f on (-1, 0].
+Floats power_of_two(Floats x) {
+  const Floats least = Floats{} - 125;
+  x = x < least ? least : x;
+  const Integers i = __builtin_convertvector(x, Integers);
+  const Floats f = x - __builtin_convertvector(i, Floats);
+  // The Taylor series of e^(f log 2) around f = -1/2, in Horner's form.
+  const Floats g = (f + 0.5f) * 0.693147181f;
+  Floats sum = Floats{} + 1.0f / 5040;
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) sum = sum * g + c;
+  const Integers exponent = (i + 127) << 23;
+  Floats scale;
+  std::memcpy(&scale, &exponent, sizeof scale);
+  return sum * 0.707106781f * scale;
+}
 
 }  // namespace
 
@@ -64,6 +81,21 @@ TopTwo top_two(const float *values, size_t count) {
   }
   for (; i < count; i++) add(values[i]);
   return top;
+}
+
+double sum_of_weights(const float *values, size_t count, float largest, float temperature) {
+  const double octaves = 1.4426950408889634 / temperature;
+  const auto weights = [&](const float *place) {
+    return power_of_two((load<Floats>(place) - largest) * float(octaves));
+  };
+  double total = 0;
+  size_t i = 0;
+  for (; i + kStep <= count; i += kStep) {
+    const Floats sum = (weights(values + i) + weights(values + i + 4)) + (weights(values + i + 8) + weights(values + i + 12));
+    total += double(sum[0] + sum[1]) + double(sum[2] + sum[3]);
+  }
+  for (; i < count; i++) total += std::exp2((double(values[i]) - largest) * octaves);
+  return total;
 }
 
 }  // namespace gsic

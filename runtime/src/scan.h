@@ -18,6 +18,9 @@ struct TopTwo {
 /// Of `values` [count], which are no NaNs; minus infinity where there is none.
 TopTwo top_two(const float *values, size_t count);
 
+/// sum exp((value - largest) / temperature) to about seven digits, for values that are not above `largest`.
+double sum_of_weights(const float *values, size_t count, float largest, float temperature);
+
 }  // namespace gsic
 
 #endif

@@ -118,6 +118,11 @@ void check_scans() {
         spoilt[place] = bad;
         CHECK(!gsic::all_finite(spoilt.data(), count));
       }
+      for (const float temperature : {0.05f, 1.0f, 30.0f}) {
+        double sum = 0;
+        for (const float value : values) sum += std::exp((value + 1) / double(temperature));
+        CHECK(std::abs(gsic::sum_of_weights(values.data(), count, -1, temperature) / sum - 1) < 3e-6);
+      }
       // The largest, once and twice; a margin to the best of the others.
       values[place] = 3;
       std::vector<float> sorted = values;
