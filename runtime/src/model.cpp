@@ -12,6 +12,15 @@ namespace {
 constexpr uint32_t kMostThreads = 1024;
 /// What abi.h promises to kernels, and room beyond it for whole vectors.
 constexpr size_t kLeastScratch = 4096, kScratchMargin = 64;
+/// Attention takes as many queries through the cache together as their scores have room, sixteen at most
+/// (templates/include/gsic/attention.h): up to 4 MB a worker for that, of which pages are taken as they are used.
+constexpr size_t kQueries = 16, kMostScratch = 1u << 20;
+
+/// Floats of scratch of a worker.
+size_t scratch_floats(size_t context) {
+  const size_t one = std::max(context, kLeastScratch) + kScratchMargin;
+  return std::max(one, std::min(kQueries * one, kMostScratch));
+}
 
 /// Throws GSIC_NO_DEVICE if this machine's CPU is not the target's.
 void require_cpu(const Target &target) {
@@ -61,7 +70,7 @@ void Model::open(const Target &target, uint32_t threads) {
   std::unique_ptr<Device> device;
   if (target.device == DeviceKind::cpu) {
     require_cpu(target);
-    device = open_cpu(threads, std::max<size_t>(manifest_.context, kLeastScratch) + kScratchMargin);
+    device = open_cpu(threads, scratch_floats(manifest_.context));
   } else {
     device = open_gpu(target.device);
   }

@@ -14,13 +14,24 @@ extern "C" void gsic_attend_2x2x17(const gsic_worker *worker, void *const *argum
   const auto *keys = static_cast<const float *>(arguments[3]);
   const auto *values = static_cast<const float *>(arguments[4]);
   constexpr int width = Shape::heads * Shape::head_dim;
-  const Range items = share(*worker, step.columns * Shape::heads);
-  for (int item = items.begin; item < items.end; item++) {
-    const int column = item / Shape::heads, head = item % Shape::heads;
-    const int64_t cached = Shape::place(head / Shape::group, 0);
-    attend<Shape>(source + column * stride_of(102) + 0 + head * Shape::head_dim,
-                  keys + cached, values + cached, 0.24253562092781067f, step.position + column + 1, worker->scratch,
-                  y + column * stride_of(width) + head * Shape::head_dim);
+  // All queries of a head of the cache, then those of the next.
+  const int together = step.columns * Shape::group;
+  const Range items = share(*worker, Shape::kv_heads * together);
+  for (int item = items.begin; item < items.end;) {
+    const int kv = item / together, all = (kv + 1) * together, last = all < items.end ? all : items.end;
+    Query queries[kQueries];
+    int count = 0;
+    uint64_t room = 0;
+    for (; item < last && count < kQueries; item++, count++) {
+      const int column = item % together / Shape::group, head = kv * Shape::group + item % Shape::group;
+      const int end = step.position + column + 1;
+      queries[count] = {source + column * stride_of(102) + 0 + head * Shape::head_dim,
+                        y + column * stride_of(width) + head * Shape::head_dim, 0, end};
+      room += uint64_t(queries[count].room());
+      if (count > 0 && room > worker->scratch_floats) break;
+    }
+    const int64_t cached = Shape::place(kv, 0);
+    attend<Shape>(queries, count, keys + cached, values + cached, 0.24253562092781067f, worker->scratch);
   }
   clear_padding<34>(*worker, step, y);
 }

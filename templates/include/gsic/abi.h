@@ -30,7 +30,7 @@ typedef struct gsic_worker {
   uint32_t index;
   uint32_t count;
   float *scratch;                       ///< private memory of this worker
-  uint64_t scratch_floats;              ///< at least the model's context, and at least 4096
+  uint64_t scratch_floats;              ///< at least the model's context, and at least 4096; with 16 x that, attention is faster
 } gsic_worker;
 
 /// An emitted CPU kernel. `arguments` holds the pointers that the manifest lists for the launch.
