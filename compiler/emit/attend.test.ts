@@ -12,7 +12,7 @@ const long: readonly Attention[] = [
 ];
 
 describe("attention on CPUs is right, and the same bits however tokens are cut into passes", () => {
-  for (const { tokens = 70, ...attention } of [...attentionCases, ...long])
+  for (const { tokens = 70, ...attention } of [...attentionCases.slice(0, 4), ...long])
     test(`${JSON.stringify(attention)}, ${tokens} tokens`, async () => {
       const model = await attentionModel(attention, tokens);
       const ids = Array.from({ length: tokens }, (_, i) => (i * i * 7 + (i >> 2)) % vocabulary);
