@@ -104,7 +104,10 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
     const cells = [
       mode.padEnd(8),
       spreadText(one.decode_ratio_to_exact, 2).padEnd(18),
-      spreadText(one.decode_tokens_per_second, 1).padEnd(20),
+      spreadText(
+        one.decode_tokens_per_second,
+        (one.decode_tokens_per_second?.most ?? 0) < 1000 ? 1 : 0,
+      ).padEnd(20),
       `${one.seconds_to_first_token.median.toPrecision(3)} s`.padEnd(14),
       percent(one.tokens === 0 ? null : one.tokens_as_exact / one.tokens, 1).padEnd(8),
       percent(one.share_of_ceiling).padEnd(7),
@@ -184,9 +187,10 @@ function prefillLines(measured: Measurements): string[] {
   );
 }
 
-/** Says where weights lie in small pages, which are read more slowly than the ceiling's buffer. */
-function hugePageLines({ weights_in_huge_pages: share }: Measurements): string[] {
+/** Says where weights lie in small pages, and are read more slowly than the ceiling's buffer. */
+function hugePageLines({ weights_in_huge_pages: share, modes }: Measurements): string[] {
   if (share === null || share === undefined || share > 0.5) return [];
+  if ((modes.exact?.share_of_ceiling ?? 0) >= 1) return [];
   return wrap(
     `${percent(share)} of the weights lie in huge pages; the rest is read more slowly. A fresh copy may lie in them: dd bs=2M if=<name>.gsi of=<copy>`,
     100,
