@@ -132,10 +132,9 @@ export function benchText(measured: Measurements, prompts: "held-out text" | "fi
     ...ceilingLines(measured).flatMap((line) => wrap(line, 100)),
     `weights read per token, exact: ${(dense.bytes_per_token! / 1e6).toFixed(1)} MB in ${dense.launches} launches${each}`,
     ...prefillLines(measured),
-    ...hugePageLines(measured),
-    ...(dense.share_of_ceiling !== null && dense.share_of_ceiling > 1
+    ...((dense.share_of_ceiling ?? 0) > 1
       ? ["Above 100 %: these weights fit into the caches."]
-      : []),
+      : hugePageLines(measured)),
   );
   return lines.join("\n");
 }
@@ -188,9 +187,8 @@ function prefillLines(measured: Measurements): string[] {
 }
 
 /** Says where weights lie in small pages, and are read more slowly than the ceiling's buffer. */
-function hugePageLines({ weights_in_huge_pages: share, modes }: Measurements): string[] {
+function hugePageLines({ weights_in_huge_pages: share }: Measurements): string[] {
   if (share === null || share === undefined || share > 0.5) return [];
-  if ((modes.exact?.share_of_ceiling ?? 0) >= 1) return [];
   return wrap(
     `${percent(share)} of the weights lie in huge pages; the rest is read more slowly. A fresh copy may lie in them: dd bs=2M if=<name>.gsi of=<copy>`,
     100,
