@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "gsic/abi.h"
 
 namespace gsic {
 namespace {
@@ -12,14 +13,13 @@ namespace {
 constexpr uint32_t kMostThreads = 1024;
 /// What abi.h promises to kernels, and room beyond it for whole vectors.
 constexpr size_t kLeastScratch = 4096, kScratchMargin = 64;
-/// Attention takes as many queries through the cache together as their scores have room, sixteen at most
-/// (templates/include/gsic/attention.h): up to 4 MB a worker for that, of which pages are taken as they are used.
-constexpr size_t kQueries = 16, kMostScratch = 1u << 20;
+/// More lets attention take several queries together: up to 4 MB a worker, of which pages are taken as they are used.
+constexpr size_t kMostScratch = 1u << 20;
 
 /// Floats of scratch of a worker.
 size_t scratch_floats(size_t context) {
   const size_t one = std::max(context, kLeastScratch) + kScratchMargin;
-  return std::max(one, std::min(kQueries * one, kMostScratch));
+  return std::max(one, std::min(GSIC_MAX_QUERIES * one, kMostScratch));
 }
 
 /// Throws GSIC_NO_DEVICE if this machine's CPU is not the target's.

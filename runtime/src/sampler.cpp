@@ -96,7 +96,7 @@ size_t Sampler::keep_top_p(size_t kept, double total) {
 
 template <class Candidates> Choice Sampler::race(size_t kept, size_t position, Candidates candidates) const {
   const uint64_t key = mix(mix(options_.seed + kGolden) + position);
-  const double octaves = 1.4426950408889634 / options_.temperature;  // of a weight, by a difference of logits
+  const double octaves = kOctaves / options_.temperature;
   Podium podium;
   for (size_t i = 0; i < kept; i++) {
     const auto [id, logit] = candidates(i);

@@ -84,14 +84,15 @@ TopTwo top_two(const float *values, size_t count) {
 }
 
 double sum_of_weights(const float *values, size_t count, float largest, float temperature) {
-  const double octaves = 1.4426950408889634 / temperature;
+  const double octaves = kOctaves / temperature;
   const auto weights = [&](const float *place) {
     return power_of_two((load<Floats>(place) - largest) * float(octaves));
   };
   double total = 0;
   size_t i = 0;
   for (; i + kStep <= count; i += kStep) {
-    const Floats sum = (weights(values + i) + weights(values + i + 4)) + (weights(values + i + 8) + weights(values + i + 12));
+    Floats sum = {};
+    for (size_t r = 0; r < kRegisters; r++) sum += weights(values + i + kLanes * r);
     total += double(sum[0] + sum[1]) + double(sum[2] + sum[3]);
   }
   for (; i < count; i++) total += std::exp2((double(values[i]) - largest) * octaves);

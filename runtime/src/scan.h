@@ -18,6 +18,9 @@ struct TopTwo {
 /// Of `values` [count], which are no NaNs; minus infinity where there is none.
 TopTwo top_two(const float *values, size_t count);
 
+/// log2 e: by how many octaves a weight falls when its logit falls by one temperature.
+constexpr double kOctaves = 1.4426950408889634;
+
 /// sum exp((value - largest) / temperature) to about seven digits, for values that are not above `largest`.
 double sum_of_weights(const float *values, size_t count, float largest, float temperature);
 

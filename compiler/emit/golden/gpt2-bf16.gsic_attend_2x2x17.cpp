@@ -19,10 +19,10 @@ extern "C" void gsic_attend_2x2x17(const gsic_worker *worker, void *const *argum
   const Range items = share(*worker, Shape::kv_heads * together);
   for (int item = items.begin; item < items.end;) {
     const int kv = item / together, all = (kv + 1) * together, last = all < items.end ? all : items.end;
-    Query queries[kQueries];
+    Query queries[GSIC_MAX_QUERIES];
     int count = 0;
     uint64_t room = 0;
-    for (; item < last && count < kQueries; item++, count++) {
+    for (; item < last && count < GSIC_MAX_QUERIES; item++, count++) {
       const int column = item % together / Shape::group, head = kv * Shape::group + item % Shape::group;
       const int end = step.position + column + 1;
       queries[count] = {source + column * stride_of(102) + 0 + head * Shape::head_dim,

@@ -13,6 +13,9 @@ extern "C" {
 /// Most tokens (columns) of one pass.
 #define GSIC_MAX_COLUMNS 16
 
+/// Most queries that attention takes through the cache together, where their scores have room in a worker's scratch.
+#define GSIC_MAX_QUERIES 16
+
 /// A value is [GSIC_MAX_COLUMNS, stride] f32, stride = width rounded up to this many floats; the rest is zero.
 #define GSIC_WIDTH_STEP 32
 
@@ -30,7 +33,7 @@ typedef struct gsic_worker {
   uint32_t index;
   uint32_t count;
   float *scratch;                       ///< private memory of this worker
-  uint64_t scratch_floats;              ///< at least the model's context, and at least 4096; with 16 x that, attention is faster
+  uint64_t scratch_floats;              ///< at least the model's context, and at least 4096; GSIC_MAX_QUERIES times that is faster
 } gsic_worker;
 
 /// An emitted CPU kernel. `arguments` holds the pointers that the manifest lists for the launch.

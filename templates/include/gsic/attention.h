@@ -41,9 +41,6 @@ template <class A> inline void append(const float *source, float *cache, int pos
   }
 }
 
-/// Most queries that go through the cache together, each reading what the others have brought near.
-constexpr int kQueries = 16;
-
 /// Up to whole registers.
 constexpr int rounded(int length) { return (length + kLanes - 1) / kLanes * kLanes; }
 
@@ -130,7 +127,7 @@ template <class A>
 inline void attend(const Query *queries, int count, const float *keys, const float *values, float scale,
                    float *scores) {
   constexpr int near = 2048 / A::padded > kLanes ? 2048 / A::padded / kLanes * kLanes : kLanes;
-  float scaled[kQueries][A::padded], totals[kQueries], *own[kQueries];
+  float scaled[GSIC_MAX_QUERIES][A::padded], totals[GSIC_MAX_QUERIES], *own[GSIC_MAX_QUERIES];
   int first = queries[0].begin, last = 0;
   for (int i = 0; i < count; i++) {
     const Query &query = queries[i];
@@ -159,7 +156,7 @@ inline void attend(const Query *queries, int count, const float *keys, const flo
   const auto at = [&](const float *cache, int i) { return cache + int64_t(queries[i].begin) * A::padded; };
   each_block(keys, [&](int i, int begin, int end) { score<A>(scaled[i], at(keys, i), begin, end, own[i]); });
   for (int i = 0; i < count; i++) totals[i] = exponentiate(own[i], queries[i].end - queries[i].begin);
-  Mixture<A> mixtures[kQueries];
+  Mixture<A> mixtures[GSIC_MAX_QUERIES];
   for (int i = 0; i < count; i++) mixtures[i].clear();
   each_block(values, [&](int i, int begin, int end) { mixtures[i].add(own[i], at(values, i), begin, end); });
   for (int i = 0; i < count; i++) {
