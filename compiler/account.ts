@@ -1,22 +1,7 @@
 import type { ProgramMode, WeightSource } from "./ir.js";
+import type { WeightReads } from "./report/self-check.js";
 import type { Schedule } from "./schedule/program.js";
 import type { KernelTraffic } from "./standin.js";
-
-/** Weights that the kernels of one mode read in a simulated run, beside what the plan says. */
-export interface WeightReads {
-  /** Bytes a launch, of the kernels that multiply by matrices. */
-  readonly kernels: readonly {
-    readonly symbol: string;
-    readonly launches: number;
-    readonly predicted_bytes: number;
-    readonly simulated_bytes: number;
-  }[];
-  /** Bytes of the whole run. */
-  readonly predicted_bytes: number;
-  readonly simulated_bytes: number;
-  /** Simulated over predicted. */
-  readonly ratio: number;
-}
 
 /**
  * Compares what a run loaded from matrices with their packed sizes. A launch reads the matrices of a dense kernel once,

@@ -6,9 +6,9 @@ import { build } from "./build.js";
 import { openBuild, readPlan, readProgram } from "./built.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
 import { planTable } from "./inspect/table.js";
+import { programsOf } from "./modes.js";
 import { runTool } from "./native.js";
 import { silent } from "./progress.js";
-import { programsOf } from "./report.js";
 import { fixturesFolder, temporaryFolder } from "./testing.js";
 import { gpuTarget, whyNotCompiled } from "./testing-gpu.js";
 

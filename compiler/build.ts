@@ -26,12 +26,14 @@ import type { Progress } from "./progress.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { reportJson } from "./record.js";
-import { chatTemplateFile, type Report, reportOf, tuningReport } from "./report.js";
+import type { Report } from "./report/report.js";
+import type { SearchReport } from "./report/search.js";
+import { chatTemplateFile, reportOf, tuningReport } from "./report.js";
 import { schedule } from "./schedule/program.js";
 import { planLinears, requireValidation } from "./search/planner.js";
-import type { SearchReport } from "./search/report.js";
 import { roomForCheck, selfCheck } from "./selfcheck.js";
-import { commonTarget, type Target, targetsOf } from "./target.js";
+import { commonTarget, type Target } from "./target.js";
+import { targetsOf } from "./targets.js";
 import { type Tuning, tuningOf, withTuning } from "./tuning.js";
 
 export interface BuildOptions {

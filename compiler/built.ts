@@ -3,10 +3,10 @@ import { join, resolve } from "node:path";
 import { buildName } from "./config.js";
 import { GsicError, messageOf } from "./errors.js";
 import type { Mode } from "./ir.js";
-import type { ProgramJson } from "./pack/sources.js";
 import { type ParsedPlan, parsePlan } from "./parse.js";
 import { decodeUtf8, readWhole } from "./read/file.js";
-import type { Report } from "./report.js";
+import type { ProgramJson } from "./report/program-json.js";
+import type { Report } from "./report/report.js";
 import { didYouMean } from "./suggest.js";
 
 /** No report, program or graph.ts of a build is a tenth of this. */

@@ -10,7 +10,6 @@ export { type CxxCompiler, findCompiler } from "./cc/compilers.js";
 export { type CodeObject, compileGpuKernels, objectEndings } from "./cc/gpu.js";
 export { findGpuCompiler } from "./cc/gpu-compiler.js";
 export { compileKernels } from "./cc/kernels.js";
-export type { ResourceFacts } from "./cc/resources.js";
 export { buildRuntime, type RuntimeProduct } from "./cc/runtime.js";
 export { compileSimulation } from "./cc/simulation.js";
 

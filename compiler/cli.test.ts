@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Scaling } from "./bench/modes.js";
 import type { StepMeasurements } from "./bench/step.js";
-import type { Measurements } from "./bench/text.js";
 import { CommandLine, differences, filesBelow, type Outcome, start } from "./cli-testing.js";
 import type { BuildDiff } from "./diff/diff.js";
-import type { Evaluation, TextQuality } from "./evaluate/evaluate.js";
 import type { PlanJson } from "./inspect/table.js";
 import { packageRoot } from "./paths.js";
 import { readTensors } from "./read/safetensors-write.js";
-import type { Report } from "./report.js";
+import type { Evaluation, TextQuality } from "./report/evaluation.js";
+import type { Measurements } from "./report/measurements.js";
+import type { Report } from "./report/report.js";
 import { relativeError } from "./selfcheck.js";
 import { fixturesFolder } from "./testing.js";
 

@@ -3,8 +3,8 @@ import * as commands from "./commands.js";
 import { completionScript, type Shell, shells } from "./completion.js";
 import { modes } from "./config.js";
 import { GsicError } from "./errors.js";
-import { version } from "./report.js";
 import { didYouMean } from "./suggest.js";
+import { version } from "./version.js";
 
 /** Runs the command line; returns the exit code. Standard output is for results, everything else goes to stderr. */
 export async function main(argv: readonly string[]): Promise<number> {

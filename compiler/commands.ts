@@ -27,6 +27,7 @@ import { planDot, planJson, planTable } from "./inspect/table.js";
 import { evaluationText, reportText } from "./inspect/text.js";
 import type { Mode, Plan } from "./ir.js";
 import { openModel } from "./model.js";
+import { programOf } from "./modes.js";
 import { runTool } from "./native.js";
 import { refuseOverwrite } from "./pack/publish.js";
 import { makePlan } from "./passes/index.js";
@@ -34,9 +35,10 @@ import { terminalProgress } from "./progress.js";
 import { auditWeights } from "./read/weights-audit.js";
 import { type Measured, recordMeasured } from "./record.js";
 import { replaceFile } from "./replace-file.js";
-import { programOf, type Report, version } from "./report.js";
+import type { Report } from "./report/report.js";
 import { type ServeOptions, serve as serveBuild } from "./serve/command.js";
-import { targetsOf } from "./target.js";
+import { targetsOf } from "./targets.js";
+import { version } from "./version.js";
 
 interface Json {
   readonly json?: boolean;

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { program } from "./cli.js";
 import { completionScript, type Shell } from "./completion.js";
 import { modes } from "./config.js";
-import { targetNames } from "./target.js";
+import { targetNames } from "./targets.js";
 import { temporaryFolder } from "./testing.js";
 
 const names = program().commands.map((command) => command.name());

@@ -1,7 +1,7 @@
 /** Scripts for shells that complete gsic's commands, options and their words; made from commander's definition. */
 
 import type { Command, Option } from "commander";
-import { targetNames } from "./target.js";
+import { targetNames } from "./targets.js";
 
 export const shells = ["bash", "zsh", "fish"] as const;
 

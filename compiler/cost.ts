@@ -1,5 +1,6 @@
 import { factorType } from "./emit/shape.js";
 import type { DeviceKind, MatrixRef, Plan } from "./ir.js";
+import type { Prediction } from "./report/prediction.js";
 import { packedBytes, rowsOfTile } from "./schedule/layout.js";
 import type { CostModel } from "./target.js";
 
@@ -31,17 +32,6 @@ export function bytesPerToken(plan: Plan): { dense: number; fast: number; slow: 
     total.slow += bytes.slow;
   }
   return total;
-}
-
-/** What a token is predicted to take on a target, in seconds. */
-export interface Prediction {
-  /** Reading weights. */
-  readonly memory: number;
-  /** Launches that the host issues: one, since a token's kernels are captured as a graph. */
-  readonly launches: number;
-  /** Dependent kernels. */
-  readonly steps: number;
-  readonly total: number;
 }
 
 /** Seconds of one token that reads so many bytes of weights in so many dependent kernels. */

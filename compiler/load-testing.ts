@@ -12,7 +12,7 @@ import { writeModelBundle } from "./pack/assemble.js";
 import { makePlan } from "./passes/index.js";
 import { packageRoot } from "./paths.js";
 import { schedule } from "./schedule/program.js";
-import { readTarget } from "./target.js";
+import { readTarget } from "./targets.js";
 import { densePlan, noFactors, testTargets } from "./testing.js";
 
 export const folder = mkdtempSync(join(tmpdir(), "gsic-load-"));

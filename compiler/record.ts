@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import type { LaunchTimesByMode } from "./bench/launch-times.js";
-import type { Measurements } from "./bench/text.js";
 import { type Built, readPlan } from "./built.js";
 import { GsicError } from "./errors.js";
-import type { Evaluation } from "./evaluate/evaluate.js";
 import { writeWhole } from "./inspect/files.js";
-import type { Report } from "./report.js";
+import type { Evaluation } from "./report/evaluation.js";
+import type { LaunchTimesByMode } from "./report/launch-times.js";
+import type { Measurements } from "./report/measurements.js";
+import type { Report } from "./report/report.js";
 
 /** What is measured of a build after it was published. */
 export interface Measured {

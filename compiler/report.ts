@@ -1,112 +1,19 @@
 import { relative } from "node:path";
-import type { LaunchTimesByMode } from "./bench/launch-times.js";
-import type { Measurements } from "./bench/text.js";
-import type { ResourceFacts, TargetCode } from "./cc.js";
-import { bytesPerToken, type Prediction, predictSeconds } from "./cost.js";
-import { type ProjectionShape, shapeKey } from "./emit/gpu/division.js";
-import type { Evaluation } from "./evaluate/evaluate.js";
+import type { TargetCode } from "./cc.js";
+import { bytesPerToken, predictSeconds } from "./cost.js";
+import { shapeKey } from "./emit/gpu/division.js";
 import { linearById } from "./graph.js";
-import type {
-  ByteAccount,
-  CalibrationOrigin,
-  DeviceKind,
-  Form,
-  LaunchShape,
-  Mode,
-  Plan,
-  ProgramMode,
-} from "./ir.js";
+import type { Mode, Plan, ProgramMode } from "./ir.js";
 import type { Model } from "./model.js";
+import type { Report } from "./report/report.js";
+import type { ResourceFacts } from "./report/resources.js";
+import type { SearchReport } from "./report/search.js";
+import type { SelfCheck } from "./report/self-check.js";
+import type { TuningReport } from "./report/tuning.js";
 import { launchesPerLayer } from "./schedule/listing.js";
 import type { Schedule } from "./schedule/program.js";
-import type { SearchReport } from "./search/report.js";
-import type { SelfCheck } from "./selfcheck.js";
 import type { Tuning } from "./tuning.js";
-
-/** What a build chose, why, and what it costs: report.json. Times are predictions unless `evaluation` says more. */
-export interface Report {
-  readonly gsic: string;
-  readonly name: string;
-  readonly family: string;
-  /** Path of model.toml, relative to the build folder. */
-  readonly config: string;
-  readonly model: { readonly source: string; readonly fingerprint: string };
-  readonly mode: Mode;
-  readonly modes: readonly Mode[];
-  readonly targets: readonly string[];
-  readonly device: DeviceKind;
-  readonly context: number;
-  /** Why the executable takes token ids only; null if it takes text. */
-  readonly text_unavailable: string | null;
-  /** How conversations are written for the model; null if its files do not say. */
-  readonly chat: ChatReport | null;
-  readonly calibration: { readonly tokens: number; readonly origin: CalibrationOrigin } | null;
-  /** How the planner came to the plan; null where the forms were configured, or edited. */
-  readonly search: SearchReport | null;
-  /** Bytes of weights that a token reads in all linears. */
-  readonly bytes_per_token: { readonly dense: number; readonly fast: number; readonly slow: number };
-  /** Seconds of a token by the target's cost model, from bytes and launches. */
-  readonly predicted_seconds_per_token: {
-    readonly dense: number;
-    readonly fast: number;
-    readonly slow: number;
-  };
-  /** What those seconds are made of. */
-  readonly prediction: { readonly dense: Prediction; readonly fast: Prediction; readonly slow: Prediction };
-  readonly launches_per_token: Readonly<Partial<Record<ProgramMode, number>>>;
-  /** Launches that write a layer's values or cache, per layer. */
-  readonly launches_per_layer: Readonly<Partial<Record<ProgramMode, number>>>;
-  readonly linears: readonly {
-    readonly linear: string;
-    /** The value that it reads; linears of one input share their gate. */
-    readonly input: string;
-    readonly form: Form;
-    readonly bytes: ByteAccount;
-    readonly verdict: string;
-  }[];
-  readonly kernels: readonly {
-    readonly symbol: string;
-    readonly summary: string;
-    /** Null on CPUs. */
-    readonly launch: LaunchShape | null;
-    /** What the compiled kernel takes of the device, by target; no entry where the compiler does not say. */
-    readonly resources: Readonly<Record<string, ResourceFacts>>;
-  }[];
-  /** How projections are divided among waves, and by what; null on CPUs. */
-  readonly tuning: TuningReport | null;
-  readonly self_check: SelfCheck;
-  /** What `gsic eval` measured on the configured texts; null until then. */
-  readonly evaluation: Evaluation | null;
-  /** What `gsic bench` measured, wherever that was; null until then. */
-  readonly speed: Measurements | null;
-  /** What `gsic bench --launches` measured; null until then. */
-  readonly launch_times: LaunchTimesByMode | null;
-}
-
-/** What `chat_template.jinja` of the build folder goes with. */
-export interface ChatReport {
-  /** The template's name in the build folder. */
-  readonly template: string;
-  /** Special tokens that the template may name. */
-  readonly tokens: Readonly<Record<string, string>>;
-  /** Ids that end a turn, beside the end of text. */
-  readonly end_ids: readonly number[];
-}
-
-/** The distinct shapes of a GPU build's projections. */
-export interface TuningReport {
-  /** The tuning file, relative to the build folder; null if there was none. */
-  readonly file: string | null;
-  readonly shapes: readonly (ProjectionShape & {
-    /** Waves that share a tile of four rows. */
-    readonly splits: number;
-    readonly by: "measurement" | "rule";
-    /** What it was measured on; null by the rule. */
-    readonly device: string | null;
-  })[];
-}
-
-export const version = "0.1.0";
+import { version } from "./version.js";
 
 export function reportOf(facts: {
   config: string;
@@ -179,16 +86,6 @@ export function reportOf(facts: {
     speed: null,
     launch_times: null,
   };
-}
-
-/** The program that a mode is shaped by: of `lossless` the one that drafts. */
-export function programOf(mode: Mode): ProgramMode {
-  return mode === "lossless" ? "bounded" : mode;
-}
-
-/** The modes of a build that have a program. */
-export function programsOf({ modes }: Pick<Report, "modes">): ProgramMode[] {
-  return modes.flatMap((mode) => (mode === "lossless" ? [] : [mode]));
 }
 
 /** The file of a build that holds the model's chat template, under the name that the field gives it. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CommandLine, start } from "./cli-testing.js";
 import { packageRoot } from "./paths.js";
-import type { Report } from "./report.js";
+import type { Report } from "./report/report.js";
 
 const example = join(packageRoot, "examples/smollm2");
 const work = mkdtempSync(join(tmpdir(), "gsic-smollm2-"));

@@ -2,18 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { commonTarget, isCpu, isGpu } from "./target.js";
+import { readTargetFile } from "./target-file.js";
 import {
   bestFirst,
   calibrationTargets,
-  commonTarget,
-  isCpu,
-  isGpu,
   machineTargets,
   readTarget,
   targetNames,
   targetsOf,
-} from "./target.js";
-import { readTargetFile } from "./target-file.js";
+} from "./targets.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-targets-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

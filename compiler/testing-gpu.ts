@@ -4,7 +4,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { compileGpuKernels } from "./cc.js";
 import { messageOf } from "./errors.js";
 import type { Kernel, LaunchShape } from "./ir.js";
-import { type GpuTarget, readTarget } from "./target.js";
+import type { GpuTarget } from "./target.js";
+import { readTarget } from "./targets.js";
 
 /** A GPU target by its name. */
 export function gpuTarget(name: string): GpuTarget {

@@ -12,12 +12,14 @@ import { readGraph } from "./models/index.js";
 import { runTool } from "./native.js";
 import { writeModelBundle } from "./pack/assemble.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
-import { type ConfiguredForm, makePlan } from "./passes/index.js";
+import { makePlan } from "./passes/index.js";
+import type { ConfiguredForm } from "./passes/pass.js";
 import { packageRoot } from "./paths.js";
 import { readTensors } from "./read/safetensors-write.js";
 import { Weights } from "./read/weights.js";
 import { schedule } from "./schedule/program.js";
-import { type CpuTarget, machineTargets, readTarget } from "./target.js";
+import type { CpuTarget } from "./target.js";
+import { machineTargets, readTarget } from "./targets.js";
 
 export const fixturesFolder = join(packageRoot, "compiler/models/fixtures");
 

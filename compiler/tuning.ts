@@ -2,9 +2,10 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import TOML from "@iarna/toml";
 import type { Config } from "./config.js";
-import { type ProjectionShape, shapeKey } from "./emit/gpu/division.js";
+import { shapeKey } from "./emit/gpu/division.js";
 import { GsicError, messageOf } from "./errors.js";
 import { decodeUtf8, readWhole } from "./read/file.js";
+import type { ProjectionShape } from "./report/tuning.js";
 import { isGpu, type Target } from "./target.js";
 
 /** How long a launch took with one choice, in seconds; null where it could not be compiled. */

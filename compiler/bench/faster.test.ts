@@ -9,8 +9,8 @@ import { noFactors } from "../pack/weights.js";
 import type { QuantizedLinear } from "../quantizer.js";
 import { writeSafetensors } from "../read/safetensors-write.js";
 import { Weights } from "../read/weights.js";
+import type { Measurements } from "../report/measurements.js";
 import { temporaryFolder, testTargets, writePlanBundle } from "../testing.js";
-import type { Measurements } from "./text.js";
 
 const [hidden, inner, layers, vocabulary, keys] = [1024, 2816, 4, 2048, 256];
 const form: Form = {

@@ -1,5 +1,5 @@
+import type { ListedLaunch } from "../report/program-json.js";
 import { maxColumns } from "../schedule/layout.js";
-import type { ListedLaunch } from "../schedule/listing.js";
 
 /** Which tier of a gated launch is measured; null where no gate decides. */
 export type GateState = "closed" | "open" | null;

@@ -1,21 +1,8 @@
 import type { ProgramMode } from "../ir.js";
-import type { ListedPass } from "../schedule/listing.js";
+import type { LaunchTimes, LaunchTimesByMode } from "../report/launch-times.js";
+import type { ListedPass } from "../report/program-json.js";
 import type { LaunchMeasurements } from "./launches.js";
 import type { StepMeasurements } from "./step.js";
-
-/** What the launches of a token's step were measured to take, for a build's report. */
-export interface LaunchTimes {
-  readonly target: string;
-  /** What the device calls itself. */
-  readonly device: string;
-  /** Where they stand among the others (CPUs), or each alone with weights from memory and gates closed (GPUs). */
-  readonly measured: "in the step" | "alone";
-  /** Medians, in the order of the program: body, then head. */
-  readonly seconds: readonly number[];
-}
-
-/** By mode; a report has those that were measured. */
-export type LaunchTimesByMode = Readonly<Partial<Record<ProgramMode, LaunchTimes>>>;
 
 /** Of a CPU, all modes that have a program. */
 export function timesInStep({ target, device, modes }: StepMeasurements): LaunchTimesByMode {

@@ -1,6 +1,7 @@
 import { size, visible, wrap } from "../inspect/layout.js";
+import type { Spread } from "../report/measurements.js";
 import type { LaunchMeasurements } from "./launches.js";
-import { ceilingLines, microseconds, percent, type Spread } from "./text.js";
+import { ceilingLines, microseconds, percent } from "./text.js";
 
 /** Columns of a terminal. */
 const width = 100;

@@ -4,12 +4,11 @@ import { join } from "node:path";
 import { type Built, modeOf, readProgram } from "../built.js";
 import { GsicError } from "../errors.js";
 import type { Mode, ProgramMode } from "../ir.js";
+import { programOf } from "../modes.js";
 import { type ProgressListener, runTool } from "../native.js";
-import type { ProgramJson } from "../pack/sources.js";
-import { programOf } from "../report.js";
-import type { ListedLaunch } from "../schedule/listing.js";
+import type { Ceiling, Spread } from "../report/measurements.js";
+import type { ListedLaunch, ProgramJson } from "../report/program-json.js";
 import { type GateState, gateStates, type MeasuredLaunch, measuredLaunch } from "./jobs.js";
-import type { Ceiling, Spread } from "./text.js";
 
 /** What `gsic-tool launches` prints; see runtime/tools/launches.cpp. */
 export interface ToolMeasurements extends Ceiling {

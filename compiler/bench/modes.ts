@@ -7,8 +7,8 @@ import type { Graph } from "../ir.js";
 import { type Model, openModel } from "../model.js";
 import { type ProgressListener, runTool } from "../native.js";
 import { textTokenizer } from "../read/tokenizer.js";
+import type { Measurements, Spread } from "../report/measurements.js";
 import { temporaryFolder } from "../temporary.js";
-import type { Measurements, Spread } from "./text.js";
 
 /** How `gsic bench` measures. */
 export interface BenchOptions {

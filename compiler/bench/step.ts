@@ -1,9 +1,9 @@
 import { type Built, readProgram } from "../built.js";
 import type { ProgramMode } from "../ir.js";
 import type { ProgressListener } from "../native.js";
+import type { MeasuredRun, Spread } from "../report/measurements.js";
 import { gateStates, measuredLaunch } from "./jobs.js";
 import { type BenchOptions, promptsOf, runFromPrompts } from "./modes.js";
-import type { MeasuredRun, Spread } from "./text.js";
 
 /** What `gsic-tool step` prints; see runtime/tools/step.cpp. */
 interface ToolStep extends MeasuredRun {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { benchText, type Measurements, type ModeMeasurements, type Spread } from "./text.js";
+import type { Measurements, ModeMeasurements, Spread } from "../report/measurements.js";
+import { benchText } from "./text.js";
 
 const spread = (median: number): Spread => ({
   median,

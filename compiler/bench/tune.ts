@@ -8,14 +8,16 @@ import { readConfig } from "../config.js";
 import { shapeKey } from "../emit/gpu/division.js";
 import { GsicError } from "../errors.js";
 import type { Kernel, Plan } from "../ir.js";
+import { programsOf } from "../modes.js";
 import { writeTuningBundle } from "../pack/tuning-bundle.js";
 import type { Progress } from "../progress.js";
 import { replaceFile } from "../replace-file.js";
-import { programsOf, version } from "../report.js";
-import { commonTarget, type GpuTarget, isGpu, readTarget } from "../target.js";
+import type { Ceiling } from "../report/measurements.js";
+import { commonTarget, type GpuTarget, isGpu } from "../target.js";
+import { readTarget } from "../targets.js";
 import { defaultTuningFile, readTuningFile, type TunedShape, tuningText } from "../tuning.js";
+import { version } from "../version.js";
 import { runLaunches, type ToolMeasurements } from "./launches.js";
-import type { Ceiling } from "./text.js";
 import { type Variant, type Variants, variantsOf } from "./variants.js";
 
 /** A shape, and what was found; `rule` is what a build without the file does. */

@@ -1,6 +1,7 @@
-import { type ProjectionShape, shapeKey } from "../emit/gpu/division.js";
+import { shapeKey } from "../emit/gpu/division.js";
 import type { Kernel, Plan, ProgramMode } from "../ir.js";
-import type { ListedLaunch } from "../schedule/listing.js";
+import type { ListedLaunch } from "../report/program-json.js";
+import type { ProjectionShape } from "../report/tuning.js";
 import { type Schedule, schedule } from "../schedule/program.js";
 import type { GpuTarget } from "../target.js";
 import { type MeasuredLaunch, measuredLaunch } from "./jobs.js";

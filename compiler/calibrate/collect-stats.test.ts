@@ -6,7 +6,7 @@ import { CommandLine, start } from "../cli-testing.js";
 import { runTool } from "../native.js";
 import { packageRoot } from "../paths.js";
 import { readTensors } from "../read/safetensors-write.js";
-import type { Report } from "../report.js";
+import type { Report } from "../report/report.js";
 import {
   densePlan,
   fixturesFolder,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { build } from "../build.js";
 import { openBuild } from "../built.js";
 import { silent } from "../progress.js";
-import type { Report } from "../report.js";
+import type { Report } from "../report/report.js";
 import { fixturesFolder } from "../testing.js";
 import { type BuildDiff, diffBuilds, type Pair } from "./diff.js";
 import { diffText } from "./text.js";

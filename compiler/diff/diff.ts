@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Built } from "../built.js";
-import type { Estimate } from "../evaluate/bootstrap.js";
 import type { ByteAccount, Form, Mode, ValueId } from "../ir.js";
-import { programsOf, type Report } from "../report.js";
+import { programsOf } from "../modes.js";
+import type { Estimate } from "../report/evaluation.js";
+import type { Report } from "../report/report.js";
 
 /** A figure in the first build and in the second; null where that has none. */
 export type Pair<T> = readonly [first: T | null, second: T | null];

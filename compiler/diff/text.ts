@@ -1,8 +1,8 @@
-import type { Estimate } from "../evaluate/bootstrap.js";
 import { formText } from "../forms.js";
 import { duration, size, visible, wrap } from "../inspect/layout.js";
 import type { ByteAccount } from "../ir.js";
 import { layerOf } from "../print-names.js";
+import type { Estimate } from "../report/evaluation.js";
 import { klText } from "../search/report.js";
 import type { BuildDiff, LinearChange, Pair } from "./diff.js";
 

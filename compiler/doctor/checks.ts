@@ -8,7 +8,7 @@ import { GsicError } from "../errors.js";
 import { size } from "../inspect/layout.js";
 import { runTool } from "../native.js";
 import { runtimeFolder } from "../paths.js";
-import { machineTargets } from "../target.js";
+import { machineTargets } from "../targets.js";
 import { type Check, check } from "./check.js";
 
 /** As package.json says. */

@@ -1,5 +1,5 @@
 import { wrap } from "../inspect/layout.js";
-import { version } from "../report.js";
+import { version } from "../version.js";
 import type { Check } from "./check.js";
 
 const width = 100;

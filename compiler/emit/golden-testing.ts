@@ -4,7 +4,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Plan } from "../ir.js";
-import { type ConfiguredForm, makePlan } from "../passes/index.js";
+import { makePlan } from "../passes/index.js";
+import type { ConfiguredForm } from "../passes/pass.js";
 import { schedule } from "../schedule/program.js";
 import type { Target } from "../target.js";
 import { openFixture } from "../testing.js";

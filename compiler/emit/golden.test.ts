@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Plan } from "../ir.js";
 import { packageRoot } from "../paths.js";
-import { readTarget } from "../target.js";
+import { readTarget } from "../targets.js";
 import { checkGolden } from "./golden-testing.js";
 import { withForm } from "./tier-testing.js";
 

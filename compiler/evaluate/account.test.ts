@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makePlan } from "../passes/index.js";
-import type { Report } from "../report.js";
+import type { Report } from "../report/report.js";
 import { openFixture } from "../testing.js";
 import { equationSix, equationSixOf, meanBytes, meanBytesPerToken } from "./account.js";
 

@@ -1,8 +1,8 @@
 import { subspaceOf } from "../forms.js";
 import { linearById } from "../graph.js";
 import type { ByteAccount, Graph, ValueId } from "../ir.js";
-import type { Report } from "../report.js";
-import type { TierShares } from "./evaluate.js";
+import type { EquationSix, TierShares } from "../report/evaluation.js";
+import type { Report } from "../report/report.js";
 
 /** Mean bytes of a token whose tiers have these shares. */
 export function meanBytes(bytes: ByteAccount, { fast, middle, slow }: TierShares): number {
@@ -23,16 +23,6 @@ export function meanBytesPerToken(
 /** Equation 6 of arXiv 2605.03109: 1 / [f / (d / k) + (1 - f)], f the fraction of closed gates. It leaves out reads of V. */
 export function equationSix(f: number, d: number, k: number): number {
   return 1 / (f / (d / k) + (1 - f));
-}
-
-/** The paper's figure for linears with a subspace gate, taken together, beside what their bytes say. */
-export interface EquationSix {
-  /** Dense bytes over their sum, each divided by its linear's speed-up of equation 6. */
-  readonly speedup: number;
-  /** Dense bytes over those that a token reads, with V and whatever else decides: the most that reading less can give. */
-  readonly bytes_speedup: number;
-  /** How many linears have a subspace gate. */
-  readonly linears: number;
 }
 
 /** Null where no linear has a subspace gate. */

@@ -1,9 +1,4 @@
-/** A figure with its 95 % bootstrap interval. */
-export interface Estimate {
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
+import type { Estimate } from "../report/evaluation.js";
 
 const resamples = 1000;
 

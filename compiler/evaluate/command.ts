@@ -4,10 +4,12 @@ import type { Config } from "../config.js";
 import { GsicError } from "../errors.js";
 import type { Mode } from "../ir.js";
 import type { Model } from "../model.js";
+import { programOf } from "../modes.js";
 import type { Progress } from "../progress.js";
-import { programOf, type Report } from "../report.js";
+import type { Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
+import type { Report } from "../report/report.js";
 import { equationSixOf, meanBytesPerToken } from "./account.js";
-import { type Evaluation, measureText, type TextQuality, type TierShares } from "./evaluate.js";
+import { measureText } from "./evaluate.js";
 
 /** What to measure a build on. */
 export interface EvaluateOptions {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { chosenFactors } from "../emit/kernel-testing.js";
 import { referenceLogits } from "../reference.js";
+import type { TextQuality } from "../report/evaluation.js";
 import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing.js";
-import { measureText, type TextQuality } from "./evaluate.js";
+import { measureText } from "./evaluate.js";
 
 const quiet = () => {};
 const best = testTargets().slice(0, 1);

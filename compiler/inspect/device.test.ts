@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { ResourceFacts } from "../cc.js";
-import type { Report } from "../report.js";
+import type { Report } from "../report/report.js";
+import type { ResourceFacts } from "../report/resources.js";
 import { deviceText } from "./device.js";
 
 const facts: ResourceFacts = {

@@ -1,7 +1,8 @@
-import type { Prediction } from "../cost.js";
 import type { ProgramMode } from "../ir.js";
-import type { ProgramJson } from "../pack/sources.js";
-import { programsOf, type Report } from "../report.js";
+import { programsOf } from "../modes.js";
+import type { Prediction } from "../report/prediction.js";
+import type { ProgramJson } from "../report/program-json.js";
+import type { Report } from "../report/report.js";
 import { visible, wrap } from "./layout.js";
 
 /** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */

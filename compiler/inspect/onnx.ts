@@ -3,7 +3,7 @@ import { subspaceOf, tierOf } from "../forms.js";
 import { inputsOf, valueWidths } from "../graph.js";
 import type { LinearPlan, MatrixRef, Node, Plan, ValueId, VectorRef } from "../ir.js";
 import { freeName } from "../print-names.js";
-import { version } from "../report.js";
+import { version } from "../version.js";
 
 /** The domain of operators that ONNX does not have. */
 const domain = "gsic";

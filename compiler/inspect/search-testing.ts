@@ -1,8 +1,6 @@
-/** A report of a search, made up: for tests of what is said about one, not of what is found. */
-
-import type { Estimate } from "../evaluate/bootstrap.js";
 import type { Form } from "../ir.js";
-import type { SearchReport } from "../search/report.js";
+import type { Estimate } from "../report/evaluation.js";
+import type { SearchReport } from "../report/search.js";
 
 const tiered = (bits: 3 | 4): Form => ({
   kind: "tiered",

@@ -1,5 +1,6 @@
-import type { Estimate } from "../evaluate/bootstrap.js";
-import { klText, type SearchReport } from "../search/report.js";
+import type { Estimate } from "../report/evaluation.js";
+import type { SearchReport } from "../report/search.js";
+import { klText } from "../search/report.js";
 import { wrap } from "./layout.js";
 
 type Row = readonly string[];

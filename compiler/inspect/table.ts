@@ -3,7 +3,7 @@ import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../f
 import { inputsOf, linearById } from "../graph.js";
 import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir.js";
 import { layerOf } from "../print-names.js";
-import type { SearchReport } from "../search/report.js";
+import type { SearchReport } from "../report/search.js";
 import { size, visible, wrap } from "./layout.js";
 
 // ------------------------------------------------------------------------------------------------------ json

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Evaluation, TextQuality, TierFractions } from "../evaluate/evaluate.js";
 import type { Form } from "../ir.js";
+import type { Evaluation, TextQuality, TierFractions } from "../report/evaluation.js";
 import { formGroups } from "./forms-text.js";
 import { evaluationText } from "./text.js";
 

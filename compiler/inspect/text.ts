@@ -1,9 +1,8 @@
-import type { EquationSix } from "../evaluate/account.js";
-import type { Estimate } from "../evaluate/bootstrap.js";
-import type { Evaluation, TextQuality, TierShares } from "../evaluate/evaluate.js";
 import type { CalibrationOrigin } from "../ir.js";
-import { programsOf, type Report } from "../report.js";
-import type { FormsCheck } from "../selfcheck.js";
+import { programsOf } from "../modes.js";
+import type { EquationSix, Estimate, Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
+import type { Report } from "../report/report.js";
+import type { FormsCheck } from "../report/self-check.js";
 import { predictionText } from "./device.js";
 import { formGroups } from "./forms-text.js";
 import { wrap } from "./layout.js";

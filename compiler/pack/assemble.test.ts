@@ -5,7 +5,7 @@ import type { CodeObject } from "../cc.js";
 import type { Manifest } from "../ir.js";
 import { makePlan } from "../passes/index.js";
 import { schedule } from "../schedule/program.js";
-import { readTarget } from "../target.js";
+import { readTarget } from "../targets.js";
 import { densePlan, noFactors, openFixture, temporaryFolder } from "../testing.js";
 import { gpuTarget } from "../testing-gpu.js";
 import { writeModelBundle } from "./assemble.js";

@@ -2,6 +2,7 @@ import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { objectEndings, type TargetCode } from "../cc.js";
 import { templatesFolder } from "../paths.js";
+import type { ProgramJson } from "../report/program-json.js";
 import type { Schedule } from "../schedule/program.js";
 
 /**
@@ -37,15 +38,6 @@ async function writeObjects(
   }
   if (target.device === "hip")
     await writeFile(join(inside, "resources.json"), `${JSON.stringify(resources, null, 2)}\n`);
-}
-
-/** What program.json holds: every launch of every mode, with the names of what it refers to. */
-export interface ProgramJson {
-  readonly kernels: readonly Pick<
-    Schedule["kernels"][number],
-    "symbol" | "template" | "summary" | "launch"
-  >[];
-  readonly modes: Schedule["listings"];
 }
 
 function programJson({ kernels, listings }: Schedule): ProgramJson {

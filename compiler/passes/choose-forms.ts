@@ -3,7 +3,7 @@ import { formFrom, quantizerOf } from "../forms.js";
 import { linearById } from "../graph.js";
 import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier, ValueId } from "../ir.js";
 import { accountBytes } from "./account-bytes.js";
-import type { ConfiguredForm, PassContext } from "./index.js";
+import type { ConfiguredForm, PassContext } from "./pass.js";
 
 /**
  * Gives every linear the form that is configured, of lists of parameters the first: the last of the forms that is not

@@ -1,25 +1,9 @@
-import type { PlanOptions } from "../config.js";
-import type { DeviceKind, Graph, Plan } from "../ir.js";
+import type { Graph, Plan } from "../ir.js";
 import { verifyPlan } from "../verify.js";
 import { accountBytes } from "./account-bytes.js";
 import { chooseForms } from "./choose-forms.js";
+import type { Pass, PassContext } from "./pass.js";
 import { shareInputs } from "./share-inputs.js";
-
-/** The form that linears get; of lists the first counts. */
-export type ConfiguredForm = Pick<PlanOptions, "forms" | "k" | "epsilon"> & Partial<PlanOptions>;
-
-/** What passes may look at besides the plan. */
-export interface PassContext {
-  readonly options: ConfiguredForm;
-  /** Decides how weights are packed, and so how many bytes they take; default: a CPU. */
-  readonly device?: DeviceKind;
-}
-
-/** A pass: one pure function from plan to plan, in a file of its name. */
-export interface Pass {
-  readonly name: string;
-  readonly run: (plan: Plan, context: PassContext) => Plan;
-}
 
 /** The passes, in the order in which they run. */
 export const passes: readonly Pass[] = [

@@ -1,15 +1,16 @@
 import { timesOfMode } from "../bench/launch-times.js";
 import { meanBytes, oneTier } from "../evaluate/account.js";
-import type { Evaluation, TierShares } from "../evaluate/evaluate.js";
 import { formText, subspaceOf, tierOf } from "../forms.js";
 import { linearById } from "../graph.js";
 import { planJson } from "../inspect/table.js";
 import type { ByteAccount, Form, Plan, ProgramMode, ValueId } from "../ir.js";
-import type { ProgramJson } from "../pack/sources.js";
+import { programsOf } from "../modes.js";
 import { layerOf } from "../print-names.js";
-import { programsOf, type Report } from "../report.js";
-import { type ListedPass, matrixName } from "../schedule/listing.js";
-import type { SearchReport } from "../search/report.js";
+import type { Evaluation, TierShares } from "../report/evaluation.js";
+import type { ListedPass, ProgramJson } from "../report/program-json.js";
+import type { Report } from "../report/report.js";
+import type { SearchReport } from "../report/search.js";
+import { matrixName } from "../schedule/listing.js";
 
 /** What report.html is made from. */
 export interface PageInput {

@@ -1,11 +1,12 @@
 import { timesOfMode } from "../bench/launch-times.js";
-import type { Measurements } from "../bench/text.js";
-import type { Estimate } from "../evaluate/bootstrap.js";
 import { launchText, predictionText } from "../inspect/device.js";
 import { formGroups } from "../inspect/forms-text.js";
 import { duration, size } from "../inspect/layout.js";
 import { checkText } from "../inspect/text.js";
-import { programsOf, type Report } from "../report.js";
+import { programsOf } from "../modes.js";
+import type { Estimate } from "../report/evaluation.js";
+import type { Measurements } from "../report/measurements.js";
+import type { Report } from "../report/report.js";
 import { klText } from "../search/report.js";
 import type { LinearRow, PageData, PageInput } from "./data.js";
 

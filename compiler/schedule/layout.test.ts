@@ -4,7 +4,7 @@ import { strideOf } from "../emit/stride.js";
 import { planGates } from "../forms.js";
 import type { ValueId } from "../ir.js";
 import { makePlan } from "../passes/index.js";
-import { readTarget } from "../target.js";
+import { readTarget } from "../targets.js";
 import { fixtureNames, openFixture } from "../testing.js";
 import { maxColumns, placeValues } from "./layout.js";
 import { schedule } from "./program.js";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { makePlan } from "../passes/index.js";
-import { type GpuShape, isGpu, readTarget } from "../target.js";
+import { type GpuShape, isGpu } from "../target.js";
+import { readTarget } from "../targets.js";
 import { openFixture } from "../testing.js";
 import { launchesPerLayer } from "./listing.js";
 import { schedule } from "./program.js";

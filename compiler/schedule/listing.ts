@@ -1,38 +1,8 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
 import { quantizerText } from "../forms.js";
-import type { Kernel, Launch, LinearCall, ValueId, VectorRef, WeightSource } from "../ir.js";
+import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir.js";
 import { layerOf } from "../print-names.js";
-
-/** A launch for people: what it runs, and what each pointer refers to. */
-export interface ListedLaunch {
-  readonly kernel: string;
-  /** The layer whose values or cache it writes; null before and after the layers. */
-  readonly layer: number | null;
-  readonly arguments: readonly {
-    readonly name: string;
-    readonly type: string;
-    readonly buffer: string;
-    readonly offset: number;
-    /** The tensor, the value or the part of the cache. */
-    readonly refers_to: string;
-    /** Bytes of a matrix, a vector, a table or a value; null for the rest. */
-    readonly bytes: number | null;
-  }[];
-}
-
-/** The launches of a pass in order; `head` is what runs only where logits are wanted. */
-export interface ListedPass {
-  readonly body: readonly ListedLaunch[];
-  readonly head: readonly ListedLaunch[];
-}
-
-/** A call of linears alone, with its launches for people. */
-export type ListedCall = Omit<LinearCall, "launches"> & { readonly launches: readonly ListedLaunch[] };
-
-/** One mode's launches: of a pass, and of each call of linears alone. */
-export interface Listing extends ListedPass {
-  readonly linears: readonly ListedCall[];
-}
+import type { ListedLaunch, ListedPass } from "../report/program-json.js";
 
 /** Names what the launches of a program refer to; `calls` are what they were made from. */
 export function listLaunches(

@@ -18,12 +18,13 @@ import type {
   Tap,
   ValueId,
 } from "../ir.js";
+import type { ListedCall, Listing } from "../report/program-json.js";
 import type { Target } from "../target.js";
 import { fuse } from "./fuse.js";
 import { KernelTable } from "./kernel-table.js";
 import type { PackedWeights } from "./layout.js";
 import { callableLinears, callSteps, type ProjectStep } from "./linears.js";
-import { type ListedCall, type Listing, listLaunches } from "./listing.js";
+import { listLaunches } from "./listing.js";
 import { lower } from "./lower.js";
 import { Memory, stepWidths } from "./memory.js";
 

@@ -1,24 +1,8 @@
 import type { SubspaceSurvey } from "../calibrate/algebra.js";
 import type { InputGroup } from "../ir.js";
+import type { ActivationSurvey, TextPair } from "../report/search.js";
 import type { Samples } from "./samples.js";
 import { type SurveyContext, subspacesOf, withinRank } from "./surveys.js";
-
-/** How a linear's input lies beside the leading eigenvectors of its second moment, which come from calibration text. */
-export interface ActivationSurvey {
-  /** Numbers of eigenvectors, ascending. */
-  readonly k: readonly number[];
-  /** E||r||^2 / E||x||^2 by k: the energy outside the first k. */
-  readonly outside: TextPair<readonly number[]>;
-  /** Quantiles of rho = ||r|| / ||x|| over tokens, at 0, 5, ... 100 %, for each k that gates may have. */
-  readonly residuals: readonly { readonly k: number; readonly rho: TextPair<readonly number[]> }[];
-}
-
-/** The same of two texts. `calibration` is null where statistics came from a file. */
-export interface TextPair<T> {
-  readonly calibration: T | null;
-  /** Validation text, which the planner looks at. */
-  readonly heldout: T;
-}
 
 /** Quantiles from the least to the greatest. */
 const quantiles = Array.from({ length: 21 }, (_, index) => index / 20);

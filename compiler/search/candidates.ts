@@ -2,7 +2,6 @@ import type { PlanOptions } from "../config.js";
 import { predictSeconds } from "../cost.js";
 import { computesOwn } from "../emit/gpu/division.js";
 import { meanBytes } from "../evaluate/account.js";
-import type { TierShares } from "../evaluate/evaluate.js";
 import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../forms.js";
 import { linearById } from "../graph.js";
 import type {
@@ -17,6 +16,7 @@ import type {
   ValueId,
 } from "../ir.js";
 import { accountBytes } from "../passes/account-bytes.js";
+import type { TierShares } from "../report/evaluation.js";
 import type { Target } from "../target.js";
 
 /** A form for all linears of one input, and what is known of it before the whole model is run. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { FrontierPoint } from "./frontier.js";
 import { bestDraft, draftingGain, leastTimeWithin } from "./objective.js";
-import type { FrontierPoint } from "./search.js";
 
 /** A measured plan: its predicted time, its agreement with the dense model, and its KL, predicted and measured. */
 function point(seconds: number, top1: number, kl: number): FrontierPoint {

@@ -1,4 +1,5 @@
-import type { FrontierPoint } from "./search.js";
+import type { DraftingGain } from "../report/search.js";
+import type { FrontierPoint } from "./frontier.js";
 
 /** What a plan is looked for. */
 export interface Objective {
@@ -75,13 +76,6 @@ const mostDrafted = 15;
  * arithmetic is not quite hidden behind that. `gsic bench` shows the real one; the choice hardly depends on it.
  */
 const verifiedShare = 0.08;
-
-/** How fast drafting with a plan is expected to be, of exact decoding, at the best fixed draft length. */
-export interface DraftingGain {
-  readonly gain: number;
-  /** Tokens drafted before a pass that verifies them; 0: drafting does not pay. */
-  readonly length: number;
-}
 
 /**
  * k drafted tokens, each accepted with probability a if those before it were, give 1 + a + ... + a^k tokens for k drafts

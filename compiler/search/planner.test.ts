@@ -7,12 +7,11 @@ import { openModel } from "../model.js";
 import { makePlan } from "../passes/index.js";
 import { printPlan } from "../print.js";
 import { silent } from "../progress.js";
-import { machineTargets, runnableTarget } from "../target.js";
+import type { ActivationSurvey, SearchReport } from "../report/search.js";
+import { machineTargets, runnableTarget } from "../targets.js";
 import { temporaryFolder } from "../testing.js";
-import type { ActivationSurvey } from "./activations.js";
 import { planLinears } from "./planner.js";
 import { lowRank, plantedModel, trained, white } from "./planted-testing.js";
-import type { SearchReport } from "./report.js";
 
 const bounded = '[quality]\nmode = "bounded"\n';
 

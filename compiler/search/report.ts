@@ -1,70 +1,11 @@
 import { meanBytes } from "../evaluate/account.js";
-import type { Estimate } from "../evaluate/bootstrap.js";
 import { formText } from "../forms.js";
-import type { Form, LinearPlan, Plan, Quantizer, ValueId } from "../ir.js";
-import type { ActivationSurvey } from "./activations.js";
-import { type DraftingGain, draftingGain, type Objective } from "./objective.js";
+import type { LinearPlan, Plan, ValueId } from "../ir.js";
+import type { ActivationSurvey, SearchReport } from "../report/search.js";
+import type { Decision, FrontierPoint, Judged } from "./frontier.js";
+import { draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
-import type { Decision, FrontierPoint, Judged, Search } from "./search.js";
-
-/**
- * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone; KL is in nats per
- * token.
- */
-export interface SearchReport {
-  /** The most KL that was allowed, with its interval, on validation text; null: the plan is to draft, and none was. */
-  readonly max_kl: number | null;
-  /** False where no plan was worth it: the build is the dense one. */
-  readonly pays: boolean;
-  readonly verdict: string;
-  /** All linears of the dense model. */
-  readonly dense: { readonly bytes_per_token: number; readonly seconds_per_token: number };
-  /** Plans that were measured on validation text, which the figures of `gsic eval` do not come from; cheapest first. */
-  readonly frontier: readonly {
-    readonly chosen: boolean;
-    readonly predicted_kl: number;
-    readonly kl: Estimate;
-    readonly perplexity_ratio: Estimate;
-    readonly top1: Estimate;
-    readonly bytes_per_token: number;
-    readonly seconds_per_token: number;
-    /** Of lossless mode, as a ratio to exact decoding, and at which number of drafted tokens. */
-    readonly drafting: DraftingGain;
-  }[];
-  /** Every linear at so many bits, plainly rounded, on the same text; the fewest bits first. */
-  readonly round_to_nearest: readonly {
-    readonly bits: Quantizer["bits"];
-    readonly bytes_per_token: number;
-    readonly kl: Estimate;
-    readonly perplexity_ratio: Estimate;
-    readonly top1: Estimate;
-  }[];
-  readonly validation_tokens: number;
-  /** By linear input. */
-  readonly inputs: readonly {
-    readonly input: ValueId;
-    readonly linears: readonly ValueId[];
-    readonly form: Form;
-    readonly bytes_per_token: number;
-    readonly seconds_per_token: number;
-    /** E||y' - y||^2 by linear, on calibration text. */
-    readonly errors: readonly number[];
-    /** KL of the output per unit of that error. */
-    readonly sensitivity: number;
-    readonly predicted_kl: number;
-    /** Of the predicted KL of the whole plan. */
-    readonly kl_share: number;
-    /** How the input lies in subspaces; null where no gate was thought of, so that nobody looked. */
-    readonly activations: ActivationSurvey | null;
-    readonly rejected: readonly {
-      readonly form: Form;
-      readonly bytes_per_token: number;
-      readonly seconds_per_token: number;
-      readonly predicted_kl: number;
-      readonly reason: string;
-    }[];
-  }[];
-}
+import type { Search } from "./search.js";
 
 /** Below this share of its time, a model does not profit from being rewritten. */
 export const leastGain = 0.03;

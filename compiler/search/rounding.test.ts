@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { TextQuality } from "../evaluate/evaluate.js";
+import type { TextQuality } from "../report/evaluation.js";
 import { type RoundedPlan, roundedAt } from "./rounding.js";
 
 /** Plans of the given bytes and KL. */

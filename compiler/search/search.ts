@@ -1,36 +1,13 @@
-import type { TextQuality } from "../evaluate/evaluate.js";
 import { densePlan } from "../forms.js";
-import type { Form, InputGroup, LinearPlan, Plan, ValueId } from "../ir.js";
+import type { Form, LinearPlan, Plan, ValueId } from "../ir.js";
 import { accountBytes } from "../passes/account-bytes.js";
+import type { TextQuality } from "../report/evaluation.js";
 import type { Target } from "../target.js";
 import { type Candidate, linearPlan } from "./candidates.js";
-import { chooseOptions, type Option, undominated } from "./knapsack.js";
+import type { Decision, FrontierPoint, Judged } from "./frontier.js";
+import { chooseOptions, undominated } from "./knapsack.js";
 import type { Objective } from "./objective.js";
 import { type Laboratory, type MeasuredText, measureVariants } from "./variants.js";
-
-/** What is to be decided for the linears of one input. */
-export interface Decision {
-  readonly group: InputGroup;
-  /** Dense first. */
-  readonly candidates: readonly Candidate[];
-}
-
-/** A candidate with the KL that it is predicted to cause, in nats per token. */
-export type Judged = Candidate & Option;
-
-/** A plan between dense and the cheapest, as it was measured on validation text. */
-export interface FrontierPoint {
-  /** The candidate of each decision. */
-  readonly chosen: readonly Judged[];
-  readonly plan: Plan;
-  /** The sum of what its candidates are predicted to cause. */
-  readonly predictedKl: number;
-  /** Predicted seconds of a token in all linears. */
-  readonly seconds: number;
-  readonly meanBytes: number;
-  /** On validation text. */
-  readonly quality: TextQuality;
-}
 
 /** What was measured on the way to a plan. */
 export interface Search {

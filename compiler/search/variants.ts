@@ -1,12 +1,13 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { compileForCpus, writeWorkBundle } from "../calibrate/work-bundle.js";
-import { measureModes, type TextQuality } from "../evaluate/evaluate.js";
+import { measureModes } from "../evaluate/evaluate.js";
 import { densePlan } from "../forms.js";
 import type { Plan } from "../ir.js";
 import type { Model } from "../model.js";
 import type { FactorSource } from "../pack/weights.js";
 import type { Progress } from "../progress.js";
+import type { TextQuality } from "../report/evaluation.js";
 import { scheduleAll, type Variant } from "../schedule/program.js";
 import type { CpuTarget } from "../target.js";
 import { temporaryFolder } from "../temporary.js";

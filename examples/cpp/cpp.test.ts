@@ -7,7 +7,7 @@ import { build } from "../../compiler/build.js";
 import { packageRoot } from "../../compiler/paths.js";
 import { silent } from "../../compiler/progress.js";
 import { relativeError } from "../../compiler/selfcheck.js";
-import { machineTargets } from "../../compiler/target.js";
+import { machineTargets } from "../../compiler/targets.js";
 import { nativeLogits, temporaryFolder } from "../../compiler/testing.js";
 
 const run = promisify(execFile);

@@ -1,6 +1,4 @@
-/** The paper's speed-up beside the bytes that a token really reads. Pure functions of report.json and gate counts. */
-
-import type { Report } from "../../compiler/report.js";
+import type { Report } from "../../compiler/report/report.js";
 
 type Linear = Report["linears"][number];
 

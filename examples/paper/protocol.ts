@@ -5,9 +5,8 @@ import { join } from "node:path";
 import TOML from "@iarna/toml";
 import type { Config } from "../../compiler/config.js";
 import { equationSix } from "../../compiler/evaluate/account.js";
-import type { Estimate } from "../../compiler/evaluate/bootstrap.js";
-import type { Evaluation, TextQuality } from "../../compiler/evaluate/evaluate.js";
-import type { Report } from "../../compiler/report.js";
+import type { Estimate, Evaluation, TextQuality } from "../../compiler/report/evaluation.js";
+import type { Report } from "../../compiler/report/report.js";
 import {
   type BreakEven,
   type ByteAccount,

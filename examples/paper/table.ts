@@ -1,6 +1,4 @@
-/** The result as Markdown. */
-
-import type { Estimate } from "../../compiler/evaluate/bootstrap.js";
+import type { Estimate } from "../../compiler/report/evaluation.js";
 import type { BreakEven } from "./account.js";
 import type { CascadeLayer } from "./cascade.js";
 import type { Row } from "./protocol.js";

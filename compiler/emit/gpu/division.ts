@@ -1,4 +1,5 @@
 import type { InputFactors, LaunchShape, WeightSource } from "../../ir.js";
+import type { ProjectionShape } from "../../report/tuning.js";
 import { factorPlaces, presentFactors } from "../../schedule/factors.js";
 import { maxColumns, sourceBytes, tileRows } from "../../schedule/layout.js";
 import { unitLayouts } from "../../schedule/planes.js";
@@ -13,16 +14,6 @@ export const smallWaves = 4;
 export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number): LaunchShape {
   const perUnit = gpu.workgroupsPerUnit * Math.max(1, Math.floor(gpu.wavesPerWorkgroup / waves));
   return { threads: waves * gpu.wave, lds, most: Math.max(1, Math.ceil(most)), perUnit };
-}
-
-/** What a projection's division is decided by. */
-export interface ProjectionShape {
-  /** Weight type; `first+second` where the matrices of a pair differ. */
-  readonly type: string;
-  readonly out: number;
-  readonly d: number;
-  /** 2: gate and up, computed together. */
-  readonly matrices: 1 | 2;
 }
 
 /** One key for equal shapes. */

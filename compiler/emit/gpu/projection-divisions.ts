@@ -1,6 +1,6 @@
+import type { ProjectionShape } from "../../report/tuning.js";
 import type { KernelCall } from "../operands.js";
 import type { Tier } from "../projection.js";
-import type { ProjectionShape } from "./division.js";
 
 /** A product of a GPU kernel, and how it is divided: `splits` waves share a tile of four rows. */
 export interface ProjectionDivision extends ProjectionShape {

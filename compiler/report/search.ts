@@ -1,0 +1,85 @@
+import type { Form, Quantizer, ValueId } from "../ir.js";
+import type { Estimate } from "./evaluation.js";
+
+/** How a linear's input lies beside the leading eigenvectors of its second moment, which come from calibration text. */
+export interface ActivationSurvey {
+  /** Numbers of eigenvectors, ascending. */
+  readonly k: readonly number[];
+  /** E||r||^2 / E||x||^2 by k: the energy outside the first k. */
+  readonly outside: TextPair<readonly number[]>;
+  /** Quantiles of rho = ||r|| / ||x|| over tokens, at 0, 5, ... 100 %, for each k that gates may have. */
+  readonly residuals: readonly { readonly k: number; readonly rho: TextPair<readonly number[]> }[];
+}
+
+/** The same of two texts. `calibration` is null where statistics came from a file. */
+export interface TextPair<T> {
+  readonly calibration: T | null;
+  /** Validation text, which the planner looks at. */
+  readonly heldout: T;
+}
+
+/** How fast drafting with a plan is expected to be, of exact decoding, at the best fixed draft length. */
+export interface DraftingGain {
+  readonly gain: number;
+  /** Tokens drafted before a pass that verifies them; 0: drafting does not pay. */
+  readonly length: number;
+}
+
+/**
+ * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone; KL is in nats per
+ * token.
+ */
+export interface SearchReport {
+  /** The most KL that was allowed, with its interval, on validation text; null: the plan is to draft, and none was. */
+  readonly max_kl: number | null;
+  /** False where no plan was worth it: the build is the dense one. */
+  readonly pays: boolean;
+  readonly verdict: string;
+  /** All linears of the dense model. */
+  readonly dense: { readonly bytes_per_token: number; readonly seconds_per_token: number };
+  /** Plans that were measured on validation text, which the figures of `gsic eval` do not come from; cheapest first. */
+  readonly frontier: readonly {
+    readonly chosen: boolean;
+    readonly predicted_kl: number;
+    readonly kl: Estimate;
+    readonly perplexity_ratio: Estimate;
+    readonly top1: Estimate;
+    readonly bytes_per_token: number;
+    readonly seconds_per_token: number;
+    /** Of lossless mode, as a ratio to exact decoding, and at which number of drafted tokens. */
+    readonly drafting: DraftingGain;
+  }[];
+  /** Every linear at so many bits, plainly rounded, on the same text; the fewest bits first. */
+  readonly round_to_nearest: readonly {
+    readonly bits: Quantizer["bits"];
+    readonly bytes_per_token: number;
+    readonly kl: Estimate;
+    readonly perplexity_ratio: Estimate;
+    readonly top1: Estimate;
+  }[];
+  readonly validation_tokens: number;
+  /** By linear input. */
+  readonly inputs: readonly {
+    readonly input: ValueId;
+    readonly linears: readonly ValueId[];
+    readonly form: Form;
+    readonly bytes_per_token: number;
+    readonly seconds_per_token: number;
+    /** E||y' - y||^2 by linear, on calibration text. */
+    readonly errors: readonly number[];
+    /** KL of the output per unit of that error. */
+    readonly sensitivity: number;
+    readonly predicted_kl: number;
+    /** Of the predicted KL of the whole plan. */
+    readonly kl_share: number;
+    /** How the input lies in subspaces; null where no gate was thought of, so that nobody looked. */
+    readonly activations: ActivationSurvey | null;
+    readonly rejected: readonly {
+      readonly form: Form;
+      readonly bytes_per_token: number;
+      readonly seconds_per_token: number;
+      readonly predicted_kl: number;
+      readonly reason: string;
+    }[];
+  }[];
+}

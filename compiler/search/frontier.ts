@@ -1,0 +1,28 @@
+import type { InputGroup, Plan } from "../ir.js";
+import type { TextQuality } from "../report/evaluation.js";
+import type { Candidate } from "./candidates.js";
+import type { Option } from "./knapsack.js";
+
+/** What is to be decided for the linears of one input. */
+export interface Decision {
+  readonly group: InputGroup;
+  /** Dense first. */
+  readonly candidates: readonly Candidate[];
+}
+
+/** A candidate with the KL that it is predicted to cause, in nats per token. */
+export type Judged = Candidate & Option;
+
+/** A plan between dense and the cheapest, as it was measured on validation text. */
+export interface FrontierPoint {
+  /** The candidate of each decision. */
+  readonly chosen: readonly Judged[];
+  readonly plan: Plan;
+  /** The sum of what its candidates are predicted to cause. */
+  readonly predictedKl: number;
+  /** Predicted seconds of a token in all linears. */
+  readonly seconds: number;
+  readonly meanBytes: number;
+  /** On validation text. */
+  readonly quality: TextQuality;
+}
