@@ -3,14 +3,14 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { build } from "./build.js";
-import { openBuild, readPlan, readProgram } from "./built.js";
+import { openBuild, readPlan, readProgram } from "./build-folder/open.js";
+import { runTool } from "./cc/tool.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
 import { planTable } from "./inspect/table.js";
-import { programsOf } from "./modes.js";
-import { runTool } from "./native.js";
-import { silent } from "./progress.js";
-import { fixturesFolder, temporaryFolder } from "./testing.js";
-import { gpuTarget, whyNotCompiled } from "./testing-gpu.js";
+import { programsOf } from "./ir/modes.js";
+import { silent } from "./support/progress.js";
+import { fixturesFolder, temporaryFolder } from "./testing/fixtures.js";
+import { gpuTarget, whyNotCompiled } from "./testing/gpu.js";
 
 const gated =
   '[calibration]\ntokens = 256\n[quality]\nmode = "bounded"\n[plan]\nforms = ["gated"]\nk = [16]\nepsilon = [0.5]\n';

@@ -3,8 +3,8 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { build } from "./build.js";
-import { silent } from "./progress.js";
-import { fixturesFolder, temporaryFolder } from "./testing.js";
+import { silent } from "./support/progress.js";
+import { fixturesFolder, temporaryFolder } from "./testing/fixtures.js";
 
 /** A folder with a copy of a fixture and a model.toml of that name. */
 async function modelFolder(name: string): Promise<string> {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ChatMessage, ChatTemplate } from "./chat.js";
 import { readChatTemplate } from "./read/chat-template.js";
-import { temporaryFolder } from "./testing.js";
+import { temporaryFolder } from "./testing/fixtures.js";
 
 /** A model folder that holds these files. */
 async function modelFolder(files: Readonly<Record<string, unknown>>): Promise<string> {

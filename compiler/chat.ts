@@ -3,10 +3,10 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Template } from "@huggingface/jinja";
-import { type Built, openBuild } from "./built.js";
-import { GsicError, messageOf } from "./errors.js";
+import { type Built, openBuild } from "./build-folder/open.js";
 import type { Model } from "./load.js";
 import { readText } from "./read/file.js";
+import { GsicError, messageOf } from "./support/errors.js";
 
 /** One turn of a conversation. */
 export interface ChatMessage {

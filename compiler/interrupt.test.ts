@@ -19,8 +19,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CommandLine, differences, type Outcome, start } from "./cli-testing.js";
 import { type TensorToWrite, writeSafetensors } from "./read/safetensors-write.js";
+import { CommandLine, differences, type Outcome, start } from "./testing/cli.js";
 
 const kills = Number(process.env.GSIC_INTERRUPTS ?? 12);
 const work = mkdtempSync(join(tmpdir(), "gsic-interrupt-"));

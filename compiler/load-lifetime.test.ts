@@ -6,7 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildRuntime } from "./cc.js";
+import { buildRuntime } from "./cc/index.js";
 import { load, type Model } from "./load.js";
 import {
   bundle,
@@ -17,7 +17,7 @@ import {
   removeBundle,
   sequence,
   until,
-} from "./load-testing.js";
+} from "./testing/load.js";
 
 let model: Model;
 let ids: Int32Array;

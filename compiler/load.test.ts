@@ -2,10 +2,10 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildRuntime } from "./cc.js";
+import { buildRuntime } from "./cc/index.js";
 import { load, type Model, type Token } from "./load.js";
-import { bundle, collect, folder, makeBundle, prompt, removeBundle, sequence } from "./load-testing.js";
-import { nativeLogits } from "./testing.js";
+import { nativeLogits } from "./testing/fixtures.js";
+import { bundle, collect, folder, makeBundle, prompt, removeBundle, sequence } from "./testing/load.js";
 
 let model: Model;
 let ids: Int32Array;

@@ -5,8 +5,8 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { buildRuntime } from "./cc.js";
-import { GsicError, messageOf } from "./errors.js";
+import { buildRuntime } from "./cc/index.js";
+import { GsicError, messageOf } from "./support/errors.js";
 
 /** How a bundle is opened. */
 export interface LoadOptions {

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { cp, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { packageRoot } from "./paths.js";
-import { temporaryFolder } from "./testing.js";
+import { packageRoot } from "./support/paths.js";
+import { temporaryFolder } from "./testing/fixtures.js";
 
 /** A machine whose only commands are a C++ compiler and a distribution that knows some packages and installs none. */
 async function machine(known: readonly string[]): Promise<string> {

@@ -5,9 +5,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileS
 import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { CommandLine, type Outcome, start } from "../compiler/cli-testing.js";
-import { packageRoot } from "../compiler/paths.js";
-import { buildTiny, type TinyBuild } from "../compiler/tiny-testing.js";
+import { packageRoot } from "../compiler/support/paths.js";
+import { CommandLine, type Outcome, start } from "../compiler/testing/cli.js";
+import { buildTiny, type TinyBuild } from "../compiler/testing/tiny.js";
 
 const folder = join(packageRoot, "examples");
 let gsic: CommandLine;

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { runs } from "../compiler/fuzz/settings.js";
-import { packageRoot } from "../compiler/paths.js";
+import { packageRoot } from "../compiler/support/paths.js";
+import { runs } from "../compiler/testing/fuzz/settings.js";
 import { fuzzBundle } from "./testing/fuzz-bundle.js";
 import { gpuBundle } from "./testing/gpu-bundle.js";
 import { build, finish, named } from "./testing/native.js";

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { omegaOf } from "../compiler/calibrate/sketch-testing.js";
+import { omegaOf } from "../compiler/testing/sketch.js";
 import { table, testBundle, vocabulary } from "./testing/bundle.js";
 import { gpuBundle } from "./testing/gpu-bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import Handlebars from "handlebars";
 import { Project, type Type } from "ts-morph";
 import { describe, expect, test } from "vitest";
-import { packageRoot } from "../compiler/paths.js";
+import { packageRoot } from "../compiler/support/paths.js";
 
 const project = new Project({
   tsConfigFilePath: join(packageRoot, "tsconfig.json"),

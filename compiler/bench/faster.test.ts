@@ -1,16 +1,16 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { planOf } from "../emit/tier-testing.js";
-import type { Form, QuantizedSource } from "../ir.js";
+import { runTool } from "../cc/tool.js";
+import type { Form, QuantizedSource } from "../ir/graph.js";
+import type { QuantizedLinear } from "../layout/quantizer.js";
 import { readGraph } from "../models/index.js";
-import { runTool } from "../native.js";
 import { noFactors } from "../pack/weights.js";
-import type { QuantizedLinear } from "../quantizer.js";
 import { writeSafetensors } from "../read/safetensors-write.js";
 import { Weights } from "../read/weights.js";
 import type { Measurements } from "../report/measurements.js";
-import { temporaryFolder, testTargets, writePlanBundle } from "../testing.js";
+import { temporaryFolder, testTargets, writePlanBundle } from "../testing/fixtures.js";
+import { planOf } from "../testing/tiers.js";
 
 const [hidden, inner, layers, vocabulary, keys] = [1024, 2816, 4, 2048, 256];
 const form: Form = {

@@ -1,5 +1,5 @@
-import { size, visible, wrap } from "../inspect/layout.js";
 import type { Spread } from "../report/measurements.js";
+import { size, visible, wrap } from "../support/text.js";
 import type { LaunchMeasurements } from "./launches.js";
 import { ceilingLines, microseconds, percent } from "./text.js";
 

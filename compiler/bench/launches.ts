@@ -1,13 +1,13 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Built, modeOf, readProgram } from "../built.js";
-import { GsicError } from "../errors.js";
-import type { Mode, ProgramMode } from "../ir.js";
-import { programOf } from "../modes.js";
-import { type ProgressListener, runTool } from "../native.js";
+import { type Built, modeOf, readProgram } from "../build-folder/open.js";
+import { type ProgressListener, runTool } from "../cc/tool.js";
+import type { Mode, ProgramMode } from "../ir/graph.js";
+import { programOf } from "../ir/modes.js";
 import type { Ceiling, Spread } from "../report/measurements.js";
 import type { ListedLaunch, ProgramJson } from "../report/program-json.js";
+import { GsicError } from "../support/errors.js";
 import { type GateState, gateStates, type MeasuredLaunch, measuredLaunch } from "./jobs.js";
 
 /** What `gsic-tool launches` prints; see runtime/tools/launches.cpp. */

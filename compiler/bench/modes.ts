@@ -1,14 +1,14 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Built, configOf, readPlan } from "../built.js";
+import { type Built, configOf, readPlan } from "../build-folder/open.js";
 import { asWindows, heldoutParts } from "../calibrate/text.js";
-import { type Config, readConfig } from "../config.js";
-import type { Graph } from "../ir.js";
-import { type Model, openModel } from "../model.js";
-import { type ProgressListener, runTool } from "../native.js";
+import { type ProgressListener, runTool } from "../cc/tool.js";
+import { type Config, readConfig } from "../config/config.js";
+import type { Graph } from "../ir/graph.js";
+import { type Model, openModel } from "../models/model.js";
 import { textTokenizer } from "../read/tokenizer.js";
 import type { Measurements, Spread } from "../report/measurements.js";
-import { temporaryFolder } from "../temporary.js";
+import { temporaryFolder } from "../support/temporary.js";
 
 /** How `gsic bench` measures. */
 export interface BenchOptions {

@@ -1,5 +1,5 @@
-import { size, visible, wrap } from "../inspect/layout.js";
-import type { ProgramMode } from "../ir.js";
+import type { ProgramMode } from "../ir/graph.js";
+import { size, visible, wrap } from "../support/text.js";
 import { table } from "./launches-text.js";
 import type { StepLaunch, StepMeasurements } from "./step.js";
 import { ceilingLines, microseconds, percent } from "./text.js";

@@ -1,5 +1,5 @@
-import { wrap } from "../inspect/layout.js";
 import type { Ceiling, Measurements, Spread } from "../report/measurements.js";
+import { wrap } from "../support/text.js";
 import type { Scaling } from "./modes.js";
 
 /** The measurements for a terminal of 100 columns: ratios to the dense path of the same run first. */

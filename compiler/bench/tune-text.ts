@@ -1,4 +1,4 @@
-import { visible, wrap } from "../inspect/layout.js";
+import { visible, wrap } from "../support/text.js";
 import { table } from "./launches-text.js";
 import { ceilingLines, microseconds } from "./text.js";
 import type { TuningMeasurements } from "./tune.js";

@@ -1,9 +1,9 @@
+import type { GpuTarget } from "../config/target.js";
 import { shapeKey } from "../emit/gpu/division.js";
-import type { Kernel, Plan, ProgramMode } from "../ir.js";
+import type { Kernel, Plan, ProgramMode } from "../ir/graph.js";
 import type { ListedLaunch } from "../report/program-json.js";
 import type { ProjectionShape } from "../report/tuning.js";
 import { type Schedule, schedule } from "../schedule/program.js";
-import type { GpuTarget } from "../target.js";
 import { type MeasuredLaunch, measuredLaunch } from "./jobs.js";
 
 /** Waves that may share a tile: what a division chooses from. */

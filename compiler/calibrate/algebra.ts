@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { buildRuntime } from "../cc.js";
+import { buildRuntime } from "../cc/index.js";
 
 /** The arrays that an answer may hold. */
 export interface ArrayOf {

@@ -2,14 +2,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Graph, ValueId } from "../ir.js";
-import type { Model } from "../model.js";
-import { type ProgressListener, runTool } from "../native.js";
+import { type ProgressListener, runTool } from "../cc/tool.js";
+import { relativeError } from "../check/check.js";
+import type { Graph, ValueId } from "../ir/graph.js";
+import type { Model } from "../models/model.js";
+import { evaluateGraph } from "../oracle/reference.js";
 import { makePlan } from "../passes/index.js";
 import { readSafetensorsHeader } from "../read/safetensors.js";
 import { readTensors, type TensorToWrite, writeSafetensors } from "../read/safetensors-write.js";
-import { evaluateGraph } from "../reference.js";
-import { relativeError } from "../selfcheck.js";
 import {
   densePlan,
   noFactors,
@@ -17,8 +17,8 @@ import {
   temporaryFolder,
   testTargets,
   writeTestBundle,
-} from "../testing.js";
-import { omegaOf } from "./sketch-testing.js";
+} from "../testing/fixtures.js";
+import { omegaOf } from "../testing/sketch.js";
 import { openStats } from "./stats-file.js";
 import { asWindows } from "./text.js";
 

@@ -2,11 +2,11 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CommandLine, start } from "../cli-testing.js";
-import { runTool } from "../native.js";
-import { packageRoot } from "../paths.js";
+import { runTool } from "../cc/tool.js";
 import { readTensors } from "../read/safetensors-write.js";
 import type { Report } from "../report/report.js";
+import { packageRoot } from "../support/paths.js";
+import { CommandLine, start } from "../testing/cli.js";
 import {
   densePlan,
   fixturesFolder,
@@ -14,7 +14,7 @@ import {
   openFixture,
   temporaryFolder,
   writeTestBundle,
-} from "../testing.js";
+} from "../testing/fixtures.js";
 import { openStats } from "./stats-file.js";
 
 const script = join(packageRoot, "examples/pytorch/collect_stats.py");

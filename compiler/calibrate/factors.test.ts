@@ -1,14 +1,14 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { dot } from "../emit/kernel-testing.js";
-import { sharing } from "../forms.js";
-import { linearById } from "../graph.js";
-import type { ValueId } from "../ir.js";
-import { runTool } from "../native.js";
+import { runTool } from "../cc/tool.js";
+import { relativeError } from "../check/check.js";
+import { sharing } from "../ir/forms.js";
+import type { ValueId } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import { wholeImage } from "../oracle/reference-plan.js";
 import { makePlan } from "../passes/index.js";
-import { wholeImage } from "../reference-plan.js";
-import { relativeError } from "../selfcheck.js";
+import { eigenvalues } from "../testing/eigenvalues.js";
 import {
   densePlan,
   noFactors,
@@ -16,12 +16,12 @@ import {
   temporaryFolder,
   testTargets,
   writeTestBundle,
-} from "../testing.js";
+} from "../testing/fixtures.js";
+import { dot } from "../testing/kernels.js";
+import { plantedEnergy, plantedSketch } from "../testing/sketch.js";
 import { Algebra } from "./algebra.js";
-import { eigenvalues } from "./eigenvalues-testing.js";
 import { Factors } from "./factors.js";
 import { sketchErrors, sketchErrorTable } from "./sketch-error.js";
-import { plantedEnergy, plantedSketch } from "./sketch-testing.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 
 /** tr(V^T C V): the mean energy that the subspace of V's rows holds. */

@@ -1,12 +1,12 @@
-import { GsicError } from "../errors.js";
-import { sharing } from "../forms.js";
-import { linearById } from "../graph.js";
-import type { InputStats, Plan, QuantizedSource, TierRecipe, ValueId } from "../ir.js";
+import { sharing } from "../ir/forms.js";
+import type { InputStats, Plan, QuantizedSource, TierRecipe, ValueId } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import type { QuantizedLinear } from "../layout/quantizer.js";
 import type { FactorSource } from "../pack/weights.js";
-import type { QuantizedLinear } from "../quantizer.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
-import { mostRunRows } from "../schedule/layout.js";
+import { mostRunRows } from "../schedule/weights-section.js";
+import { GsicError } from "../support/errors.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
 import { distinctDirections } from "./rank.js";
 import type { StatsFile } from "./stats-file.js";

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildRuntime } from "../cc.js";
-import type { InputStats } from "../ir.js";
+import { buildRuntime } from "../cc/index.js";
+import type { InputStats } from "../ir/graph.js";
+import { hadamard, plantedSketch } from "../testing/sketch.js";
 import { Algebra } from "./algebra.js";
 import { leadingDirections } from "./factors.js";
 import { distinctDirections } from "./rank.js";
-import { hadamard, plantedSketch } from "./sketch-testing.js";
 
 const algebra = new Algebra();
 beforeAll(() => buildRuntime("tool"), 900_000);

@@ -1,4 +1,4 @@
-import type { ValueId } from "../ir.js";
+import type { ValueId } from "../ir/graph.js";
 import type { Algebra } from "./algebra.js";
 import { leadingDirections } from "./factors.js";
 import type { StatsFile } from "./stats-file.js";

@@ -1,9 +1,9 @@
 import { statSync } from "node:fs";
-import type { GsicError } from "../errors.js";
-import type { CalibrationOrigin, InputStats, ValueId } from "../ir.js";
+import type { CalibrationOrigin, InputStats, ValueId } from "../ir/graph.js";
 import { badInput, readAt, withFile } from "../read/file.js";
 import { type RawTensorInfo, readSafetensorsHeader } from "../read/safetensors.js";
 import { placeOf } from "../read/sizes.js";
+import type { GsicError } from "../support/errors.js";
 import { isOrigin, momentProblem } from "./stats-check.js";
 
 /** The statistics of one input but for its second moment, of which only the kind is known. */

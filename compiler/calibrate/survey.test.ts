@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { afterAll, describe, expect, test } from "vitest";
-import { buildRuntime } from "../cc.js";
-import { dot, gaussian } from "../emit/kernel-testing.js";
+import { buildRuntime } from "../cc/index.js";
+import { dot, gaussian } from "../testing/kernels.js";
 import { Algebra, AlgebraError } from "./algebra.js";
 
 const algebra = new Algebra();

@@ -1,7 +1,7 @@
-import type { Config } from "../config.js";
-import { GsicError, messageOf } from "../errors.js";
+import type { Config } from "../config/config.js";
 import { closeQuietly, decodeUtf8, type OpenFile, openFile, readWhole } from "../read/file.js";
 import { type TextTokenizer, type TokenizerModel, textTokenizer } from "../read/tokenizer.js";
+import { GsicError, messageOf } from "../support/errors.js";
 
 /** Tokens of an n-gram that may not stand in both calibration and held-out text. */
 export const overlapLength = 13;

@@ -6,11 +6,11 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readConfig } from "../config.js";
-import { factorQuantizer } from "../forms.js";
-import type { LinearNode, Quantizer } from "../ir.js";
-import { openModel } from "../model.js";
-import { dequantized, groupsOf, type ShapedMatrix } from "../quantizer.js";
+import { readConfig } from "../config/config.js";
+import { factorQuantizer } from "../ir/forms.js";
+import type { LinearNode, Quantizer } from "../ir/graph.js";
+import { dequantized, groupsOf, type ShapedMatrix } from "../layout/quantizer.js";
+import { openModel } from "../models/model.js";
 import { Algebra } from "./algebra.js";
 import { openStats } from "./stats-file.js";
 import { defaultTiers, quantizeGroup, type TierMatrix, type TierSettings } from "./tiers.js";

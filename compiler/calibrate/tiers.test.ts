@@ -1,10 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { factorQuantizer } from "../forms.js";
-import type { InputStats, Quantizer } from "../ir.js";
-import { dequantized } from "../quantizer.js";
-import { Algebra } from "./algebra.js";
-import { eigenvalues } from "./eigenvalues-testing.js";
-import { quantizeGroup, roundToNearest, type TierGroup, type TierInput, type TierSettings } from "./tiers.js";
+import { factorQuantizer } from "../ir/forms.js";
+import type { InputStats, Quantizer } from "../ir/graph.js";
+import { dequantized } from "../layout/quantizer.js";
 import {
   bytesOf,
   cholesky,
@@ -17,7 +14,10 @@ import {
   normals,
   sketched,
   transpose,
-} from "./tiers-testing.js";
+} from "../testing/calibrated-tiers.js";
+import { eigenvalues } from "../testing/eigenvalues.js";
+import { Algebra } from "./algebra.js";
+import { quantizeGroup, roundToNearest, type TierGroup, type TierInput, type TierSettings } from "./tiers.js";
 
 const quantizers: readonly Quantizer[] = ([3, 4, 5, 6, 8] as const).flatMap((bits) =>
   ([32, 64, 128] as const).flatMap((group) => [true, false].map((symmetric) => ({ bits, group, symmetric }))),

@@ -1,6 +1,6 @@
-import { factorQuantizer } from "../forms.js";
-import type { InputStats, Quantizer } from "../ir.js";
-import { groupsOf, type LowRank, type ShapedMatrix } from "../quantizer.js";
+import { factorQuantizer } from "../ir/forms.js";
+import type { InputStats, Quantizer } from "../ir/graph.js";
+import { groupsOf, type LowRank, type ShapedMatrix } from "../layout/quantizer.js";
 import type { Algebra, AlgebraAnswer, ArrayKind, ArrayOf } from "./algebra.js";
 
 /** How the weights of linears that read the same input are quantised. */

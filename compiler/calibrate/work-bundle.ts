@@ -1,11 +1,11 @@
-import { compileKernels } from "../cc.js";
-import type { Graph, Plan } from "../ir.js";
-import type { Model } from "../model.js";
+import { compileKernels } from "../cc/index.js";
+import type { CpuTarget } from "../config/target.js";
+import type { Graph, Plan } from "../ir/graph.js";
+import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import type { FactorSource } from "../pack/weights.js";
-import type { Progress } from "../progress.js";
 import type { Schedule } from "../schedule/program.js";
-import type { CpuTarget } from "../target.js";
+import type { Progress } from "../support/progress.js";
 
 /** Machine code of the programs of a work bundle, for one CPU target. */
 export interface CpuCode {

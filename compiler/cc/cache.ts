@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { extname, join } from "node:path";
-import { GsicError } from "../errors.js";
-import { temporaryFolder } from "../temporary.js";
+import { GsicError } from "../support/errors.js";
+import { temporaryFolder } from "../support/temporary.js";
 
 /** Folder of everything that gsic caches by content: objects, downloads. */
 export function cacheFolder(): string {

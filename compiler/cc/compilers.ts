@@ -1,5 +1,5 @@
-import { GsicError } from "../errors.js";
-import { execute } from "./process.js";
+import { GsicError } from "../support/errors.js";
+import { execute } from "../support/process.js";
 
 /** A compiler on this machine, and what it says of its version (part of every cache key). */
 export interface CxxCompiler {

@@ -1,8 +1,8 @@
 import { isAbsolute } from "node:path";
-import { GsicError } from "../errors.js";
-import type { GpuTarget } from "../target.js";
+import type { GpuTarget } from "../config/target.js";
+import { GsicError } from "../support/errors.js";
+import { execute } from "../support/process.js";
 import type { CxxCompiler } from "./compilers.js";
-import { execute } from "./process.js";
 
 type GpuDevice = GpuTarget["device"];
 

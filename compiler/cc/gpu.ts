@@ -1,14 +1,14 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { GsicError } from "../errors.js";
-import type { Kernel } from "../ir.js";
-import { templatesFolder } from "../paths.js";
+import type { GpuTarget } from "../config/target.js";
+import type { Kernel } from "../ir/graph.js";
 import type { ResourceFacts } from "../report/resources.js";
-import type { GpuTarget } from "../target.js";
+import { GsicError } from "../support/errors.js";
+import { templatesFolder } from "../support/paths.js";
+import { inParallel } from "../support/process.js";
 import { cached, contentHash, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, run } from "./compilers.js";
 import { findGpuCompiler } from "./gpu-compiler.js";
-import { inParallel } from "./process.js";
 import { parseResources, refuseSpills } from "./resources.js";
 
 /** A GPU kernel's machine code: an ELF file for AMD's devices, PTX text with a closing NUL for NVIDIA's. */

@@ -1,11 +1,11 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Kernel } from "../ir.js";
-import { templatesFolder } from "../paths.js";
-import type { Target } from "../target.js";
+import type { Target } from "../config/target.js";
+import type { Kernel } from "../ir/graph.js";
+import { templatesFolder } from "../support/paths.js";
+import { inParallel } from "../support/process.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, findCompiler, run, unloadable } from "./compilers.js";
-import { inParallel } from "./process.js";
 
 const kernelFlags = [
   "-std=c++17",

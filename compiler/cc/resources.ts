@@ -1,6 +1,6 @@
-import { GsicError } from "../errors.js";
+import type { GpuTarget } from "../config/target.js";
 import type { ResourceFacts } from "../report/resources.js";
-import type { GpuTarget } from "../target.js";
+import { GsicError } from "../support/errors.js";
 
 const remarks: Readonly<Record<keyof ResourceFacts, string>> = {
   vgprs: "VGPRs",

@@ -1,10 +1,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
-import { packageRoot, runtimeFolder, templatesFolder } from "../paths.js";
+import { packageRoot, runtimeFolder, templatesFolder } from "../support/paths.js";
+import { inParallel } from "../support/process.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
 import { findCompiler, run } from "./compilers.js";
-import { inParallel } from "./process.js";
 
 /** A native program or library of the runtime, as runtime/build.json lists it. */
 export type RuntimeProduct = "library" | "executable" | "tool" | "addon" | "standin";

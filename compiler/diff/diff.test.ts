@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { build } from "../build.js";
-import { openBuild } from "../built.js";
-import { silent } from "../progress.js";
+import { openBuild } from "../build-folder/open.js";
 import type { Report } from "../report/report.js";
-import { fixturesFolder } from "../testing.js";
+import { silent } from "../support/progress.js";
+import { fixturesFolder } from "../testing/fixtures.js";
 import { type BuildDiff, diffBuilds, type Pair } from "./diff.js";
 import { diffText } from "./text.js";
 

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Built } from "../built.js";
-import type { ByteAccount, Form, Mode, ValueId } from "../ir.js";
-import { programsOf } from "../modes.js";
+import type { Built } from "../build-folder/open.js";
+import type { ByteAccount, Form, Mode, ValueId } from "../ir/graph.js";
+import { programsOf } from "../ir/modes.js";
 import type { Estimate } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
 

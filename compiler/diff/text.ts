@@ -1,9 +1,9 @@
-import { formText } from "../forms.js";
-import { duration, size, visible, wrap } from "../inspect/layout.js";
-import type { ByteAccount } from "../ir.js";
-import { layerOf } from "../print-names.js";
+import { layerOf } from "../graph-text/print-names.js";
+import { formText } from "../ir/forms.js";
+import type { ByteAccount } from "../ir/graph.js";
 import type { Estimate } from "../report/evaluation.js";
 import { klText } from "../search/report.js";
+import { duration, size, visible, wrap } from "../support/text.js";
 import type { BuildDiff, LinearChange, Pair } from "./diff.js";
 
 /** What `gsic diff` prints. No line is longer than `columns`, which must be 80 at least. */

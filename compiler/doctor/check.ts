@@ -1,4 +1,4 @@
-import { GsicError, messageOf } from "../errors.js";
+import { GsicError, messageOf } from "../support/errors.js";
 
 /** What a check found. */
 export interface Check {

@@ -2,13 +2,13 @@
 
 import { access, constants, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { execute } from "../cc/process.js";
-import { buildRuntime, cacheFolder, findCompiler, findGpuCompiler } from "../cc.js";
-import { GsicError } from "../errors.js";
-import { size } from "../inspect/layout.js";
-import { runTool } from "../native.js";
-import { runtimeFolder } from "../paths.js";
-import { machineTargets } from "../targets.js";
+import { buildRuntime, cacheFolder, findCompiler, findGpuCompiler } from "../cc/index.js";
+import { runTool } from "../cc/tool.js";
+import { machineTargets } from "../config/targets.js";
+import { GsicError } from "../support/errors.js";
+import { runtimeFolder } from "../support/paths.js";
+import { execute } from "../support/process.js";
+import { size } from "../support/text.js";
 import { type Check, check } from "./check.js";
 
 /** As package.json says. */

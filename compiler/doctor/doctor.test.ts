@@ -2,9 +2,9 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildRuntime } from "../cc.js";
-import { CommandLine } from "../cli-testing.js";
-import { temporaryFolder } from "../testing.js";
+import { buildRuntime } from "../cc/index.js";
+import { CommandLine } from "../testing/cli.js";
+import { temporaryFolder } from "../testing/fixtures.js";
 import type { Check } from "./check.js";
 
 interface DoctorJson {

@@ -1,5 +1,5 @@
-import { wrap } from "../inspect/layout.js";
-import { version } from "../version.js";
+import { wrap } from "../support/text.js";
+import { version } from "../support/version.js";
 import type { Check } from "./check.js";
 
 const width = 100;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { referenceLogits } from "../reference.js";
-import { relativeError } from "../selfcheck.js";
-import { densePlan, noFactors, testTargets, writeTestBundle } from "../testing.js";
-import { type Attention, attentionCases, attentionModel, vocabulary } from "./attention-testing.js";
-import { feed } from "./kernel-testing.js";
+import { relativeError } from "../check/check.js";
+import { referenceLogits } from "../oracle/reference.js";
+import { type Attention, attentionCases, attentionModel, vocabulary } from "../testing/attention.js";
+import { densePlan, noFactors, testTargets, writeTestBundle } from "../testing/fixtures.js";
+import { feed } from "../testing/kernels.js";
 
 /** More queries of a head of the cache than go through it together, and several blocks of positions. */
 const long: readonly Attention[] = [

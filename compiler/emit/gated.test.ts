@@ -1,16 +1,22 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { ValueId } from "../ir.js";
-import { runTool } from "../native.js";
+import { runTool } from "../cc/tool.js";
+import { relativeError } from "../check/check.js";
+import type { ValueId } from "../ir/graph.js";
+import { referenceLogits } from "../oracle/reference.js";
+import { evaluatePlan } from "../oracle/reference-plan.js";
 import { makePlan } from "../passes/index.js";
 import { readTensors } from "../read/safetensors-write.js";
-import { referenceLogits } from "../reference.js";
-import { evaluatePlan } from "../reference-plan.js";
-import { relativeError } from "../selfcheck.js";
-import { nativeLogits, openFixture, temporaryFolder, testTargets, writeTestBundle } from "../testing.js";
-import { gateModel, thresholdCases, tierCases, twoLaunchLogits, twoLaunchModel } from "./gate-testing.js";
-import { chosenFactors, feed } from "./kernel-testing.js";
+import {
+  nativeLogits,
+  openFixture,
+  temporaryFolder,
+  testTargets,
+  writeTestBundle,
+} from "../testing/fixtures.js";
+import { gateModel, thresholdCases, tierCases, twoLaunchLogits, twoLaunchModel } from "../testing/gates.js";
+import { chosenFactors, feed } from "../testing/kernels.js";
 
 const gated = (k: number, epsilon: number) => ({ forms: ["gated" as const], k: [k], epsilon: [epsilon] });
 

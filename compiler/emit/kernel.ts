@@ -1,5 +1,5 @@
-import { rowBytes } from "../cost.js";
-import type { NormNode, Step } from "../ir.js";
+import type { NormNode, Step } from "../ir/graph.js";
+import { rowBytes } from "../passes/cost.js";
 import { floatLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 import { basis, gatedUnit, normFormula, project } from "./projection.js";

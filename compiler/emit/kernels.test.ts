@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { DType } from "../ir.js";
+import type { DType } from "../ir/graph.js";
+import { referenceLogits } from "../oracle/reference.js";
 import { dequantize } from "../read/dequantize.js";
-import { referenceLogits } from "../reference.js";
-import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing.js";
+import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing/fixtures.js";
 import {
   chosenFactors,
   feed,
@@ -11,7 +11,7 @@ import {
   linearModel,
   randomBlocks,
   storedAs,
-} from "./kernel-testing.js";
+} from "../testing/kernels.js";
 
 interface Shape {
   readonly dtype: DType;

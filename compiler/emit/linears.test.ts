@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { tierOf } from "../forms.js";
-import { linearById } from "../graph.js";
-import type { Form, Plan, ProgramMode } from "../ir.js";
-import type { Model } from "../model.js";
+import { relativeError } from "../check/check.js";
+import type { Target } from "../config/target.js";
+import { tierOf } from "../ir/forms.js";
+import type { Form, Plan, ProgramMode } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import type { Model } from "../models/model.js";
+import { evaluateLinear } from "../oracle/reference-plan.js";
 import type { FactorSource } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
-import { evaluateLinear } from "../reference-plan.js";
 import { schedule } from "../schedule/program.js";
-import { relativeError } from "../selfcheck.js";
-import type { Target } from "../target.js";
-import { densePlan, noFactors, openFixture, testTargets, writePlanBundle } from "../testing.js";
-import { h200, mi300x, simulatedPlan } from "./gpu/simulation-testing.js";
-import { describeLinears, type LinearsHost, randomInputs, runLinears } from "./linears-testing.js";
-import { planOf, roundedFactors } from "./tier-testing.js";
+import { densePlan, noFactors, openFixture, testTargets, writePlanBundle } from "../testing/fixtures.js";
+import { describeLinears, type LinearsHost, randomInputs, runLinears } from "../testing/linears.js";
+import { h200, mi300x, simulatedPlan } from "../testing/simulation.js";
+import { planOf, roundedFactors } from "../testing/tiers.js";
 
 /** More than one pass. */
 const columns = 21;

@@ -1,8 +1,8 @@
 import type { GpuTemplateParams } from "../../templates/gpu-params.js";
 import type { Common, TemplateParams } from "../../templates/params.js";
-import type { LaunchShape, RopeNode, ValueId, VectorRef, WeightSource } from "../ir.js";
-import { typeText } from "./shape.js";
-import { strideOf } from "./stride.js";
+import type { LaunchShape, RopeNode, ValueId, VectorRef, WeightSource } from "../ir/graph.js";
+import { typeText } from "../layout/shape.js";
+import { strideOf } from "../layout/stride.js";
 
 /** What a launch argument refers to, before memory is laid out. */
 export type Operand =

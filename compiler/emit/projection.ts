@@ -1,10 +1,10 @@
-import { factorBytes } from "../cost.js";
-import { gateName } from "../forms.js";
-import type { DeviceKind, ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir.js";
-import { sourceBytes } from "../schedule/layout.js";
+import { gateName } from "../ir/forms.js";
+import type { DeviceKind, ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir/graph.js";
+import { shapeOf, typeText } from "../layout/shape.js";
+import { factorBytes } from "../passes/cost.js";
+import { sourceBytes } from "../schedule/weights-section.js";
 import { doubleLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
-import { shapeOf, typeText } from "./shape.js";
 
 type BasisStep = Extract<Step, { kind: "basis" }>;
 type ProjectStep = Extract<Step, { kind: "project" }>;

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Quantizer } from "../ir.js";
-import type { CpuTarget } from "../target.js";
-import { temporaryFolder, testTargets } from "../testing.js";
-import { gaussian } from "./kernel-testing.js";
+import type { CpuTarget } from "../config/target.js";
+import type { Quantizer } from "../ir/graph.js";
+import { temporaryFolder, testTargets } from "../testing/fixtures.js";
+import { gaussian } from "../testing/kernels.js";
 import {
   oracle,
   packedCase,
@@ -16,7 +16,7 @@ import {
   randomCase,
   runKernel,
   testLibrary,
-} from "./quantized-testing.js";
+} from "../testing/quantized.js";
 
 const largestFloat = 2 ** 128 - 2 ** 103;
 

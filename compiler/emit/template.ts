@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import Handlebars from "handlebars";
-import { templatesFolder } from "../paths.js";
+import { templatesFolder } from "../support/paths.js";
 
 /** Renders a template; that its parameters are those of its interface is what `KernelCall` says. */
 type Renderer = (name: string, params: object) => string;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Form } from "../ir.js";
-import { evaluatePlan, type PlanValues } from "../reference-plan.js";
-import { relativeError } from "../selfcheck.js";
-import { nativeLogits, openFixture, testTargets, writePlanBundle } from "../testing.js";
-import { planOf, roundedFactors } from "./tier-testing.js";
+import { relativeError } from "../check/check.js";
+import type { Form } from "../ir/graph.js";
+import { evaluatePlan, type PlanValues } from "../oracle/reference-plan.js";
+import { nativeLogits, openFixture, testTargets, writePlanBundle } from "../testing/fixtures.js";
+import { planOf, roundedFactors } from "../testing/tiers.js";
 
 const best = testTargets().slice(0, 1);
 const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;

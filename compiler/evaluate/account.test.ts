@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { makePlan } from "../passes/index.js";
 import type { Report } from "../report/report.js";
-import { openFixture } from "../testing.js";
+import { openFixture } from "../testing/fixtures.js";
 import { equationSix, equationSixOf, meanBytes, meanBytesPerToken } from "./account.js";
 
 test("mean bytes are those of the tiers by their shares", () => {

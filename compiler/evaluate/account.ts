@@ -1,6 +1,6 @@
-import { subspaceOf } from "../forms.js";
-import { linearById } from "../graph.js";
-import type { ByteAccount, Graph, ValueId } from "../ir.js";
+import { subspaceOf } from "../ir/forms.js";
+import type { ByteAccount, Graph, ValueId } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
 import type { EquationSix, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
 

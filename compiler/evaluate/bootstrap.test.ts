@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { gaussian } from "../emit/kernel-testing.js";
+import { gaussian } from "../testing/kernels.js";
 import { bootstrap } from "./bootstrap.js";
 
 const meanOf = (values: readonly number[]) => (drawn: readonly number[]) =>

@@ -1,13 +1,13 @@
 import { windowOf } from "../calibrate/collect.js";
 import { asWindows, encodeFiles, heldoutParts, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
-import type { Config } from "../config.js";
-import { GsicError } from "../errors.js";
-import type { Mode } from "../ir.js";
-import type { Model } from "../model.js";
-import { programOf } from "../modes.js";
-import type { Progress } from "../progress.js";
+import type { Config } from "../config/config.js";
+import type { Mode } from "../ir/graph.js";
+import { programOf } from "../ir/modes.js";
+import type { Model } from "../models/model.js";
 import type { Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
+import { GsicError } from "../support/errors.js";
+import type { Progress } from "../support/progress.js";
 import { equationSixOf, meanBytesPerToken } from "./account.js";
 import { measureText } from "./evaluate.js";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { chosenFactors } from "../emit/kernel-testing.js";
-import { referenceLogits } from "../reference.js";
+import { referenceLogits } from "../oracle/reference.js";
 import type { TextQuality } from "../report/evaluation.js";
-import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing.js";
+import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing/fixtures.js";
+import { chosenFactors } from "../testing/kernels.js";
 import { measureText } from "./evaluate.js";
 
 const quiet = () => {};

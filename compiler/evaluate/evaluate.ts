@@ -1,13 +1,13 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { GsicError } from "../errors.js";
-import { exactSuffix } from "../forms.js";
-import type { Mode, ValueId } from "../ir.js";
-import { runTool } from "../native.js";
-import type { Progress } from "../progress.js";
+import { runTool } from "../cc/tool.js";
+import { exactSuffix } from "../ir/forms.js";
+import type { Mode, ValueId } from "../ir/graph.js";
 import { readTensors } from "../read/safetensors-write.js";
 import type { TextQuality, TierFractions, TierShares } from "../report/evaluation.js";
-import { temporaryFolder } from "../temporary.js";
+import { GsicError } from "../support/errors.js";
+import type { Progress } from "../support/progress.js";
+import { temporaryFolder } from "../support/temporary.js";
 import { bootstrap } from "./bootstrap.js";
 
 /** Measures a mode on one text; see `measureModes`. */
@@ -139,7 +139,7 @@ function windowRanges(length: number, window: number): [number, number][] {
 
 const noTiers: TierFractions = { fast: 0, middle: 0, slow: 0, by_input: {} };
 
-/** From the tokens that found each gate closed and open; gates are named as in forms.ts. */
+/** From the tokens that found each gate closed and open; gates are named as in ir/forms.ts. */
 function tiersOf(gates: readonly string[], counts: readonly number[]): TierFractions {
   const tokens = new Map(
     gates.map((name, i) => [name, { closed: counts[2 * i]!, open: counts[2 * i + 1]! }]),

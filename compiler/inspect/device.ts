@@ -1,9 +1,9 @@
-import type { ProgramMode } from "../ir.js";
-import { programsOf } from "../modes.js";
+import type { ProgramMode } from "../ir/graph.js";
+import { programsOf } from "../ir/modes.js";
 import type { Prediction } from "../report/prediction.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
-import { visible, wrap } from "./layout.js";
+import { visible, wrap } from "../support/text.js";
 
 /** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */
 export type DeviceJson = Pick<

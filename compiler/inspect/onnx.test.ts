@@ -3,11 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { onnx } from "onnx-proto";
 import { describe, expect, test } from "vitest";
-import { bytesPerToken } from "../cost.js";
-import { inputsOf } from "../graph.js";
-import type { Plan } from "../ir.js";
+import type { Plan } from "../ir/graph.js";
+import { inputsOf } from "../ir/walk.js";
+import { bytesPerToken } from "../passes/cost.js";
 import { makePlan } from "../passes/index.js";
-import { fixtureNames, openFixture, temporaryFolder } from "../testing.js";
+import { fixtureNames, openFixture, temporaryFolder } from "../testing/fixtures.js";
 import { onnxModel } from "./onnx.js";
 
 /** The model as the whole of onnx.proto, compiled by others, reads it. */

@@ -1,9 +1,9 @@
 import protobuf from "protobufjs/light.js";
-import { subspaceOf, tierOf } from "../forms.js";
-import { inputsOf, valueWidths } from "../graph.js";
-import type { LinearPlan, MatrixRef, Node, Plan, ValueId, VectorRef } from "../ir.js";
-import { freeName } from "../print-names.js";
-import { version } from "../version.js";
+import { freeName } from "../graph-text/print-names.js";
+import { subspaceOf, tierOf } from "../ir/forms.js";
+import type { LinearPlan, MatrixRef, Node, Plan, ValueId, VectorRef } from "../ir/graph.js";
+import { inputsOf, valueWidths } from "../ir/walk.js";
+import { version } from "../support/version.js";
 
 /** The domain of operators that ONNX does not have. */
 const domain = "gsic";

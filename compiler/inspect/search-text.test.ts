@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { madeUpSearch } from "./search-testing.js";
+import { madeUpSearch } from "../testing/search-report.js";
 import { searchText } from "./search-text.js";
 
 test("all that was measured stands in one table, the cheapest first, the chosen plan marked", () => {

@@ -1,7 +1,7 @@
 import type { Estimate } from "../report/evaluation.js";
 import type { SearchReport } from "../report/search.js";
 import { klText } from "../search/report.js";
-import { wrap } from "./layout.js";
+import { wrap } from "../support/text.js";
 
 type Row = readonly string[];
 

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { densePlan } from "../forms.js";
-import type { LinearPlan, Plan } from "../ir.js";
+import { densePlan } from "../ir/forms.js";
+import type { LinearPlan, Plan } from "../ir/graph.js";
 import { readGraph } from "../models/index.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { makePlan } from "../passes/index.js";
 import type { Weights } from "../read/weights.js";
-import { openFixture } from "../testing.js";
-import { madeUpSearch } from "./search-testing.js";
+import { openFixture } from "../testing/fixtures.js";
+import { madeUpSearch } from "../testing/search-report.js";
 import { planDot, planJson, planTable } from "./table.js";
 
 const widest = (text: string) => Math.max(...text.split("\n").map((line) => [...line].length));

@@ -1,10 +1,10 @@
-import { bytesPerToken } from "../cost.js";
-import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../forms.js";
-import { inputsOf, linearById } from "../graph.js";
-import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir.js";
-import { layerOf } from "../print-names.js";
+import { layerOf } from "../graph-text/print-names.js";
+import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../ir/forms.js";
+import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir/graph.js";
+import { inputsOf, linearById } from "../ir/walk.js";
+import { bytesPerToken } from "../passes/cost.js";
 import type { SearchReport } from "../report/search.js";
-import { size, visible, wrap } from "./layout.js";
+import { size, visible, wrap } from "../support/text.js";
 
 // ------------------------------------------------------------------------------------------------------ json
 

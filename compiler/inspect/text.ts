@@ -1,11 +1,11 @@
-import type { CalibrationOrigin } from "../ir.js";
-import { programsOf } from "../modes.js";
+import type { CalibrationOrigin } from "../ir/graph.js";
+import { programsOf } from "../ir/modes.js";
 import type { EquationSix, Estimate, Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
 import type { FormsCheck } from "../report/self-check.js";
+import { wrap } from "../support/text.js";
 import { predictionText } from "./device.js";
 import { formGroups } from "./forms-text.js";
-import { wrap } from "./layout.js";
 import { searchText } from "./search-text.js";
 
 /** The report of a build for a terminal of 100 columns. */

@@ -1,4 +1,4 @@
-import type { ActivationFunction } from "../ir.js";
+import type { ActivationFunction } from "../ir/graph.js";
 import type { Settings } from "./settings.js";
 
 /** Hugging Face's names for the activation functions that gsic has. */

@@ -1,4 +1,3 @@
-import { GsicError } from "../errors.js";
 import type {
   ActivationFunction,
   AttentionNode,
@@ -7,8 +6,9 @@ import type {
   RopeNode,
   ValueId,
   VectorRef,
-} from "../ir.js";
+} from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
+import { GsicError } from "../support/errors.js";
 
 /** A linear's place among the tensors: its name without `.weight`, and how the file stores it. */
 export interface LinearPlace {

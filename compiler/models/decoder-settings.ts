@@ -1,4 +1,4 @@
-import type { RopeScaling } from "../ir.js";
+import type { RopeScaling } from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
 import { activationOf } from "./activations.js";
 import type { DecoderShape, LayerShape } from "./decoder.js";

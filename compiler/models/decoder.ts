@@ -1,4 +1,4 @@
-import type { ActivationFunction, Graph, RopeScaling } from "../ir.js";
+import type { ActivationFunction, Graph, RopeScaling } from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
 import { GraphBuilder } from "./builder.js";
 import type { DecoderNames } from "./decoder-names.js";

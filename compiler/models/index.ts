@@ -1,7 +1,7 @@
-import { GsicError } from "../errors.js";
-import type { Graph } from "../ir.js";
+import type { Graph } from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
-import { didYouMean } from "../suggest.js";
+import { GsicError } from "../support/errors.js";
+import { didYouMean } from "../support/suggest.js";
 import { gemma3 } from "./gemma3.js";
 import { gpt2 } from "./gpt2.js";
 import { gptj } from "./gptj.js";

@@ -1,4 +1,4 @@
-import type { Graph } from "../ir.js";
+import type { Graph } from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
 import { decoder } from "./decoder.js";
 import { configOf, huggingFaceShape } from "./decoder-settings.js";

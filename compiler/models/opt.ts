@@ -1,4 +1,4 @@
-import type { Graph } from "../ir.js";
+import type { Graph } from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
 import { activationOf } from "./activations.js";
 import { GraphBuilder } from "./builder.js";

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { chosenFactors, feed } from "../emit/kernel-testing.js";
+import { relativeError } from "../check/check.js";
+import { evaluatePlan } from "../oracle/reference-plan.js";
 import { makePlan } from "../passes/index.js";
-import { evaluatePlan } from "../reference-plan.js";
-import { relativeError } from "../selfcheck.js";
 import {
   densePlan,
   fixtureNames,
@@ -11,7 +10,8 @@ import {
   openFixture,
   testTargets,
   writeTestBundle,
-} from "../testing.js";
+} from "../testing/fixtures.js";
+import { chosenFactors, feed } from "../testing/kernels.js";
 
 /** These have every element type and wiring between them; the others run on this machine's best target alone. */
 const onEveryTarget = [

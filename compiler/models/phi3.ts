@@ -1,4 +1,4 @@
-import type { Graph, RopeScaling } from "../ir.js";
+import type { Graph, RopeScaling } from "../ir/graph.js";
 import type { Weights } from "../read/weights.js";
 import { type DecoderShape, decoder } from "./decoder.js";
 import { type DecoderNames, ggufNames, huggingFaceNames } from "./decoder-names.js";

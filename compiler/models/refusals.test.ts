@@ -2,10 +2,10 @@ import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { GsicError } from "../errors.js";
-import { entry, ggufBytes, piece } from "../read/file-testing.js";
 import { Weights } from "../read/weights.js";
-import { fixturesFolder } from "../testing.js";
+import { GsicError } from "../support/errors.js";
+import { entry, ggufBytes, piece } from "../testing/files.js";
+import { fixturesFolder } from "../testing/fixtures.js";
 import { readGraph } from "./index.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "gsic-families-"));

@@ -1,4 +1,4 @@
-import { GsicError } from "../errors.js";
+import { GsicError } from "../support/errors.js";
 
 /** Eight times the layers of the deepest models in use. */
 const mostLayers = 1024;

@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { CodeObject } from "../cc.js";
-import type { Manifest } from "../ir.js";
+import type { CodeObject } from "../cc/index.js";
+import { readTarget } from "../config/targets.js";
+import type { Manifest } from "../ir/graph.js";
 import { makePlan } from "../passes/index.js";
 import { schedule } from "../schedule/program.js";
-import { readTarget } from "../targets.js";
-import { densePlan, noFactors, openFixture, temporaryFolder } from "../testing.js";
-import { gpuTarget } from "../testing-gpu.js";
+import { densePlan, noFactors, openFixture, temporaryFolder } from "../testing/fixtures.js";
+import { gpuTarget } from "../testing/gpu.js";
 import { writeModelBundle } from "./assemble.js";
 
 /** Sections of a .gsi file by name; the format stands in runtime/src/bundle.h. */

@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync }
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../testing.js";
+import { temporaryFolder } from "../testing/fixtures.js";
 import { writeBundle } from "./bundle.js";
 import { Journal } from "./journal.js";
 

@@ -1,7 +1,7 @@
 import { constants, type FileHandle, open, rm } from "node:fs/promises";
 import xxhash, { type XXHash } from "xxhash-wasm";
-import { GsicError, messageOf } from "../errors.js";
-import { roundUp } from "../schedule/layout.js";
+import { roundUp } from "../schedule/weights-section.js";
+import { GsicError, messageOf } from "../support/errors.js";
 import type { Journal, Written } from "./journal.js";
 
 /** A section of a .gsi file. */

@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { GsicError } from "../errors.js";
-import { size } from "../inspect/layout.js";
+import { GsicError } from "../support/errors.js";
+import { size } from "../support/text.js";
 
 /**
  * Refuses to begin what the disk has no room for. `staging` is the folder that will hold `bytes`, of which it may hold

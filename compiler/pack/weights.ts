@@ -1,20 +1,20 @@
 import type { BiasPart } from "../emit/operands.js";
-import { shapeOf } from "../emit/shape.js";
-import { strideOf } from "../emit/stride.js";
-import type { DeviceKind, QuantizedSource, ValueId, WeightSource } from "../ir.js";
-import type { QuantizedLinear } from "../quantizer.js";
+import type { DeviceKind, QuantizedSource, ValueId, WeightSource } from "../ir/graph.js";
+import { packMatrix } from "../layout/matrix.js";
+import { packQuantized } from "../layout/quantized.js";
+import type { QuantizedLinear } from "../layout/quantizer.js";
+import { ropeTable } from "../layout/rope.js";
+import { shapeOf } from "../layout/shape.js";
+import { strideOf } from "../layout/stride.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
-import { ropeTable } from "../rope.js";
-import { biasLength, type PackedWeights, packedBytes, runRows } from "../schedule/layout.js";
-import { packMatrix } from "./matrix.js";
-import { packQuantized } from "./quantized.js";
+import { biasLength, type PackedWeights, packedBytes, runRows } from "../schedule/weights-section.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
 export interface FactorSource {
   /** V^T, [k, d], of the linears that read `input`. */
   basis(input: ValueId, k: number): Promise<Float32Array>;
-  /** M = W V, [out, k], in pieces of some rows; all but the last are of whole runs (schedule/layout.ts). */
+  /** M = W V, [out, k], in pieces of some rows; all but the last are of whole runs (schedule/weights-section.ts). */
   image(linear: ValueId, k: number): AsyncIterable<Float32Array>;
   /** A matrix at few bits, and A where it has a rank. */
   quantized(source: QuantizedSource): Promise<QuantizedLinear>;

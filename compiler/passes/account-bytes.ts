@@ -1,8 +1,8 @@
-import { factorBytes, matrixBytes } from "../cost.js";
-import { factorQuantizer, sharing, subspaceOf, tierOf } from "../forms.js";
-import { linearById } from "../graph.js";
-import type { ByteAccount, DeviceKind, LinearNode, LinearPlan, Plan, ValueId } from "../ir.js";
-import { quantizedBytes } from "../schedule/quantized.js";
+import { factorQuantizer, sharing, subspaceOf, tierOf } from "../ir/forms.js";
+import type { ByteAccount, DeviceKind, LinearNode, LinearPlan, Plan, ValueId } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import { quantizedBytes } from "../layout/quantized-sizes.js";
+import { factorBytes, matrixBytes } from "./cost.js";
 
 /** Counts, per linear, the bytes of weights that a token reads; what linears share counts at the first of its group. */
 export function accountBytes(plan: Plan, { device = "cpu" }: { device?: DeviceKind } = {}): Plan {

@@ -1,7 +1,7 @@
-import { GsicError } from "../errors.js";
-import { formFrom, quantizerOf } from "../forms.js";
-import { linearById } from "../graph.js";
-import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier, ValueId } from "../ir.js";
+import { formFrom, quantizerOf } from "../ir/forms.js";
+import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier, ValueId } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import { GsicError } from "../support/errors.js";
 import { accountBytes } from "./account-bytes.js";
 import type { ConfiguredForm, PassContext } from "./pass.js";
 

@@ -1,5 +1,5 @@
-import type { Graph, Plan } from "../ir.js";
-import { verifyPlan } from "../verify.js";
+import type { Graph, Plan } from "../ir/graph.js";
+import { verifyPlan } from "../ir/verify.js";
 import { accountBytes } from "./account-bytes.js";
 import { chooseForms } from "./choose-forms.js";
 import type { Pass, PassContext } from "./pass.js";

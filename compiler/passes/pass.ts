@@ -1,5 +1,5 @@
-import type { PlanOptions } from "../config.js";
-import type { DeviceKind, Plan } from "../ir.js";
+import type { PlanOptions } from "../config/config.js";
+import type { DeviceKind, Plan } from "../ir/graph.js";
 
 /** The form that linears get; of lists the first counts. */
 export type ConfiguredForm = Pick<PlanOptions, "forms" | "k" | "epsilon"> & Partial<PlanOptions>;

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { bytesPerToken } from "../cost.js";
-import { sharing } from "../forms.js";
-import { inputsOf, linearById } from "../graph.js";
-import { blockSizes, type DType, type Plan } from "../ir.js";
-import { fixtureNames, openFixture } from "../testing.js";
-import { verifyPlan, violations } from "../verify.js";
+import { sharing } from "../ir/forms.js";
+import { blockSizes, type DType, type Plan } from "../ir/graph.js";
+import { verifyPlan, violations } from "../ir/verify.js";
+import { inputsOf, linearById } from "../ir/walk.js";
+import { fixtureNames, openFixture } from "../testing/fixtures.js";
+import { bytesPerToken } from "./cost.js";
 import { makePlan, passes } from "./index.js";
 
 async function planOf(name: string, k: number, forms: readonly ("dense" | "gated")[]): Promise<Plan> {

@@ -1,4 +1,4 @@
-import type { InputGroup, LinearNode, LinearPlan, Plan, ValueId } from "../ir.js";
+import type { InputGroup, LinearNode, LinearPlan, Plan, ValueId } from "../ir/graph.js";
 
 /** Groups linears that read the same value, so that they can share one basis. All linears begin dense. */
 export function shareInputs(plan: Plan): Plan {

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { blockSizes, type DType } from "../ir.js";
+import { blockSizes, type DType } from "../ir/graph.js";
+import { codeOf } from "../testing/files.js";
 import { dequantize, toBf16, toF16 } from "./dequantize.js";
-import { codeOf } from "./file-testing.js";
 import { readTensors } from "./safetensors-write.js";
 import { Weights } from "./weights.js";
 

@@ -1,5 +1,5 @@
-import { GsicError } from "../errors.js";
-import { blockSizes, type DType } from "../ir.js";
+import { blockSizes, type DType } from "../ir/graph.js";
+import { GsicError } from "../support/errors.js";
 
 /**
  * Decodes `elements` values that are stored as `dtype` into f32, exactly as the formats define them. Every product

@@ -1,7 +1,7 @@
 import { type BigIntStats, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { GsicError, messageOf } from "../errors.js";
+import { GsicError, messageOf } from "../support/errors.js";
 
 /** A bad input: category `data`, with the file, the place in it, and what to do next. */
 export function badInput(code: string, message: string, where: string, hint: string): GsicError {

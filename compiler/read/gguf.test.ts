@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { gguf as oracle } from "@huggingface/gguf";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { codeOf, entry, type GgufPieces, ggufBytes, piece, temporaryFolder } from "./file-testing.js";
+import { codeOf, entry, type GgufPieces, ggufBytes, piece, temporaryFolder } from "../testing/files.js";
 import { readGguf } from "./gguf.js";
 import {
   metadataBoolean,

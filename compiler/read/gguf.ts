@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type BlockSize, blockSizes, type DType, type TensorInfo } from "../ir.js";
+import { type BlockSize, blockSizes, type DType, type TensorInfo } from "../ir/graph.js";
 import { badInput, fetchAgain, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
 import { GgufCursor } from "./gguf-cursor.js";
 import { type GgufMetadata, metadataCount, readKeyCount, readMetadata } from "./gguf-metadata.js";

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { GsicError } from "../errors.js";
+import { GsicError } from "../support/errors.js";
 import { unwritable } from "./file.js";
 import {
   type HubAccess,

@@ -1,4 +1,4 @@
-import { GsicError, messageOf } from "../errors.js";
+import { GsicError, messageOf } from "../support/errors.js";
 import { badInput } from "./file.js";
 
 /** How to reach a hub. */

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { codeOf, safetensorsBytes, temporaryFolder } from "./file-testing.js";
+import { codeOf, safetensorsBytes, temporaryFolder } from "../testing/files.js";
 import { fetchFromHub, type HubOptions, type HubProgress, isHubSource, parseHubSource } from "./hub.js";
 import { Weights } from "./weights.js";
 

@@ -3,7 +3,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { GsicError } from "../errors.js";
+import { GsicError } from "../support/errors.js";
 import { badInput, readText, unwritable, writeAtomically } from "./file.js";
 import { download, unreachable } from "./hub-download.js";
 import { type HubAccess, HubInterrupted, type HubSubject, hubError, hubGet, hubText } from "./hub-request.js";

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { BlockSize, DType, TensorInfo } from "../ir.js";
+import type { BlockSize, DType, TensorInfo } from "../ir/graph.js";
 import { badInput, decodeUtf8, fetchAgain, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
 import {
   describeJson,

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
-import type { TensorInfo } from "../ir.js";
+import type { TensorInfo } from "../ir/graph.js";
 import { badInput, readText } from "./file.js";
 import { type RawTensorInfo, readSafetensors, type Safetensors } from "./safetensors-header.js";
 import { describeJson, isJsonObject, parseStrictJson } from "./safetensors-json.js";

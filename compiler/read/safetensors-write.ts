@@ -1,4 +1,4 @@
-import { GsicError } from "../errors.js";
+import { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
 import { badInput, closeQuietly, openFile, readAt, writeAtomically } from "./file.js";
 import { checkTensorName, type RawTensorInfo, readSafetensorsHeader } from "./safetensors-header.js";

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "n
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { codeOf, safetensorsBytes, temporaryFolder } from "./file-testing.js";
+import { codeOf, safetensorsBytes, temporaryFolder } from "../testing/files.js";
 import { readSafetensors, readShardedSafetensors, readTensors, writeSafetensors } from "./safetensors.js";
 import { parseShardIndex } from "./safetensors-shards.js";
 

@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { packageRoot } from "../paths.js";
+import { packageRoot } from "../support/paths.js";
+import { codeOf } from "../testing/files.js";
 import { unwritable } from "./file.js";
-import { codeOf } from "./file-testing.js";
 import { checkedBytes, checkedPadding, checkedProduct, checkedSize, checkedSum, rangeFits } from "./sizes.js";
 
 const subject = { file: "model.gguf", tensor: "w", offset: 12 };

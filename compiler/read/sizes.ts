@@ -1,5 +1,5 @@
-import type { GsicError } from "../errors.js";
-import type { BlockSize } from "../ir.js";
+import type { BlockSize } from "../ir/graph.js";
+import type { GsicError } from "../support/errors.js";
 import { badInput, fetchAgain } from "./file.js";
 
 /** What a size belongs to, for the error message. */

@@ -1,4 +1,4 @@
-import { GsicError } from "../errors.js";
+import { GsicError } from "../support/errors.js";
 
 /** What happens to the text that a split's pattern matches; named as in Hugging Face's `tokenizers`. */
 export type SplitBehavior =

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import * as huggingFace from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { GsicError } from "../errors.js";
+import { GsicError } from "../support/errors.js";
 import { readTokenizer, type TokenizerModel, textTokenizer } from "./tokenizer.js";
 import { fromTokenizerJson } from "./tokenizer-json.js";
 import { gpt2Pattern, portablePattern } from "./tokenizer-regex.js";

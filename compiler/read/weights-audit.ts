@@ -1,4 +1,4 @@
-import { blockSizes, type DType } from "../ir.js";
+import { blockSizes, type DType } from "../ir/graph.js";
 import { dequantize } from "./dequantize.js";
 import { badInput } from "./file.js";
 import { placeOf } from "./sizes.js";

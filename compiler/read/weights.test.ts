@@ -1,9 +1,9 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import type { MatrixRef } from "../ir.js";
+import type { MatrixRef } from "../ir/graph.js";
+import { codeOf, ggufBytes, safetensorsBytes, temporaryFolder } from "../testing/files.js";
 import { dequantize, toF16 } from "./dequantize.js";
-import { codeOf, ggufBytes, safetensorsBytes, temporaryFolder } from "./file-testing.js";
 import { readTensors, writeSafetensors } from "./safetensors-write.js";
 import { Weights } from "./weights.js";
 import { auditWeights } from "./weights-audit.js";

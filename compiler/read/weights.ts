@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { GsicError } from "../errors.js";
-import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir.js";
+import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir/graph.js";
+import { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
 import { badInput, closeQuietly, type OpenFile, openFile, readInto, readText } from "./file.js";
 import { readGguf } from "./gguf.js";

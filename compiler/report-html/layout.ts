@@ -1,7 +1,7 @@
 import dagre, { type Edge } from "@dagrejs/dagre";
-import { inputsOf } from "../graph.js";
-import type { Graph, Node, ValueId } from "../ir.js";
-import { layerOf } from "../print-names.js";
+import { layerOf } from "../graph-text/print-names.js";
+import type { Graph, Node, ValueId } from "../ir/graph.js";
+import { inputsOf } from "../ir/walk.js";
 
 export interface Point {
   readonly x: number;

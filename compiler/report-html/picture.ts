@@ -1,8 +1,8 @@
 import { curveBumpY, curveLinear, line } from "d3";
 import Handlebars from "handlebars";
-import { size } from "../inspect/layout.js";
-import type { Graph, Node, ValueId } from "../ir.js";
-import { layerOf } from "../print-names.js";
+import { layerOf } from "../graph-text/print-names.js";
+import type { Graph, Node, ValueId } from "../ir/graph.js";
+import { size } from "../support/text.js";
 import { type LinearRow, partOf } from "./data.js";
 import { type Box, type Column, layoutGraph, type Point } from "./layout.js";
 

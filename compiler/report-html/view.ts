@@ -1,13 +1,13 @@
 import { timesOfMode } from "../bench/launch-times.js";
 import { launchText, predictionText } from "../inspect/device.js";
 import { formGroups } from "../inspect/forms-text.js";
-import { duration, size } from "../inspect/layout.js";
 import { checkText } from "../inspect/text.js";
-import { programsOf } from "../modes.js";
+import { programsOf } from "../ir/modes.js";
 import type { Estimate } from "../report/evaluation.js";
 import type { Measurements } from "../report/measurements.js";
 import type { Report } from "../report/report.js";
 import { klText } from "../search/report.js";
+import { duration, size } from "../support/text.js";
 import type { LinearRow, PageData, PageInput } from "./data.js";
 
 /** What page.hbs shows: texts, made here, which it escapes. */

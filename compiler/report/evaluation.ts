@@ -1,4 +1,4 @@
-import type { Mode, ValueId } from "../ir.js";
+import type { Mode, ValueId } from "../ir/graph.js";
 
 /** A figure with its 95 % bootstrap interval. */
 export interface Estimate {

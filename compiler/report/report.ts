@@ -6,7 +6,7 @@ import type {
   LaunchShape,
   Mode,
   ProgramMode,
-} from "../ir.js";
+} from "../ir/graph.js";
 import type { Evaluation } from "./evaluation.js";
 import type { LaunchTimesByMode } from "./launch-times.js";
 import type { Measurements } from "./measurements.js";

@@ -1,4 +1,4 @@
-import type { Form, Quantizer, ValueId } from "../ir.js";
+import type { Form, Quantizer, ValueId } from "../ir/graph.js";
 import type { Estimate } from "./evaluation.js";
 
 /** How a linear's input lies beside the leading eigenvectors of its second moment, which come from calibration text. */

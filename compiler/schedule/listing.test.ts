@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { type GpuShape, isGpu } from "../config/target.js";
+import { readTarget } from "../config/targets.js";
 import { makePlan } from "../passes/index.js";
-import { type GpuShape, isGpu } from "../target.js";
-import { readTarget } from "../targets.js";
-import { openFixture } from "../testing.js";
+import { openFixture } from "../testing/fixtures.js";
 import { launchesPerLayer } from "./listing.js";
 import { schedule } from "./program.js";
 

@@ -1,7 +1,7 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
-import { quantizerText } from "../forms.js";
-import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir.js";
-import { layerOf } from "../print-names.js";
+import { layerOf } from "../graph-text/print-names.js";
+import { quantizerText } from "../ir/forms.js";
+import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir/graph.js";
 import type { ListedLaunch, ListedPass } from "../report/program-json.js";
 
 /** Names what the launches of a program refer to; `calls` are what they were made from. */

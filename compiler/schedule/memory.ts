@@ -1,8 +1,8 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
-import { strideOf } from "../emit/stride.js";
-import type { Argument, DeviceKind, DeviceStep, Graph, Step, ValueId } from "../ir.js";
-import { factorPlaces } from "./factors.js";
-import { maxColumns, placeValues, roundUp, WeightLayout } from "./layout.js";
+import type { Argument, DeviceKind, DeviceStep, Graph, Step, ValueId } from "../ir/graph.js";
+import { strideOf } from "../layout/stride.js";
+import { factorPlaces } from "../lower/factors.js";
+import { maxColumns, placeValues, roundUp, WeightLayout } from "./weights-section.js";
 
 /** Where the launches of one program find their operands. */
 export interface Places {

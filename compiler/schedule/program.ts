@@ -1,11 +1,11 @@
+import type { Target } from "../config/target.js";
 import { computesOwn } from "../emit/gpu/division.js";
 import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import type { ProjectionDivision } from "../emit/gpu/projection-divisions.js";
 import { readKernel } from "../emit/gpu/read.js";
 import { kernelOf } from "../emit/kernel.js";
 import type { KernelCall } from "../emit/operands.js";
-import { strideOf } from "../emit/stride.js";
-import { densePlan, planGates } from "../forms.js";
+import { densePlan, planGates } from "../ir/forms.js";
 import type {
   DeviceStep,
   Graph,
@@ -17,16 +17,16 @@ import type {
   Step,
   Tap,
   ValueId,
-} from "../ir.js";
+} from "../ir/graph.js";
+import { strideOf } from "../layout/stride.js";
+import { fuse } from "../lower/fuse.js";
+import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";
+import { lower } from "../lower/lower.js";
 import type { ListedCall, Listing } from "../report/program-json.js";
-import type { Target } from "../target.js";
-import { fuse } from "./fuse.js";
 import { KernelTable } from "./kernel-table.js";
-import type { PackedWeights } from "./layout.js";
-import { callableLinears, callSteps, type ProjectStep } from "./linears.js";
 import { listLaunches } from "./listing.js";
-import { lower } from "./lower.js";
 import { Memory, stepWidths } from "./memory.js";
+import type { PackedWeights } from "./weights-section.js";
 
 /** Everything that the bundle needs besides weights and machine code. */
 export interface Schedule {

@@ -1,9 +1,8 @@
-import type { PlanOptions } from "../config.js";
-import { predictSeconds } from "../cost.js";
+import type { PlanOptions } from "../config/config.js";
+import type { Target } from "../config/target.js";
 import { computesOwn } from "../emit/gpu/division.js";
 import { meanBytes } from "../evaluate/account.js";
-import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../forms.js";
-import { linearById } from "../graph.js";
+import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../ir/forms.js";
 import type {
   ByteAccount,
   Form,
@@ -14,10 +13,11 @@ import type {
   Tier,
   TierRecipe,
   ValueId,
-} from "../ir.js";
+} from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
 import { accountBytes } from "../passes/account-bytes.js";
+import { predictSeconds } from "../passes/cost.js";
 import type { TierShares } from "../report/evaluation.js";
-import type { Target } from "../target.js";
 
 /** A form for all linears of one input, and what is known of it before the whole model is run. */
 export interface Candidate {

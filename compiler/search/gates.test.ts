@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SubspaceSurvey, TierSurvey } from "../calibrate/algebra.js";
-import { gaussian } from "../emit/kernel-testing.js";
+import { gaussian } from "../testing/kernels.js";
 import {
   defaultDrift,
   effect,

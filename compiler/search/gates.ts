@@ -1,6 +1,6 @@
 import type { SubspaceSurvey, TierSurvey } from "../calibrate/algebra.js";
-import { GsicError } from "../errors.js";
-import type { Gate } from "../forms.js";
+import type { Gate } from "../ir/forms.js";
+import { GsicError } from "../support/errors.js";
 
 /** Tokens of one linear input as a predictor sees them, [n], in the order of the text. */
 export interface GateSamples {

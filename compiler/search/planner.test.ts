@@ -1,17 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { Algebra } from "../calibrate/algebra.js";
 import { collectStats } from "../calibrate/collect.js";
-import { type PlanOptions, readConfig } from "../config.js";
-import { linearById } from "../graph.js";
-import { openModel } from "../model.js";
+import { type PlanOptions, readConfig } from "../config/config.js";
+import { machineTargets, runnableTarget } from "../config/targets.js";
+import { printPlan } from "../graph-text/print.js";
+import { linearById } from "../ir/walk.js";
+import { openModel } from "../models/model.js";
 import { makePlan } from "../passes/index.js";
-import { printPlan } from "../print.js";
-import { silent } from "../progress.js";
 import type { ActivationSurvey, SearchReport } from "../report/search.js";
-import { machineTargets, runnableTarget } from "../targets.js";
-import { temporaryFolder } from "../testing.js";
+import { silent } from "../support/progress.js";
+import { temporaryFolder } from "../testing/fixtures.js";
+import { lowRank, plantedModel, trained, white } from "../testing/planted.js";
 import { planLinears } from "./planner.js";
-import { lowRank, plantedModel, trained, white } from "./planted-testing.js";
 
 const bounded = '[quality]\nmode = "bounded"\n';
 

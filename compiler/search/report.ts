@@ -1,6 +1,6 @@
 import { meanBytes } from "../evaluate/account.js";
-import { formText } from "../forms.js";
-import type { LinearPlan, Plan, ValueId } from "../ir.js";
+import { formText } from "../ir/forms.js";
+import type { LinearPlan, Plan, ValueId } from "../ir/graph.js";
 import type { ActivationSurvey, SearchReport } from "../report/search.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { draftingGain, type Objective } from "./objective.js";

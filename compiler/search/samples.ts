@@ -1,10 +1,10 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Plan, ValueId } from "../ir.js";
-import { runTool } from "../native.js";
+import { runTool } from "../cc/tool.js";
+import type { Plan, ValueId } from "../ir/graph.js";
 import { readAt, withFile } from "../read/file.js";
 import { readSafetensorsHeader } from "../read/safetensors-header.js";
-import { temporaryFolder } from "../temporary.js";
+import { temporaryFolder } from "../support/temporary.js";
 import { type Laboratory, type MeasuredText, writeVariants } from "./variants.js";
 
 /** Tokens whose inputs gates are judged by. */

@@ -1,8 +1,8 @@
-import { densePlan } from "../forms.js";
-import type { Form, LinearPlan, Plan, ValueId } from "../ir.js";
+import type { Target } from "../config/target.js";
+import { densePlan } from "../ir/forms.js";
+import type { Form, LinearPlan, Plan, ValueId } from "../ir/graph.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import type { TextQuality } from "../report/evaluation.js";
-import type { Target } from "../target.js";
 import { type Candidate, linearPlan } from "./candidates.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { chooseOptions, undominated } from "./knapsack.js";

@@ -1,10 +1,10 @@
 import type { SubspaceSurvey } from "../calibrate/algebra.js";
 import type { Factors } from "../calibrate/factors.js";
 import type { StatsFile } from "../calibrate/stats-file.js";
-import type { PlanOptions } from "../config.js";
-import { GsicError } from "../errors.js";
-import { linearById } from "../graph.js";
-import type { ErrorGate, Graph, InputGroup, SubspaceGate, TierRecipe } from "../ir.js";
+import type { PlanOptions } from "../config/config.js";
+import type { ErrorGate, Graph, InputGroup, SubspaceGate, TierRecipe } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import { GsicError } from "../support/errors.js";
 import { effect, errorPredictor, fitThresholds, halves, rhoPredictor } from "./gates.js";
 import type { Ledger } from "./ledger.js";
 import type { Samples } from "./samples.js";

@@ -1,16 +1,16 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { compileForCpus, writeWorkBundle } from "../calibrate/work-bundle.js";
+import type { CpuTarget } from "../config/target.js";
 import { measureModes } from "../evaluate/evaluate.js";
-import { densePlan } from "../forms.js";
-import type { Plan } from "../ir.js";
-import type { Model } from "../model.js";
+import { densePlan } from "../ir/forms.js";
+import type { Plan } from "../ir/graph.js";
+import type { Model } from "../models/model.js";
 import type { FactorSource } from "../pack/weights.js";
-import type { Progress } from "../progress.js";
 import type { TextQuality } from "../report/evaluation.js";
 import { scheduleAll, type Variant } from "../schedule/program.js";
-import type { CpuTarget } from "../target.js";
-import { temporaryFolder } from "../temporary.js";
+import type { Progress } from "../support/progress.js";
+import { temporaryFolder } from "../support/temporary.js";
 import type { Ledger } from "./ledger.js";
 
 /** What plans of a model are measured with. */

@@ -3,8 +3,8 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { CommandLine, type Outcome } from "../cli-testing.js";
-import { buildTiny, type TinyBuild } from "../tiny-testing.js";
+import { CommandLine, type Outcome } from "../testing/cli.js";
+import { buildTiny, type TinyBuild } from "../testing/tiny.js";
 import type { ServeAddress } from "./command.js";
 
 let gsic: CommandLine;

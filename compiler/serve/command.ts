@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
-import { type Built, modeOf } from "../built.js";
+import { type Built, modeOf } from "../build-folder/open.js";
 import { chatTemplateOf } from "../chat.js";
-import { GsicError, messageOf } from "../errors.js";
 import { load } from "../load.js";
+import { GsicError, messageOf } from "../support/errors.js";
 import { ModelServer, type ServeLimits } from "./server.js";
 
 export interface ServeOptions extends Omit<ServeLimits, "maxTokens"> {

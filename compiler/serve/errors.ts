@@ -1,4 +1,4 @@
-import { GsicError, messageOf } from "../errors.js";
+import { GsicError, messageOf } from "../support/errors.js";
 
 /** An error as OpenAI's interface has it. */
 export interface ApiErrorBody {

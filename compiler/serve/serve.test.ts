@@ -3,10 +3,10 @@
 import { connect } from "node:net";
 import OpenAI, { APIError, RateLimitError } from "openai";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { openBuild } from "../built.js";
+import { openBuild } from "../build-folder/open.js";
 import { chatTemplateOf } from "../chat.js";
 import { load, type Model } from "../load.js";
-import { buildTiny, type TinyBuild } from "../tiny-testing.js";
+import { buildTiny, type TinyBuild } from "../testing/tiny.js";
 import { ModelServer, type ServeLimits } from "./server.js";
 
 const limits: ServeLimits = { concurrency: 2, queue: 2, maxTokens: 256, maxBody: 1 << 16, stall: 30 };

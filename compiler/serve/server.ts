@@ -2,8 +2,8 @@
 
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { ChatTemplate } from "../chat.js";
-import { messageOf } from "../errors.js";
 import type { Model } from "../load.js";
+import { messageOf } from "../support/errors.js";
 import { Admission } from "./admission.js";
 import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
 import { ApiError, apiErrorOf, badField } from "./errors.js";

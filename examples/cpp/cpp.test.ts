@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { build } from "../../compiler/build.js";
-import { packageRoot } from "../../compiler/paths.js";
-import { silent } from "../../compiler/progress.js";
-import { relativeError } from "../../compiler/selfcheck.js";
-import { machineTargets } from "../../compiler/targets.js";
-import { nativeLogits, temporaryFolder } from "../../compiler/testing.js";
+import { relativeError } from "../../compiler/check/check.js";
+import { machineTargets } from "../../compiler/config/targets.js";
+import { packageRoot } from "../../compiler/support/paths.js";
+import { silent } from "../../compiler/support/progress.js";
+import { nativeLogits, temporaryFolder } from "../../compiler/testing/fixtures.js";
 
 const run = promisify(execFile);
 const missing = spawnSync("cmake", ["--version"]).status === 0 ? null : "cmake is not installed";

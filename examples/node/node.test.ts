@@ -1,10 +1,10 @@
 /** The examples as their READMEs run them. They import "gsic" from dist/, which `npm test` compiles first. */
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { start } from "../../compiler/cli-testing.js";
 import { load, type Model } from "../../compiler/load.js";
-import { packageRoot } from "../../compiler/paths.js";
-import { buildTiny, type TinyBuild } from "../../compiler/tiny-testing.js";
+import { packageRoot } from "../../compiler/support/paths.js";
+import { start } from "../../compiler/testing/cli.js";
+import { buildTiny, type TinyBuild } from "../../compiler/testing/tiny.js";
 
 let built: TinyBuild;
 let model: Model;

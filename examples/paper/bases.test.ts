@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { Algebra } from "../../compiler/calibrate/algebra.js";
 import { openStats } from "../../compiler/calibrate/stats-file.js";
 import { readTensors } from "../../compiler/read/safetensors.js";
-import { openFixture, temporaryFolder } from "../../compiler/testing.js";
+import { openFixture, temporaryFolder } from "../../compiler/testing/fixtures.js";
 import { cascade, meanCosine, orthonormalize } from "./cascade.js";
 import { sharedInputs, shareStatistics } from "./shared-basis.js";
 

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type ErrorCategory, exitCodes, GsicError } from "../../compiler/errors.js";
+import { type ErrorCategory, exitCodes, GsicError } from "../../compiler/support/errors.js";
 
 const main = fileURLToPath(new URL("../../compiler/main.js", import.meta.url));
 

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CommandLine, type Outcome, start } from "../../compiler/cli-testing.js";
-import { packageRoot } from "../../compiler/paths.js";
 import type { TextQuality } from "../../compiler/report/evaluation.js";
 import type { Report } from "../../compiler/report/report.js";
+import { packageRoot } from "../../compiler/support/paths.js";
+import { CommandLine, type Outcome, start } from "../../compiler/testing/cli.js";
 import { beginning } from "./paper-text.js";
 import { markdown, type Result } from "./table.js";
 

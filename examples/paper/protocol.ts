@@ -3,7 +3,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import TOML from "@iarna/toml";
-import type { Config } from "../../compiler/config.js";
+import type { Config } from "../../compiler/config/config.js";
 import { equationSix } from "../../compiler/evaluate/account.js";
 import type { Estimate, Evaluation, TextQuality } from "../../compiler/report/evaluation.js";
 import type { Report } from "../../compiler/report/report.js";

@@ -1,7 +1,7 @@
 /** One basis per layer, out of statistics per input: every input of a layer that has the hidden size gets their mean. */
 
 import { closeSync, copyFileSync, openSync, writeSync } from "node:fs";
-import type { Graph } from "../../compiler/ir.js";
+import type { Graph } from "../../compiler/ir/graph.js";
 import { readAt, withFile } from "../../compiler/read/file.js";
 import { type RawTensorInfo, readSafetensorsHeader } from "../../compiler/read/safetensors.js";
 

@@ -1,4 +1,4 @@
-// The manifest of a bundle: what to run. `Manifest` in compiler/ir.ts is the same thing as JSON.
+// The manifest of a bundle: what to run. `Manifest` in compiler/ir/graph.ts is the same thing as JSON.
 #ifndef GSIC_SRC_MANIFEST_H
 #define GSIC_SRC_MANIFEST_H
 
@@ -69,7 +69,7 @@ struct Program {
   std::vector<Launch> head;        ///< only where logits are wanted
   uint64_t logits_offset;          ///< bytes in the arena; [16, logits_stride] f32
   uint32_t logits_stride;
-  std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir.ts
+  std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir/graph.ts
   std::vector<Tap> taps;           ///< in order of `after`
   std::vector<LinearCall> linears;
   std::vector<std::string> tiers;  ///< gated inputs: two u64 each (fast, slow) in `counters`

@@ -25,7 +25,7 @@ int exit_code(gsic_status status) {
   return environment ? 4 : 2;
 }
 
-/// What compiler/native.ts reports an error as.
+/// What compiler/cc/tool.ts reports an error as.
 const char *name(gsic_status status) {
   switch (status) {
     case GSIC_BAD_BUNDLE:

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { weightReads } from "../../account.js";
-import { bytesPerToken } from "../../cost.js";
-import { factorQuantizer } from "../../forms.js";
-import { blockSizes, type DType, type Form, type Quantizer } from "../../ir.js";
+import { weightReads } from "../../check/traffic.js";
+import { factorQuantizer } from "../../ir/forms.js";
+import { blockSizes, type DType, type Form, type Quantizer } from "../../ir/graph.js";
+import { quantizedBytes } from "../../layout/quantized-sizes.js";
+import { bytesPerToken } from "../../passes/cost.js";
 import { makePlan } from "../../passes/index.js";
-import { packedBytes } from "../../schedule/layout.js";
-import { quantizedBytes } from "../../schedule/quantized.js";
-import { densePlan, noFactors, openFixture } from "../../testing.js";
-import { gaussian, linearModel, randomBlocks, storedAs } from "../kernel-testing.js";
-import { withForm } from "../tier-testing.js";
+import { packedBytes } from "../../schedule/weights-section.js";
+import { densePlan, noFactors, openFixture } from "../../testing/fixtures.js";
+import { randomLowRank, randomQuantized, withQuantized } from "../../testing/gpu-tiers.js";
+import { gaussian, linearModel, randomBlocks, storedAs } from "../../testing/kernels.js";
 import {
   feedSimulated,
   h200,
@@ -18,8 +18,8 @@ import {
   shapedAs,
   simulatedBundle,
   simulatedPlan,
-} from "./simulation-testing.js";
-import { randomLowRank, randomQuantized, withQuantized } from "./tiered-testing.js";
+} from "../../testing/simulation.js";
+import { withForm } from "../../testing/tiers.js";
 
 /** Bytes that the launches of a kernel loaded of an argument that it alone has, and how many launches there were. */
 function loadedOf({ scheduled }: Simulated, { traffic }: SimulatedResult, argument: string) {

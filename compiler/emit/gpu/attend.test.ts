@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { referenceLogits } from "../../reference.js";
-import { relativeError } from "../../selfcheck.js";
-import { densePlan, noFactors } from "../../testing.js";
-import { attentionCases, attentionModel, vocabulary } from "../attention-testing.js";
-import { feedSimulated, h200, mi300x, simulatedBundle } from "./simulation-testing.js";
+import { relativeError } from "../../check/check.js";
+import { referenceLogits } from "../../oracle/reference.js";
+import { attentionCases, attentionModel, vocabulary } from "../../testing/attention.js";
+import { densePlan, noFactors } from "../../testing/fixtures.js";
+import { feedSimulated, h200, mi300x, simulatedBundle } from "../../testing/simulation.js";
 
 describe.each([mi300x, h200])(
   "attention on $name is right, and the same bits however tokens are cut into passes",

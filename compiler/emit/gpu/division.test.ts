@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { DType } from "../../ir.js";
-import type { Model } from "../../model.js";
-import { referenceLogits } from "../../reference.js";
-import { relativeError } from "../../selfcheck.js";
-import type { GpuShape, GpuTarget } from "../../target.js";
-import { densePlan, noFactors, openFixture } from "../../testing.js";
-import { chosenFactors, gaussian, linearModel, randomBlocks, storedAs } from "../kernel-testing.js";
+import { relativeError } from "../../check/check.js";
+import type { GpuShape, GpuTarget } from "../../config/target.js";
+import type { DType } from "../../ir/graph.js";
+import type { Model } from "../../models/model.js";
+import { referenceLogits } from "../../oracle/reference.js";
+import { densePlan, noFactors, openFixture } from "../../testing/fixtures.js";
+import { chosenFactors, gaussian, linearModel, randomBlocks, storedAs } from "../../testing/kernels.js";
 import {
   feedSimulated,
   h200,
@@ -13,7 +13,7 @@ import {
   type Simulated,
   shapedAs,
   simulatedBundle,
-} from "./simulation-testing.js";
+} from "../../testing/simulation.js";
 
 const tokens = 21;
 const ids = Array<number>(tokens).fill(0);

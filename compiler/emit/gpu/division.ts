@@ -1,11 +1,11 @@
-import type { InputFactors, LaunchShape, WeightSource } from "../../ir.js";
+import type { GpuShape, GpuTarget } from "../../config/target.js";
+import type { InputFactors, LaunchShape, WeightSource } from "../../ir/graph.js";
+import { unitLayouts } from "../../layout/plane-sizes.js";
+import { unitElements } from "../../layout/quantized-plane-sizes.js";
+import { shapeOf } from "../../layout/shape.js";
+import { factorPlaces, presentFactors } from "../../lower/factors.js";
 import type { ProjectionShape } from "../../report/tuning.js";
-import { factorPlaces, presentFactors } from "../../schedule/factors.js";
-import { maxColumns, sourceBytes, tileRows } from "../../schedule/layout.js";
-import { unitLayouts } from "../../schedule/planes.js";
-import { unitElements } from "../../schedule/quantized-planes.js";
-import type { GpuShape, GpuTarget } from "../../target.js";
-import { shapeOf } from "../shape.js";
+import { maxColumns, sourceBytes, tileRows } from "../../schedule/weights-section.js";
 
 /** Waves of the workgroups that do not multiply: enough to hide latency, few enough that many fit. */
 export const smallWaves = 4;

@@ -1,11 +1,11 @@
-import { gateName } from "../../forms.js";
-import type { DeviceStep, InputFactors, WeightSource } from "../../ir.js";
-import { factorPlaces, factorsOf, presentFactors } from "../../schedule/factors.js";
-import { sourceBytes } from "../../schedule/layout.js";
-import type { GpuShape, GpuTarget } from "../../target.js";
+import type { GpuShape, GpuTarget } from "../../config/target.js";
+import { gateName } from "../../ir/forms.js";
+import type { DeviceStep, InputFactors, WeightSource } from "../../ir/graph.js";
+import { shapeOf } from "../../layout/shape.js";
+import { factorPlaces, factorsOf, presentFactors } from "../../lower/factors.js";
+import { sourceBytes } from "../../schedule/weights-section.js";
 import { doubleLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
-import { shapeOf } from "../shape.js";
 import {
   correctionBytes,
   groupsOf,

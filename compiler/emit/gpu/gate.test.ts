@@ -1,10 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { relativeError } from "../../check/check.js";
+import { evaluatePlan } from "../../oracle/reference-plan.js";
 import { makePlan } from "../../passes/index.js";
-import { evaluatePlan } from "../../reference-plan.js";
-import { relativeError } from "../../selfcheck.js";
-import { openFixture } from "../../testing.js";
-import { gateModel, thresholdCases, tierCases, twoLaunchLogits, twoLaunchModel } from "../gate-testing.js";
-import { chosenFactors } from "../kernel-testing.js";
+import { openFixture } from "../../testing/fixtures.js";
+import {
+  gateModel,
+  thresholdCases,
+  tierCases,
+  twoLaunchLogits,
+  twoLaunchModel,
+} from "../../testing/gates.js";
+import { chosenFactors } from "../../testing/kernels.js";
 import {
   feedSimulated,
   h200,
@@ -12,7 +18,7 @@ import {
   mi300x,
   shapedAs,
   simulatedBundle,
-} from "./simulation-testing.js";
+} from "../../testing/simulation.js";
 
 const gated = (k: number, epsilon: number) => ({ forms: ["gated" as const], k: [k], epsilon: [epsilon] });
 

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Plan } from "../../ir.js";
-import { packageRoot } from "../../paths.js";
-import { checkGolden } from "../golden-testing.js";
-import { withForm } from "../tier-testing.js";
-import { h200, mi300x, shapedAs } from "./simulation-testing.js";
+import type { Plan } from "../../ir/graph.js";
+import { packageRoot } from "../../support/paths.js";
+import { checkGolden } from "../../testing/golden.js";
+import { h200, mi300x, shapedAs } from "../../testing/simulation.js";
+import { withForm } from "../../testing/tiers.js";
 
 /** To accept a change: GSIC_UPDATE_GOLDEN=1 npx vitest run compiler/emit/gpu/golden.test.ts */
 const folder = (name: string) => join(packageRoot, "compiler/emit/gpu/golden", name);

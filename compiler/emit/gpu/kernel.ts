@@ -1,8 +1,8 @@
-import { rowBytes } from "../../cost.js";
-import type { DeviceStep, NormNode } from "../../ir.js";
-import { maxColumns } from "../../schedule/layout.js";
-import { unitLayouts } from "../../schedule/planes.js";
-import type { GpuTarget } from "../../target.js";
+import type { GpuTarget } from "../../config/target.js";
+import type { DeviceStep, NormNode } from "../../ir/graph.js";
+import { unitLayouts } from "../../layout/plane-sizes.js";
+import { rowBytes } from "../../passes/cost.js";
+import { maxColumns } from "../../schedule/weights-section.js";
 import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import { normFormula } from "../projection.js";

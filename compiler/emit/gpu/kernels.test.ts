@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { DType } from "../../ir.js";
+import type { GpuTarget } from "../../config/target.js";
+import type { DType } from "../../ir/graph.js";
+import { referenceLogits } from "../../oracle/reference.js";
 import { dequantize } from "../../read/dequantize.js";
-import { referenceLogits } from "../../reference.js";
-import type { GpuTarget } from "../../target.js";
-import { densePlan, noFactors } from "../../testing.js";
-import { hardInputs, hardWeights, linearModel, randomBlocks, storedAs } from "../kernel-testing.js";
-import { feedSimulated, h200, hasMatrixCores, mi300x, simulatedBundle } from "./simulation-testing.js";
+import { densePlan, noFactors } from "../../testing/fixtures.js";
+import { hardInputs, hardWeights, linearModel, randomBlocks, storedAs } from "../../testing/kernels.js";
+import { feedSimulated, h200, hasMatrixCores, mi300x, simulatedBundle } from "../../testing/simulation.js";
 
 interface Shape {
   readonly dtype: DType;

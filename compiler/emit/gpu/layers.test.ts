@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { blockSizes, type DType, type Node } from "../../ir.js";
-import { referenceLogits } from "../../reference.js";
-import { relativeError } from "../../selfcheck.js";
-import { densePlan, noFactors } from "../../testing.js";
+import { relativeError } from "../../check/check.js";
+import { blockSizes, type DType, type Node } from "../../ir/graph.js";
+import { referenceLogits } from "../../oracle/reference.js";
+import { densePlan, noFactors } from "../../testing/fixtures.js";
 import {
   gaussian,
   linearModel,
@@ -11,8 +11,8 @@ import {
   randomBlocks,
   type StoredTensor,
   storedAs,
-} from "../kernel-testing.js";
-import { feedSimulated, generateSimulated, h200, mi300x, simulatedBundle } from "./simulation-testing.js";
+} from "../../testing/kernels.js";
+import { feedSimulated, generateSimulated, h200, mi300x, simulatedBundle } from "../../testing/simulation.js";
 
 const random = gaussian(5);
 const normal = (length: number) => Float32Array.from({ length }, random);

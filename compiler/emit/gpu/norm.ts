@@ -1,4 +1,4 @@
-import type { NormNode } from "../../ir.js";
+import type { NormNode } from "../../ir/graph.js";
 import { floatLiteral } from "../literal.js";
 import { normFormula } from "../projection.js";
 import type { DeviceOperands } from "./operands.js";

@@ -1,12 +1,20 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { compileGpuKernels } from "../../cc.js";
-import { factorQuantizer } from "../../forms.js";
-import type { AttentionNode, DeviceStep, DType, Kernel, NormNode, Quantizer, RopeNode } from "../../ir.js";
-import type { GpuTarget } from "../../target.js";
-import { temporaryFolder } from "../../testing.js";
-import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing-gpu.js";
+import { compileGpuKernels } from "../../cc/index.js";
+import type { GpuTarget } from "../../config/target.js";
+import { factorQuantizer } from "../../ir/forms.js";
+import type {
+  AttentionNode,
+  DeviceStep,
+  DType,
+  Kernel,
+  NormNode,
+  Quantizer,
+  RopeNode,
+} from "../../ir/graph.js";
+import { temporaryFolder } from "../../testing/fixtures.js";
+import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing/gpu.js";
 import { loadTemplates } from "../template.js";
 import { deviceKernelOf } from "./kernel.js";
 

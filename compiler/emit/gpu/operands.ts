@@ -1,6 +1,6 @@
-import type { ValueId, VectorRef, WeightSource } from "../../ir.js";
+import type { ValueId, VectorRef, WeightSource } from "../../ir/graph.js";
+import { typeText } from "../../layout/shape.js";
 import { type Operand, type OperandSlot, Operands } from "../operands.js";
-import { typeText } from "../shape.js";
 
 /** Collects the parameters of a GPU kernel, by name; the first is always `step`. */
 export class DeviceOperands {

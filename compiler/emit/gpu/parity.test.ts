@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { relativeError } from "../../selfcheck.js";
+import { relativeError } from "../../check/check.js";
 import {
   densePlan,
   fixtureNames,
@@ -7,9 +7,9 @@ import {
   openFixture,
   testTargets,
   writeTestBundle,
-} from "../../testing.js";
-import { generate } from "../kernel-testing.js";
-import { feedSimulated, generateSimulated, h200, mi300x, simulatedBundle } from "./simulation-testing.js";
+} from "../../testing/fixtures.js";
+import { generate } from "../../testing/kernels.js";
+import { feedSimulated, generateSimulated, h200, mi300x, simulatedBundle } from "../../testing/simulation.js";
 
 /** Every element type, and most of the wiring; the others run on waves of 64 lanes alone. */
 const onBoth = ["gemma3-f32", "gpt2-bf16", "gpt2-f16", "gptj-f32", "llama-gguf", "opt-350m", "qwen3-bf16"];

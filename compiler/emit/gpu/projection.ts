@@ -1,6 +1,7 @@
-import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir.js";
-import { tileRows } from "../../schedule/layout.js";
-import type { GpuTarget } from "../../target.js";
+import type { GpuTarget } from "../../config/target.js";
+import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir/graph.js";
+import { shapeOf } from "../../layout/shape.js";
+import { tileRows } from "../../schedule/weights-section.js";
 import type { GpuKernelCall } from "../operands.js";
 import {
   projectAccount,
@@ -11,7 +12,6 @@ import {
   type TierMatrix,
   tiers,
 } from "../projection.js";
-import { shapeOf } from "../shape.js";
 import { groupsOf, launchOf, splitsOf, unitShapeOf } from "./division.js";
 import { factorParams, memoryOf } from "./factors.js";
 import { normParams, prefix } from "./norm.js";

@@ -1,4 +1,4 @@
-import type { GpuTarget } from "../../target.js";
+import type { GpuTarget } from "../../config/target.js";
 import type { GpuKernelCall } from "../operands.js";
 import { launchOf } from "./division.js";
 

@@ -1,23 +1,23 @@
 import { describe, expect, test } from "vitest";
-import { linearById } from "../../graph.js";
-import type { ErrorGate, Form, QuantizedSource, Quantizer } from "../../ir.js";
-import type { Model } from "../../model.js";
+import { relativeError } from "../../check/check.js";
+import type { GpuTarget } from "../../config/target.js";
+import type { ErrorGate, Form, QuantizedSource, Quantizer } from "../../ir/graph.js";
+import { linearById } from "../../ir/walk.js";
+import type { QuantizedLinear } from "../../layout/quantizer.js";
+import type { Model } from "../../models/model.js";
 import type { FactorSource } from "../../pack/weights.js";
 import { makePlan } from "../../passes/index.js";
-import type { QuantizedLinear } from "../../quantizer.js";
-import { relativeError } from "../../selfcheck.js";
-import type { GpuTarget } from "../../target.js";
-import { densePlan, openFixture } from "../../testing.js";
-import { chosenFactors, gaussian, linearModel, storedAs } from "../kernel-testing.js";
-import { roundedToNearest, withForm } from "../tier-testing.js";
-import { feedSimulated, h200, mi300x, shapedAs, simulatedPlan } from "./simulation-testing.js";
+import { densePlan, openFixture } from "../../testing/fixtures.js";
 import {
   countGates,
   evaluateTieredPlan,
   randomLowRank,
   randomQuantized,
   withQuantized,
-} from "./tiered-testing.js";
+} from "../../testing/gpu-tiers.js";
+import { chosenFactors, gaussian, linearModel, storedAs } from "../../testing/kernels.js";
+import { feedSimulated, h200, mi300x, shapedAs, simulatedPlan } from "../../testing/simulation.js";
+import { roundedToNearest, withForm } from "../../testing/tiers.js";
 
 const own = (target: GpuTarget) => shapedAs(target, { cacheBandwidthPerUnit: 1e12 });
 const given = (target: GpuTarget) => shapedAs(target, { cacheBandwidthPerUnit: 1 });

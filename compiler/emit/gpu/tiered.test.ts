@@ -1,11 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { factorQuantizer, quantizerText } from "../../forms.js";
-import type { Form, Quantizer } from "../../ir.js";
+import type { GpuTarget } from "../../config/target.js";
+import { factorQuantizer, quantizerText } from "../../ir/forms.js";
+import type { Form, Quantizer } from "../../ir/graph.js";
 import { makePlan } from "../../passes/index.js";
-import type { GpuTarget } from "../../target.js";
-import { densePlan, noFactors } from "../../testing.js";
-import { hardInputs, linearModel } from "../kernel-testing.js";
-import { withForm } from "../tier-testing.js";
+import { densePlan, noFactors } from "../../testing/fixtures.js";
+import {
+  dequantized,
+  randomLowRank,
+  randomQuantized,
+  times,
+  withQuantized,
+} from "../../testing/gpu-tiers.js";
+import { hardInputs, linearModel } from "../../testing/kernels.js";
 import {
   feedSimulated,
   h200,
@@ -13,8 +19,8 @@ import {
   mi300x,
   shapedAs,
   simulatedPlan,
-} from "./simulation-testing.js";
-import { dequantized, randomLowRank, randomQuantized, times, withQuantized } from "./tiered-testing.js";
+} from "../../testing/simulation.js";
+import { withForm } from "../../testing/tiers.js";
 
 /** Every workgroup multiplies by the factors for itself, or a launch before does so for all. */
 const own = (target: GpuTarget) => shapedAs(target, { cacheBandwidthPerUnit: 1e12 });

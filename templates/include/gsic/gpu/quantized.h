@@ -5,7 +5,7 @@
 //   row scales     f32 for each row
 //   low rank       f32 scale for each row, then A [row, Rank] in units of sixteen i8; if Rank > 0
 // The integers are multiplied as those of blocks are; the row's scale is applied to the row's sum, and A g added to it.
-// compiler/pack/quantized-planes.ts writes the same layout.
+// compiler/layout/quantized-planes.ts writes the same layout.
 #ifndef GSIC_GPU_QUANTIZED_H
 #define GSIC_GPU_QUANTIZED_H
 

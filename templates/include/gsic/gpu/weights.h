@@ -1,6 +1,6 @@
 // Weight types on GPUs. A unit is the run of a row's elements that one lane multiplies at a time; its bytes lie in
 // planes, so that a wave's loads are contiguous: plane p of a tile of four rows holds, unit by unit, the four rows' p-th
-// part. compiler/pack/planes.ts writes the same layout.
+// part. compiler/layout/planes.ts writes the same layout.
 //
 // A type has `elements` of a unit, `planes` (bytes, and units that share them), `Raw` (a unit in registers),
 //   fetch(unit, index)           loads the row's unit `index`

@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { GsicError, messageOf } from "../support/errors.js";
+
+/**
+ * Takes a lock file for `out`: it holds this process's id and when that process began. A lock of a process that is gone
+ * is taken over. Throws `output-busy` (category usage) and `output-unwritable` (category environment).
+ */
+export async function lock(file: string, out: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    for (let attempt = 0; attempt < 5; attempt++) {
+      if (await create(file)) return;
+      const held = await contentOf(file);
+      if (held !== null && isHeld(held)) break;
+      if (held !== null) await removeAbandoned(file, held);
+    }
+  } catch (cause) {
+    throw new GsicError({
+      category: "environment",
+      code: "output-unwritable",
+      message: messageOf(cause),
+      where: out,
+      hint: "choose a folder that can be written with --out",
+      cause,
+    });
+  }
+  throw new GsicError({
+    category: "usage",
+    code: "output-busy",
+    message: "another build writes to this folder",
+    where: out,
+    hint: `wait for it, or remove ${file} if it has died`,
+  });
+}
+
+async function create(file: string): Promise<boolean> {
+  const text = `${process.pid} ${beginningOf(process.pid) ?? ""}`.trim();
+  try {
+    await writeFile(file, text, { flag: "wx" });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
+    // A full disk makes the file, and leaves it empty.
+    await rm(file, { force: true });
+    throw cause;
+  }
+}
+
+/** What a lock file says; null if it is gone. A process that has just made the file is given time to write it. */
+async function contentOf(file: string): Promise<string | null> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const text = await readFile(file, "utf8").catch(() => null);
+    if (text === null || text !== "") return text;
+    await setTimeout(50);
+  }
+  return "";
+}
+
+/** Whether the process that wrote a lock still runs; another that was given its id since does not count. */
+function isHeld(text: string): boolean {
+  const [pid, beginning] = text.split(" ");
+  if (!isAlive(Number(pid))) return false;
+  const found = beginningOf(Number(pid));
+  return beginning === undefined || found === null || found === beginning;
+}
+
+/** Removes an abandoned lock, and no other: between a look at it and its removal, another process may take it over. */
+async function removeAbandoned(file: string, text: string): Promise<void> {
+  const aside = `${file}.${process.pid}`;
+  const moved = await rename(file, aside).then(
+    () => true,
+    () => false,
+  );
+  if (!moved) return;
+  const found = await readFile(aside, "utf8").catch(() => text);
+  if (found !== text) await link(aside, file).catch(() => {});
+  await rm(aside, { force: true });
+}
+
+/** When a process began, in clock ticks since the machine did; null where that cannot be known. */
+function beginningOf(pid: number): string | null {
+  try {
+    // After the command's name, which may hold anything: fields 3 and on, of which 22 is the beginning.
+    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return status.slice(status.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a process runs. */
+export function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,123 @@
+import { relative } from "node:path";
+import type { TargetCode } from "../cc/index.js";
+import type { Tuning } from "../config/tuning.js";
+import { shapeKey } from "../emit/gpu/division.js";
+import type { Mode, Plan, ProgramMode } from "../ir/graph.js";
+import { linearById } from "../ir/walk.js";
+import type { Model } from "../models/model.js";
+import { bytesPerToken, predictSeconds } from "../passes/cost.js";
+import type { Report } from "../report/report.js";
+import type { ResourceFacts } from "../report/resources.js";
+import type { SearchReport } from "../report/search.js";
+import type { SelfCheck } from "../report/self-check.js";
+import type { TuningReport } from "../report/tuning.js";
+import { launchesPerLayer } from "../schedule/listing.js";
+import type { Schedule } from "../schedule/program.js";
+import { version } from "../support/version.js";
+
+export function reportOf(facts: {
+  config: string;
+  plan: Plan;
+  search: SearchReport | null;
+  scheduled: Schedule;
+  model: Model;
+  /** The default first. */
+  modes: readonly Mode[];
+  /** Those of them with a program; the plan's first. */
+  programs: readonly ProgramMode[];
+  code: readonly TargetCode[];
+  check: SelfCheck;
+  calibration: Report["calibration"];
+  tuning: TuningReport | null;
+}): Report {
+  const { config, plan, search, scheduled, model, modes, programs, code, check, calibration, tuning } = facts;
+  const { cost, device } = code[0]!.target;
+  const bytes = bytesPerToken(plan);
+  const byMode = (count: (mode: ProgramMode) => number) =>
+    Object.fromEntries(programs.map((mode) => [mode, count(mode)])) as Partial<Record<ProgramMode, number>>;
+  const launches = byMode((mode) => {
+    const { body, head } = scheduled.programs[mode]!;
+    return body.length + head.length;
+  });
+  const predict = (count: number, mode: ProgramMode) => predictSeconds(count, launches[mode]!, cost);
+  const first = programs[0]!;
+  const prediction = {
+    dense: predict(bytes.dense, "exact"),
+    fast: predict(bytes.fast, first),
+    slow: predict(bytes.slow, first),
+  };
+  return {
+    gsic: version,
+    name: plan.graph.name,
+    family: plan.graph.family,
+    config,
+    model: { source: model.weights.source, fingerprint: model.fingerprint },
+    mode: modes[0]!,
+    modes,
+    targets: code.map(({ target }) => target.name),
+    device,
+    context: plan.graph.context,
+    text_unavailable: model.tokenizerProblem,
+    chat: chatReport(model.chat),
+    calibration,
+    search,
+    bytes_per_token: bytes,
+    predicted_seconds_per_token: {
+      dense: prediction.dense.total,
+      fast: prediction.fast.total,
+      slow: prediction.slow.total,
+    },
+    prediction,
+    launches_per_token: launches,
+    launches_per_layer: byMode((mode) => launchesPerLayer(scheduled.listings[mode]!)),
+    linears: [...plan.linears.values()].map((linear) => ({
+      ...linear,
+      input: linearById(plan.graph, linear.linear).input,
+    })),
+    kernels: scheduled.kernels.map(({ symbol, summary, launch }, index) => ({
+      symbol,
+      summary,
+      launch,
+      resources: resourcesOf(code, index),
+    })),
+    tuning: device === "cpu" ? null : tuning,
+    self_check: check,
+    evaluation: null,
+    speed: null,
+    launch_times: null,
+  };
+}
+
+/** The file of a build that holds the model's chat template, under the name that the field gives it. */
+export const chatTemplateFile = "chat_template.jinja";
+
+function chatReport(chat: Model["chat"]): Report["chat"] {
+  return chat && { template: chatTemplateFile, tokens: chat.tokens, end_ids: chat.endIds };
+}
+
+/** What a build says of its divisions; `out` is the folder that it goes to. */
+export function tuningReport(
+  divisions: Schedule["divisions"],
+  tuning: Tuning | null,
+  out: string,
+): TuningReport {
+  const measured = new Map(tuning?.shapes.map((shape) => [shapeKey(shape), shape]));
+  const distinct = new Map(divisions.flat().map((division) => [shapeKey(division), division]));
+  const shapes = [...distinct].map(([key, { type, out: rows, d, matrices, splits }]) => {
+    // A choice that the target's workgroups cannot make was left to the rule.
+    const found = measured.get(key);
+    const used = found?.splits === splits ? found : null;
+    const by = used === null ? ("rule" as const) : ("measurement" as const);
+    return { type, out: rows, d, matrices, splits, by, device: used?.device ?? null };
+  });
+  return { file: tuning === null ? null : relative(out, tuning.file), shapes };
+}
+
+/** What a kernel takes of each target's device. */
+function resourcesOf(code: readonly TargetCode[], kernel: number): Record<string, ResourceFacts> {
+  const found = code.flatMap((one) => {
+    const facts = "objects" in one ? one.objects[kernel]!.resources : null;
+    return facts === null ? [] : [[one.target.name, facts] as const];
+  });
+  return Object.fromEntries(found);
+}

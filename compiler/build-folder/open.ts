@@ -1,0 +1,123 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { buildName } from "../config/config.js";
+import { type ParsedPlan, parsePlan } from "../graph-text/parse.js";
+import type { Mode } from "../ir/graph.js";
+import { decodeUtf8, readWhole } from "../read/file.js";
+import type { ProgramJson } from "../report/program-json.js";
+import type { Report } from "../report/report.js";
+import { GsicError, messageOf } from "../support/errors.js";
+import { didYouMean } from "../support/suggest.js";
+
+/** No report, program or graph.ts of a build is a tenth of this. */
+const mostBytes = 1 << 28;
+
+/** A finished build: its folder, its report, and the paths of its parts. */
+export interface Built {
+  readonly folder: string;
+  readonly report: Report;
+  readonly bundle: string;
+  readonly executable: string;
+}
+
+/** Opens a build folder. Throws `build-missing` (category usage). */
+export function openBuild(path: string): Built {
+  const folder = resolve(path);
+  const file = join(folder, "report.json");
+  try {
+    const report = JSON.parse(readUtf8(file)) as Report | null;
+    if (!isReport(report)) throw new Error("report.json does not say what the build is");
+    const executable = join(folder, report.name);
+    return { folder, report, bundle: `${executable}.gsi`, executable };
+  } catch (cause) {
+    throw new GsicError({
+      category: "usage",
+      code: "build-missing",
+      message: `this is not the folder of a build (${messageOf(cause)})`,
+      where: folder,
+      hint: "build it first: gsic build <model.toml>",
+      cause,
+    });
+  }
+}
+
+/** Whether a report names a build and its modes: what everything else is found by. */
+function isReport(report: Report | null): report is Report {
+  if (typeof report !== "object" || report === null) return false;
+  const { name, mode, modes, config } = report as Partial<Report>;
+  const isText = (value: unknown) => typeof value === "string";
+  return (
+    isText(name) &&
+    buildName.test(name!) &&
+    isText(mode) &&
+    isText(config) &&
+    Array.isArray(modes) &&
+    modes.every(isText)
+  );
+}
+
+function readUtf8(file: string): string {
+  return decodeUtf8(readWhole(file, mostBytes), file, 0);
+}
+
+/** Reads what a build's launches are. Throws `build-incomplete` (category usage). */
+export function readProgram({ folder }: Pick<Built, "folder">): ProgramJson {
+  const file = join(folder, "program.json");
+  try {
+    return JSON.parse(readUtf8(file)) as ProgramJson;
+  } catch (cause) {
+    throw new GsicError({
+      category: "usage",
+      code: "build-incomplete",
+      message: messageOf(cause),
+      where: file,
+      hint: "build it again: gsic build <model.toml>",
+      cause,
+    });
+  }
+}
+
+/** Reads a graph.ts. Throws `graph-unreadable` (category usage), and what `parsePlan` throws. */
+export async function readPlan(path: string): Promise<ParsedPlan> {
+  const file = resolve(path);
+  let text: string;
+  try {
+    text = readUtf8(file);
+  } catch (cause) {
+    throw new GsicError({
+      category: "usage",
+      code: "graph-unreadable",
+      message: messageOf(cause),
+      where: file,
+      hint: "give the graph.ts of a build, e.g. build/tiny-gpt2/graph.ts",
+      cause,
+    });
+  }
+  return parsePlan(file, text);
+}
+
+/** The model.toml of a build, which its report names. Throws `build-moved` (category usage) where it is not there. */
+export function configOf({ folder, report }: Built): string {
+  const config = resolve(folder, report.config);
+  if (existsSync(config)) return config;
+  throw new GsicError({
+    category: "usage",
+    code: "build-moved",
+    message: `the model.toml of this build is not where it was, ${config}`,
+    where: `${join(folder, "report.json")}: config`,
+    hint: "move the build folder or model.toml back to where they were, or build again: gsic build <model.toml>",
+  });
+}
+
+/** The mode that was asked for, or the build's own. Throws `mode-unavailable` (category usage). */
+export function modeOf(built: Built, asked: string | undefined): Mode {
+  const mode = built.report.modes.find((one) => one === (asked ?? built.report.mode));
+  if (mode !== undefined) return mode;
+  throw new GsicError({
+    category: "usage",
+    code: "mode-unavailable",
+    message: `this build has no mode ${JSON.stringify(asked)}`,
+    where: built.folder,
+    hint: `${didYouMean(String(asked), built.report.modes)}it has: ${built.report.modes.join(", ")}; build again with --mode`,
+  });
+}

@@ -1,0 +1,48 @@
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { objectEndings, type TargetCode } from "../cc/index.js";
+import type { ProgramJson } from "../report/program-json.js";
+import type { Schedule } from "../schedule/program.js";
+import { templatesFolder } from "../support/paths.js";
+
+/**
+ * Writes `kernels/`: the emitted sources, what they include, so that they compile by themselves, and per GPU target
+ * the code objects and what they take of the device. Beside it, `program.json`.
+ */
+export async function writeSources(
+  staging: string,
+  scheduled: Schedule,
+  code: readonly TargetCode[],
+): Promise<void> {
+  const { kernels } = scheduled;
+  const folder = join(staging, "kernels");
+  await mkdir(folder);
+  for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
+  await cp(join(templatesFolder, "include"), join(folder, "include"), { recursive: true });
+  for (const one of code) if ("objects" in one) await writeObjects(folder, scheduled, one);
+  await writeFile(join(staging, "program.json"), `${JSON.stringify(programJson(scheduled))}\n`);
+}
+
+async function writeObjects(
+  folder: string,
+  { kernels }: Schedule,
+  { target, objects }: Extract<TargetCode, { objects: unknown }>,
+): Promise<void> {
+  const inside = join(folder, target.name);
+  await mkdir(inside);
+  const resources: Record<string, unknown> = {};
+  for (const [index, { symbol }] of kernels.entries()) {
+    const object = objects[index]!;
+    await writeFile(join(inside, `${symbol}${objectEndings[target.device]}`), object.bytes);
+    resources[symbol] = object.resources;
+  }
+  if (target.device === "hip")
+    await writeFile(join(inside, "resources.json"), `${JSON.stringify(resources, null, 2)}\n`);
+}
+
+function programJson({ kernels, listings }: Schedule): ProgramJson {
+  return {
+    kernels: kernels.map(({ symbol, template, summary, launch }) => ({ symbol, template, summary, launch })),
+    modes: listings,
+  };
+}

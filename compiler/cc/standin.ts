@@ -1,0 +1,31 @@
+import { readFile } from "node:fs/promises";
+import type { Kernel } from "../ir/graph.js";
+import { buildRuntime, compileSimulation } from "./index.js";
+
+/** Bytes of global memory that one kernel's launches moved, as the stand-in driver counts them. */
+export interface KernelTraffic {
+  readonly symbol: string;
+  readonly launches: number;
+  /** In the order of the kernel's arguments. */
+  readonly arguments: readonly { readonly loaded: number; readonly stored: number }[];
+}
+
+/**
+ * The environment in which a runtime finds, in place of a GPU's driver, one that runs the kernels on this machine's
+ * CPU (runtime/standin), and writes what they read and wrote to the file `account` when it ends.
+ */
+export async function standinEnvironment(
+  kernels: readonly Kernel[],
+  wave: number,
+  progress: (done: number) => void = () => {},
+): Promise<(account: string) => Readonly<Record<string, string>>> {
+  const GSIC_DRIVER = await buildRuntime("standin");
+  const GSIC_STANDIN_KERNELS = await compileSimulation(kernels, wave, progress);
+  return (account) => ({ GSIC_DRIVER, GSIC_STANDIN_KERNELS, GSIC_STANDIN_ACCOUNT: account });
+}
+
+/** Reads what the stand-in driver counted. */
+export async function readTraffic(account: string): Promise<readonly KernelTraffic[]> {
+  const { kernels } = JSON.parse(await readFile(account, "utf8")) as { kernels: KernelTraffic[] };
+  return kernels;
+}

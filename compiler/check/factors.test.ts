@@ -1,0 +1,143 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { compileFor } from "../cc/index.js";
+import { subspaceOf } from "../ir/forms.js";
+import type { Form, ProgramMode, QuantizedSource } from "../ir/graph.js";
+import type { QuantizedLinear } from "../layout/quantizer.js";
+import { evaluatePlan } from "../oracle/reference-plan.js";
+import { writeModelBundle } from "../pack/assemble.js";
+import type { FactorSource } from "../pack/weights.js";
+import { schedule } from "../schedule/program.js";
+import { silent } from "../support/progress.js";
+import { openFixture, temporaryFolder, testTargets } from "../testing/fixtures.js";
+import { planOf, roundedFactors } from "../testing/tiers.js";
+import { selfCheck } from "./check.js";
+
+const target = testTargets().slice(0, 1)[0]!;
+const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
+const exact = { projections: 4, threshold: 1e9 };
+const modes: readonly ProgramMode[] = ["bounded", "exact"];
+type Content = QuantizedLinear;
+
+/** Turns the lowest bit of the first element. */
+function flip(values: Uint8Array | Int8Array): void {
+  values[0]! ^= 1;
+}
+
+/** A finished bundle of a fixture, as a self-check sees it; packed from what `spoil` leaves of its factors. */
+async function finished(
+  name: string,
+  form: Form,
+  spoil?: (source: QuantizedSource, content: Content) => void,
+) {
+  const { model, ids } = await openFixture(name);
+  const plan = planOf(model, form);
+  const factors = roundedFactors(model, subspaceOf(form)?.k ?? 1, ids);
+  const spoiled: FactorSource = {
+    ...factors,
+    quantized: async (source) => {
+      const content = await factors.quantized(source);
+      spoil?.(source, content);
+      return content;
+    },
+  };
+  const scheduled = schedule(plan, modes, target);
+  const code = [await compileFor(scheduled.kernels, target)];
+  const bundle = join(await temporaryFolder(), "model.gsi");
+  const content = { model, plan, schedule: scheduled, modes, code, factors: spoiled };
+  const weightsBegin = await writeModelBundle(bundle, content);
+  const shaped = { targets: [target], shapedBy: target, scheduled, progress: silent };
+  return { bundle, weightsBegin, model, plan, factors, modes, ...shaped };
+}
+
+describe("a bundle's rewritten linears", () => {
+  const cases: readonly (readonly [fixture: string, form: Form, most: number])[] = [
+    ["gpt2-bf16", { kind: "tiered", ...tier }, 5e-4],
+    ["llama-bf16", { kind: "tiered", ...tier, exact }, 5e-4],
+    ["llama-bf16", { kind: "gated", k: 7, epsilon: 1 }, 1e-5],
+    ["gpt2-bf16", { kind: "gated+tiered", k: 5, epsilon: 1e-6, ...tier }, 5e-4],
+  ];
+  test.each(cases)("are compared with the oracle of the plan: %s, %o", async (name, form, most) => {
+    const options = await finished(name, form);
+    const { forms, otherError, tokens } = await selfCheck(options);
+    expect(forms!.tokens).toBe(tokens);
+    expect(forms!.error).toBeLessThan(most);
+    expect(otherError).toBeGreaterThan(10 * forms!.error!);
+    const matrices = options.scheduled.weights.items.filter(
+      ({ content }) => content.kind === "matrix" && "quantizer" in content.source,
+    );
+    expect(forms!.matrices).toBe(matrices.length);
+    options.model.weights.close();
+  });
+
+  const wrong: readonly (readonly [what: string, kind: string, change: (content: Content) => void])[] = [
+    ["Q", "quantized", ({ matrix }) => flip(matrix.q)],
+    ["a group's scale", "quantized", ({ matrix }) => flip(matrix.scales)],
+    ["a row's scale", "quantized", ({ matrix }) => flip(new Uint8Array(matrix.rowScales.buffer))],
+    ["A", "quantized", ({ lowRank }) => flip(lowRank!.a)],
+    ["B", "correction", ({ matrix }) => flip(matrix.q)],
+    ["S", "projections", ({ matrix }) => flip(matrix.q)],
+  ];
+  test.each(wrong)("are refused for one wrong bit of %s", async (_, kind, change) => {
+    let spoiled = 0;
+    const form = { kind: "tiered", ...tier, exact } as const;
+    const options = await finished("llama-bf16", form, (source, content) => {
+      if (source.kind === kind && spoiled++ === 1) change(content);
+    });
+    await expect(selfCheck(options)).rejects.toThrow(/self-check failed: .* is not what was made for it/);
+    options.model.weights.close();
+  });
+
+  test("are refused where the kernels decide or compute otherwise than the plan says", async () => {
+    const options = await finished("llama-bf16", { kind: "gated", k: 7, epsilon: 1 });
+    const other = planOf(options.model, { kind: "gated", k: 7, epsilon: 1e-6 });
+    await expect(selfCheck({ ...options, plan: other })).rejects.toThrow(
+      /logits of rewritten linears differ/,
+    );
+    const larger = {
+      ...options.factors,
+      async *image(linear: string, k: number) {
+        for await (const rows of options.factors.image(linear, k)) yield rows.map((value) => 1.01 * value);
+      },
+    };
+    await expect(selfCheck({ ...options, factors: larger })).rejects.toThrow(
+      /logits of rewritten linears differ/,
+    );
+    options.model.weights.close();
+  });
+});
+
+describe("decisions that rounding may turn", () => {
+  test("end the tokens that are certain, of either gate, unless the first gate decides", async () => {
+    const { model, ids } = await openFixture("llama-bf16");
+    const factors = roundedFactors(model, 5, ids);
+    const evaluate = (form: Form) =>
+      evaluatePlan(planOf(model, form), model.weights, ids, factors, { tolerance: 1e-9 });
+    const open: Form = { kind: "gated", k: 5, epsilon: 1e-6 };
+    const rho = [...(await evaluate(open)).rho.values()][0]!;
+    const token = rho.indexOf(rho.toSorted().at(10)!);
+    expect((await evaluate(open)).certain).toBe(ids.length);
+    expect((await evaluate({ ...open, epsilon: rho[token]! })).certain).toBe(token);
+
+    const tiered: Form = { kind: "tiered", ...tier, exact };
+    const predicted = [...(await evaluate(tiered)).predicted.values()][0]!;
+    const near = { projections: 4, threshold: predicted[5]! };
+    expect((await evaluate({ ...tiered, exact: near })).certain).toBe(5);
+    const both = { ...tier, exact: near, k: 5, kind: "gated+tiered" } as const;
+    expect((await evaluate({ ...both, epsilon: 1e-6 })).certain).toBe(5);
+    expect((await evaluate({ ...both, epsilon: 2 })).certain).toBe(ids.length);
+    model.weights.close();
+  });
+
+  test("leave the tokens before them to be compared", async () => {
+    const first = await finished("llama-bf16", { kind: "gated", k: 7, epsilon: 1e-6 });
+    const ids = Array.from({ length: 19 }, (_, i) => (7 + i * 7919) % first.plan.graph.vocabulary);
+    const { rho } = await evaluatePlan(first.plan, first.model.weights, ids, first.factors);
+    first.model.weights.close();
+    const options = await finished("llama-bf16", { kind: "gated", k: 7, epsilon: [...rho.values()][0]![4]! });
+    const { forms, tokens } = await selfCheck(options);
+    expect(tokens).toBe(19);
+    expect(forms!.tokens).toBeLessThanOrEqual(4);
+    options.model.weights.close();
+  });
+});

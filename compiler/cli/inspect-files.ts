@@ -1,0 +1,67 @@
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Built } from "../build-folder/open.js";
+import { refuseOverwrite } from "../build-folder/publish.js";
+import type { Plan } from "../ir/graph.js";
+import { GsicError } from "../support/errors.js";
+import { replaceFile } from "../support/replace-file.js";
+import { size } from "../support/text.js";
+
+/** Files that `gsic inspect` may write. */
+export interface InspectedFiles {
+  readonly html?: string;
+  readonly onnx?: string;
+}
+
+/**
+ * Writes a plan as the files that are asked for, each whole or not at all; returns a line about each. Throws
+ * `inspect-build-needed` where a page is asked for and there is no build, and `output-unwritable`.
+ */
+export async function writeInspected(
+  path: string,
+  built: Built | null,
+  plan: Plan,
+  { html, onnx }: InspectedFiles,
+): Promise<string[]> {
+  const lines: string[] = [];
+  const write = async (out: string, content: string | Uint8Array) => {
+    refuseOverwrite(resolve(out), inputsOf(path, built));
+    await writeWhole(out, content);
+    lines.push(`${out}: ${size(Buffer.byteLength(content))}`);
+  };
+  if (html !== undefined) {
+    if (built === null) throw needsBuild(path);
+    const { reportHtmlOf } = await import("../report-html/page.js");
+    await write(html, reportHtmlOf(built, plan));
+  }
+  if (onnx !== undefined) {
+    const { onnxModel } = await import("../inspect/onnx.js");
+    await write(onnx, onnxModel(plan));
+  }
+  return lines;
+}
+
+/** What must not be overwritten. */
+function inputsOf(path: string, built: Built | null): string[] {
+  if (built === null) return [path];
+  const parts = ["graph.ts", "report.json", "program.json"].map((name) => `${built.folder}/${name}`);
+  return [built.bundle, built.executable, ...parts];
+}
+
+/** Replaces a file in one step. Throws `output-unwritable` (category environment). */
+export function writeWhole(out: string, content: string | Uint8Array): Promise<void> {
+  return replaceFile(resolve(out), (beside) => writeFile(beside, content), {
+    code: "output-unwritable",
+    hint: "choose a place that can be written",
+  });
+}
+
+function needsBuild(path: string): GsicError {
+  return new GsicError({
+    category: "usage",
+    code: "inspect-build-needed",
+    message: "a page shows a build: what was compiled, checked and measured",
+    where: path,
+    hint: "build it first, and inspect the build folder: gsic build <model.toml>",
+  });
+}

@@ -1,0 +1,43 @@
+import { join } from "node:path";
+import { type Built, readPlan } from "../build-folder/open.js";
+import type { Evaluation } from "../report/evaluation.js";
+import type { LaunchTimesByMode } from "../report/launch-times.js";
+import type { Measurements } from "../report/measurements.js";
+import type { Report } from "../report/report.js";
+import { GsicError } from "../support/errors.js";
+import { writeWhole } from "./inspect-files.js";
+
+/** What is measured of a build after it was published. */
+export interface Measured {
+  readonly evaluation?: Evaluation;
+  readonly speed?: Measurements;
+  /** Modes that it lacks keep what was measured before. */
+  readonly launch_times?: LaunchTimesByMode;
+}
+
+/**
+ * Adds what was measured to a build's report.json, and shows it in its report.html; returns why that could not be done,
+ * or null. A build that may only be read keeps the report that it has.
+ */
+export async function recordMeasured(built: Built, measured: Measured): Promise<string | null> {
+  const { launch_times: before } = built.report;
+  const { launch_times: now } = measured;
+  const launchTimes = now === undefined ? {} : { launch_times: { ...before, ...now } };
+  const report: Report = { ...built.report, ...measured, ...launchTimes };
+  const { reportHtmlOf } = await import("../report-html/page.js");
+  try {
+    const { plan } = await readPlan(join(built.folder, "graph.ts"));
+    const page = reportHtmlOf({ folder: built.folder, report }, plan);
+    await writeWhole(join(built.folder, "report.json"), reportJson(report));
+    await writeWhole(join(built.folder, "report.html"), page);
+    return null;
+  } catch (cause) {
+    if (!(cause instanceof GsicError)) throw cause;
+    return `the report was not changed: ${cause.message}`;
+  }
+}
+
+/** report.json. */
+export function reportJson(report: Report): string {
+  return `${JSON.stringify(report, null, 2)}\n`;
+}

@@ -1,0 +1,411 @@
+import { basename, dirname, isAbsolute, resolve } from "node:path";
+import TOML from "@iarna/toml";
+import { closest } from "fastest-levenshtein";
+import type { Form, Mode, Quantizer } from "../ir/graph.js";
+import { readWhole } from "../read/file.js";
+import { GsicError, messageOf } from "../support/errors.js";
+import { didYouMean } from "../support/suggest.js";
+
+/** What model.toml says, with defaults filled in and paths made absolute. */
+export interface Config {
+  /** Absolute path of model.toml. */
+  readonly file: string;
+  readonly model: {
+    readonly name: string;
+    /** Absolute path of a folder or .gguf file, or `hf:owner/name[@revision]`. */
+    readonly source: string;
+    /** Longest sequence that the build supports; null: the model's own, at most 8192. */
+    readonly context: number | null;
+  };
+  readonly calibration: {
+    /** Absolute paths; empty: the model samples its own text. */
+    readonly text: readonly string[];
+    /** Absolute path of collected statistics, instead of text. */
+    readonly stats: string | null;
+    readonly tokens: number;
+    /** Tokens per sequence that calibration and evaluation run at a time. */
+    readonly window: number;
+    readonly seed: number;
+  };
+  readonly heldout: { readonly text: readonly string[]; readonly tokens: number };
+  readonly quality: {
+    readonly mode: Mode;
+    /** Mean KL to the dense model on held-out text, nats per token, that a bounded build should not exceed. */
+    readonly maxKl: number | null;
+  };
+  readonly plan: PlanOptions;
+  readonly target: {
+    readonly names: readonly string[] | null;
+    /** Absolute path of measured choices (config/tuning.ts); null: those beside model.toml, if there are any. */
+    readonly tuning: string | null;
+  };
+}
+
+/** Narrows what may be chosen for a linear. */
+export interface PlanOptions {
+  readonly forms: readonly Form["kind"][];
+  /** Columns of a gated form's basis. */
+  readonly k: readonly number[];
+  readonly epsilon: readonly number[];
+  /** Bits of a tiered form's weights. */
+  readonly bits: readonly Quantizer["bits"][];
+  /** Columns of a tiered form's correction. */
+  readonly rank: readonly number[];
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+/** Every key that model.toml may have. */
+const keys: Readonly<Record<string, readonly string[]>> = {
+  model: ["name", "source", "context"],
+  calibration: ["text", "stats", "tokens", "window", "seed"],
+  heldout: ["text", "tokens"],
+  quality: ["mode", "max_kl"],
+  plan: ["forms", "k", "epsilon", "bits", "rank"],
+  target: ["name", "tuning"],
+};
+
+/** What can name a build: it becomes the name of files, and stands in generated text. */
+export const buildName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** The executable bears the model's name, and stands beside these. */
+const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.json", "report.json"];
+
+/** No model.toml that a person wrote is a thousandth of this. */
+const mostBytes = 1 << 24;
+
+/** What every linear gets before a planner chooses: the configured form, or dense where there is a choice. */
+export function configuredForm(options: PlanOptions): PlanOptions {
+  return isConfigured(options) ? options : { ...options, forms: ["dense"] };
+}
+
+/** Whether the options leave no choice but one form with one set of parameters. */
+export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }: PlanOptions): boolean {
+  const subspace = k.length === 1 && epsilon.length === 1;
+  const tier = widths.length === 1 && rank.length === 1;
+  const kind = allowed[0]!;
+  if (allowed.length > 1) return false;
+  switch (kind) {
+    case "dense":
+      return true;
+    case "gated":
+      return subspace;
+    case "tiered":
+      return tier;
+    case "gated+tiered":
+      return subspace && tier;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** How a build may be run. */
+export const modes = ["exact", "bounded", "lossless"] as const satisfies readonly Mode[];
+const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
+const bits = [3, 4, 5, 6, 8] as const;
+
+/** Reads model.toml. Throws `config-*` errors (category usage) that name the line or the key. */
+export function readConfig(path: string): Config {
+  const file = resolve(path);
+  const text = readText(file);
+  const document = parseToml(text, file);
+  checkKeys(document, Object.keys(keys), file, text, "");
+  for (const [section, allowed] of Object.entries(keys)) {
+    checkKeys(table(document, section, file), allowed, file, text, `${section}.`);
+  }
+  return new Reader(file, document).config();
+}
+
+/** Typed access to the tables of one parsed file. */
+class Reader {
+  constructor(
+    private readonly file: string,
+    private readonly document: Table,
+  ) {}
+
+  config(): Config {
+    const stats = this.text("calibration", "stats", null);
+    const text = this.paths("calibration", "text");
+    if (stats !== null && text.length > 0) {
+      throw this.error("calibration.stats", "calibration has both text and stats", "keep one of the two");
+    }
+    const source = this.text("model", "source", null);
+    if (source === null)
+      throw this.error("model.source", "model.source is missing", 'add source = "..." to [model]');
+    if (source.trim() === "") {
+      const hint = 'name a folder, a .gguf file, or "hf:owner/name"';
+      throw this.error("model.source", "model.source is empty", hint);
+    }
+    const tuning = this.text("target", "tuning", null);
+    return {
+      file: this.file,
+      model: {
+        name: this.name(),
+        source: source.startsWith("hf:") ? source : this.path(source),
+        context: this.integer("model", "context", null),
+      },
+      calibration: {
+        text,
+        stats: stats === null ? null : this.path(stats),
+        tokens: this.integer("calibration", "tokens", 8192),
+        window: this.integer("calibration", "window", 512),
+        seed: this.integer("calibration", "seed", 1, 0),
+      },
+      heldout: { text: this.paths("heldout", "text"), tokens: this.integer("heldout", "tokens", 4096) },
+      quality: { mode: this.choice("quality", "mode", modes, "exact"), maxKl: this.maxKl() },
+      plan: this.plan(),
+      target: { names: this.targets(), tuning: tuning === null ? null : this.path(tuning) },
+    };
+  }
+
+  private name(): string {
+    const name = this.text("model", "name", basename(dirname(this.file)));
+    if (!buildName.test(name)) {
+      const hint = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64";
+      throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
+    }
+    if (reservedNames.includes(name)) {
+      const hint = `these are files of every build: ${reservedNames.join(", ")}`;
+      throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
+    }
+    return name;
+  }
+
+  private maxKl(): number | null {
+    const value = this.value("quality", "max_kl");
+    if (value === undefined) return null;
+    if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
+    const message = `max_kl = ${shown(value)} is not a positive number`;
+    throw this.error("quality.max_kl", message, "give nats per token, e.g. max_kl = 0.02");
+  }
+
+  private plan(): PlanOptions {
+    const chosen = this.list("plan", "forms", forms).map((form) => {
+      const known = forms.find((candidate) => candidate === form);
+      if (known === undefined)
+        throw this.error("plan.forms", `unknown form ${JSON.stringify(form)}`, oneOf(forms, String(form)));
+      return known;
+    });
+    const k = this.list("plan", "k", [32, 64, 128, 256]).map((value) => {
+      if (!Number.isSafeInteger(value) || (value as number) < 1) {
+        throw this.error("plan.k", `k = ${shown(value)} is not a positive integer`, "give e.g. k = [64]");
+      }
+      return value as number;
+    });
+    const epsilon = this.list("plan", "epsilon", [0.05, 0.1, 0.2]).map((value) => {
+      if (typeof value !== "number" || !(value > 0 && value <= 1)) {
+        const hint = "epsilon is ||residual|| / ||x||, above 0 and at most 1";
+        throw this.error("plan.epsilon", `epsilon = ${shown(value)} is out of range`, hint);
+      }
+      return value;
+    });
+    const quantized = this.list("plan", "bits", bits).map((value) => {
+      const known = bits.find((candidate) => candidate === value);
+      if (known === undefined)
+        throw this.error("plan.bits", `bits = ${shown(value)} is not offered`, oneOf(bits.map(String)));
+      return known;
+    });
+    const rank = this.list("plan", "rank", [0, 16]).map((value) => {
+      if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) % 4 !== 0) {
+        const hint = "give multiples of 4, e.g. rank = [0, 16]";
+        throw this.error("plan.rank", `rank = ${shown(value)} is not a multiple of 4`, hint);
+      }
+      return value as number;
+    });
+    return { forms: chosen, k, epsilon, bits: quantized, rank };
+  }
+
+  private targets(): readonly string[] | null {
+    const name = this.value("target", "name");
+    if (name === undefined) return null;
+    const names = Array.isArray(name) ? name : [name];
+    return names.map((one) => {
+      if (typeof one !== "string")
+        throw this.error("target.name", "target.name must be a string", "see targets/");
+      return one;
+    });
+  }
+
+  private path(value: string): string {
+    return isAbsolute(value) ? value : resolve(dirname(this.file), value);
+  }
+
+  private paths(section: string, key: string): string[] {
+    return this.list(section, key, []).map((value) => {
+      if (typeof value !== "string") {
+        throw this.error(
+          `${section}.${key}`,
+          `${key} must be a list of file names`,
+          `e.g. ${key} = ["a.txt"]`,
+        );
+      }
+      return this.path(value);
+    });
+  }
+
+  private value(section: string, key: string): unknown {
+    return (this.document[section] as Table | undefined)?.[key];
+  }
+
+  private text<T extends string | null>(section: string, key: string, fallback: T): string | T {
+    const value = this.value(section, key);
+    if (value === undefined) return fallback;
+    if (typeof value !== "string")
+      throw this.error(`${section}.${key}`, `${key} must be a string`, "quote it");
+    return value;
+  }
+
+  private integer<T extends number | null>(section: string, key: string, fallback: T, least = 1): number | T {
+    const value = this.value(section, key);
+    if (value === undefined) return fallback;
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least) {
+      const message = `${key} = ${shown(value)} is not ${least === 0 ? "a non-negative" : "a positive"} integer`;
+      throw this.error(`${section}.${key}`, message, "write it without quotes or a point");
+    }
+    return value;
+  }
+
+  private choice<T extends string>(section: string, key: string, choices: readonly T[], fallback: T): T {
+    const value = this.text(section, key, fallback);
+    const known = choices.find((choice) => choice === value);
+    if (known === undefined)
+      throw this.error(`${section}.${key}`, `unknown ${key} ${value}`, oneOf(choices, value));
+    return known;
+  }
+
+  private list(section: string, key: string, fallback: readonly unknown[]): readonly unknown[] {
+    const value = this.value(section, key);
+    if (value === undefined) return fallback;
+    if (!Array.isArray(value))
+      throw this.error(`${section}.${key}`, `${key} must be a list`, `write ${key} = [...]`);
+    if (value.length === 0 && fallback.length > 0) {
+      throw this.error(`${section}.${key}`, `${key} is empty`, "name one at least, or leave the key out");
+    }
+    return value;
+  }
+
+  private error(key: string, message: string, hint: string): GsicError {
+    return new GsicError({
+      category: "usage",
+      code: "config-value",
+      message,
+      where: `${this.file}: ${key}`,
+      hint,
+    });
+  }
+}
+
+/** A value of TOML as people wrote it, or nearly so. */
+function shown(value: unknown): string {
+  return typeof value === "number" || typeof value === "bigint" ? String(value) : JSON.stringify(value);
+}
+
+function readText(file: string): string {
+  let bytes: Uint8Array;
+  try {
+    bytes = readWhole(file, mostBytes);
+  } catch (cause) {
+    throw new GsicError({
+      category: "usage",
+      code: "config-unreadable",
+      message: messageOf(cause),
+      where: file,
+      hint: "give the path of a model.toml, e.g. gsic build examples/tiny-gpt2/model.toml",
+      cause,
+    });
+  }
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    throw new GsicError({
+      category: "usage",
+      code: "config-encoding",
+      message: "the file begins with a byte-order mark",
+      where: `${file}:1:1`,
+      hint: "save the file as UTF-8 without a byte-order mark",
+    });
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const hint = "save the file as UTF-8";
+    throw new GsicError({
+      category: "usage",
+      code: "config-encoding",
+      message: "not UTF-8",
+      where: file,
+      hint,
+      cause,
+    });
+  }
+}
+
+function parseToml(text: string, file: string): Table {
+  try {
+    return TOML.parse(text);
+  } catch (cause) {
+    const { line, col } = cause as { line?: number; col?: number };
+    const place = line === undefined ? file : `${file}:${line + 1}:${(col ?? 0) + 1}`;
+    const message = messageOf(cause).split(" at row ")[0]!.split("\n")[0]!;
+    throw new GsicError({
+      category: "usage",
+      code: "config-syntax",
+      message,
+      where: place,
+      hint: "correct the TOML",
+      cause,
+    });
+  }
+}
+
+function table(document: Table, section: string, file: string): Table {
+  const value = document[section];
+  if (value === undefined) return {};
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const hint = `begin a table with [${section}]`;
+    throw new GsicError({
+      category: "usage",
+      code: "config-value",
+      message: `${section} must be a table`,
+      where: `${file}: ${section}`,
+      hint,
+    });
+  }
+  return value as Table;
+}
+
+function checkKeys(
+  found: Table,
+  allowed: readonly string[],
+  file: string,
+  text: string,
+  prefix: string,
+): void {
+  for (const key of Object.keys(found)) {
+    if (allowed.includes(key)) continue;
+    const line = lineOf(text, prefix.slice(0, -1), key);
+    throw new GsicError({
+      category: "usage",
+      code: "config-unknown-key",
+      message: `unknown ${prefix === "" ? "table" : "key"} ${prefix}${key}`,
+      where: line > 0 ? `${file}:${line}` : file,
+      hint: `did you mean ${closest(key, [...allowed])}? Known: ${allowed.join(", ")}`,
+    });
+  }
+}
+
+/** The 1-based line of a key of a table, or of a table (`section` is empty); 0 where it is written in another way. */
+function lineOf(text: string, section: string, key: string): number {
+  let current = "";
+  const index = text.split("\n").findIndex((line) => {
+    const bare = line.replace(/["'\s]/g, "");
+    const header = /^\[+([^\]]*)\]/.exec(bare)?.[1];
+    if (header !== undefined) current = header;
+    const path = header ?? [current, /^[^=#]*/.exec(bare)![0]].filter((part) => part !== "").join(".");
+    return `${path}.`.startsWith(section === "" ? `${key}.` : `${section}.${key}.`);
+  });
+  return index + 1;
+}
+
+/** The words that can be given, and which of them `word` may have been meant to be. */
+function oneOf(choices: readonly string[], word = ""): string {
+  return `${didYouMean(word, choices)}one of: ${choices.join(", ")}`;
+}

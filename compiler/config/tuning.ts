@@ -1,0 +1,202 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import TOML from "@iarna/toml";
+import { shapeKey } from "../emit/gpu/division.js";
+import { decodeUtf8, readWhole } from "../read/file.js";
+import type { ProjectionShape } from "../report/tuning.js";
+import { GsicError, messageOf } from "../support/errors.js";
+import type { Config } from "./config.js";
+import { isGpu, type Target } from "./target.js";
+
+/** How long a launch took with one choice, in seconds; null where it could not be compiled. */
+export interface Candidate {
+  readonly splits: number;
+  readonly seconds: number | null;
+  readonly least: number | null;
+  readonly most: number | null;
+}
+
+/** What was measured best for a shape on a device: one [[shape]] of a tuning file. */
+export interface TunedShape extends ProjectionShape {
+  readonly target: string;
+  /** What the device calls itself. */
+  readonly device: string;
+  /** Version of gsic that measured. */
+  readonly gsic: string;
+  /** The choice: waves that share a tile of four rows. */
+  readonly splits: number;
+  readonly candidates: readonly Candidate[];
+}
+
+/** The tuning file of a build; `shapes` are those of its target. */
+export interface Tuning {
+  readonly file: string;
+  readonly shapes: readonly TunedShape[];
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+const format = 1;
+/** No tuning file is a tenth of this. */
+const mostBytes = 1 << 24;
+const shapeKeys = ["target", "device", "gsic", "type", "out", "d", "matrices", "splits", "candidates"];
+const candidateKeys = ["splits", "seconds", "least", "most"];
+
+/** Where a target's choices lie beside model.toml, unless the configuration names a file. */
+export function defaultTuningFile(config: Config, target: Target): string {
+  return join(dirname(config.file), `${target.name}.tuning.toml`);
+}
+
+/**
+ * The measured choices for a target, from the file that the configuration names, or from that beside model.toml if it is
+ * there; null without. Entries of other targets are left out. Throws `tuning-missing` and `tuning-invalid` (category usage).
+ */
+export function tuningOf(config: Config, target: Target): Tuning | null {
+  if (!isGpu(target)) return null;
+  const file = config.target.tuning ?? defaultTuningFile(config, target);
+  if (!existsSync(file)) {
+    if (config.target.tuning === null) return null;
+    throw new GsicError({
+      category: "usage",
+      code: "tuning-missing",
+      message: "there is no such file",
+      where: `${config.file}: target.tuning = ${file}`,
+      hint: "write it with gsic bench <build> --tune, or take the line out",
+    });
+  }
+  const shapes = readTuningFile(file).filter((shape) => shape.target === target.name);
+  return { file, shapes };
+}
+
+/** A target whose kernels are divided as measured. Choices that its workgroups cannot make are left to the rule. */
+export function withTuning<T extends Target>(target: T, tuning: Tuning | null): T {
+  if (tuning === null || !isGpu(target)) return target;
+  const { wavesPerWorkgroup: waves } = target.gpu;
+  const usable = tuning.shapes.filter(({ splits }) => splits <= waves && waves % splits === 0);
+  const tuned = new Map(usable.map((shape) => [shapeKey(shape), shape.splits]));
+  return { ...target, gpu: { ...target.gpu, tuned } };
+}
+
+/** All entries of a tuning file. Throws `tuning-invalid` (category usage) with the file and the place. */
+export function readTuningFile(file: string): TunedShape[] {
+  let document: Table;
+  try {
+    document = TOML.parse(decodeUtf8(readWhole(file, mostBytes), file, 0));
+  } catch (cause) {
+    const { line, col } = cause as { line?: number; col?: number };
+    const place = line === undefined ? file : `${file}:${line + 1}:${(col ?? 0) + 1}`;
+    throw invalid(place, messageOf(cause).split(" at row ")[0]!.split("\n")[0]!);
+  }
+  refuseUnknown(document, ["format", "shape"], file);
+  if (document.format !== format) throw invalid(`${file}: format`, `it must be ${format}`);
+  const list = document.shape ?? [];
+  if (!Array.isArray(list)) throw invalid(`${file}: shape`, "it must be a list of tables, [[shape]]");
+  const shapes = list.map((one, index) => readShape(one, `${file}: shape ${index + 1}`));
+  const seen = new Set<string>();
+  for (const [index, shape] of shapes.entries()) {
+    const key = `${shape.target} ${shapeKey(shape)}`;
+    if (seen.has(key)) throw invalid(`${file}: shape ${index + 1}`, `${key} is there twice`);
+    seen.add(key);
+  }
+  return shapes;
+}
+
+function readShape(value: unknown, at: string): TunedShape {
+  const table = tableOf(value, at);
+  refuseUnknown(table, shapeKeys, at);
+  const matrices = count(table, "matrices", at);
+  if (matrices !== 1 && matrices !== 2) throw invalid(`${at}, matrices`, "it must be 1 or 2");
+  const { candidates } = table;
+  if (!Array.isArray(candidates)) throw invalid(`${at}, candidates`, "it must be a list");
+  return {
+    target: text(table, "target", at),
+    device: text(table, "device", at),
+    gsic: text(table, "gsic", at),
+    type: text(table, "type", at),
+    out: count(table, "out", at),
+    d: count(table, "d", at),
+    matrices,
+    splits: splitsIn(table, at),
+    candidates: candidates.map((one, index) => readCandidate(one, `${at}, candidate ${index + 1}`)),
+  };
+}
+
+function readCandidate(value: unknown, at: string): Candidate {
+  const table = tableOf(value, at);
+  refuseUnknown(table, candidateKeys, at);
+  const seconds = (key: string): number | null => {
+    const found = table[key];
+    if (found === undefined) return null;
+    if (typeof found === "number" && found > 0 && Number.isFinite(found)) return found;
+    throw invalid(`${at}, ${key}`, "it must be a positive number of seconds");
+  };
+  return {
+    splits: splitsIn(table, at),
+    seconds: seconds("seconds"),
+    least: seconds("least"),
+    most: seconds("most"),
+  };
+}
+
+function splitsIn(table: Table, at: string): number {
+  const splits = count(table, "splits", at);
+  if ([1, 2, 4, 8, 16].includes(splits)) return splits;
+  throw invalid(`${at}, splits`, `${splits} is not 1, 2, 4, 8 or 16`);
+}
+
+function tableOf(value: unknown, at: string): Table {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Table;
+  throw invalid(at, "it must be a table");
+}
+
+function text(table: Table, key: string, at: string): string {
+  const value = table[key];
+  if (typeof value === "string" && value !== "") return value;
+  throw invalid(`${at}, ${key}`, "it must be a string");
+}
+
+function count(table: Table, key: string, at: string): number {
+  const value = table[key];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
+  throw invalid(`${at}, ${key}`, "it must be a positive integer");
+}
+
+function refuseUnknown(table: Table, allowed: readonly string[], at: string): void {
+  const key = Object.keys(table).find((one) => !allowed.includes(one));
+  if (key !== undefined) throw invalid(at, `unknown key ${key}; known: ${allowed.join(", ")}`);
+}
+
+function invalid(where: string, message: string): GsicError {
+  const hint = "correct it, or remove the file and write it anew with gsic bench <build> --tune";
+  return new GsicError({ category: "usage", code: "tuning-invalid", message, where, hint });
+}
+
+/** The text of a tuning file; the same entries give the same text. */
+export function tuningText(shapes: readonly TunedShape[]): string {
+  const keyed = shapes.map((shape) => [`${shape.target} ${shapeKey(shape)}`, shape] as const);
+  const sorted = keyed.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, shape]) => shape);
+  const head = [
+    "# How projections are divided among the waves of a workgroup: what `gsic bench --tune` measured best on a device.",
+    "# `gsic build` reads this file; a shape without an entry gets the rule of compiler/emit/gpu/division.ts.",
+    `format = ${format}`,
+  ];
+  return `${[...head, ...sorted.flatMap(shapeLines)].join("\n")}\n`;
+}
+
+function shapeLines(shape: TunedShape): string[] {
+  const { target, device, gsic, type, out, d, matrices, splits, candidates } = shape;
+  const field = (key: string, value: number | null) => (value === null ? [] : [`${key} = ${value}`]);
+  const lines = candidates.map((one) => {
+    const times = [
+      ...field("seconds", one.seconds),
+      ...field("least", one.least),
+      ...field("most", one.most),
+    ];
+    return `  { ${[`splits = ${one.splits}`, ...times].join(", ")} },`;
+  });
+  return [
+    ...["", "[[shape]]", `target = ${JSON.stringify(target)}`, `device = ${JSON.stringify(device)}`],
+    ...[`gsic = ${JSON.stringify(gsic)}`, `type = ${JSON.stringify(type)}`, `out = ${out}`, `d = ${d}`],
+    ...[`matrices = ${matrices}`, `splits = ${splits}`, "candidates = [", ...lines, "]"],
+  ];
+}

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import type { Plan } from "../ir/graph.js";
+import { makePlan } from "../passes/index.js";
+import { openFixture } from "../testing/fixtures.js";
+import { adoptPlan } from "./adopt.js";
+
+test("an edited graph may choose forms and shorten the context, and nothing else", async () => {
+  const { model } = await openFixture("llama-bf16");
+  const options = { forms: ["dense" as const, "gated" as const], k: [4], epsilon: [0.5] };
+  const plan = makePlan(model.graph, { options });
+  const header = { config: "model.toml", fingerprint: model.fingerprint };
+  const adopt = (changed: Plan, fingerprint = header.fingerprint) =>
+    adoptPlan({ plan: changed, header: { ...header, fingerprint } }, model, "graph.ts");
+  const graphOf = (change: Partial<Plan["graph"]>): Plan => ({
+    ...plan,
+    graph: { ...plan.graph, ...change },
+  });
+  const code = (value: string) => expect.objectContaining({ category: "usage", code: value });
+
+  expect(adopt(plan).linears).toEqual(plan.linears);
+  expect(adopt(graphOf({ context: plan.graph.context - 1 })).linears).toEqual(plan.linears);
+  expect(() => adopt(plan, "0".repeat(64))).toThrow(code("graph-other-model"));
+  expect(() => adopt(graphOf({ context: plan.graph.context + 1 }))).toThrow(code("graph-changed"));
+  expect(() => adopt(graphOf({ nodes: plan.graph.nodes.slice(0, -1) }))).toThrow(code("graph-changed"));
+  expect(() => adopt(graphOf({ name: "../x" }))).toThrow(code("graph-changed"));
+  const shifted = plan.graph.nodes.map((node) => (node.kind === "embedding" ? { ...node, offset: 1 } : node));
+  expect(() => adopt(graphOf({ nodes: shifted }))).toThrow(
+    expect.objectContaining({ code: "graph-changed", where: "graph.ts: tokens" }),
+  );
+  model.weights.close();
+});

@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from "node:util";
+import type { DeviceKind, Plan } from "../ir/graph.js";
+import type { Model } from "../models/model.js";
+import { accountBytes } from "../passes/account-bytes.js";
+import { GsicError } from "../support/errors.js";
+import type { ParsedPlan } from "./parse.js";
+
+/**
+ * Takes a plan that was read from graph.ts for a model. Forms, k and epsilon are a person's to choose, and the context
+ * may be shortened; the graph must be the model's own, node for node. Bytes are counted anew. Throws
+ * `graph-other-model` and `graph-changed` (category usage).
+ */
+export function adoptPlan(
+  { plan, header }: ParsedPlan,
+  model: Model,
+  file: string,
+  device: DeviceKind = "cpu",
+): Plan {
+  const refuse = (code: string, message: string, where = file) =>
+    new GsicError({
+      category: "usage",
+      code,
+      message,
+      where,
+      hint: "edit the graph.ts of a build of this model; forms, k and epsilon are free",
+    });
+  if (header.fingerprint !== model.fingerprint) {
+    throw refuse("graph-other-model", "this graph was built from another model");
+  }
+  const { graph } = plan;
+  const expected = model.graph;
+  if (graph.context > expected.context) {
+    const message = `context = ${graph.context} is above what model.toml allows, ${expected.context}`;
+    throw refuse("graph-changed", message);
+  }
+  const count = Math.max(graph.nodes.length, expected.nodes.length);
+  for (let index = 0; index < count; index++) {
+    const [node, original] = [graph.nodes[index], expected.nodes[index]];
+    if (isDeepStrictEqual(node, original)) continue;
+    const message =
+      original === undefined
+        ? "the graph has a node that the model has not"
+        : node === undefined
+          ? `the graph lacks ${original.id}`
+          : `${node.id} is not what the model computes there, ${original.id}`;
+    throw refuse("graph-changed", message, `${file}: ${node?.id ?? original!.id}`);
+  }
+  for (const key of ["name", "family", "vocabulary", "output"] as const) {
+    if (graph[key] === expected[key]) continue;
+    const message = `${key} is ${JSON.stringify(graph[key])}, and the model's is ${JSON.stringify(expected[key])}`;
+    throw refuse("graph-changed", message);
+  }
+  return accountBytes(plan, { device });
+}

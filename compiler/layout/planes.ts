@@ -1,0 +1,148 @@
+import { blockSizes, type DType } from "../ir/graph.js";
+import { tileRows } from "../schedule/weights-section.js";
+import { frontOf } from "./front.js";
+import { tilePlanes, unitLayouts } from "./plane-sizes.js";
+
+/**
+ * Packs whole rows as they are stored into tiles of four rows, in planes, as templates/include/gsic/gpu/weights.h reads
+ * them. `rows` holds complete rows; missing rows of the last tile and elements beyond d are zero. The result lies at the
+ * front of `buffer` where that is given and large enough, else in new memory.
+ */
+export function packPlanes(dtype: DType, d: number, rows: Uint8Array, buffer?: Uint8Array): Uint8Array {
+  const block = blockSizes[dtype];
+  const rowBytes = (d / block.elements) * block.bytes;
+  const tileBytes = tilePlanes(dtype, d).bytes;
+  const packed = frontOf(buffer, Math.ceil(rows.length / rowBytes / tileRows) * tileBytes);
+  // Bytes are moved, none is added: equal sizes leave no gap.
+  if (packed.length !== rows.length) packed.fill(0);
+  const split = splitters[dtype];
+  if (split === null) interleaveRuns(rows, rowBytes, packed, tileBytes);
+  else splitBlocks(dtype, d, rows, packed, split);
+  return packed;
+}
+
+/** Types of blocks: each block's parts go to its planes. */
+function splitBlocks(dtype: DType, d: number, rows: Uint8Array, packed: Uint8Array, split: Splitter): void {
+  const block = blockSizes[dtype];
+  const { elements, planes } = unitLayouts[dtype];
+  const rowBytes = (d / block.elements) * block.bytes;
+  const { bytes: tileBytes, begins } = tilePlanes(dtype, d);
+  const unitsPerBlock = block.elements / elements;
+  const steps = planes.map(({ bytes, units }) => (unitsPerBlock / units) * tileRows * bytes);
+  const at = new Array<number>(planes.length);
+  for (let row = 0; row * rowBytes < rows.length; row++) {
+    const tile = Math.floor(row / tileRows) * tileBytes;
+    for (const [plane, { bytes }] of planes.entries())
+      at[plane] = tile + begins[plane]! + (row % tileRows) * bytes;
+    for (let from = row * rowBytes; from < (row + 1) * rowBytes; from += block.bytes) {
+      split(rows, from, packed, at);
+      for (let plane = 0; plane < at.length; plane++) at[plane]! += steps[plane]!;
+    }
+  }
+}
+
+/** Bytes of a unit of the types whose units are runs of stored bytes. */
+const runBytes = 16;
+
+/** Types of one plane: the rows' runs of 16 bytes, interleaved; by words, since a call a run is slow. */
+function interleaveRuns(rows: Uint8Array, rowBytes: number, packed: Uint8Array, tileBytes: number): void {
+  const wide = [rowBytes, rows.byteOffset, packed.byteOffset].every((n) => n % 4 === 0);
+  const Words = wide ? Uint32Array : Uint8Array;
+  const size = Words.BYTES_PER_ELEMENT;
+  const from = new Words(rows.buffer as ArrayBuffer, rows.byteOffset, rows.length / size);
+  const to = new Words(packed.buffer as ArrayBuffer, packed.byteOffset, packed.length / size);
+  const [rowWords, run, tileWords] = [rowBytes / size, runBytes / size, tileBytes / size];
+  const count = from.length / rowWords;
+  for (let tile = 0; tile * tileRows < count; tile++) {
+    const present = Math.min(tileRows, count - tile * tileRows);
+    // In the order of the result: a store that jumps costs more than a load that does.
+    for (let begin = 0; begin < rowWords; begin += run) {
+      const length = Math.min(run, rowWords - begin);
+      for (let row = 0; row < present; row++) {
+        const source = (tile * tileRows + row) * rowWords + begin;
+        const target = tile * tileWords + begin * tileRows + row * run;
+        for (let i = 0; i < length; i++) to[target + i] = from[source + i]!;
+      }
+    }
+  }
+}
+
+/** Puts a stored block's parts where its first unit begins in every plane, and the following units. */
+type Splitter = (from: Uint8Array, block: number, to: Uint8Array, at: readonly number[]) => void;
+
+/** Takes runs of a block of one unit to planes in order: [begin, end] of each. */
+function runs(...places: readonly (readonly [begin: number, end: number])[]): Splitter {
+  return (from, block, to, at) => {
+    for (let plane = 0; plane < places.length; plane++) {
+      const [begin, end] = places[plane]!;
+      const target = at[plane]! - begin;
+      for (let i = begin; i < end; i++) to[target + i] = from[block + i]!;
+    }
+  };
+}
+
+/** How a stored block becomes planes; null where a unit is a run of stored bytes. The blocks are GGUF's. */
+const splitters: Readonly<Record<DType, Splitter | null>> = {
+  f32: null,
+  f16: null,
+  bf16: null,
+  q8_0: runs([2, 18], [18, 34], [0, 2]),
+  q4_0: runs([2, 18], [0, 2]),
+  q4_1: runs([4, 20], [0, 4]),
+  q5_0: runs([6, 22], [2, 6], [0, 2]),
+  q5_1: runs([8, 24], [4, 8], [0, 4]),
+  q4_k: splitK4,
+  q5_k: splitK5,
+  q6_k: split6,
+};
+
+/** 32 four-bit numbers in 16 bytes, the first 16 in the low halves, from 32 bytes that have them at `shift`. */
+function putNibbles(from: Uint8Array, source: number, shift: number, to: Uint8Array, target: number): void {
+  for (let i = 0; i < 16; i++) {
+    to[target + i] = ((from[source + i]! >> shift) & 15) | (((from[source + 16 + i]! >> shift) & 15) << 4);
+  }
+}
+
+function copy(from: Uint8Array, source: number, bytes: number, to: Uint8Array, target: number): void {
+  for (let i = 0; i < bytes; i++) to[target + i] = from[source + i]!;
+}
+
+/** Bytes from a unit to the next in a plane of `bytes` for each. */
+const step = (bytes: number) => tileRows * bytes;
+
+function splitK4(from: Uint8Array, block: number, to: Uint8Array, at: readonly number[]): void {
+  for (let unit = 0; unit < 8; unit++) {
+    putNibbles(from, block + 16 + 32 * (unit >> 1), 4 * (unit % 2), to, at[0]! + unit * step(16));
+  }
+  copy(from, block, 16, to, at[1]!);
+}
+
+function splitK5(from: Uint8Array, block: number, to: Uint8Array, at: readonly number[]): void {
+  for (let unit = 0; unit < 8; unit++) {
+    putNibbles(from, block + 48 + 32 * (unit >> 1), 4 * (unit % 2), to, at[0]! + unit * step(16));
+    const target = at[1]! + unit * step(4);
+    for (let byte = 0; byte < 4; byte++) {
+      let bits = 0;
+      for (let i = 0; i < 8; i++) bits |= ((from[block + 16 + 8 * byte + i]! >> unit) & 1) << i;
+      to[target + byte] = bits;
+    }
+  }
+  copy(from, block, 16, to, at[2]!);
+}
+
+function split6(from: Uint8Array, block: number, to: Uint8Array, at: readonly number[]): void {
+  for (let unit = 0; unit < 8; unit++) {
+    const [half, quarter] = [unit >> 2, unit % 4];
+    const low = block + 64 * half + 32 * (quarter % 2);
+    putNibbles(from, low, quarter < 2 ? 0 : 4, to, at[0]! + unit * step(16));
+    const high = block + 128 + 32 * half;
+    const target = at[1]! + unit * step(8);
+    for (let byte = 0; byte < 8; byte++) {
+      let pairs = 0;
+      for (let i = 0; i < 4; i++) pairs |= ((from[high + 4 * byte + i]! >> (2 * quarter)) & 3) << (2 * i);
+      to[target + byte] = pairs;
+    }
+    copy(from, block + 192 + 2 * unit, 2, to, at[2]! + unit * step(2));
+  }
+  copy(from, block + 208, 2, to, at[3]!);
+}

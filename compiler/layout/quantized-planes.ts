@@ -1,0 +1,134 @@
+import type { QuantizedSource } from "../ir/graph.js";
+import { tileRows } from "../schedule/weights-section.js";
+import {
+  lowRankElements,
+  planeBits,
+  type QuantizedTile,
+  quantizedTile,
+  unitElements,
+} from "./quantized-plane-sizes.js";
+import type { LowRank, QuantizedLinear, QuantizedMatrix } from "./quantizer.js";
+
+/** Bytes of tiles that are packed at a time. */
+const pieceBytes = 1 << 20;
+
+type Shape = Pick<QuantizedSource, "out" | "d" | "quantizer" | "rank">;
+
+/**
+ * A matrix at few bits, and its low-rank factor, in tiles of four rows as templates/include/gsic/gpu/quantized.h reads
+ * them; missing rows of the last tile and elements beyond d are zero.
+ */
+export function* packQuantizedPlanes(
+  shape: Shape,
+  { matrix, lowRank }: QuantizedLinear,
+): Generator<Uint8Array> {
+  const layout = quantizedTile(shape);
+  const tiles = Math.ceil(shape.out / tileRows);
+  const step = Math.max(1, Math.floor(pieceBytes / layout.bytes));
+  for (let first = 0; first < tiles; first += step) {
+    const piece = new Uint8Array(Math.min(step, tiles - first) * layout.bytes);
+    const end = Math.min(shape.out, (first + step) * tileRows);
+    for (let row = first * tileRows; row < end; row++) {
+      const tile = (Math.floor(row / tileRows) - first) * layout.bytes;
+      packRow(shape, layout, matrix, row, piece, tile);
+      if (lowRank !== null) packLowRank(shape.rank, layout, lowRank, row, piece, tile);
+    }
+    yield piece;
+  }
+}
+
+/** One row's integers, scales and zero points. */
+function packRow(
+  { d, quantizer }: Shape,
+  layout: QuantizedTile,
+  { q, scales, zeros, rowScales }: QuantizedMatrix,
+  row: number,
+  to: Uint8Array,
+  tile: number,
+): void {
+  const { bits, group, symmetric } = quantizer;
+  const place = row % tileRows;
+  const [lowBytes, highBytes] = planeBits[bits].map((width) => (width * unitElements) / 8) as [
+    number,
+    number,
+  ];
+  const put = unitWriters[bits];
+  for (let unit = 0; unit < layout.units; unit++) {
+    const begin = unit * unitElements;
+    const at = unit * tileRows + place;
+    const count = Math.min(unitElements, d - begin);
+    put(
+      q,
+      row * d + begin,
+      count,
+      to,
+      tile + layout.low + at * lowBytes,
+      tile + layout.high + at * highBytes,
+    );
+  }
+  const groups = Math.ceil(d / group);
+  const bytes = symmetric ? 1 : 2;
+  for (let index = 0; index < groups; index++) {
+    const at = tile + layout.scales + (index * tileRows + place) * bytes;
+    to[at] = scales[row * groups + index]!;
+    if (!symmetric) to[at + 1] = zeros![row * groups + index]!;
+  }
+  putFloat(to, tile + layout.rowScales + 4 * place, rowScales[row]!);
+}
+
+/** One row of A and its scale. */
+function packLowRank(
+  rank: number,
+  layout: QuantizedTile,
+  { a, scales }: LowRank,
+  row: number,
+  to: Uint8Array,
+  tile: number,
+): void {
+  const place = row % tileRows;
+  putFloat(to, tile + layout.lowRankScales + 4 * place, scales[row]!);
+  for (let j = 0; j < rank; j++) {
+    const unit = Math.floor(j / lowRankElements);
+    const at = (unit * tileRows + place) * lowRankElements + (j % lowRankElements);
+    to[tile + layout.lowRank + at] = a[row * rank + j]!;
+  }
+}
+
+/** Puts `count` integers of a unit into its low and its high plane, which are zero before. */
+type UnitWriter = (
+  q: Uint8Array,
+  from: number,
+  count: number,
+  to: Uint8Array,
+  low: number,
+  high: number,
+) => void;
+
+const split =
+  (lowBits: 2 | 4, highBits: 0 | 1 | 2): UnitWriter =>
+  (q, from, count, to, low, high) => {
+    for (let i = 0; i < count; i++) {
+      const value = q[from + i]!;
+      if (lowBits === 4) to[low + (i % 16)]! |= (value & 15) << (4 * (i >> 4));
+      else to[low + (i >> 2)]! |= (value & 3) << (2 * (i % 4));
+      if (highBits === 1) to[high + (i >> 3)]! |= (value >> lowBits) << (i % 8);
+      else if (highBits === 2) to[high + (i >> 2)]! |= (value >> lowBits) << (2 * (i % 4));
+    }
+  };
+
+/** Eight bits are stored less 128, as i8. */
+const bytesOf: UnitWriter = (q, from, count, to, low, high) => {
+  for (let i = 0; i < count; i++) to[(i < 16 ? low : high - 16) + i] = q[from + i]! ^ 0x80;
+};
+
+const unitWriters: Readonly<Record<QuantizedSource["quantizer"]["bits"], UnitWriter>> = {
+  3: split(2, 1),
+  4: split(4, 0),
+  5: split(4, 1),
+  6: split(4, 2),
+  8: bytesOf,
+};
+
+function putFloat(to: Uint8Array, at: number, value: number): void {
+  new DataView(to.buffer, to.byteOffset).setFloat32(at, value, true);
+}

@@ -1,0 +1,86 @@
+import type { DeviceStep, InputFactors, NormNode, Step, ValueId } from "../ir/graph.js";
+import { factorsOf } from "./factors.js";
+
+/**
+ * The steps of a GPU's token program. A launch costs more there than reading a value again, so every launch that reads
+ * a norm's result normalises for itself, and attention updates the cache on its way. What is left of a transformer
+ * layer are five launches: query, key and value; attention; its output; gate and up; down. An input of linears
+ * with gates or corrections adds one, that multiplies it by their factors, unless these are so small that every
+ * workgroup does better to do so for itself.
+ * The last launch chooses the most likely token.
+ */
+export function fuse(
+  steps: readonly Step[],
+  computesOwn: (factors: InputFactors) => boolean,
+): readonly DeviceStep[] {
+  const norms = fusedNorms(steps);
+  const fused: DeviceStep[] = [];
+  for (const [index, step] of steps.entries()) {
+    switch (step.kind) {
+      case "embed":
+        fused.push(step);
+        break;
+      case "norm":
+        if (!norms.has(step.output)) fused.push(step);
+        break;
+      case "basis":
+        break; // with the projection that follows
+      case "project": {
+        const input = inputOf(step.input, norms);
+        const factors = factorsOf(step, step.input);
+        const given = factors === null || computesOwn(factors) ? null : givenOf(step);
+        if (factors !== null && given !== null && step.counts)
+          fused.push({ kind: "factors", d: step.d, factors, ...input, ...given });
+        fused.push({ ...step, ...input, given });
+        if (step.head) fused.push(chooseStep(step));
+        break;
+      }
+      case "cache": {
+        const attend = steps[index + 1];
+        if (attend?.kind !== "attend" || attend.layer !== step.layer) {
+          throw new Error(`the cache of layer ${step.layer} is updated without attention after it`);
+        }
+        const { norms: headNorms, rope, keyColumn, valueColumn } = step;
+        fused.push({ ...attend, keyColumn, valueColumn, norms: headNorms, rope });
+        break;
+      }
+      case "attend":
+        break; // with its cache
+      default:
+        step satisfies never;
+    }
+  }
+  return fused;
+}
+
+/** Norms of whole values that only projections read, by their result. */
+function fusedNorms(steps: readonly Step[]): ReadonlyMap<ValueId, NormNode> {
+  const norms = new Map<ValueId, NormNode>();
+  for (const step of steps) {
+    if (step.kind === "norm" && step.residual === null) norms.set(step.output, step.node);
+  }
+  for (const step of steps) {
+    const otherwise =
+      step.kind === "project"
+        ? [step.residual]
+        : step.kind === "norm"
+          ? [step.node.input, step.residual]
+          : [];
+    for (const id of otherwise) if (id !== null) norms.delete(id);
+  }
+  return norms;
+}
+
+function inputOf(input: ValueId, norms: ReadonlyMap<ValueId, NormNode>) {
+  const norm = norms.get(input) ?? null;
+  return { input: norm === null ? input : norm.input, normed: input, norm };
+}
+
+function givenOf({ input, gate, exact }: Extract<Step, { kind: "project" }>) {
+  const decides = gate !== null || exact !== null;
+  return { output: `${input}_factors`, squares: decides ? `${input}_squares` : null };
+}
+
+function chooseStep({ output, width }: { output: ValueId; width: number }): DeviceStep {
+  return { kind: "choose", input: output, output: `${output}_choice`, vocabulary: width };
+}

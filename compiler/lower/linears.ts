@@ -1,0 +1,46 @@
+import type { CallableLinear, DeviceKind, ProjectionPart, Step } from "../ir/graph.js";
+
+export type ProjectStep = Extract<Step, { kind: "project" }>;
+
+/** The linears that a projection computes, side by side, and how wide they are together. */
+export function callableLinears({ parts }: ProjectStep): {
+  readonly linears: readonly CallableLinear[];
+  readonly width: number;
+} {
+  let width = 0;
+  const linears = parts.map(({ linear, weight, bias }): CallableLinear => {
+    if (weight.kind !== "stored")
+      throw new Error(`the weight of ${linear} is not one of the model's tensors`);
+    const { tensor, first, out } = weight.matrix;
+    const column = width;
+    width += out;
+    return { name: linear, tensor, first, out, column, bias: bias !== null };
+  });
+  return { linears, width };
+}
+
+/**
+ * The steps that compute the linears of a projection, and nothing else: without activation, residual and product, for
+ * every column. Matrices are packed as the pass has them: a GPU's gate and up are a step each, since a step would stack
+ * them in one.
+ */
+export function callSteps(step: ProjectStep, device: DeviceKind): readonly Step[] {
+  const { linears, width } = callableLinears(step);
+  const parts = step.parts.map((part, index) => ({ ...part, column: linears[index]!.column }));
+  const basis: readonly Step[] =
+    step.gate === null
+      ? []
+      : [{ kind: "basis", output: step.gate.coordinates, input: step.input, k: step.gate.k, d: step.d }];
+  const project = (some: readonly ProjectionPart[], index: number): Step => ({
+    ...step,
+    width,
+    parts: some,
+    activation: null,
+    gatedUnit: false,
+    residual: null,
+    counts: index === 0,
+    head: false,
+  });
+  const apart = step.gatedUnit && device !== "cpu";
+  return [...basis, ...(apart ? parts.map((part) => [part]) : [parts]).map(project)];
+}

@@ -1,0 +1,120 @@
+/** Helpers of the tests: bundles of small models, and what native programs compute with them. */
+
+import { readdirSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { compileKernels } from "../cc/index.js";
+import { runTool } from "../cc/tool.js";
+import type { CpuTarget } from "../config/target.js";
+import { machineTargets, readTarget } from "../config/targets.js";
+import type { Plan, ProgramMode } from "../ir/graph.js";
+import { readGraph } from "../models/index.js";
+import type { Model } from "../models/model.js";
+import { writeModelBundle } from "../pack/assemble.js";
+import { type FactorSource, noFactors } from "../pack/weights.js";
+import { makePlan } from "../passes/index.js";
+import type { ConfiguredForm } from "../passes/pass.js";
+import { readTensors } from "../read/safetensors-write.js";
+import { Weights } from "../read/weights.js";
+import { schedule } from "../schedule/program.js";
+import { packageRoot } from "../support/paths.js";
+
+export const fixturesFolder = join(packageRoot, "compiler/models/fixtures");
+
+/** Names of the model fixtures that compiler/models/fixtures/make.py wrote. */
+export function fixtureNames(): string[] {
+  return readdirSync(fixturesFolder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && /^[a-z]/.test(entry.name))
+    .map((entry) => entry.name)
+    .filter((name) => readdirSync(join(fixturesFolder, name)).includes("expected.safetensors"))
+    .sort();
+}
+
+/** A fixture as a model without tokenizer, and the logits that Hugging Face transformers computes with it. */
+export async function openFixture(
+  name: string,
+): Promise<{ model: Model; ids: number[]; logits: Float32Array }> {
+  const folder = join(fixturesFolder, name);
+  const gguf = (await readdir(folder)).find((file) => file.endsWith(".gguf"));
+  const weights = await Weights.open(gguf === undefined ? folder : join(folder, gguf));
+  const model = {
+    weights,
+    graph: readGraph(weights, name),
+    ...noTokenizer,
+    fingerprint: weights.fingerprint(),
+  };
+  const { tensors } = await readTensors(join(folder, "expected.safetensors"));
+  return {
+    model,
+    ids: Array.from(tensors.get("ids")!.data as Int32Array),
+    logits: tensors.get("logits")!.data as Float32Array,
+  };
+}
+
+/** A folder that the test removes. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "gsic-test-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** This machine's targets that its CPU can run: all, unless GSIC_TEST_TARGETS narrows them. */
+export function testTargets(): CpuTarget[] {
+  const names = process.env.GSIC_TEST_TARGETS?.split(",");
+  return machineTargets().filter(({ name }) => names === undefined || names.includes(name));
+}
+
+/** Writes a bundle of a model whose linears have a form; returns its path. */
+export function writeTestBundle(
+  model: Model,
+  options: ConfiguredForm,
+  modes: readonly ProgramMode[],
+  factors: FactorSource,
+  targets: readonly CpuTarget[] = testTargets(),
+): Promise<string> {
+  return writePlanBundle(model, makePlan(model.graph, { options }), modes, factors, targets);
+}
+
+/** Writes a bundle of a model under a plan; returns its path. */
+export async function writePlanBundle(
+  model: Model,
+  plan: Plan,
+  modes: readonly ProgramMode[],
+  factors: FactorSource,
+  targets: readonly CpuTarget[] = testTargets(),
+): Promise<string> {
+  const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { linears: true });
+  const code = [];
+  for (const target of targets) code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
+  const path = join(await temporaryFolder(), "model.gsi");
+  await writeModelBundle(path, { model, plan, schedule: scheduled, modes, code, factors });
+  return path;
+}
+
+/** Logits of a bundle by gsic-tool: [tokens, vocabulary]. */
+export async function nativeLogits(
+  bundle: string,
+  ids: readonly number[],
+  mode: ProgramMode,
+  extra: readonly string[] = [],
+): Promise<Float32Array> {
+  const folder = await temporaryFolder();
+  const file = join(folder, "ids");
+  const out = join(folder, "logits.safetensors");
+  await writeFile(file, Int32Array.from(ids));
+  await runTool(["logits", bundle, "--mode", mode, "--ids-file", file, "--out", out, ...extra]);
+  return (await readTensors(out)).tensors.get("logits")!.data as Float32Array;
+}
+
+const noTokenizer = {
+  tokenizer: null,
+  nativeTokenizer: null,
+  tokenizerProblem: "fixtures have none",
+  chat: null,
+};
+
+export const densePlan: ConfiguredForm = { forms: ["dense"], k: [1], epsilon: [1] };
+
+export { noFactors };

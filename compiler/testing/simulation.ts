@@ -1,0 +1,132 @@
+/** Helpers of the tests of GPU kernels: bundles whose kernels the stand-in driver simulates, and runs of them. */
+
+import { join } from "node:path";
+import { type KernelTraffic, readTraffic, standinEnvironment } from "../cc/standin.js";
+import type { GpuShape, GpuTarget } from "../config/target.js";
+import type { Kernel, Plan, ProgramMode } from "../ir/graph.js";
+import type { Model } from "../models/model.js";
+import { writeModelBundle } from "../pack/assemble.js";
+import type { FactorSource } from "../pack/weights.js";
+import { makePlan } from "../passes/index.js";
+import type { ConfiguredForm } from "../passes/pass.js";
+import { type Schedule, schedule } from "../schedule/program.js";
+import { temporaryFolder } from "./fixtures.js";
+import { gpuTarget } from "./gpu.js";
+import { feed, generate } from "./kernels.js";
+
+/** Waves of 64 lanes with matrix cores, and of 32 lanes without. */
+export const mi300x = gpuTarget("mi300x");
+export const h200 = gpuTarget("h200");
+
+/** `kMatrixCores` in templates/include/gsic/dialect. */
+export const hasMatrixCores = ({ gpu }: GpuTarget): boolean => gpu.wave === 64;
+
+/** A target with another shape, by which kernels are divided otherwise. */
+export function shapedAs(target: GpuTarget, shape: Partial<GpuShape>): GpuTarget {
+  return { ...target, gpu: { ...target.gpu, ...shape } };
+}
+
+/** The header of an ELF file for gfx942, and nothing else: all that the stand-in driver looks at. */
+function headerOnly(): Uint8Array {
+  const header = new Uint8Array(64);
+  const view = new DataView(header.buffer);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 64]);
+  view.setUint16(16, 3, true);
+  view.setUint16(18, 224, true);
+  view.setUint32(48, 0x4c, true);
+  view.setUint16(52, 64, true);
+  return header;
+}
+
+/** A code object that only the stand-in driver takes, which runs the kernel that was compiled for this machine. */
+function objectOf({ symbol }: Kernel, { device, architecture }: GpuTarget) {
+  const text = `.version 8.0\n.target ${architecture}\n.visible .entry ${symbol}()\n{\nret;\n}\n\0`;
+  return { bytes: device === "hip" ? headerOnly() : new TextEncoder().encode(text), resources: null };
+}
+
+/** A bundle, and what runs it. */
+export interface Simulated {
+  readonly bundle: string;
+  readonly scheduled: Schedule;
+  readonly target: GpuTarget;
+  /** The environment of a run that leaves its account in a file. */
+  readonly environment: (account: string) => Readonly<Record<string, string>>;
+}
+
+/** Writes a model's bundle for a GPU, and compiles its kernels for this machine. */
+export async function simulatedBundle(
+  model: Model,
+  options: ConfiguredForm,
+  modes: readonly ProgramMode[],
+  factors: FactorSource,
+  target: GpuTarget,
+): Promise<Simulated> {
+  return simulatedPlan(
+    model,
+    makePlan(model.graph, { options, device: target.device }),
+    modes,
+    factors,
+    target,
+  );
+}
+
+/** The same, of a plan whose forms no options describe. */
+export async function simulatedPlan(
+  model: Model,
+  plan: Plan,
+  modes: readonly ProgramMode[],
+  factors: FactorSource,
+  target: GpuTarget,
+): Promise<Simulated> {
+  const scheduled = schedule(plan, modes, target, { linears: true });
+  const { kernels } = scheduled;
+  const environment = await standinEnvironment(kernels, target.gpu.wave);
+  const bundle = join(await temporaryFolder(), "model.gsi");
+  const code = [{ target, objects: kernels.map((kernel) => objectOf(kernel, target)) }];
+  await writeModelBundle(bundle, { model, plan, schedule: scheduled, modes, code, factors });
+  return { bundle, scheduled, target, environment };
+}
+
+/** How tokens are fed to simulated kernels. */
+export interface SimulatedFeeding {
+  readonly mode?: ProgramMode;
+  /** Tokens per pass, over and over. */
+  readonly chunks?: readonly number[];
+  readonly logits?: boolean;
+  /** Compute units that the device has; its workgroups follow from them. */
+  readonly units?: number;
+  /** Lanes and workgroups run in the other order. */
+  readonly backward?: boolean;
+}
+
+/** Logits, tokens per tier, and what each kernel loaded and stored. */
+export interface SimulatedResult {
+  readonly logits: Float32Array;
+  readonly fast: number;
+  readonly slow: number;
+  readonly traffic: readonly KernelTraffic[];
+}
+
+/** Evaluates tokens on simulated lanes. */
+export async function feedSimulated(
+  { bundle, target, environment }: Simulated,
+  ids: readonly number[],
+  { mode = "exact", units = 2, backward = false, ...how }: SimulatedFeeding = {},
+): Promise<SimulatedResult> {
+  const account = join(await temporaryFolder(), "account.json");
+  const order = backward ? { GSIC_SIMULATION_BACKWARD: "1" } : {};
+  const variables = { ...environment(account), ...order, GSIC_STANDIN_UNITS: String(units) };
+  const found = await feed(bundle, ids, { target, mode, ...how, environment: variables });
+  return { ...found, traffic: await readTraffic(account) };
+}
+
+/** The most likely tokens after a prompt, chosen on simulated lanes. */
+export async function generateSimulated(
+  { bundle, target, environment }: Simulated,
+  prompt: readonly number[],
+  limit: number,
+  mode: ProgramMode = "exact",
+): Promise<number[]> {
+  const account = join(await temporaryFolder(), "account.json");
+  return generate(bundle, prompt, limit, { target, mode, environment: environment(account) });
+}
