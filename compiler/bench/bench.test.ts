@@ -7,7 +7,7 @@ import { compileGpuKernels } from "../cc/index.js";
 import { readTraffic, standinEnvironment } from "../cc/standin.js";
 import { runTool } from "../cc/tool.js";
 import { deviceText } from "../inspect/device.js";
-import type { Kernel } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import { makePlan } from "../passes/index.js";
 import type { Measurements } from "../report/measurements.js";
 import { schedule } from "../schedule/program.js";

@@ -1,5 +1,5 @@
+import { maxColumns } from "../layout/stride.js";
 import type { ListedLaunch } from "../report/program-json.js";
-import { maxColumns } from "../schedule/weights-section.js";
 
 /** Which tier of a gated launch is measured; null where no gate decides. */
 export type GateState = "closed" | "open" | null;

@@ -1,4 +1,4 @@
-import type { ProgramMode } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
 import type { LaunchTimes, LaunchTimesByMode } from "../report/launch-times.js";
 import type { ListedPass } from "../report/program-json.js";
 import type { LaunchMeasurements } from "./launches.js";

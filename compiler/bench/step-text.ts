@@ -1,4 +1,4 @@
-import type { ProgramMode } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
 import { size, visible, wrap } from "../support/text.js";
 import { table } from "./launches-text.js";
 import type { StepLaunch, StepMeasurements } from "./step.js";

@@ -1,6 +1,6 @@
 import { type Built, readProgram } from "../build-folder/open.js";
 import type { ProgressListener } from "../cc/tool.js";
-import type { ProgramMode } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
 import type { MeasuredRun, Spread } from "../report/measurements.js";
 import { gateStates, measuredLaunch } from "./jobs.js";
 import { type BenchOptions, promptsOf, runFromPrompts } from "./modes.js";

@@ -7,10 +7,16 @@ import { type CodeObject, compileGpuKernels } from "../cc/index.js";
 import { readConfig } from "../config/config.js";
 import { commonTarget, type GpuTarget, isGpu } from "../config/target.js";
 import { readTarget } from "../config/targets.js";
-import { defaultTuningFile, readTuningFile, type TunedShape, tuningText } from "../config/tuning.js";
-import { shapeKey } from "../emit/gpu/division.js";
-import type { Kernel, Plan } from "../ir/graph.js";
+import {
+  defaultTuningFile,
+  readTuningFile,
+  shapeKey,
+  type TunedShape,
+  tuningText,
+} from "../config/tuning.js";
 import { programsOf } from "../ir/modes.js";
+import type { Plan } from "../ir/plan.js";
+import type { Kernel } from "../ir/program.js";
 import type { Ceiling } from "../report/measurements.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";

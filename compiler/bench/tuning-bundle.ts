@@ -1,5 +1,6 @@
 import type { TargetCode } from "../cc/index.js";
-import type { Graph, Kernel } from "../ir/graph.js";
+import type { Graph } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import { codeSection, manifestOf } from "../pack/assemble.js";
 import { writeBundle } from "../pack/bundle.js";
 import type { Schedule } from "../schedule/program.js";

@@ -1,6 +1,7 @@
 import type { GpuTarget } from "../config/target.js";
-import { shapeKey } from "../emit/gpu/division.js";
-import type { Kernel, Plan, ProgramMode } from "../ir/graph.js";
+import { shapeKey } from "../config/tuning.js";
+import type { Plan } from "../ir/plan.js";
+import type { Kernel, ProgramMode } from "../ir/program.js";
 import type { ListedLaunch } from "../report/program-json.js";
 import type { ProjectionShape } from "../report/tuning.js";
 import { type Schedule, schedule } from "../schedule/program.js";

@@ -1,5 +1,5 @@
 import { quote } from "../graph-text/print-names.js";
-import type { Mode } from "../ir/graph.js";
+import type { Mode } from "../ir/program.js";
 
 /** What the bindings of a model say. */
 export interface BindingFacts {

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { GsicError, messageOf } from "../support/errors.js";
+import { beginningOf, isAlive } from "../support/process.js";
 
 /**
  * Takes a lock file for `out`: it holds this process's id and when that process began. A lock of a process that is gone
@@ -78,26 +78,4 @@ async function removeAbandoned(file: string, text: string): Promise<void> {
   const found = await readFile(aside, "utf8").catch(() => text);
   if (found !== text) await link(aside, file).catch(() => {});
   await rm(aside, { force: true });
-}
-
-/** When a process began, in clock ticks since the machine did; null where that cannot be known. */
-function beginningOf(pid: number): string | null {
-  try {
-    // After the command's name, which may hold anything: fields 3 and on, of which 22 is the beginning.
-    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return status.slice(status.lastIndexOf(")") + 2).split(" ")[19] ?? null;
-  } catch {
-    return null;
-  }
-}
-
-/** Whether a process runs. */
-export function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

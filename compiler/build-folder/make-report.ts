@@ -1,8 +1,8 @@
 import { relative } from "node:path";
 import type { TargetCode } from "../cc/index.js";
-import type { Tuning } from "../config/tuning.js";
-import { shapeKey } from "../emit/gpu/division.js";
-import type { Mode, Plan, ProgramMode } from "../ir/graph.js";
+import { shapeKey, type Tuning } from "../config/tuning.js";
+import type { Plan } from "../ir/plan.js";
+import type { Mode, ProgramMode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
 import { bytesPerToken, predictSeconds } from "../passes/cost.js";
@@ -120,4 +120,9 @@ function resourcesOf(code: readonly TargetCode[], kernel: number): Record<string
     return facts === null ? [] : [[one.target.name, facts] as const];
   });
   return Object.fromEntries(found);
+}
+
+/** report.json. */
+export function reportJson(report: Report): string {
+  return `${JSON.stringify(report, null, 2)}\n`;
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildName } from "../config/config.js";
 import { type ParsedPlan, parsePlan } from "../graph-text/parse.js";
-import type { Mode } from "../ir/graph.js";
+import type { Mode } from "../ir/program.js";
 import { decodeUtf8, readWhole } from "../read/file.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";

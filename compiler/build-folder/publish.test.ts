@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { isAlive } from "../support/process.js";
 import { temporaryFolder } from "../testing/fixtures.js";
-import { isAlive } from "./lock.js";
 import { checkOutput, publish } from "./publish.js";
 
 /** Fills a staging folder as a build does. */

@@ -1,11 +1,14 @@
 import { sharing } from "../ir/forms.js";
-import type { InputStats, Plan, QuantizedSource, TierRecipe, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { InputStats } from "../ir/statistics.js";
+import type { QuantizedSource, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
+import { mostRunRows } from "../layout/tiles.js";
 import type { FactorSource } from "../pack/weights.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
-import { mostRunRows } from "../schedule/weights-section.js";
 import { GsicError } from "../support/errors.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
 import { distinctDirections } from "./rank.js";

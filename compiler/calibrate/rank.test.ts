@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildRuntime } from "../cc/index.js";
-import type { InputStats } from "../ir/graph.js";
+import type { InputStats } from "../ir/statistics.js";
 import { hadamard, plantedSketch } from "../testing/sketch.js";
 import { Algebra } from "./algebra.js";
 import { leadingDirections } from "./factors.js";

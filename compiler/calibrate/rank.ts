@@ -1,4 +1,4 @@
-import type { InputStats } from "../ir/graph.js";
+import type { InputStats } from "../ir/statistics.js";
 
 /** Spacing of f32 and of f64 at 1. */
 const single = 2 ** -23;

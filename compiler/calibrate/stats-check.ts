@@ -1,4 +1,4 @@
-import type { CalibrationOrigin } from "../ir/graph.js";
+import type { CalibrationOrigin } from "../ir/statistics.js";
 
 /** What is wrong with a second moment [d, d], or null. Eigenvectors of one that no input has would be those of nothing. */
 export function momentProblem(matrix: Float32Array, d: number, meanSquaredNorm: number): string | null {

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
-import type { CalibrationOrigin, InputStats, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { CalibrationOrigin, InputStats } from "../ir/statistics.js";
 import { badInput, readAt, withFile } from "../read/file.js";
 import { type RawTensorInfo, readSafetensorsHeader } from "../read/safetensors.js";
 import { placeOf } from "../read/sizes.js";

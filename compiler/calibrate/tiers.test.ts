@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { factorQuantizer } from "../ir/forms.js";
-import type { InputStats, Quantizer } from "../ir/graph.js";
+import type { Quantizer } from "../ir/plan.js";
+import type { InputStats } from "../ir/statistics.js";
 import { dequantized } from "../layout/quantizer.js";
 import {
   bytesOf,

@@ -1,5 +1,6 @@
 import { factorQuantizer } from "../ir/forms.js";
-import type { InputStats, Quantizer } from "../ir/graph.js";
+import type { Quantizer } from "../ir/plan.js";
+import type { InputStats } from "../ir/statistics.js";
 import { groupsOf, type LowRank, type ShapedMatrix } from "../layout/quantizer.js";
 import type { Algebra, AlgebraAnswer, ArrayKind, ArrayOf } from "./algebra.js";
 

@@ -1,6 +1,7 @@
 import { compileKernels } from "../cc/index.js";
 import type { CpuTarget } from "../config/target.js";
-import type { Graph, Plan } from "../ir/graph.js";
+import type { Graph } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import type { FactorSource } from "../pack/weights.js";

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { GpuTarget } from "../config/target.js";
-import type { Kernel } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import type { ResourceFacts } from "../report/resources.js";
 import { GsicError } from "../support/errors.js";
 import { templatesFolder } from "../support/paths.js";

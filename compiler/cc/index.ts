@@ -1,7 +1,7 @@
 /** Machine code: kernels by target, the runtime's programs; everything cached by content. */
 
 import type { CpuTarget, GpuTarget, Target } from "../config/target.js";
-import type { Kernel } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import { type CodeObject, compileGpuKernels } from "./gpu.js";
 import { compileKernels } from "./kernels.js";
 

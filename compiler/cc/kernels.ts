@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Target } from "../config/target.js";
-import type { Kernel } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import { templatesFolder } from "../support/paths.js";
 import { inParallel } from "../support/process.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { CpuTarget } from "../config/target.js";
 import { machineTargets } from "../config/targets.js";
-import type { Kernel } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import { type CxxCompiler, findCompiler, unloadable } from "./compilers.js";
 import { findGpuCompiler } from "./gpu-compiler.js";
 import { sharedObject } from "./kernels.js";

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { Kernel } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
 import { buildRuntime, compileSimulation } from "./index.js";
 
 /** Bytes of global memory that one kernel's launches moved, as the stand-in driver counts them. */

@@ -4,7 +4,9 @@ import { readTraffic, standinEnvironment } from "../cc/standin.js";
 import { runTool } from "../cc/tool.js";
 import { type GpuTarget, isGpu, type Target } from "../config/target.js";
 import { isDense, tierOf } from "../ir/forms.js";
-import type { Graph, Kernel, Plan, ProgramMode } from "../ir/graph.js";
+import type { Graph } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { Kernel, ProgramMode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
 import { referenceLogits } from "../oracle/reference.js";
 import type { FactorSource } from "../pack/weights.js";
@@ -17,6 +19,7 @@ import { evaluateChecked } from "./factors.js";
 import { layersOf, type Packed, type Part, parametersOf, partOf, writePart } from "./layers.js";
 import { compareTiles } from "./tiles.js";
 import { weightReads } from "./traffic.js";
+
 /** Above this fraction of the largest logit, a build is refused; kernels of GPUs may round activations. */
 export const tolerance = { cpu: 1e-4, simulation: 1e-3 } as const;
 

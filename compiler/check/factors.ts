@@ -1,5 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
-import type { Plan, QuantizedSource } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { QuantizedSource } from "../ir/steps.js";
 import { packQuantized } from "../layout/quantized.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
 import type { Model } from "../models/model.js";

@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileFor } from "../cc/index.js";
-import type { ProgramMode } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
 import { violations } from "../ir/verify.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { makePlan } from "../passes/index.js";

@@ -1,7 +1,9 @@
 import { open } from "node:fs/promises";
 import { compileFor } from "../cc/index.js";
 import type { Target } from "../config/target.js";
-import type { Graph, Kernel, Node, Plan, ProgramMode, ValueId } from "../ir/graph.js";
+import type { Graph, Node, ValueId } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { Kernel, ProgramMode } from "../ir/program.js";
 import { violations } from "../ir/verify.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";

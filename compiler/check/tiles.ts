@@ -1,8 +1,7 @@
 import { open } from "node:fs/promises";
-import type { WeightSource } from "../ir/graph.js";
-import { packMatrix } from "../layout/matrix.js";
+import type { WeightSource } from "../ir/steps.js";
+import { packedBytes, packMatrix, rowsOfTile, runRows, sourceBytes } from "../layout/matrix.js";
 import type { Weights } from "../read/weights.js";
-import { packedBytes, rowsOfTile, runRows, sourceBytes } from "../schedule/weights-section.js";
 import type { Packed } from "./layers.js";
 
 /**

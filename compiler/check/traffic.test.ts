@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { MatrixRef, WeightSource } from "../ir/graph.js";
+import type { MatrixRef } from "../ir/graph.js";
+import type { WeightSource } from "../ir/steps.js";
 import type { Schedule } from "../schedule/program.js";
 import { kernel } from "../testing/gpu.js";
 import { weightReads } from "./traffic.js";

@@ -1,5 +1,6 @@
 import type { KernelTraffic } from "../cc/standin.js";
-import type { ProgramMode, WeightSource } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
+import type { WeightSource } from "../ir/steps.js";
 import type { WeightReads } from "../report/self-check.js";
 import type { Schedule } from "../schedule/program.js";
 

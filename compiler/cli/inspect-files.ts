@@ -1,10 +1,9 @@
-import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Built } from "../build-folder/open.js";
 import { refuseOverwrite } from "../build-folder/publish.js";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { GsicError } from "../support/errors.js";
-import { replaceFile } from "../support/replace-file.js";
+import { writeWhole } from "../support/replace-file.js";
 import { size } from "../support/text.js";
 
 /** Files that `gsic inspect` may write. */
@@ -46,14 +45,6 @@ function inputsOf(path: string, built: Built | null): string[] {
   if (built === null) return [path];
   const parts = ["graph.ts", "report.json", "program.json"].map((name) => `${built.folder}/${name}`);
   return [built.bundle, built.executable, ...parts];
-}
-
-/** Replaces a file in one step. Throws `output-unwritable` (category environment). */
-export function writeWhole(out: string, content: string | Uint8Array): Promise<void> {
-  return replaceFile(resolve(out), (beside) => writeFile(beside, content), {
-    code: "output-unwritable",
-    hint: "choose a place that can be written",
-  });
 }
 
 function needsBuild(path: string): GsicError {

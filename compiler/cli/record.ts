@@ -1,11 +1,12 @@
 import { join } from "node:path";
+import { reportJson } from "../build-folder/make-report.js";
 import { type Built, readPlan } from "../build-folder/open.js";
 import type { Evaluation } from "../report/evaluation.js";
 import type { LaunchTimesByMode } from "../report/launch-times.js";
 import type { Measurements } from "../report/measurements.js";
 import type { Report } from "../report/report.js";
 import { GsicError } from "../support/errors.js";
-import { writeWhole } from "./inspect-files.js";
+import { writeWhole } from "../support/replace-file.js";
 
 /** What is measured of a build after it was published. */
 export interface Measured {
@@ -35,9 +36,4 @@ export async function recordMeasured(built: Built, measured: Measured): Promise<
     if (!(cause instanceof GsicError)) throw cause;
     return `the report was not changed: ${cause.message}`;
   }
-}
-
-/** report.json. */
-export function reportJson(report: Report): string {
-  return `${JSON.stringify(report, null, 2)}\n`;
 }

@@ -1,7 +1,8 @@
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import TOML from "@iarna/toml";
 import { closest } from "fastest-levenshtein";
-import type { Form, Mode, Quantizer } from "../ir/graph.js";
+import type { Form, Quantizer } from "../ir/plan.js";
+import type { Mode } from "../ir/program.js";
 import { readWhole } from "../read/file.js";
 import { GsicError, messageOf } from "../support/errors.js";
 import { didYouMean } from "../support/suggest.js";

@@ -2,13 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { tuningReport } from "../build-folder/make-report.js";
-import { shapeKey } from "../emit/gpu/division.js";
 import { makePlan } from "../passes/index.js";
 import { schedule } from "../schedule/program.js";
 import { densePlan, openFixture, temporaryFolder } from "../testing/fixtures.js";
 import { gpuTarget } from "../testing/gpu.js";
 import { readConfig } from "./config.js";
-import { readTuningFile, type TunedShape, tuningOf, tuningText, withTuning } from "./tuning.js";
+import { readTuningFile, shapeKey, type TunedShape, tuningOf, tuningText, withTuning } from "./tuning.js";
 
 const mi300x = gpuTarget("mi300x");
 

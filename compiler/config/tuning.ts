@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import TOML from "@iarna/toml";
-import { shapeKey } from "../emit/gpu/division.js";
 import { decodeUtf8, readWhole } from "../read/file.js";
 import type { ProjectionShape } from "../report/tuning.js";
 import { GsicError, messageOf } from "../support/errors.js";
@@ -199,4 +198,9 @@ function shapeLines(shape: TunedShape): string[] {
     ...[`gsic = ${JSON.stringify(gsic)}`, `type = ${JSON.stringify(type)}`, `out = ${out}`, `d = ${d}`],
     ...[`matrices = ${matrices}`, `splits = ${splits}`, "candidates = [", ...lines, "]"],
   ];
+}
+
+/** One key for equal shapes. */
+export function shapeKey({ type, out, d, matrices }: ProjectionShape): string {
+  return `${type} ${out}x${d} ${matrices}`;
 }

@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Built } from "../build-folder/open.js";
-import type { ByteAccount, Form, Mode, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
+import type { ByteAccount, Form } from "../ir/plan.js";
+import type { Mode } from "../ir/program.js";
 import type { Estimate } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
 

@@ -1,6 +1,6 @@
-import { layerOf } from "../graph-text/print-names.js";
 import { formText } from "../ir/forms.js";
-import type { ByteAccount } from "../ir/graph.js";
+import type { ByteAccount } from "../ir/plan.js";
+import { layerOf } from "../ir/walk.js";
 import type { Estimate } from "../report/evaluation.js";
 import { klText } from "../search/report.js";
 import { duration, size, visible, wrap } from "../support/text.js";

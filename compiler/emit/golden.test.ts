@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readTarget } from "../config/targets.js";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { packageRoot } from "../support/paths.js";
 import { checkGolden } from "../testing/golden.js";
 import { withForm } from "../testing/tiers.js";

@@ -1,5 +1,6 @@
-import type { NormNode, Step } from "../ir/graph.js";
-import { rowBytes } from "../passes/cost.js";
+import type { NormNode } from "../ir/graph.js";
+import type { Step } from "../ir/steps.js";
+import { rowBytes } from "../layout/matrix.js";
 import { floatLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 import { basis, gatedUnit, normFormula, project } from "./projection.js";

@@ -1,6 +1,8 @@
 import type { GpuTemplateParams } from "../../templates/gpu-params.js";
 import type { Common, TemplateParams } from "../../templates/params.js";
-import type { LaunchShape, RopeNode, ValueId, VectorRef, WeightSource } from "../ir/graph.js";
+import type { RopeNode, ValueId, VectorRef } from "../ir/graph.js";
+import type { LaunchShape } from "../ir/program.js";
+import type { WeightSource } from "../ir/steps.js";
 import { typeText } from "../layout/shape.js";
 import { strideOf } from "../layout/stride.js";
 

@@ -1,8 +1,8 @@
 import { gateName } from "../ir/forms.js";
-import type { DeviceKind, ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir/graph.js";
+import type { DeviceKind } from "../ir/program.js";
+import type { ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir/steps.js";
+import { factorBytes, sourceBytes } from "../layout/matrix.js";
 import { shapeOf, typeText } from "../layout/shape.js";
-import { factorBytes } from "../passes/cost.js";
-import { sourceBytes } from "../schedule/weights-section.js";
 import { doubleLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 

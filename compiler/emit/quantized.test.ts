@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CpuTarget } from "../config/target.js";
-import type { Quantizer } from "../ir/graph.js";
+import type { Quantizer } from "../ir/plan.js";
 import { temporaryFolder, testTargets } from "../testing/fixtures.js";
 import { gaussian } from "../testing/kernels.js";
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { relativeError } from "../check/check.js";
-import type { Form } from "../ir/graph.js";
+import type { Form } from "../ir/plan.js";
 import { evaluatePlan, type PlanValues } from "../oracle/reference-plan.js";
 import { nativeLogits, openFixture, testTargets, writePlanBundle } from "../testing/fixtures.js";
 import { planOf, roundedFactors } from "../testing/tiers.js";

@@ -1,5 +1,6 @@
 import { subspaceOf } from "../ir/forms.js";
-import type { ByteAccount, Graph, ValueId } from "../ir/graph.js";
+import type { Graph, ValueId } from "../ir/graph.js";
+import type { ByteAccount } from "../ir/plan.js";
 import { linearById } from "../ir/walk.js";
 import type { EquationSix, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";

@@ -1,8 +1,8 @@
 import { windowOf } from "../calibrate/collect.js";
 import { asWindows, encodeFiles, heldoutParts, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
 import type { Config } from "../config/config.js";
-import type { Mode } from "../ir/graph.js";
 import { programOf } from "../ir/modes.js";
+import type { Mode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
 import type { Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";

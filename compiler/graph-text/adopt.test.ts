@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { makePlan } from "../passes/index.js";
 import { openFixture } from "../testing/fixtures.js";
 import { adoptPlan } from "./adopt.js";

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import type { DeviceKind, Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { DeviceKind } from "../ir/program.js";
 import type { Model } from "../models/model.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { GsicError } from "../support/errors.js";

@@ -1,15 +1,5 @@
-import type {
-  ByteAccount,
-  ErrorGate,
-  Form,
-  Node,
-  NormNode,
-  RopeNode,
-  RopeScaling,
-  SubspaceGate,
-  Tier,
-  ValueId,
-} from "../ir/graph.js";
+import type { Node, NormNode, RopeNode, RopeScaling, ValueId } from "../ir/graph.js";
+import type { ByteAccount, ErrorGate, Form, SubspaceGate, Tier } from "../ir/plan.js";
 import { Call, type Field, type Fields, type Scope, unknownFunction } from "./parse-fields.js";
 import { type Expression, graphError } from "./parse-syntax.js";
 import type { vocabulary } from "./print-names.js";

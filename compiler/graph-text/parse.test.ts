@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { sharing } from "../ir/forms.js";
-import type { Form } from "../ir/graph.js";
+import type { Form } from "../ir/plan.js";
 import { verifyPlan } from "../ir/verify.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { makePlan } from "../passes/index.js";

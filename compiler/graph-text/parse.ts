@@ -1,5 +1,6 @@
 import { conflict, formText } from "../ir/forms.js";
-import type { ByteAccount, Graph, InputGroup, LinearPlan, Node, Plan, ValueId } from "../ir/graph.js";
+import type { Graph, Node, ValueId } from "../ir/graph.js";
+import type { ByteAccount, InputGroup, LinearPlan, Plan } from "../ir/plan.js";
 import { violations } from "../ir/verify.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { shareInputs } from "../passes/share-inputs.js";

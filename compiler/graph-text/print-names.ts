@@ -20,12 +20,6 @@ export const vocabulary = [
   "vector",
 ] as const;
 
-/** The layer that a value belongs to, and its name within it; null for what stands before and after the layers. */
-export function layerOf(id: ValueId): { readonly index: number; readonly part: string } | null {
-  const match = /^layer(\d{1,6})_(.+)$/s.exec(id);
-  return match === null ? null : { index: Number(match[1]), part: match[2]! };
-}
-
 /**
  * A double-quoted literal of TypeScript with that value. Escaped are, besides what JSON escapes, all characters that
  * cannot be seen or that reorder a line, ends of comments, and the openings of template placeholders.

@@ -2,14 +2,16 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { Project, ts } from "ts-morph";
 import { describe, expect, test } from "vitest";
-import type { Graph, Node, Plan } from "../ir/graph.js";
+import type { Graph, Node } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import { layerOf } from "../ir/walk.js";
 import { makePlan } from "../passes/index.js";
 import type { ConfiguredForm } from "../passes/pass.js";
 import { packageRoot } from "../support/paths.js";
 import { fixtureNames, openFixture } from "../testing/fixtures.js";
 import { parsePlan } from "./parse.js";
 import { printPlan } from "./print.js";
-import { layerOf, quote } from "./print-names.js";
+import { quote } from "./print-names.js";
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it stands for the template syntax of generated code.
 const placeholder = "${x}";

@@ -1,22 +1,19 @@
 import type {
   AttentionNode,
-  ByteAccount,
-  Form,
   Graph,
   LinearNode,
   MatrixRef,
   Node,
   NormNode,
-  Plan,
   RopeNode,
   RopeScaling,
-  SubspaceGate,
-  Tier,
   ValueId,
   VectorRef,
 } from "../ir/graph.js";
+import type { ByteAccount, Form, Plan, SubspaceGate, Tier } from "../ir/plan.js";
+import { layerOf } from "../ir/walk.js";
 import { bytesPerToken } from "../passes/cost.js";
-import { constantNames, freeName, layerOf, quote, vocabulary } from "./print-names.js";
+import { constantNames, freeName, quote, vocabulary } from "./print-names.js";
 
 /** What a graph.ts says about where it came from. */
 export interface PlanHeader {

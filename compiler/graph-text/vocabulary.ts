@@ -3,7 +3,8 @@
  * Such a file is read statically and never run; the types are there so that an editor completes and checks what a
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
-import type { ActivationFunction, ByteAccount, DType, ErrorGate, Form, RopeScaling } from "../ir/graph.js";
+import type { ActivationFunction, DType, RopeScaling } from "../ir/graph.js";
+import type { ByteAccount, ErrorGate, Form } from "../ir/plan.js";
 
 export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling };
 

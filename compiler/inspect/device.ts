@@ -1,5 +1,5 @@
-import type { ProgramMode } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
+import type { ProgramMode } from "../ir/program.js";
 import type { Prediction } from "../report/prediction.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";

@@ -1,5 +1,5 @@
 import { quantizerText, subspaceOf, tierOf } from "../ir/forms.js";
-import type { Form } from "../ir/graph.js";
+import type { Form } from "../ir/plan.js";
 
 /**
  * How many linears have which form, in a line per kind: `tiered: 60 at 5 bits/32 rank 8, 40 at 4 bits/32`. Thresholds

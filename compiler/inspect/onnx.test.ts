@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { onnx } from "onnx-proto";
 import { describe, expect, test } from "vitest";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { inputsOf } from "../ir/walk.js";
 import { bytesPerToken } from "../passes/cost.js";
 import { makePlan } from "../passes/index.js";

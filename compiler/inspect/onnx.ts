@@ -1,7 +1,8 @@
 import protobuf from "protobufjs/light.js";
 import { freeName } from "../graph-text/print-names.js";
 import { subspaceOf, tierOf } from "../ir/forms.js";
-import type { LinearPlan, MatrixRef, Node, Plan, ValueId, VectorRef } from "../ir/graph.js";
+import type { MatrixRef, Node, ValueId, VectorRef } from "../ir/graph.js";
+import type { LinearPlan, Plan } from "../ir/plan.js";
 import { inputsOf, valueWidths } from "../ir/walk.js";
 import { version } from "../support/version.js";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { densePlan } from "../ir/forms.js";
-import type { LinearPlan, Plan } from "../ir/graph.js";
+import type { LinearPlan, Plan } from "../ir/plan.js";
 import { readGraph } from "../models/index.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { makePlan } from "../passes/index.js";

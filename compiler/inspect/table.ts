@@ -1,7 +1,7 @@
-import { layerOf } from "../graph-text/print-names.js";
 import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../ir/forms.js";
-import type { ByteAccount, Form, Node, Plan, ValueId } from "../ir/graph.js";
-import { inputsOf, linearById } from "../ir/walk.js";
+import type { Node, ValueId } from "../ir/graph.js";
+import type { ByteAccount, Form, Plan } from "../ir/plan.js";
+import { inputsOf, layerOf, linearById } from "../ir/walk.js";
 import { bytesPerToken } from "../passes/cost.js";
 import type { SearchReport } from "../report/search.js";
 import { size, visible, wrap } from "../support/text.js";

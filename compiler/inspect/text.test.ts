@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Form } from "../ir/graph.js";
+import type { Form } from "../ir/plan.js";
 import type { Evaluation, TextQuality, TierFractions } from "../report/evaluation.js";
 import { formGroups } from "./forms-text.js";
 import { evaluationText } from "./text.js";

@@ -1,5 +1,5 @@
-import type { CalibrationOrigin } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
+import type { CalibrationOrigin } from "../ir/statistics.js";
 import type { EquationSix, Estimate, Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
 import type { FormsCheck } from "../report/self-check.js";

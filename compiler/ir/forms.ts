@@ -1,14 +1,6 @@
-import type {
-  ErrorGate,
-  Form,
-  InputGroup,
-  Plan,
-  Quantizer,
-  SubspaceGate,
-  Tier,
-  TierRecipe,
-  ValueId,
-} from "./graph.js";
+import type { ValueId } from "./graph.js";
+import type { ErrorGate, Form, InputGroup, Plan, Quantizer, SubspaceGate, Tier } from "./plan.js";
+import type { TierRecipe } from "./steps.js";
 
 /** How factors that many rows share are kept: B^T, and the projections S of a gate. */
 export const factorQuantizer: Quantizer = { bits: 8, group: 64, symmetric: true };

@@ -1,4 +1,4 @@
-import type { Mode, ProgramMode } from "./graph.js";
+import type { Mode, ProgramMode } from "./program.js";
 
 /** The program that a mode is shaped by: of `lossless` the one that drafts. */
 export function programOf(mode: Mode): ProgramMode {

@@ -1,5 +1,6 @@
 import { conflict, tierOf } from "./forms.js";
-import type { Graph, Node, Plan, ValueId } from "./graph.js";
+import type { Graph, Node, ValueId } from "./graph.js";
+import type { Plan } from "./plan.js";
 import { inputsOf, nodeIndex, valueWidths } from "./walk.js";
 
 /** A named property that must hold of every graph; returns what is wrong, or null. */

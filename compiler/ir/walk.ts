@@ -65,3 +65,9 @@ function widthOf(node: Node, widths: ReadonlyMap<ValueId, number>): number {
       return node satisfies never;
   }
 }
+
+/** The layer that a value belongs to, and its name within it; null for what stands before and after the layers. */
+export function layerOf(id: ValueId): { readonly index: number; readonly part: string } | null {
+  const match = /^layer(\d{1,6})_(.+)$/s.exec(id);
+  return match === null ? null : { index: Number(match[1]), part: match[2]! };
+}

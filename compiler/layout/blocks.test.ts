@@ -2,11 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blockSizes } from "../ir/graph.js";
 import { dequantize } from "../read/dequantize.js";
-import { packedBytes, runRows } from "../schedule/weights-section.js";
 import { randomBlocks } from "../testing/kernels.js";
-import { type BlockType, blockRows, blockTile } from "./block-sizes.js";
-import { packBlocks } from "./blocks.js";
-import { packMatrix } from "./matrix.js";
+import { type BlockType, blockRows, blockTile, packBlocks } from "./blocks.js";
+import { packedBytes, packMatrix, runRows } from "./matrix.js";
 
 /** W [rows of the tiles, d] as templates/include/gsic/blocks.h says it, in float64. */
 function unpack(dtype: BlockType, d: number, packed: Uint8Array): number[][] {

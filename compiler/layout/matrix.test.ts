@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { blockSizes, type DType } from "../ir/graph.js";
-import { packing, runRows, tileRows } from "../schedule/weights-section.js";
-import { packRows } from "./matrix.js";
+import { runRows } from "./matrix.js";
+import { packing, packRows, tileRows } from "./tiles.js";
 
 /** The inverse of packRows, an element's bytes after another; also the bytes that belong to no element. */
 function unpack(dtype: DType, out: number, d: number, packed: Uint8Array) {

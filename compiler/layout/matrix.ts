@@ -1,9 +1,11 @@
-import { blockSizes, type DeviceKind, type DType } from "../ir/graph.js";
-import { packing, tileRows } from "../schedule/weights-section.js";
-import { isBlockType } from "./block-sizes.js";
-import { packBlocks } from "./blocks.js";
-import { frontOf } from "./front.js";
-import { packPlanes } from "./planes.js";
+import type { DType, MatrixRef } from "../ir/graph.js";
+import type { DeviceKind } from "../ir/program.js";
+import type { WeightSource } from "../ir/steps.js";
+import { blockRows, blockTile, isBlockType, packBlocks } from "./blocks.js";
+import { packPlanes, tilePlanes } from "./planes.js";
+import { quantizedBytes } from "./quantized.js";
+import { factorType, shapeOf } from "./shape.js";
+import { packing, packRows, tileRows } from "./tiles.js";
 
 /**
  * Packs whole rows as they are stored for a device's kernels; all but a matrix's last ones are whole runs
@@ -21,66 +23,46 @@ export function packMatrix(
   return isBlockType(dtype) ? packBlocks(dtype, d, rows, buffer) : packRows(dtype, d, rows, buffer);
 }
 
-/**
- * Interleaves whole rows of floats into tiles of four, as templates/include/gsic/tiles.h reads them. `rows` holds complete
- * rows as they are stored; missing rows of the last tile and elements beyond d are zero. The result lies at the front
- * of `buffer` where that is given and large enough, else in new memory.
- */
-export function packRows(dtype: DType, d: number, rows: Uint8Array, buffer?: Uint8Array): Uint8Array {
-  const block = blockSizes[dtype];
-  const rowBytes = (d / block.elements) * block.bytes;
-  const count = rows.length / rowBytes;
-  const { blockBytes, blocks, tiles, bytes, segmentBlocks, groupTiles } = packing(dtype, count, d);
-  const packed = frontOf(buffer, bytes);
-  if (count % tileRows !== 0 || rowBytes !== blocks * blockBytes) packed.fill(0);
-  // Copying by the widest word that divides everything is faster than a call per block.
-  const word = [4, 2, 1].find((size) =>
-    [blockBytes, rowBytes, rows.byteOffset, packed.byteOffset].every((n) => n % size === 0),
-  )!;
-  const from = words(rows, word);
-  const to = words(packed, word);
-  const [rowWords, blockWords] = [rowBytes / word, blockBytes / word];
-  // In the order of the result: a store that jumps costs more than a load that does.
-  let target = 0;
-  for (let group = 0; group < tiles; group += groupTiles) {
-    const end = Math.min(group + groupTiles, tiles);
-    for (let segment = 0; segment < blocks; segment += segmentBlocks) {
-      for (let tile = group; tile < end; tile++) {
-        const present = Math.min(tileRows, count - tile * tileRows);
-        for (let index = segment; index < Math.min(segment + segmentBlocks, blocks); index++) {
-          const begin = index * blockWords;
-          const length = Math.min(blockWords, rowWords - begin);
-          for (let row = 0; row < present; row++) {
-            const source = (tile * tileRows + row) * rowWords + begin;
-            const place = target + row * blockWords;
-            for (let i = 0; i < length; i++) to[place + i] = from[source + i]!;
-          }
-          target += tileRows * blockWords;
-        }
-      }
-    }
-  }
-  if (dtype === "bf16") interleaveHalves(packed);
-  return packed;
+/** Bytes of a matrix as a device's kernels read it. */
+export function packedBytes(device: DeviceKind, dtype: DType, out: number, d: number): number {
+  const tiles = Math.ceil(out / rowsOfTile(device, dtype));
+  if (device !== "cpu") return tiles * tilePlanes(dtype, d).bytes;
+  return isBlockType(dtype) ? tiles * blockTile(dtype, d).bytes : packing(dtype, out, d).bytes;
 }
 
-/** Blocks of 32 elements of 16 bits: element i into the lower half of word i, element 16 + i into the upper one. */
-function interleaveHalves(blocks: Uint8Array): void {
-  const words = new Uint32Array(blocks.buffer as ArrayBuffer, blocks.byteOffset, blocks.length / 4);
-  const [low, high] = [new Uint32Array(8), new Uint32Array(8)];
-  for (let block = 0; block < words.length; block += 16) {
-    for (let i = 0; i < 8; i++) {
-      low[i] = words[block + i]!;
-      high[i] = words[block + 8 + i]!;
-    }
-    for (let i = 0; i < 8; i++) {
-      words[block + 2 * i] = (low[i]! & 0xffff) | (high[i]! << 16);
-      words[block + 2 * i + 1] = (low[i]! >>> 16) | (high[i]! & 0xffff0000);
-    }
-  }
+/** Rows of a tile of a stored type. */
+export function rowsOfTile(device: DeviceKind, dtype: DType): number {
+  return device === "cpu" && isBlockType(dtype) ? blockRows : tileRows;
 }
 
-function words(bytes: Uint8Array, size: number): Uint8Array | Uint16Array | Uint32Array {
-  const Words = size === 4 ? Uint32Array : size === 2 ? Uint16Array : Uint8Array;
-  return new Words(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / size);
+/** Bytes of any matrix of the bundle as a device's kernels read it. */
+export function sourceBytes(device: DeviceKind, source: WeightSource): number {
+  if ("quantizer" in source) return quantizedBytes(device, source);
+  const { dtype, out, d } = shapeOf(source);
+  return packedBytes(device, dtype, out, d);
+}
+
+/** Rows of a run that is packed by itself: what a device's kernels read of a matrix is its runs, one after another. */
+export function runRows(device: DeviceKind, dtype: DType, d: number): number {
+  const tile = rowsOfTile(device, dtype);
+  return device === "cpu" && !isBlockType(dtype) ? packing(dtype, 0, d).groupTiles * tile : tile;
+}
+
+/** Bytes that a token reads when it multiplies by a matrix: as it is packed for a device, padding and all. */
+export function matrixBytes(
+  { dtype, out, d }: Pick<MatrixRef, "dtype" | "out" | "d">,
+  device: DeviceKind = "cpu",
+): number {
+  return packedBytes(device, dtype, out, d);
+}
+
+/** Bytes of one row of a packed matrix, which is what a look-up reads. */
+export function rowBytes({ dtype, d }: Pick<MatrixRef, "dtype" | "d">, device: DeviceKind = "cpu"): number {
+  const rows = rowsOfTile(device, dtype);
+  return packedBytes(device, dtype, rows, d) / rows;
+}
+
+/** Bytes of a packed factor [out, d] that the compiler made. */
+export function factorBytes(out: number, d: number, device: DeviceKind = "cpu"): number {
+  return matrixBytes({ dtype: factorType, out, d }, device);
 }

@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { blockSizes, type DType } from "../ir/graph.js";
-import { tileRows } from "../schedule/weights-section.js";
-import { tilePlanes, unitLayouts } from "./plane-sizes.js";
-import { packPlanes } from "./planes.js";
+import { packPlanes, tilePlanes, unitLayouts } from "./planes.js";
+import { tileRows } from "./tiles.js";
 
 /** What a unit has in each plane, as plainly as gpu/weights.h says it. */
 function unitParts(dtype: DType, block: Uint8Array, unit: number): Uint8Array[] {

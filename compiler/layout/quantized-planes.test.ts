@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { randomLowRank, randomQuantized } from "../testing/gpu-tiers.js";
-import { planeBits, quantizedTile } from "./quantized-plane-sizes.js";
-import { packQuantizedPlanes } from "./quantized-planes.js";
-import { quantizedBytes } from "./quantized-sizes.js";
+import { quantizedBytes } from "./quantized.js";
+import { packQuantizedPlanes, planeBits, quantizedTile } from "./quantized-planes.js";
 
 const cases = fc.record({
   bits: fc.constantFrom(3, 4, 5, 6, 8),

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Quantizer } from "../ir/graph.js";
-import { quantizedBytes, quantizedTileLayout } from "./quantized-sizes.js";
-import { packQuantizedTiles } from "./quantized-tiles.js";
+import type { Quantizer } from "../ir/plan.js";
+import { quantizedBytes } from "./quantized.js";
+import { packQuantizedTiles, quantizedTileLayout } from "./quantized-tiles.js";
 import type { QuantizedLinear } from "./quantizer.js";
 
 interface Packed {

@@ -1,4 +1,4 @@
-import type { Quantizer } from "../ir/graph.js";
+import type { Quantizer } from "../ir/plan.js";
 
 /**
  * A matrix [out, d] at few bits, unpacked:

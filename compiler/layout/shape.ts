@@ -1,5 +1,6 @@
 import { quantizerText } from "../ir/forms.js";
-import type { DType, MatrixRef, PlainSource, WeightSource } from "../ir/graph.js";
+import type { DType, MatrixRef } from "../ir/graph.js";
+import type { PlainSource, WeightSource } from "../ir/steps.js";
 
 /** The type in which a subspace's basis and images are kept. */
 export const factorType = "f16" satisfies DType;

@@ -5,3 +5,14 @@ export const widthStep = 32;
 export function strideOf(width: number): number {
   return Math.ceil(width / widthStep) * widthStep;
 }
+
+/** Most columns of a pass; GSIC_MAX_COLUMNS in templates/include/gsic/abi.h. */
+export const maxColumns = 16;
+
+/** The least multiple of `step` that is not below `value`. */
+export function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
+}
+
+/** Bytes that matrices, vectors and values of the arena begin at multiples of: a cache line, and a vector of AVX-512. */
+export const alignment = 64;

@@ -1,6 +1,7 @@
-import type { InputFactors, PlainSource, QuantizedSource, Step, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { InputFactors, PlainSource, QuantizedSource, Step } from "../ir/steps.js";
 import { shapeOf } from "../layout/shape.js";
-import { roundUp } from "../schedule/weights-section.js";
+import { roundUp } from "../layout/stride.js";
 
 /** What a projection multiplies its input by before it knows its tier; null where it has one tier and no correction. */
 export function factorsOf(

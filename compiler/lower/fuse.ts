@@ -1,4 +1,5 @@
-import type { DeviceStep, InputFactors, NormNode, Step, ValueId } from "../ir/graph.js";
+import type { NormNode, ValueId } from "../ir/graph.js";
+import type { DeviceStep, InputFactors, Step } from "../ir/steps.js";
 import { factorsOf } from "./factors.js";
 
 /**

@@ -1,4 +1,5 @@
-import type { CallableLinear, DeviceKind, ProjectionPart, Step } from "../ir/graph.js";
+import type { CallableLinear, DeviceKind } from "../ir/program.js";
+import type { ProjectionPart, Step } from "../ir/steps.js";
 
 export type ProjectStep = Extract<Step, { kind: "project" }>;
 

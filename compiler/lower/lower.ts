@@ -3,17 +3,14 @@ import type {
   ActivationFunction,
   AttentionNode,
   EmbeddingNode,
-  InputGroup,
   LinearNode,
   Node,
   NormNode,
-  Plan,
-  ProjectionPart,
-  QuantizedSource,
   RopeNode,
-  Step,
   ValueId,
 } from "../ir/graph.js";
+import type { InputGroup, Plan } from "../ir/plan.js";
+import type { ProjectionPart, QuantizedSource, Step } from "../ir/steps.js";
 import { inputsOf, nodeIndex, valueWidths } from "../ir/walk.js";
 import { GsicError } from "../support/errors.js";
 

@@ -1,5 +1,7 @@
 import { subspaceOf, tierOf } from "../ir/forms.js";
-import type { LinearNode, Plan, QuantizedSource, ValueId } from "../ir/graph.js";
+import type { LinearNode, ValueId } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { QuantizedSource } from "../ir/steps.js";
 import { dequantized, type LowRank, type QuantizedMatrix } from "../layout/quantizer.js";
 import { lower } from "../lower/lower.js";
 import type { FactorSource } from "../pack/weights.js";

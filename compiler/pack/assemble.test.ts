@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { CodeObject } from "../cc/index.js";
 import { readTarget } from "../config/targets.js";
-import type { Manifest } from "../ir/graph.js";
+import type { Manifest } from "../ir/program.js";
 import { makePlan } from "../passes/index.js";
 import { schedule } from "../schedule/program.js";
 import { densePlan, noFactors, openFixture, temporaryFolder } from "../testing/fixtures.js";

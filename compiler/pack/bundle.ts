@@ -1,6 +1,6 @@
 import { constants, type FileHandle, open, rm } from "node:fs/promises";
 import xxhash, { type XXHash } from "xxhash-wasm";
-import { roundUp } from "../schedule/weights-section.js";
+import { roundUp } from "../layout/stride.js";
 import { GsicError, messageOf } from "../support/errors.js";
 import type { Journal, Written } from "./journal.js";
 

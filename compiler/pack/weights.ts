@@ -1,6 +1,8 @@
 import type { BiasPart } from "../emit/operands.js";
-import type { DeviceKind, QuantizedSource, ValueId, WeightSource } from "../ir/graph.js";
-import { packMatrix } from "../layout/matrix.js";
+import type { ValueId } from "../ir/graph.js";
+import type { DeviceKind } from "../ir/program.js";
+import type { QuantizedSource, WeightSource } from "../ir/steps.js";
+import { packedBytes, packMatrix, runRows } from "../layout/matrix.js";
 import { packQuantized } from "../layout/quantized.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
 import { ropeTable } from "../layout/rope.js";
@@ -8,7 +10,7 @@ import { shapeOf } from "../layout/shape.js";
 import { strideOf } from "../layout/stride.js";
 import { toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
-import { biasLength, type PackedWeights, packedBytes, runRows } from "../schedule/weights-section.js";
+import { biasLength, type PackedWeights } from "../schedule/weights-section.js";
 
 /** Factors that the compiler made, as f32 rows; asked for in the order of the weights section. */
 export interface FactorSource {

@@ -1,8 +1,10 @@
 import { factorQuantizer, sharing, subspaceOf, tierOf } from "../ir/forms.js";
-import type { ByteAccount, DeviceKind, LinearNode, LinearPlan, Plan, ValueId } from "../ir/graph.js";
+import type { LinearNode, ValueId } from "../ir/graph.js";
+import type { ByteAccount, LinearPlan, Plan } from "../ir/plan.js";
+import type { DeviceKind } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
-import { quantizedBytes } from "../layout/quantized-sizes.js";
-import { factorBytes, matrixBytes } from "./cost.js";
+import { factorBytes, matrixBytes } from "../layout/matrix.js";
+import { quantizedBytes } from "../layout/quantized.js";
 
 /** Counts, per linear, the bytes of weights that a token reads; what linears share counts at the first of its group. */
 export function accountBytes(plan: Plan, { device = "cpu" }: { device?: DeviceKind } = {}): Plan {

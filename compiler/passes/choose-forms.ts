@@ -1,5 +1,6 @@
 import { formFrom, quantizerOf } from "../ir/forms.js";
-import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier } from "../ir/plan.js";
 import { linearById } from "../ir/walk.js";
 import { GsicError } from "../support/errors.js";
 import { accountBytes } from "./account-bytes.js";

@@ -1,27 +1,6 @@
 import type { CostModel } from "../config/target.js";
-import type { DeviceKind, MatrixRef, Plan } from "../ir/graph.js";
-import { factorType } from "../layout/shape.js";
+import type { Plan } from "../ir/plan.js";
 import type { Prediction } from "../report/prediction.js";
-import { packedBytes, rowsOfTile } from "../schedule/weights-section.js";
-
-/** Bytes that a token reads when it multiplies by a matrix: as it is packed for a device, padding and all. */
-export function matrixBytes(
-  { dtype, out, d }: Pick<MatrixRef, "dtype" | "out" | "d">,
-  device: DeviceKind = "cpu",
-): number {
-  return packedBytes(device, dtype, out, d);
-}
-
-/** Bytes of one row of a packed matrix, which is what a look-up reads. */
-export function rowBytes({ dtype, d }: Pick<MatrixRef, "dtype" | "d">, device: DeviceKind = "cpu"): number {
-  const rows = rowsOfTile(device, dtype);
-  return packedBytes(device, dtype, rows, d) / rows;
-}
-
-/** Bytes of a packed factor [out, d] that the compiler made. */
-export function factorBytes(out: number, d: number, device: DeviceKind = "cpu"): number {
-  return matrixBytes({ dtype: factorType, out, d }, device);
-}
 
 /** Bytes of weights that one token reads in all linears: dense, with every gate closed, with every gate open. */
 export function bytesPerToken(plan: Plan): { dense: number; fast: number; slow: number } {

@@ -1,4 +1,5 @@
-import type { Graph, Plan } from "../ir/graph.js";
+import type { Graph } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { verifyPlan } from "../ir/verify.js";
 import { accountBytes } from "./account-bytes.js";
 import { chooseForms } from "./choose-forms.js";

@@ -1,5 +1,6 @@
 import type { PlanOptions } from "../config/config.js";
-import type { DeviceKind, Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { DeviceKind } from "../ir/program.js";
 
 /** The form that linears get; of lists the first counts. */
 export type ConfiguredForm = Pick<PlanOptions, "forms" | "k" | "epsilon"> & Partial<PlanOptions>;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { sharing } from "../ir/forms.js";
-import { blockSizes, type DType, type Plan } from "../ir/graph.js";
+import { blockSizes, type DType } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { verifyPlan, violations } from "../ir/verify.js";
 import { inputsOf, linearById } from "../ir/walk.js";
 import { fixtureNames, openFixture } from "../testing/fixtures.js";

@@ -1,4 +1,5 @@
-import type { InputGroup, LinearNode, LinearPlan, Plan, ValueId } from "../ir/graph.js";
+import type { LinearNode, ValueId } from "../ir/graph.js";
+import type { InputGroup, LinearPlan, Plan } from "../ir/plan.js";
 
 /** Groups linears that read the same value, so that they can share one basis. All linears begin dense. */
 export function shareInputs(plan: Plan): Plan {

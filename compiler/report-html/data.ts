@@ -1,11 +1,12 @@
 import { timesOfMode } from "../bench/launch-times.js";
 import { meanBytes, oneTier } from "../evaluate/account.js";
-import { layerOf } from "../graph-text/print-names.js";
 import { planJson } from "../inspect/table.js";
 import { formText, subspaceOf, tierOf } from "../ir/forms.js";
-import type { ByteAccount, Form, Plan, ProgramMode, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
-import { linearById } from "../ir/walk.js";
+import type { ByteAccount, Form, Plan } from "../ir/plan.js";
+import type { ProgramMode } from "../ir/program.js";
+import { layerOf, linearById } from "../ir/walk.js";
 import type { Evaluation, TierShares } from "../report/evaluation.js";
 import type { ListedPass, ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";

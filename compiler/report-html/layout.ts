@@ -1,7 +1,6 @@
 import dagre, { type Edge } from "@dagrejs/dagre";
-import { layerOf } from "../graph-text/print-names.js";
 import type { Graph, Node, ValueId } from "../ir/graph.js";
-import { inputsOf } from "../ir/walk.js";
+import { inputsOf, layerOf } from "../ir/walk.js";
 
 export interface Point {
   readonly x: number;

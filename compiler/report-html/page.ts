@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import Handlebars from "handlebars";
 import { type Built, readProgram } from "../build-folder/open.js";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { packageRoot } from "../support/paths.js";
 import { type PageData, type PageInput, pageData } from "./data.js";
 import { graphSvg } from "./picture.js";

@@ -1,7 +1,7 @@
 import { curveBumpY, curveLinear, line } from "d3";
 import Handlebars from "handlebars";
-import { layerOf } from "../graph-text/print-names.js";
 import type { Graph, Node, ValueId } from "../ir/graph.js";
+import { layerOf } from "../ir/walk.js";
 import { size } from "../support/text.js";
 import { type LinearRow, partOf } from "./data.js";
 import { type Box, type Column, layoutGraph, type Point } from "./layout.js";

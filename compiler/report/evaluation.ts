@@ -1,4 +1,5 @@
-import type { Mode, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Mode } from "../ir/program.js";
 
 /** A figure with its 95 % bootstrap interval. */
 export interface Estimate {

@@ -1,4 +1,4 @@
-import type { ProgramMode } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
 
 /** What the launches of a token's step were measured to take, for a build's report. */
 export interface LaunchTimes {

@@ -1,4 +1,4 @@
-import type { Kernel, LinearCall } from "../ir/graph.js";
+import type { Kernel, LinearCall } from "../ir/program.js";
 
 /** A launch for people: what it runs, and what each pointer refers to. */
 export interface ListedLaunch {

@@ -1,12 +1,6 @@
-import type {
-  ByteAccount,
-  CalibrationOrigin,
-  DeviceKind,
-  Form,
-  LaunchShape,
-  Mode,
-  ProgramMode,
-} from "../ir/graph.js";
+import type { ByteAccount, Form } from "../ir/plan.js";
+import type { DeviceKind, LaunchShape, Mode, ProgramMode } from "../ir/program.js";
+import type { CalibrationOrigin } from "../ir/statistics.js";
 import type { Evaluation } from "./evaluation.js";
 import type { LaunchTimesByMode } from "./launch-times.js";
 import type { Measurements } from "./measurements.js";

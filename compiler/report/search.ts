@@ -1,4 +1,5 @@
-import type { Form, Quantizer, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Form, Quantizer } from "../ir/plan.js";
 import type { Estimate } from "./evaluation.js";
 
 /** How a linear's input lies beside the leading eigenvectors of its second moment, which come from calibration text. */

@@ -1,4 +1,4 @@
-import type { ProgramMode } from "../ir/graph.js";
+import type { ProgramMode } from "../ir/program.js";
 
 /** Weights that the kernels of one mode read in a simulated run, beside what the plan says. */
 export interface WeightReads {

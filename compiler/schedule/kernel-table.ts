@@ -1,7 +1,7 @@
 import { type ProjectionDivision, projectionDivisions } from "../emit/gpu/projection-divisions.js";
 import type { KernelCall, Operand } from "../emit/operands.js";
 import { loadTemplates } from "../emit/template.js";
-import type { Argument, Kernel, Launch } from "../ir/graph.js";
+import type { Argument, Kernel, Launch } from "../ir/program.js";
 
 /** Renders kernels; calls with equal parameters share one. */
 export class KernelTable {

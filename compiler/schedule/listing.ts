@@ -1,7 +1,9 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
-import { layerOf } from "../graph-text/print-names.js";
 import { quantizerText } from "../ir/forms.js";
-import type { Kernel, Launch, ValueId, VectorRef, WeightSource } from "../ir/graph.js";
+import type { ValueId, VectorRef } from "../ir/graph.js";
+import type { Kernel, Launch } from "../ir/program.js";
+import type { WeightSource } from "../ir/steps.js";
+import { layerOf } from "../ir/walk.js";
 import type { ListedLaunch, ListedPass } from "../report/program-json.js";
 
 /** Names what the launches of a program refer to; `calls` are what they were made from. */

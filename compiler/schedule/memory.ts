@@ -1,8 +1,11 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
-import type { Argument, DeviceKind, DeviceStep, Graph, Step, ValueId } from "../ir/graph.js";
-import { strideOf } from "../layout/stride.js";
+import type { Graph, ValueId } from "../ir/graph.js";
+import type { Argument, DeviceKind } from "../ir/program.js";
+import type { DeviceStep, Step } from "../ir/steps.js";
+import { maxColumns, roundUp, strideOf } from "../layout/stride.js";
 import { factorPlaces } from "../lower/factors.js";
-import { maxColumns, placeValues, roundUp, WeightLayout } from "./weights-section.js";
+import { placeValues } from "./arena.js";
+import { WeightLayout } from "./weights-section.js";
 
 /** Where the launches of one program find their operands. */
 export interface Places {

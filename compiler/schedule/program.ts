@@ -6,18 +6,10 @@ import { readKernel } from "../emit/gpu/read.js";
 import { kernelOf } from "../emit/kernel.js";
 import type { KernelCall } from "../emit/operands.js";
 import { densePlan, planGates } from "../ir/forms.js";
-import type {
-  DeviceStep,
-  Graph,
-  Kernel,
-  LinearCall,
-  Plan,
-  Program,
-  ProgramMode,
-  Step,
-  Tap,
-  ValueId,
-} from "../ir/graph.js";
+import type { Graph, ValueId } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { Kernel, LinearCall, Program, ProgramMode, Tap } from "../ir/program.js";
+import type { DeviceStep, Step } from "../ir/steps.js";
 import { strideOf } from "../layout/stride.js";
 import { fuse } from "../lower/fuse.js";
 import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";

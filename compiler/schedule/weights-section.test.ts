@@ -3,11 +3,11 @@ import { describe, expect, test } from "vitest";
 import { readTarget } from "../config/targets.js";
 import { planGates } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
-import { strideOf } from "../layout/stride.js";
+import { maxColumns, strideOf } from "../layout/stride.js";
 import { makePlan } from "../passes/index.js";
 import { fixtureNames, openFixture } from "../testing/fixtures.js";
+import { placeValues } from "./arena.js";
 import { schedule } from "./program.js";
-import { maxColumns, placeValues } from "./weights-section.js";
 
 const valueIds = ["a", "b", "c", "d", "e", "f", "g"];
 

@@ -1,5 +1,5 @@
 import type { SubspaceSurvey } from "../calibrate/algebra.js";
-import type { InputGroup } from "../ir/graph.js";
+import type { InputGroup } from "../ir/plan.js";
 import type { ActivationSurvey, TextPair } from "../report/search.js";
 import type { Samples } from "./samples.js";
 import { type SurveyContext, subspacesOf, withinRank } from "./surveys.js";

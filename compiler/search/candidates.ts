@@ -3,17 +3,9 @@ import type { Target } from "../config/target.js";
 import { computesOwn } from "../emit/gpu/division.js";
 import { meanBytes } from "../evaluate/account.js";
 import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../ir/forms.js";
-import type {
-  ByteAccount,
-  Form,
-  Graph,
-  InputFactors,
-  InputGroup,
-  LinearPlan,
-  Tier,
-  TierRecipe,
-  ValueId,
-} from "../ir/graph.js";
+import type { Graph, ValueId } from "../ir/graph.js";
+import type { ByteAccount, Form, InputGroup, LinearPlan, Tier } from "../ir/plan.js";
+import type { InputFactors, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { predictSeconds } from "../passes/cost.js";

@@ -1,4 +1,4 @@
-import type { InputGroup, Plan } from "../ir/graph.js";
+import type { InputGroup, Plan } from "../ir/plan.js";
 import type { TextQuality } from "../report/evaluation.js";
 import type { Candidate } from "./candidates.js";
 import type { Option } from "./knapsack.js";

@@ -1,6 +1,7 @@
 import { meanBytes } from "../evaluate/account.js";
 import { formText } from "../ir/forms.js";
-import type { LinearPlan, Plan, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { LinearPlan, Plan } from "../ir/plan.js";
 import type { ActivationSurvey, SearchReport } from "../report/search.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { draftingGain, type Objective } from "./objective.js";

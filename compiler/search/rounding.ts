@@ -4,7 +4,7 @@ import type { StatsFile } from "../calibrate/stats-file.js";
 import { roundToNearest } from "../calibrate/tiers.js";
 import type { Target } from "../config/target.js";
 import { quantizerOf } from "../ir/forms.js";
-import type { Plan, Quantizer } from "../ir/graph.js";
+import type { Plan, Quantizer } from "../ir/plan.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { bytesPerToken } from "../passes/cost.js";
 import type { TextQuality } from "../report/evaluation.js";

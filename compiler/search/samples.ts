@@ -1,7 +1,8 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runTool } from "../cc/tool.js";
-import type { Plan, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { readAt, withFile } from "../read/file.js";
 import { readSafetensorsHeader } from "../read/safetensors-header.js";
 import { temporaryFolder } from "../support/temporary.js";

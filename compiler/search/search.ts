@@ -1,6 +1,7 @@
 import type { Target } from "../config/target.js";
 import { densePlan } from "../ir/forms.js";
-import type { Form, LinearPlan, Plan, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Form, LinearPlan, Plan } from "../ir/plan.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import type { TextQuality } from "../report/evaluation.js";
 import { type Candidate, linearPlan } from "./candidates.js";

@@ -1,5 +1,5 @@
 import { densePlan, quantizerOf } from "../ir/forms.js";
-import type { Form, InputGroup, Plan } from "../ir/graph.js";
+import type { Form, InputGroup, Plan } from "../ir/plan.js";
 import { linearPlan } from "./candidates.js";
 import { planKey } from "./search.js";
 import { type Laboratory, type MeasuredText, measureVariants } from "./variants.js";

@@ -4,7 +4,7 @@ import { compileForCpus, writeWorkBundle } from "../calibrate/work-bundle.js";
 import type { CpuTarget } from "../config/target.js";
 import { measureModes } from "../evaluate/evaluate.js";
 import { densePlan } from "../ir/forms.js";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import type { Model } from "../models/model.js";
 import type { FactorSource } from "../pack/weights.js";
 import type { TextQuality } from "../report/evaluation.js";

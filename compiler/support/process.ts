@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
 /** What a finished command left. */
@@ -36,4 +37,26 @@ export async function inParallel<T>(
     }
   };
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), items.length) }, worker));
+}
+
+/** When a process began, in clock ticks since the machine did; null where that cannot be known. */
+export function beginningOf(pid: number): string | null {
+  try {
+    // After the command's name, which may hold anything: fields 3 and on, of which 22 is the beginning.
+    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return status.slice(status.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a process runs. */
+export function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === "EPERM";
+  }
 }

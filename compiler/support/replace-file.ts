@@ -1,4 +1,5 @@
-import { rename, rm } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { GsicError, messageOf } from "./errors.js";
 
 /**
@@ -25,4 +26,12 @@ export async function replaceFile(
       cause,
     });
   }
+}
+
+/** Replaces a file in one step. Throws `output-unwritable` (category environment). */
+export function writeWhole(out: string, content: string | Uint8Array): Promise<void> {
+  return replaceFile(resolve(out), (beside) => writeFile(beside, content), {
+    code: "output-unwritable",
+    hint: "choose a place that can be written",
+  });
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isAlive } from "../build-folder/lock.js";
+import { isAlive } from "./process.js";
 
 let swept: Promise<void> | undefined;
 

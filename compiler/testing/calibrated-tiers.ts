@@ -1,7 +1,7 @@
 /** What quantised groups are compared with: float64, slow and obvious. Matrices are row by row. */
 
 import type { TierGroup } from "../calibrate/tiers.js";
-import type { InputStats } from "../ir/graph.js";
+import type { InputStats } from "../ir/statistics.js";
 import { dequantized, type LowRank, type ShapedMatrix } from "../layout/quantizer.js";
 import { gaussian } from "./kernels.js";
 import { omegaOf } from "./sketch.js";

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Target } from "../config/target.js";
-import type { Plan } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
 import { makePlan } from "../passes/index.js";
 import type { ConfiguredForm } from "../passes/pass.js";
 import { schedule } from "../schedule/program.js";

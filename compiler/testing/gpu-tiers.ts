@@ -1,7 +1,9 @@
 /** Helpers of the tests of tiers at few bits: matrices whose every number is known, and their oracle in float64. */
 
 import { factorQuantizer, subspaceOf, tierOf } from "../ir/forms.js";
-import type { Form, Plan, QuantizedSource, Quantizer, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Form, Plan, Quantizer } from "../ir/plan.js";
+import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "../layout/quantizer.js";
 import { lower } from "../lower/lower.js";
 import { evaluateNode, type Value } from "../oracle/reference.js";

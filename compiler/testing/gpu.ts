@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { compileGpuKernels } from "../cc/index.js";
 import type { GpuTarget } from "../config/target.js";
 import { readTarget } from "../config/targets.js";
-import type { Kernel, LaunchShape } from "../ir/graph.js";
+import type { Kernel, LaunchShape } from "../ir/program.js";
 import { messageOf } from "../support/errors.js";
 
 /** A GPU target by its name. */

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Mode } from "../ir/graph.js";
+import type { Mode } from "../ir/program.js";
 import { temporaryFolder } from "./fixtures.js";
 import { gaussian, testProgram } from "./kernels.js";
 

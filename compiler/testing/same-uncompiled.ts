@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readTarget } from "../config/targets.js";
 import { printPlan } from "../graph-text/print.js";
-import type { Form } from "../ir/graph.js";
+import type { Form } from "../ir/plan.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { schedule } from "../schedule/program.js";
 import { fixtureNames, openFixture } from "./fixtures.js";

@@ -1,4 +1,4 @@
-import type { Form } from "../ir/graph.js";
+import type { Form } from "../ir/plan.js";
 import type { Estimate } from "../report/evaluation.js";
 import type { SearchReport } from "../report/search.js";
 

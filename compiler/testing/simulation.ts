@@ -3,7 +3,8 @@
 import { join } from "node:path";
 import { type KernelTraffic, readTraffic, standinEnvironment } from "../cc/standin.js";
 import type { GpuShape, GpuTarget } from "../config/target.js";
-import type { Kernel, Plan, ProgramMode } from "../ir/graph.js";
+import type { Plan } from "../ir/plan.js";
+import type { Kernel, ProgramMode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import type { FactorSource } from "../pack/weights.js";

@@ -1,7 +1,9 @@
 /** Helpers of the tests of tiers at few bits: factors that need no statistics, and plans of one form. */
 
 import { factorQuantizer, formFrom, subspaceOf, tierOf } from "../ir/forms.js";
-import type { Form, LinearPlan, Plan, QuantizedSource, Quantizer, ValueId } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
+import type { Form, LinearPlan, Plan, Quantizer } from "../ir/plan.js";
+import type { QuantizedSource } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
 import type { QuantizedLinear, QuantizedMatrix } from "../layout/quantizer.js";
 import type { Model } from "../models/model.js";

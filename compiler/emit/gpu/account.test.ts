@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { weightReads } from "../../check/traffic.js";
 import { factorQuantizer } from "../../ir/forms.js";
-import { blockSizes, type DType, type Form, type Quantizer } from "../../ir/graph.js";
-import { quantizedBytes } from "../../layout/quantized-sizes.js";
+import { blockSizes, type DType } from "../../ir/graph.js";
+import type { Form, Quantizer } from "../../ir/plan.js";
+import { packedBytes } from "../../layout/matrix.js";
+import { quantizedBytes } from "../../layout/quantized.js";
 import { bytesPerToken } from "../../passes/cost.js";
 import { makePlan } from "../../passes/index.js";
-import { packedBytes } from "../../schedule/weights-section.js";
 import { densePlan, noFactors, openFixture } from "../../testing/fixtures.js";
 import { randomLowRank, randomQuantized, withQuantized } from "../../testing/gpu-tiers.js";
 import { gaussian, linearModel, randomBlocks, storedAs } from "../../testing/kernels.js";

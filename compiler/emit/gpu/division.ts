@@ -1,11 +1,15 @@
 import type { GpuShape, GpuTarget } from "../../config/target.js";
-import type { InputFactors, LaunchShape, WeightSource } from "../../ir/graph.js";
-import { unitLayouts } from "../../layout/plane-sizes.js";
-import { unitElements } from "../../layout/quantized-plane-sizes.js";
+import { shapeKey } from "../../config/tuning.js";
+import type { LaunchShape } from "../../ir/program.js";
+import type { InputFactors, WeightSource } from "../../ir/steps.js";
+import { sourceBytes } from "../../layout/matrix.js";
+import { unitLayouts } from "../../layout/planes.js";
+import { unitElements } from "../../layout/quantized-planes.js";
 import { shapeOf } from "../../layout/shape.js";
+import { maxColumns } from "../../layout/stride.js";
+import { tileRows } from "../../layout/tiles.js";
 import { factorPlaces, presentFactors } from "../../lower/factors.js";
 import type { ProjectionShape } from "../../report/tuning.js";
-import { maxColumns, sourceBytes, tileRows } from "../../schedule/weights-section.js";
 
 /** Waves of the workgroups that do not multiply: enough to hide latency, few enough that many fit. */
 export const smallWaves = 4;
@@ -14,11 +18,6 @@ export const smallWaves = 4;
 export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number): LaunchShape {
   const perUnit = gpu.workgroupsPerUnit * Math.max(1, Math.floor(gpu.wavesPerWorkgroup / waves));
   return { threads: waves * gpu.wave, lds, most: Math.max(1, Math.ceil(most)), perUnit };
-}
-
-/** One key for equal shapes. */
-export function shapeKey({ type, out, d, matrices }: ProjectionShape): string {
-  return `${type} ${out}x${d} ${matrices}`;
 }
 
 /** The element type of a matrix by its C++ name, its shape, and the elements of a unit. */

@@ -1,9 +1,9 @@
 import type { GpuShape, GpuTarget } from "../../config/target.js";
 import { gateName } from "../../ir/forms.js";
-import type { DeviceStep, InputFactors, WeightSource } from "../../ir/graph.js";
+import type { DeviceStep, InputFactors, WeightSource } from "../../ir/steps.js";
+import { sourceBytes } from "../../layout/matrix.js";
 import { shapeOf } from "../../layout/shape.js";
 import { factorPlaces, factorsOf, presentFactors } from "../../lower/factors.js";
-import { sourceBytes } from "../../schedule/weights-section.js";
 import { doubleLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Plan } from "../../ir/graph.js";
+import type { Plan } from "../../ir/plan.js";
 import { packageRoot } from "../../support/paths.js";
 import { checkGolden } from "../../testing/golden.js";
 import { h200, mi300x, shapedAs } from "../../testing/simulation.js";

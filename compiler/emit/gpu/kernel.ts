@@ -1,8 +1,9 @@
 import type { GpuTarget } from "../../config/target.js";
-import type { DeviceStep, NormNode } from "../../ir/graph.js";
-import { unitLayouts } from "../../layout/plane-sizes.js";
-import { rowBytes } from "../../passes/cost.js";
-import { maxColumns } from "../../schedule/weights-section.js";
+import type { NormNode } from "../../ir/graph.js";
+import type { DeviceStep } from "../../ir/steps.js";
+import { rowBytes } from "../../layout/matrix.js";
+import { unitLayouts } from "../../layout/planes.js";
+import { maxColumns } from "../../layout/stride.js";
 import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import { normFormula } from "../projection.js";

@@ -4,15 +4,10 @@ import { describe, expect, test } from "vitest";
 import { compileGpuKernels } from "../../cc/index.js";
 import type { GpuTarget } from "../../config/target.js";
 import { factorQuantizer } from "../../ir/forms.js";
-import type {
-  AttentionNode,
-  DeviceStep,
-  DType,
-  Kernel,
-  NormNode,
-  Quantizer,
-  RopeNode,
-} from "../../ir/graph.js";
+import type { AttentionNode, DType, NormNode, RopeNode } from "../../ir/graph.js";
+import type { Quantizer } from "../../ir/plan.js";
+import type { Kernel } from "../../ir/program.js";
+import type { DeviceStep } from "../../ir/steps.js";
 import { temporaryFolder } from "../../testing/fixtures.js";
 import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing/gpu.js";
 import { loadTemplates } from "../template.js";

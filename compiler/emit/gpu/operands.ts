@@ -1,4 +1,5 @@
-import type { ValueId, VectorRef, WeightSource } from "../../ir/graph.js";
+import type { ValueId, VectorRef } from "../../ir/graph.js";
+import type { WeightSource } from "../../ir/steps.js";
 import { typeText } from "../../layout/shape.js";
 import { type Operand, type OperandSlot, Operands } from "../operands.js";
 

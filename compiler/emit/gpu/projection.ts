@@ -1,7 +1,7 @@
 import type { GpuTarget } from "../../config/target.js";
-import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir/graph.js";
+import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir/steps.js";
 import { shapeOf } from "../../layout/shape.js";
-import { tileRows } from "../../schedule/weights-section.js";
+import { tileRows } from "../../layout/tiles.js";
 import type { GpuKernelCall } from "../operands.js";
 import {
   projectAccount,

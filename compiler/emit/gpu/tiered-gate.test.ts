@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { relativeError } from "../../check/check.js";
 import type { GpuTarget } from "../../config/target.js";
-import type { ErrorGate, Form, QuantizedSource, Quantizer } from "../../ir/graph.js";
+import type { ErrorGate, Form, Quantizer } from "../../ir/plan.js";
+import type { QuantizedSource } from "../../ir/steps.js";
 import { linearById } from "../../ir/walk.js";
 import type { QuantizedLinear } from "../../layout/quantizer.js";
 import type { Model } from "../../models/model.js";

@@ -1,0 +1,165 @@
+/** What the runtime executes: kernels, launches, and the manifest of a bundle. */
+
+import type { ValueId } from "./graph.js";
+
+/** How a GPU kernel is launched: min(most, perUnit x compute units) workgroups of `threads` lanes; any number from 1 gives the same result. */
+export interface LaunchShape {
+  readonly threads: number;
+  /** Bytes of static LDS (shared memory) of a workgroup. */
+  readonly lds: number;
+  /** Workgroups that find work when a pass is full. */
+  readonly most: number;
+  /** Workgroups that a compute unit holds at once. */
+  readonly perUnit: number;
+}
+
+/** An emitted kernel: one function, specialised to one shape, shared by the launches that have that shape. */
+export interface Kernel {
+  /** The C symbol; unique in the bundle. */
+  readonly symbol: string;
+  /** The template that it came from, without extension. */
+  readonly template: string;
+  /** The maths in one line, as printed at the top of the source. */
+  readonly summary: string;
+  /** Arguments in order, by name. */
+  readonly arguments: readonly KernelArgument[];
+  /** Null on CPUs, where all workers share every launch. */
+  readonly launch: LaunchShape | null;
+  readonly source: string;
+}
+
+export interface KernelArgument {
+  readonly name: string;
+  /** C type of what the pointer leads to. */
+  readonly type: string;
+}
+
+/** Memory that the runtime lays out before the first launch. */
+export type BufferKind =
+  /** Read-only: the bundle's weights section. */
+  | "weights"
+  /** Activations of a session. */
+  | "arena"
+  /** Key-value cache of a session. */
+  | "cache"
+  /** The `gsic_step` of a session: what changes from one pass to the next. */
+  | "step"
+  /** Tokens per tier, u64, of a session. */
+  | "counters";
+
+/** A place in a buffer, as a launch argument. */
+export interface Argument {
+  readonly buffer: BufferKind;
+  readonly offset: number;
+}
+
+export interface Launch {
+  /** Index into `Manifest.kernels`. */
+  readonly kernel: number;
+  readonly arguments: readonly Argument[];
+}
+
+/** Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena. */
+export interface Tap {
+  readonly value: ValueId;
+  readonly after: number;
+  readonly offset: number;
+  readonly width: number;
+  readonly stride: number;
+}
+
+/** A linear as one call of a host computes it: y = W x + b, in its form. */
+export interface CallableLinear {
+  /** Its id in the graph. */
+  readonly name: string;
+  /** The tensor of the source model that holds W; `first` is its first output row there. */
+  readonly tensor: string;
+  readonly first: number;
+  readonly out: number;
+  /** Its first column in the call's output. */
+  readonly column: number;
+  readonly bias: boolean;
+}
+
+/** A block of the arena: [16, stride] f32, of which `width` are used. */
+export interface Block {
+  readonly offset: number;
+  readonly width: number;
+  readonly stride: number;
+}
+
+/**
+ * Linears that read one value, for hosts that run the rest of a model themselves: `launches` compute them alone, without
+ * the norm, activation and residual that a pass fuses with them, by the matrices that a pass multiplies by.
+ */
+export interface LinearCall {
+  readonly input: ValueId;
+  readonly linears: readonly CallableLinear[];
+  /** Where the caller leaves x. */
+  readonly x: Block;
+  /** Where the launches leave y: the linears' outputs side by side. */
+  readonly y: Block;
+  readonly launches: readonly Launch[];
+}
+
+/** One pass over 1 to 16 tokens. The head runs only where logits are wanted. */
+export interface Program {
+  readonly body: readonly Launch[];
+  readonly head: readonly Launch[];
+  /** Byte offset of the logits, [16, stride] f32, in the arena. */
+  readonly logits: { readonly offset: number; readonly stride: number };
+  readonly taps: readonly Tap[];
+  /** Every linear once; empty in programs that no build publishes. */
+  readonly linears: readonly LinearCall[];
+  /**
+   * Where the head's last launch leaves the arg-max of each wanted column, [16] i32 in the arena: the lowest id among
+   * equals, -1 where a logit is not finite. Null where no kernel chooses (CPUs).
+   */
+  readonly greedy: { readonly offset: number } | null;
+  /** The gates that `counters` counts: two u64 each (closed, open), in this order; `gateName` in ir/forms.ts. */
+  readonly tiers: readonly string[];
+}
+
+/** A mode that has a program of its own. */
+export type ProgramMode = "exact" | "bounded";
+
+/** How a build may be run. `lossless` has no program: `bounded` proposes tokens, and `exact` decides. */
+export type Mode = ProgramMode | "lossless";
+
+/** What runs kernels: this machine's CPU, or a GPU through AMD's or NVIDIA's driver. */
+export type DeviceKind = "cpu" | "hip" | "cuda";
+
+/** What the runtime needs to know; the JSON section `manifest` of a .gsi file. */
+export interface Manifest {
+  readonly format: 1;
+  /** Version of the kernel interface in `templates/include/gsic/abi.h`. */
+  readonly abi: 1;
+  readonly name: string;
+  readonly family: string;
+  readonly vocabulary: number;
+  readonly context: number;
+  /** Most tokens in one pass. */
+  readonly columns: 16;
+  /** Bytes of each session buffer, and of the weights. */
+  readonly buffers: Readonly<Record<BufferKind, number>>;
+  /** Code objects, best first: the runtime takes the first whose features the machine has. */
+  readonly targets: readonly {
+    readonly name: string;
+    readonly device: DeviceKind;
+    /** CPUs: as `uname -m` names it, or `any`. GPUs: gfx942, sm_90. */
+    readonly architecture: string;
+    readonly features: readonly string[];
+    readonly section: string;
+    /** GPUs: each kernel's code object in the section. Null where the section is one shared object. */
+    readonly code: readonly { readonly offset: number; readonly bytes: number }[] | null;
+  }[];
+  readonly kernels: readonly Pick<Kernel, "symbol" | "arguments" | "launch">[];
+  /** Names of programs; of a build, `Mode`s. */
+  readonly modes: readonly string[];
+  readonly defaultMode: string;
+  /** Modes without a program: one program proposes tokens, another decides which of them stand. */
+  readonly drafting: Readonly<Record<string, { readonly draft: string; readonly verify: string }>>;
+  readonly programs: Readonly<Record<string, Program>>;
+  /** Bytes of weights that one token reads, by mode with a program; `bounded` with every gate closed. */
+  readonly bytesPerToken: Readonly<Record<string, number>>;
+}
