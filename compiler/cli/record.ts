@@ -20,7 +20,7 @@ export interface Measured {
  * Adds what was measured to a build's report.json, and shows it in its report.html; returns why that could not be done,
  * or null. A build that may only be read keeps the report that it has.
  */
-export async function recordMeasured(built: Built, measured: Measured): Promise<string | null> {
+async function recordMeasured(built: Built, measured: Measured): Promise<string | null> {
   const { launch_times: before } = built.report;
   const { launch_times: now } = measured;
   const launchTimes = now === undefined ? {} : { launch_times: { ...before, ...now } };
@@ -36,4 +36,10 @@ export async function recordMeasured(built: Built, measured: Measured): Promise<
     if (!(cause instanceof GsicError)) throw cause;
     return `the report was not changed: ${cause.message}`;
   }
+}
+
+/** `recordMeasured`, whose problem is told but stops nothing. */
+export async function record(built: Built, measured: Measured): Promise<void> {
+  const problem = await recordMeasured(built, measured);
+  if (problem !== null) process.stderr.write(`gsic: ${problem}\n`);
 }

@@ -1,0 +1,105 @@
+import type { Command } from "commander";
+import { timesAlone, timesInStep } from "../../bench/launch-times.js";
+import { measureLaunches } from "../../bench/launches.js";
+import { launchesText } from "../../bench/launches-text.js";
+import { type BenchOptions, measureModes, measureScaling } from "../../bench/modes.js";
+import { measureStep } from "../../bench/step.js";
+import { stepText } from "../../bench/step-text.js";
+import { benchText, scalingText } from "../../bench/text.js";
+import { tune } from "../../bench/tune.js";
+import { tuneText } from "../../bench/tune-text.js";
+import { type Built, modeOf, openBuild, readProgram } from "../../build-folder/open.js";
+import { programOf } from "../../ir/modes.js";
+import type { Mode } from "../../ir/program.js";
+import { terminalProgress } from "../../support/progress.js";
+import { count, type Json, jsonOption, modeOption, splits } from "../options.js";
+import { print, usage } from "../output.js";
+import { record } from "../record.js";
+
+/** Adds `gsic bench`. */
+export function addBench(gsic: Command): void {
+  gsic
+    .command("bench <build>")
+    .description("measure speed, as a ratio to the dense path and to the machine's read ceiling")
+    .option("--tokens <n>", "tokens written behind each prompt", count, 64)
+    .option("--repeat <n>", "prompts, each measured in every mode", count, 5)
+    .option("--prompt <n>", "tokens of a prompt", count, 16)
+    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--scaling", "also measure with 1, 2, 4, ... threads (CPUs)")
+    .option("--launches", "measure each launch of a token: in its step (CPUs), or alone (GPUs)")
+    .addOption(modeOption().conflicts("tune"))
+    .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
+    .option("--candidates <splits>", "what --tune tries (default: 1,2,4,8,16)", splits)
+    .addOption(jsonOption())
+    .addHelpText("after", "\nExample: gsic bench build/tiny-gpt2 --repeat 50 --tokens 128")
+    .action(bench);
+}
+
+/** `gsic bench`: the whole step; with --launches each launch of it; with --tune how projections are best divided. */
+async function bench(
+  path: string,
+  options: Json & {
+    tokens: number;
+    repeat: number;
+    prompt: number;
+    threads?: number;
+    scaling?: boolean;
+    mode?: Mode;
+    launches?: boolean;
+    tune?: string | true;
+    candidates?: number[];
+  },
+): Promise<void> {
+  const built = openBuild(path);
+  if (options.launches && options.tune !== undefined)
+    throw usage(
+      "bench-options",
+      "--launches and --tune measure different things",
+      "give one of them at a time",
+    );
+  if (options.candidates !== undefined && options.tune === undefined)
+    throw usage("bench-options", "--candidates is what --tune tries", "add --tune, or leave it out");
+  const { repeat, mode } = options;
+  if (mode !== undefined && !options.launches)
+    throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
+  if (options.launches) return benchLaunches(built, options);
+  if (options.tune !== undefined) {
+    const progress = terminalProgress();
+    const file = options.tune === true ? null : options.tune;
+    const measured = await tune(built, { file, splits: options.candidates, repeat, progress });
+    progress.finish();
+    print(options.json ? JSON.stringify(measured) : tuneText(measured));
+    return;
+  }
+  const { tokens, prompt, threads } = options;
+  const { measured, prompts } = await measureModes(built, { tokens, repeat, prompt, threads });
+  const scaling =
+    options.scaling && built.report.device === "cpu"
+      ? await measureScaling(built, { tokens, repeat, prompt }, measured)
+      : null;
+  await record(built, { speed: measured });
+  print(
+    options.json
+      ? JSON.stringify({ ...measured, scaling }, null, 2)
+      : [benchText(measured, prompts), ...(scaling === null ? [] : [scalingText(scaling)])].join("\n"),
+  );
+}
+
+/** `gsic bench --launches`: on a CPU in the step, in all modes; on a GPU alone, in one. */
+async function benchLaunches(built: Built, options: Json & BenchOptions & { mode?: Mode }): Promise<void> {
+  const { repeat, mode } = options;
+  const progress = terminalProgress();
+  const listener = progress.stage("Measuring every launch");
+  if (built.report.device === "cpu") {
+    const shown = programOf(modeOf(built, mode));
+    const measured = await measureStep(built, options, listener);
+    progress.finish();
+    await record(built, { launch_times: timesInStep(measured) });
+    print(options.json ? JSON.stringify(measured) : stepText(measured, shown));
+    return;
+  }
+  const measured = await measureLaunches(built, { mode, repeat, progress: listener });
+  progress.finish();
+  await record(built, { launch_times: timesAlone(measured, readProgram(built).modes[measured.mode]!) });
+  print(options.json ? JSON.stringify(measured) : launchesText(measured));
+}

@@ -1,0 +1,50 @@
+import type { Command } from "commander";
+import { configOf, modeOf, openBuild } from "../../build-folder/open.js";
+import { readConfig } from "../../config/config.js";
+import { evaluate as evaluateBuild } from "../../evaluate/command.js";
+import { evaluationText } from "../../inspect/text.js";
+import type { Mode } from "../../ir/program.js";
+import { openModel } from "../../models/model.js";
+import { terminalProgress } from "../../support/progress.js";
+import { type Json, jsonOption, modeOption } from "../options.js";
+import { print } from "../output.js";
+import { record } from "../record.js";
+
+/** Adds `gsic eval`. */
+export function addEval(gsic: Command): void {
+  gsic
+    .command("eval <build>")
+    .description("measure perplexity, KL and agreement, on held-out and on calibration text")
+    .option("--text <file>", "measure on this text instead of the configured held-out text")
+    .addOption(modeOption())
+    .addOption(jsonOption())
+    .addHelpText("after", "\nExample: gsic eval build/tiny-gpt2")
+    .action(evaluate);
+}
+
+/** `gsic eval`. */
+async function evaluate(path: string, options: Json & { text?: string; mode?: Mode }): Promise<void> {
+  const progress = terminalProgress();
+  const built = openBuild(path);
+  const mode = modeOf(built, options.mode);
+  const config = readConfig(configOf(built));
+  const model = await openModel(config, () => {});
+  try {
+    const { bundle, report } = built;
+    const evaluation = await evaluateBuild({
+      bundle,
+      report,
+      config,
+      model,
+      mode,
+      text: options.text,
+      progress,
+    });
+    progress.finish();
+    // What was measured on other texts, or of another mode, is no figure of the build.
+    if (options.text === undefined && mode === report.mode) await record(built, { evaluation });
+    print(options.json ? JSON.stringify(evaluation) : evaluationText(evaluation));
+  } finally {
+    model.weights.close();
+  }
+}

@@ -1,0 +1,67 @@
+import { join } from "node:path";
+import type { Command } from "commander";
+import { type Built, openBuild, readPlan, readProgram } from "../../build-folder/open.js";
+import { configuredForm, isConfigured, readConfig } from "../../config/config.js";
+import { targetsOf } from "../../config/targets.js";
+import { deviceJson, deviceText } from "../../inspect/device.js";
+import { searchText } from "../../inspect/search-text.js";
+import { planDot, planJson, planTable } from "../../inspect/table.js";
+import type { Plan } from "../../ir/plan.js";
+import { openModel } from "../../models/model.js";
+import { makePlan } from "../../passes/index.js";
+import type { Report } from "../../report/report.js";
+import { type Json, jsonOption } from "../options.js";
+import { print } from "../output.js";
+
+/** Adds `gsic inspect`. */
+export function addInspect(gsic: Command): void {
+  gsic
+    .command("inspect <path>")
+    .description("show the rewritten graph of a build folder, or of a model.toml")
+    .addOption(jsonOption())
+    .option("--dot", "print the graph for Graphviz")
+    .option("--html <file>", "write a page that needs nothing else (of a build folder)")
+    .option("--onnx <file>", "write the graph, without weights, for viewers of ONNX such as Netron")
+    .addHelpText("after", "\nExample: gsic inspect build/tiny-gpt2")
+    .action(inspect);
+}
+
+/** `gsic inspect`. */
+async function inspect(
+  path: string,
+  options: Json & { dot?: boolean; html?: string; onnx?: string },
+): Promise<void> {
+  const built = /\.(toml|ts)$/.test(path) ? null : openBuild(path);
+  const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
+  if (options.html !== undefined || options.onnx !== undefined) {
+    const { writeInspected } = await import("../inspect-files.js");
+    print((await writeInspected(path, built, plan, options)).join("\n"));
+  } else if (options.json) {
+    const build = built === null ? {} : { build: deviceJson(built.report, readProgram(built)) };
+    print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }));
+  } else if (options.dot) print(planDot(plan));
+  else if (built === null) print(planTable(plan));
+  else print([planTable(plan), ...buildTexts(built.report)].join("\n\n"));
+}
+
+/** What a build knows beside its plan. */
+function buildTexts(report: Report): string[] {
+  const search = report.search === null ? [] : [searchText(report.search).join("\n")];
+  return report.device === "cpu" ? search : [...search, deviceText(report)];
+}
+
+async function planOfConfig(path: string): Promise<Plan> {
+  const config = readConfig(path);
+  const model = await openModel(config, () => {});
+  model.weights.close();
+  const { device } = targetsOf(config.target.names)[0]!;
+  if (config.quality.mode !== "exact" && !isConfigured(config.plan))
+    process.stderr.write(
+      "The planner chooses forms when the model is built; inspect the build to see them.\n",
+    );
+  return makePlan(model.graph, { options: configuredForm(config.plan), device });
+}
+
+async function planOfBuild(built: Built | null, path: string): Promise<Plan> {
+  return (await readPlan(built === null ? path : join(built.folder, "graph.ts"))).plan;
+}

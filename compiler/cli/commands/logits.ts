@@ -1,0 +1,45 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import { modeOf, openBuild } from "../../build-folder/open.js";
+import { refuseOverwrite } from "../../build-folder/publish.js";
+import { runTool } from "../../cc/tool.js";
+import type { Mode } from "../../ir/program.js";
+import { ids, modeOption } from "../options.js";
+
+/** Adds `gsic logits`. */
+export function addLogits(gsic: Command): void {
+  gsic
+    .command("logits <build>")
+    .description('write the logits of token ids: tensor "logits" [tokens, vocabulary] f32')
+    .requiredOption("--ids <ids>", "token ids, separated by commas", ids)
+    .requiredOption("--out <file>", "safetensors file to write")
+    .addOption(modeOption())
+    .addHelpText("after", "\nExample: gsic logits build/tiny-gpt2 --ids 1,2,3 --out logits.safetensors")
+    .action(logits);
+}
+
+/** `gsic logits`. */
+async function logits(path: string, options: { ids: number[]; mode?: Mode; out: string }): Promise<void> {
+  const built = openBuild(path);
+  const mode = modeOf(built, options.mode);
+  refuseOverwrite(resolve(options.out), [built.bundle, built.executable, join(built.folder, "report.json")]);
+  const folder = await mkdtemp(join(tmpdir(), "gsic-logits-"));
+  try {
+    const file = join(folder, "ids");
+    await writeFile(file, Int32Array.from(options.ids));
+    await runTool([
+      "logits",
+      built.bundle,
+      "--mode",
+      mode,
+      "--ids-file",
+      file,
+      "--out",
+      resolve(options.out),
+    ]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

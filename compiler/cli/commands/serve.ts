@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import { openBuild } from "../../build-folder/open.js";
+import { type ServeOptions, serve as serveBuild } from "../../serve/command.js";
+import { count, type Json, jsonOption, modeOption, port, positive } from "../options.js";
+import { print } from "../output.js";
+
+/** Adds `gsic serve`. */
+export function addServe(gsic: Command): void {
+  gsic
+    .command("serve <build>")
+    .description("serve a build through OpenAI's HTTP interface (completions, chat, streaming)")
+    .option("--host <host>", "address to listen on; this machine alone by default", "127.0.0.1")
+    .option("--port <port>", "port to listen on; 0: one that is free", port, 8080)
+    .addOption(modeOption())
+    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--concurrency <n>", "requests that generate at once", positive, 4)
+    .option("--queue <n>", "requests that wait; more get status 429", count, 32)
+    .option("--max-tokens <n>", "most tokens of an answer (default: the context's room)", positive)
+    .option("--max-body <bytes>", "most bytes of a request", positive, 1 << 20)
+    .option("--stall <seconds>", "how long a reader may take nothing", positive, 30)
+    .option("--grace <seconds>", "how long requests may go on after SIGTERM or SIGINT", count, 30)
+    .addOption(jsonOption())
+    .addHelpText("after", "\nExample: gsic serve build/tiny-gpt2 --port 8080")
+    .action(serve);
+}
+
+/** `gsic serve`: prints where, once requests are taken. */
+async function serve(path: string, options: Json & ServeOptions): Promise<void> {
+  await serveBuild(openBuild(path), options, (address) => {
+    const { url, model, mode, target, chat } = address;
+    const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
+    print(options.json ? JSON.stringify(address) : `${what} is served at ${url}/v1; Ctrl-C stops`);
+  });
+}

@@ -1,0 +1,81 @@
+import { InvalidArgumentError, Option } from "commander";
+import { modes } from "../config/config.js";
+import { didYouMean } from "../support/suggest.js";
+
+/** What every command knows that prints one JSON document when it is asked to. */
+export interface Json {
+  readonly json?: boolean;
+}
+
+/** `--json`. */
+export function jsonOption(): Option {
+  return new Option("--json", "print one JSON document on stdout and nothing else");
+}
+
+/** `--mode`. */
+export function modeOption(): Option {
+  return choice("--mode <mode>", "how linears are computed", modes);
+}
+
+/** Ids are 32-bit integers. */
+const mostId = 2 ** 31 - 1;
+
+/** An option that takes one of some words. */
+export function choice(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words).argParser((word) => {
+    if (words.includes(word)) return word;
+    throw new InvalidArgumentError(`${didYouMean(word, words)}Allowed choices are ${words.join(", ")}.`);
+  });
+}
+
+/** Words separated by commas. */
+export function list(text: string): string[] {
+  return text.split(",").filter((part) => part !== "");
+}
+
+/** An integer from 0 on. */
+export function count(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("not a non-negative integer");
+  return Number(text);
+}
+
+/** An integer from 1 on. */
+export function positive(text: string): number {
+  const value = count(text);
+  if (value === 0) throw new InvalidArgumentError("not a positive integer");
+  return value;
+}
+
+/** A TCP port. */
+export function port(text: string): number {
+  const value = count(text);
+  if (value > 65535) throw new InvalidArgumentError("ports end at 65535");
+  return value;
+}
+
+/** A finite number from 0 on. */
+export function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError("not a non-negative number");
+  }
+  return value;
+}
+
+/** Numbers of waves that may share a tile, separated by commas. */
+export function splits(text: string): number[] {
+  return text.split(",").map((part) => {
+    if (["1", "2", "4", "8", "16"].includes(part.trim())) return Number(part);
+    throw new InvalidArgumentError("give some of 1,2,4,8,16");
+  });
+}
+
+/** Token ids separated by commas. */
+export function ids(text: string): number[] {
+  return text.split(",").map((part, index) => {
+    const id = part.trim();
+    if (/^\d{1,10}$/.test(id) && Number(id) <= mostId) return Number(id);
+    const what = id === "" ? "is missing" : `is ${JSON.stringify(id)}, not an integer from 0 to ${mostId}`;
+    throw new InvalidArgumentError(`id ${index + 1} ${what}; give ids like 1,2,3`);
+  });
+}
