@@ -1,39 +1,36 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { bindingsText } from "./build-folder/bindings.js";
-import { chatTemplateFile, reportJson, reportOf, tuningReport } from "./build-folder/make-report.js";
+import { reportJson, reportOf, tuningReport } from "./build-folder/make-report.js";
 import { readPlan } from "./build-folder/open.js";
+import { copyProducts } from "./build-folder/products.js";
 import { checkOutput, publish, type Resumable } from "./build-folder/publish.js";
 import { writeSources } from "./build-folder/sources.js";
 import { Algebra } from "./calibrate/algebra.js";
-import { collectStats } from "./calibrate/collect.js";
 import { Factors } from "./calibrate/factors.js";
 import { checkTexts } from "./calibrate/text.js";
-import { buildRuntime, compileFor, type TargetCode } from "./cc/index.js";
+import { compileFor, type TargetCode } from "./cc/index.js";
 import { roomForCheck, selfCheck } from "./check/check.js";
-import { type Config, configuredForm, isConfigured, readConfig } from "./config/config.js";
+import { type Config, readConfig } from "./config/config.js";
 import { commonTarget, type Target } from "./config/target.js";
 import { targetsOf } from "./config/targets.js";
 import { type Tuning, tuningOf, withTuning } from "./config/tuning.js";
-import { adoptPlan } from "./graph-text/adopt.js";
 import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
+import { modesOf } from "./ir/modes.js";
 import type { Plan } from "./ir/plan.js";
 import type { Mode, ProgramMode } from "./ir/program.js";
 import { type Model, openModel } from "./models/model.js";
 import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
 import { requireRoom } from "./pack/space.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
-import { makePlan, passes } from "./passes/index.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
-import type { Report } from "./report/report.js";
+import { chatTemplateFile, type Report } from "./report/report.js";
 import type { SearchReport } from "./report/search.js";
 import { schedule } from "./schedule/program.js";
-import { planLinears, requireValidation } from "./search/planner.js";
-import { GsicError } from "./support/errors.js";
-import { runtimeFolder } from "./support/paths.js";
+import { type Calibration, decide } from "./search/decide.js";
 import type { Progress } from "./support/progress.js";
 
 export interface BuildOptions {
@@ -67,24 +64,15 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     checkTexts(config, model.tokenizer);
     const algebra = new Algebra();
     try {
-      const first =
-        edited === null
-          ? await planOf(model, config, mode, targets, options.dump)
-          : adoptPlan(edited, model, options.input, targets[0]!.device);
-      if (mode === "exact" && !isDense(first)) throw formsInExactMode(options.input);
-      const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
-      if (searches) requireValidation(config, model);
-      const calibration =
-        searches || !isDense(first) ? await collectStats(model, config, targets, progress, first) : null;
-      const found = searches
-        ? await planLinears({
-            ...{ model, config, mode, targets, plan: first, algebra, progress },
-            ...{ stats: calibration!.stats, calibration: calibration!.tokens },
-          })
-        : null;
-      const plan = found?.plan ?? first;
-      if (found !== null && options.dump !== undefined)
-        await dumpPlans(options.dump, [[passes.length + 1, "plan-linears", plan]], model, config);
+      const { plan, search, calibration } = await decide({
+        ...options,
+        config,
+        mode,
+        targets,
+        model,
+        edited,
+        algebra,
+      });
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
       factors?.check();
       const make = (staging: string) =>
@@ -97,7 +85,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           tuning,
           model,
           plan,
-          search: found?.report ?? null,
+          search,
           factors,
           factorsFrom: calibration && fileIdentity(calibration.stats.file),
           calibration: calibration && calibrationOf(calibration),
@@ -135,7 +123,7 @@ export function inputsOf(config: Config): string[] {
 }
 
 /** What the report says of where the statistics come from. */
-function calibrationOf({ stats, tokens }: Awaited<ReturnType<typeof collectStats>>): Report["calibration"] {
+function calibrationOf({ stats, tokens }: Calibration): Report["calibration"] {
   return tokens === null
     ? { tokens: stats.tokens, origin: { kind: "file", file: stats.file } }
     : { tokens: tokens.ids.length, origin: tokens.origin };
@@ -189,8 +177,15 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
   await copyProducts(staging, name, progress.stage("Building the runtime"));
   const checked = {
-    ...{ bundle, weightsBegin, model, plan, factors, modes: programs },
-    ...{ targets, shapedBy, scheduled },
+    bundle,
+    weightsBegin,
+    model,
+    plan,
+    factors,
+    modes: programs,
+    targets,
+    shapedBy,
+    scheduled,
   };
   const check = await selfCheck({ ...checked, progress });
   const report = reportOf({
@@ -214,22 +209,9 @@ async function makeBuild(job: Job): Promise<Report> {
   return report;
 }
 
-/** The modes of a build, its own first: a plan may be run as it is, draft for the exact weights, or be left aside. */
-function modesOf(mode: Mode): readonly Mode[] {
-  switch (mode) {
-    case "exact":
-      return ["exact"];
-    case "bounded":
-      return ["bounded", "exact", "lossless"];
-    case "lossless":
-      return ["lossless", "exact", "bounded"];
-    default:
-      return mode satisfies never;
-  }
-}
-
 /** Bytes of a build besides its weights: programs, kernels, code. */
 const roomForTheRest = 64 << 20;
+
 /** Bytes of a bundle from which an interrupted build leaves it for the next one. */
 const leastKept = 256 << 20;
 
@@ -243,58 +225,4 @@ function resumableBundle(name: string): Resumable {
       return journal !== undefined && bundle !== undefined && bundle.size >= leastKept;
     },
   };
-}
-
-function formsInExactMode(input: string): GsicError {
-  return new GsicError({
-    category: "usage",
-    code: "graph-gates-in-exact-mode",
-    message: "the graph has linears that are not dense, which exact mode does not have",
-    where: input,
-    hint: "build it with --mode bounded or lossless, or make them dense",
-  });
-}
-
-async function planOf(
-  model: Model,
-  config: Config,
-  mode: Mode,
-  targets: readonly Target[],
-  dump: string | undefined,
-): Promise<Plan> {
-  const options =
-    mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : configuredForm(config.plan);
-  const stages: (readonly [number: number, name: string, plan: Plan])[] = [];
-  const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (...stage) =>
-    stages.push(stage),
-  );
-  if (dump !== undefined) await dumpPlans(dump, stages, model, config);
-  return plan;
-}
-
-/** Writes plans as `NN-<name>.ts` into a folder. */
-async function dumpPlans(
-  folder: string,
-  stages: readonly (readonly [number: number, name: string, plan: Plan])[],
-  model: Model,
-  config: Config,
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const header = { config: relative(folder, config.file), fingerprint: model.fingerprint };
-  for (const [number, name, plan] of stages) {
-    const file = `${String(number).padStart(2, "0")}-${name}.ts`;
-    await writeFile(join(folder, file), printPlan(plan, header));
-  }
-}
-
-async function copyProducts(
-  staging: string,
-  name: string,
-  progress: (done: number, total: number) => void,
-): Promise<void> {
-  const executable = join(staging, name);
-  await copyFile(await buildRuntime("executable", progress), executable);
-  await chmod(executable, 0o755);
-  await copyFile(await buildRuntime("library"), join(staging, `lib${name}.so`));
-  await copyFile(join(runtimeFolder, "include/gsic.h"), join(staging, "gsic.h"));
 }

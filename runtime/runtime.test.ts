@@ -61,7 +61,9 @@ test("a good bundle runs: results, limits, generation, threads, sampling", async
 test("drafting changes no token, no distribution and no cache, and both accepts and rejects", async () => {
   writeFileSync(path("drafting.gsi"), await testBundle(code, addDrafting));
   expect(await finish(path("check"), ["drafting", path("drafting.gsi")])).toEqual({
-    ...{ code: 0, stdout: "", stderr: "" },
+    code: 0,
+    stdout: "",
+    stderr: "",
   });
 });
 

@@ -118,7 +118,10 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
     const { read, variants } = variantsOf(plan, ["exact"], target, candidates);
     const tuning = await simulated([read, ...variants.map(({ kernel }) => kernel)]);
     const measured = await tune(built, {
-      ...{ file: null, splits: candidates, repeat: 1, progress: silent },
+      file: null,
+      splits: candidates,
+      repeat: 1,
+      progress: silent,
       environment: tuning.environment,
     });
     expect(measured).toMatchObject({ ...ceiling, target: "h200", file: join(folder, "h200.tuning.toml") });
@@ -168,7 +171,8 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
       for (const { kernel, launch } of variants) {
         const { launches, arguments: moved } = traffic.find(({ symbol }) => symbol === kernel.symbol)!;
         const read = launch.job.arguments.map((one, index) => ({
-          ...{ ...one, name: kernel.arguments[index]!.name },
+          ...one,
+          name: kernel.arguments[index]!.name,
           loaded: moved[index]!.loaded / launches,
         }));
         const matrices = read.filter(({ name }) => /^(weight|image)\d/.test(name));
@@ -188,7 +192,8 @@ test("a CPU's build has no divisions to measure", async () => {
   const built = { folder: "/x", report, bundle: "/x/x.gsi", executable: "/x/x" } as never;
   const options = { file: null, splits: undefined, repeat: 1, progress: silent };
   await expect(tune(built, options)).rejects.toMatchObject({
-    ...{ category: "usage", code: "bench-not-gpu" },
+    category: "usage",
+    code: "bench-not-gpu",
     hint: expect.stringContaining("--target"),
   });
 });

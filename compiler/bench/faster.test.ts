@@ -16,7 +16,9 @@ import { planOf } from "../testing/tiers.js";
 const [hidden, inner, layers, vocabulary, keys] = [1024, 2816, 4, 2048, 256];
 const form: Form = {
   kind: "tiered",
-  ...{ quantizer: { bits: 5, group: 32, symmetric: true }, rank: 0, exact: null },
+  quantizer: { bits: 5, group: 32, symmetric: true },
+  rank: 0,
+  exact: null,
 };
 /** Of exact mode's time that bounded may take: it reads a third of the bytes, so this is generous. */
 const slack = 1.05;
@@ -25,10 +27,22 @@ const attempts = 3;
 /** A Llama of arbitrary weights, in f16, 94 MB of linears: more than the caches that it is measured beside. */
 async function writeModel(folder: string): Promise<void> {
   const config = {
-    ...{ architectures: ["LlamaForCausalLM"], model_type: "llama", hidden_act: "silu", rms_norm_eps: 1e-5 },
-    ...{ hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers, vocab_size: vocabulary },
-    ...{ num_attention_heads: 16, num_key_value_heads: 4, head_dim: 64, max_position_embeddings: 128 },
-    ...{ rope_theta: 10000, tie_word_embeddings: true, attention_bias: false, mlp_bias: false },
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    hidden_act: "silu",
+    rms_norm_eps: 1e-5,
+    hidden_size: hidden,
+    intermediate_size: inner,
+    num_hidden_layers: layers,
+    vocab_size: vocabulary,
+    num_attention_heads: 16,
+    num_key_value_heads: 4,
+    head_dim: 64,
+    max_position_embeddings: 128,
+    rope_theta: 10000,
+    tie_word_embeddings: true,
+    attention_bias: false,
+    mlp_bias: false,
   };
   await writeFile(join(folder, "config.json"), JSON.stringify(config));
   const tensor = (name: string, ...shape: number[]) => {
@@ -70,8 +84,13 @@ test("a tiered plan of a model beyond the caches is not slower than exact mode i
   await writeModel(folder);
   const weights = await Weights.open(folder);
   const model = {
-    ...{ weights, graph: readGraph(weights, "planted"), fingerprint: weights.fingerprint() },
-    ...{ tokenizer: null, nativeTokenizer: null, tokenizerProblem: "there is none", chat: null },
+    weights,
+    graph: readGraph(weights, "planted"),
+    fingerprint: weights.fingerprint(),
+    tokenizer: null,
+    nativeTokenizer: null,
+    tokenizerProblem: "there is none",
+    chat: null,
   };
   const factors = { ...noFactors, quantized };
   const best = testTargets().slice(0, 1);

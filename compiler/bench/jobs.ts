@@ -76,7 +76,9 @@ export function measuredLaunch(launch: ListedLaunch, template: string, gate: Gat
       kernel: launch.kernel,
       rotate: !lookUp,
       arguments: launch.arguments.map(({ name, buffer, offset, bytes }) => ({
-        ...{ buffer, offset, bytes: buffer === "weights" ? bytes! : 0 },
+        buffer,
+        offset,
+        bytes: buffer === "weights" ? bytes! : 0,
         zero: buffer === "weights" && isZero(name),
       })),
       values,

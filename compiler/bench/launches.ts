@@ -93,7 +93,9 @@ export async function measureLaunches(built: Built, options: LaunchOptions): Pro
   const position = Math.min(measuredPosition, built.report.context - 1);
   const { jobs, ...measured } = await runLaunches(built.bundle, list, position, options);
   const launches = list.map(({ job, gate, count, weightBytes }, index) => ({
-    ...{ kernel: job.kernel, gate, in_step: count },
+    kernel: job.kernel,
+    gate,
+    in_step: count,
     ...timeOf(weightBytes, jobs[index]!, measured),
   }));
   const sum = (other: GateState) =>
@@ -101,7 +103,12 @@ export async function measureLaunches(built: Built, options: LaunchOptions): Pro
       .filter(({ gate }) => gate !== other)
       .reduce((total, one) => total + one.in_step * (one.cold_seconds ?? one.cached_seconds).median, 0);
   return {
-    ...{ model: built.report.name, mode, columns: 1, position, ...measured, launches },
+    model: built.report.name,
+    mode,
+    columns: 1,
+    position,
+    ...measured,
+    launches,
     step: {
       launches: distinct.reduce((total, { count }) => total + count, 0),
       seconds: { closed: sum("open"), open: sum("closed") },

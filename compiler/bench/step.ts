@@ -59,7 +59,8 @@ export async function measureStep(
     const listed = [...body, ...head].map((launch, index): StepLaunch => {
       const gated = gateStates(launch).length > 1;
       return {
-        ...{ kernel: launch.kernel, layer: launch.layer },
+        kernel: launch.kernel,
+        layer: launch.layer,
         weight_bytes: gated ? null : measuredLaunch(launch, templates.get(launch.kernel)!, null).weightBytes,
         seconds: launches[index]!,
       };

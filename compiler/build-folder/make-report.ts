@@ -6,7 +6,7 @@ import type { Mode, ProgramMode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
 import { bytesPerToken, predictSeconds } from "../passes/cost.js";
-import type { Report } from "../report/report.js";
+import { chatTemplateFile, type Report } from "../report/report.js";
 import type { ResourceFacts } from "../report/resources.js";
 import type { SearchReport } from "../report/search.js";
 import type { SelfCheck } from "../report/self-check.js";
@@ -87,9 +87,6 @@ export function reportOf(facts: {
     launch_times: null,
   };
 }
-
-/** The file of a build that holds the model's chat template, under the name that the field gives it. */
-export const chatTemplateFile = "chat_template.jinja";
 
 function chatReport(chat: Model["chat"]): Report["chat"] {
   return chat && { template: chatTemplateFile, tokens: chat.tokens, end_ids: chat.endIds };

@@ -77,8 +77,18 @@ export async function collectStats(
         tokens: tokens.ids.length,
       };
       const args = [
-        ...["calibrate", await dense.path(), "--ids-file", ids, "--window", String(window)],
-        ...["--sketch-width", String(width), "--out", file, "--resume", "1"],
+        "calibrate",
+        await dense.path(),
+        "--ids-file",
+        ids,
+        "--window",
+        String(window),
+        "--sketch-width",
+        String(width),
+        "--out",
+        file,
+        "--resume",
+        "1",
         ...Object.entries(metadata).flatMap(([name, value]) => ["--meta", `${name}=${value}`]),
       ];
       const needs = JSON.parse(await runTool([...args, "--describe", "1"])) as Needs;

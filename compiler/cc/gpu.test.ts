@@ -167,8 +167,14 @@ describe("remarks on resources", () => {
   test("are read for the kernel that is meant, as clang 17 to 22 word them", () => {
     const text = figures("first_2", 1, "SGPRs") + figures("first", 46, "TotalSGPRs");
     expect(parseResources(text, "first")).toEqual({
-      ...{ vgprs: 46, agprs: 4, sgprs: 15, lds: 16384, occupancy: 7 },
-      ...{ scratch: 8, vgprSpills: 2, sgprSpills: 3 },
+      vgprs: 46,
+      agprs: 4,
+      sgprs: 15,
+      lds: 16384,
+      occupancy: 7,
+      scratch: 8,
+      vgprSpills: 2,
+      sgprSpills: 3,
     });
     expect(parseResources(text, "first_2").vgprs).toBe(1);
   });

@@ -52,20 +52,38 @@ function deviceFlags({ device, architecture }: GpuTarget): readonly string[] {
   switch (device) {
     case "hip":
       return [
-        ...["-x", "hip", `--offload-arch=${architecture}`, "--offload-device-only", "--no-gpu-bundle-output"],
+        "-x",
+        "hip",
+        `--offload-arch=${architecture}`,
+        "--offload-device-only",
+        "--no-gpu-bundle-output",
         // Without the last, a symbol would be named after the source's path.
-        ...["-nogpuinc", "-nogpulib", "-Rpass-analysis=kernel-resource-usage", "-fuse-cuid=none"],
+        "-nogpuinc",
+        "-nogpulib",
+        "-Rpass-analysis=kernel-resource-usage",
+        "-fuse-cuid=none",
         // Kernels are one function: calls would need a stack, and keep arrays out of registers.
-        ...["-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false"],
+        "-mllvm",
+        "-amdgpu-early-inline-all=true",
+        "-mllvm",
+        "-amdgpu-function-calls=false",
         // Pairs of floats must lie side by side: that takes 30 registers more, and large kernels spill.
         "-fno-slp-vectorize",
       ];
     case "cuda":
       return [
-        ...["-x", "cuda", `--cuda-gpu-arch=${architecture}`, "--cuda-device-only", "-nocudainc"],
-        ...["-nocudalib", "--cuda-feature=+ptx80", "-S", "-fuse-cuid=none"],
+        "-x",
+        "cuda",
+        `--cuda-gpu-arch=${architecture}`,
+        "--cuda-device-only",
+        "-nocudainc",
+        "-nocudalib",
+        "--cuda-feature=+ptx80",
+        "-S",
+        "-fuse-cuid=none",
         // One function as well.
-        ...["-mllvm", "-inline-threshold=100000"],
+        "-mllvm",
+        "-inline-threshold=100000",
       ];
     default:
       return device satisfies never;

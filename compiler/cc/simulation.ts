@@ -17,7 +17,12 @@ export async function compileSimulation(
 ): Promise<string> {
   const compiler = await simulationCompiler();
   const flags = [
-    ...["-std=c++17", "-O2", "-fPIC", "-ffp-contract=off", "-fvisibility=default", "-Wno-psabi"],
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fvisibility=default",
+    "-Wno-psabi",
     `-DGSIC_WAVE=${wave}`,
     ...unloadable(compiler),
     ...supportedTarget().flags,

@@ -270,9 +270,7 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(exact!.launches.filter(({ weight_bytes }) => weight_bytes).length).toBeGreaterThan(10);
     const recorded = JSON.parse(readFileSync(path("timed/report.json"), "utf8")) as Report;
     expect(recorded.launch_times!.exact!.seconds).toHaveLength(report.launches_per_token.exact!);
-    const { code, stdout, stderr } = await gsic.run([
-      ...["bench", path("timed"), ...settings, "--mode", "exact"],
-    ]);
+    const { code, stdout, stderr } = await gsic.run(["bench", path("timed"), ...settings, "--mode", "exact"]);
     expect(code, stderr).toBe(0);
     expect(stdout).toContain("mode exact: each launch where it stands");
     expect(stdout).toContain("project_");

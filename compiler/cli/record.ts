@@ -20,7 +20,7 @@ export interface Measured {
  * Adds what was measured to a build's report.json, and shows it in its report.html; returns why that could not be done,
  * or null. A build that may only be read keeps the report that it has.
  */
-async function recordMeasured(built: Built, measured: Measured): Promise<string | null> {
+export async function recordMeasured(built: Built, measured: Measured): Promise<string | null> {
   const { launch_times: before } = built.report;
   const { launch_times: now } = measured;
   const launchTimes = now === undefined ? {} : { launch_times: { ...before, ...now } };

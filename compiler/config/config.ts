@@ -1,11 +1,8 @@
-import { basename, dirname, isAbsolute, resolve } from "node:path";
-import TOML from "@iarna/toml";
-import { closest } from "fastest-levenshtein";
+import { basename, dirname, resolve } from "node:path";
 import type { Form, Quantizer } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
-import { readWhole } from "../read/file.js";
-import { GsicError, messageOf } from "../support/errors.js";
-import { didYouMean } from "../support/suggest.js";
+import { Fields, oneOf, shown } from "./fields.js";
+import { checkKeys, parseToml, readText, table } from "./toml.js";
 
 /** What model.toml says, with defaults filled in and paths made absolute. */
 export interface Config {
@@ -54,8 +51,6 @@ export interface PlanOptions {
   readonly rank: readonly number[];
 }
 
-type Table = Readonly<Record<string, unknown>>;
-
 /** Every key that model.toml may have. */
 const keys: Readonly<Record<string, readonly string[]>> = {
   model: ["name", "source", "context"],
@@ -71,9 +66,6 @@ export const buildName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The executable bears the model's name, and stands beside these. */
 const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.json", "report.json"];
-
-/** No model.toml that a person wrote is a thousandth of this. */
-const mostBytes = 1 << 24;
 
 /** What every linear gets before a planner chooses: the configured form, or dense where there is a choice. */
 export function configuredForm(options: PlanOptions): PlanOptions {
@@ -117,13 +109,8 @@ export function readConfig(path: string): Config {
   return new Reader(file, document).config();
 }
 
-/** Typed access to the tables of one parsed file. */
-class Reader {
-  constructor(
-    private readonly file: string,
-    private readonly document: Table,
-  ) {}
-
+/** The configuration that the tables of one parsed file describe. */
+class Reader extends Fields {
   config(): Config {
     const stats = this.text("calibration", "stats", null);
     const text = this.paths("calibration", "text");
@@ -226,187 +213,4 @@ class Reader {
       return one;
     });
   }
-
-  private path(value: string): string {
-    return isAbsolute(value) ? value : resolve(dirname(this.file), value);
-  }
-
-  private paths(section: string, key: string): string[] {
-    return this.list(section, key, []).map((value) => {
-      if (typeof value !== "string") {
-        throw this.error(
-          `${section}.${key}`,
-          `${key} must be a list of file names`,
-          `e.g. ${key} = ["a.txt"]`,
-        );
-      }
-      return this.path(value);
-    });
-  }
-
-  private value(section: string, key: string): unknown {
-    return (this.document[section] as Table | undefined)?.[key];
-  }
-
-  private text<T extends string | null>(section: string, key: string, fallback: T): string | T {
-    const value = this.value(section, key);
-    if (value === undefined) return fallback;
-    if (typeof value !== "string")
-      throw this.error(`${section}.${key}`, `${key} must be a string`, "quote it");
-    return value;
-  }
-
-  private integer<T extends number | null>(section: string, key: string, fallback: T, least = 1): number | T {
-    const value = this.value(section, key);
-    if (value === undefined) return fallback;
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least) {
-      const message = `${key} = ${shown(value)} is not ${least === 0 ? "a non-negative" : "a positive"} integer`;
-      throw this.error(`${section}.${key}`, message, "write it without quotes or a point");
-    }
-    return value;
-  }
-
-  private choice<T extends string>(section: string, key: string, choices: readonly T[], fallback: T): T {
-    const value = this.text(section, key, fallback);
-    const known = choices.find((choice) => choice === value);
-    if (known === undefined)
-      throw this.error(`${section}.${key}`, `unknown ${key} ${value}`, oneOf(choices, value));
-    return known;
-  }
-
-  private list(section: string, key: string, fallback: readonly unknown[]): readonly unknown[] {
-    const value = this.value(section, key);
-    if (value === undefined) return fallback;
-    if (!Array.isArray(value))
-      throw this.error(`${section}.${key}`, `${key} must be a list`, `write ${key} = [...]`);
-    if (value.length === 0 && fallback.length > 0) {
-      throw this.error(`${section}.${key}`, `${key} is empty`, "name one at least, or leave the key out");
-    }
-    return value;
-  }
-
-  private error(key: string, message: string, hint: string): GsicError {
-    return new GsicError({
-      category: "usage",
-      code: "config-value",
-      message,
-      where: `${this.file}: ${key}`,
-      hint,
-    });
-  }
-}
-
-/** A value of TOML as people wrote it, or nearly so. */
-function shown(value: unknown): string {
-  return typeof value === "number" || typeof value === "bigint" ? String(value) : JSON.stringify(value);
-}
-
-function readText(file: string): string {
-  let bytes: Uint8Array;
-  try {
-    bytes = readWhole(file, mostBytes);
-  } catch (cause) {
-    throw new GsicError({
-      category: "usage",
-      code: "config-unreadable",
-      message: messageOf(cause),
-      where: file,
-      hint: "give the path of a model.toml, e.g. gsic build examples/tiny-gpt2/model.toml",
-      cause,
-    });
-  }
-  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
-    throw new GsicError({
-      category: "usage",
-      code: "config-encoding",
-      message: "the file begins with a byte-order mark",
-      where: `${file}:1:1`,
-      hint: "save the file as UTF-8 without a byte-order mark",
-    });
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    const hint = "save the file as UTF-8";
-    throw new GsicError({
-      category: "usage",
-      code: "config-encoding",
-      message: "not UTF-8",
-      where: file,
-      hint,
-      cause,
-    });
-  }
-}
-
-function parseToml(text: string, file: string): Table {
-  try {
-    return TOML.parse(text);
-  } catch (cause) {
-    const { line, col } = cause as { line?: number; col?: number };
-    const place = line === undefined ? file : `${file}:${line + 1}:${(col ?? 0) + 1}`;
-    const message = messageOf(cause).split(" at row ")[0]!.split("\n")[0]!;
-    throw new GsicError({
-      category: "usage",
-      code: "config-syntax",
-      message,
-      where: place,
-      hint: "correct the TOML",
-      cause,
-    });
-  }
-}
-
-function table(document: Table, section: string, file: string): Table {
-  const value = document[section];
-  if (value === undefined) return {};
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    const hint = `begin a table with [${section}]`;
-    throw new GsicError({
-      category: "usage",
-      code: "config-value",
-      message: `${section} must be a table`,
-      where: `${file}: ${section}`,
-      hint,
-    });
-  }
-  return value as Table;
-}
-
-function checkKeys(
-  found: Table,
-  allowed: readonly string[],
-  file: string,
-  text: string,
-  prefix: string,
-): void {
-  for (const key of Object.keys(found)) {
-    if (allowed.includes(key)) continue;
-    const line = lineOf(text, prefix.slice(0, -1), key);
-    throw new GsicError({
-      category: "usage",
-      code: "config-unknown-key",
-      message: `unknown ${prefix === "" ? "table" : "key"} ${prefix}${key}`,
-      where: line > 0 ? `${file}:${line}` : file,
-      hint: `did you mean ${closest(key, [...allowed])}? Known: ${allowed.join(", ")}`,
-    });
-  }
-}
-
-/** The 1-based line of a key of a table, or of a table (`section` is empty); 0 where it is written in another way. */
-function lineOf(text: string, section: string, key: string): number {
-  let current = "";
-  const index = text.split("\n").findIndex((line) => {
-    const bare = line.replace(/["'\s]/g, "");
-    const header = /^\[+([^\]]*)\]/.exec(bare)?.[1];
-    if (header !== undefined) current = header;
-    const path = header ?? [current, /^[^=#]*/.exec(bare)![0]].filter((part) => part !== "").join(".");
-    return `${path}.`.startsWith(section === "" ? `${key}.` : `${section}.${key}.`);
-  });
-  return index + 1;
-}
-
-/** The words that can be given, and which of them `word` may have been meant to be. */
-function oneOf(choices: readonly string[], word = ""): string {
-  return `${didYouMean(word, choices)}one of: ${choices.join(", ")}`;
 }

@@ -12,8 +12,14 @@ import { readTuningFile, shapeKey, type TunedShape, tuningOf, tuningText, withTu
 const mi300x = gpuTarget("mi300x");
 
 const square: TunedShape = {
-  ...{ target: "mi300x", device: 'A "device"', gsic: "0.1.0" },
-  ...{ type: "bf16", out: 34, d: 34, matrices: 1, splits: 4 },
+  target: "mi300x",
+  device: 'A "device"',
+  gsic: "0.1.0",
+  type: "bf16",
+  out: 34,
+  d: 34,
+  matrices: 1,
+  splits: 4,
   candidates: [
     { splits: 1, seconds: 2.5e-6, least: 2e-6, most: 3e-6 },
     { splits: 2, seconds: null, least: null, most: null },
@@ -74,8 +80,11 @@ describe("a broken file is refused with its place and what to do", () => {
     const { config } = await configured(broken);
     expect(() => tuningOf(config, mi300x)).toThrowError(
       expect.objectContaining({
-        ...{ category: "usage", code: "tuning-invalid", where: expect.stringMatching(where) },
-        ...{ message: expect.stringContaining(message), hint: expect.stringContaining("--tune") },
+        category: "usage",
+        code: "tuning-invalid",
+        where: expect.stringMatching(where),
+        message: expect.stringContaining(message),
+        hint: expect.stringContaining("--tune"),
       }),
     );
   });

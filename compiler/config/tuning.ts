@@ -194,9 +194,19 @@ function shapeLines(shape: TunedShape): string[] {
     return `  { ${[`splits = ${one.splits}`, ...times].join(", ")} },`;
   });
   return [
-    ...["", "[[shape]]", `target = ${JSON.stringify(target)}`, `device = ${JSON.stringify(device)}`],
-    ...[`gsic = ${JSON.stringify(gsic)}`, `type = ${JSON.stringify(type)}`, `out = ${out}`, `d = ${d}`],
-    ...[`matrices = ${matrices}`, `splits = ${splits}`, "candidates = [", ...lines, "]"],
+    "",
+    "[[shape]]",
+    `target = ${JSON.stringify(target)}`,
+    `device = ${JSON.stringify(device)}`,
+    `gsic = ${JSON.stringify(gsic)}`,
+    `type = ${JSON.stringify(type)}`,
+    `out = ${out}`,
+    `d = ${d}`,
+    `matrices = ${matrices}`,
+    `splits = ${splits}`,
+    "candidates = [",
+    ...lines,
+    "]",
   ];
 }
 

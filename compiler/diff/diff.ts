@@ -130,7 +130,8 @@ function diffLinears(first: Report, second: Report): BuildDiff["linears"] {
       });
   }
   return {
-    ...{ same, changed },
+    same,
+    changed,
     only_in_first: [...known].filter((id) => !others.has(id)),
     only_in_second: [...others.keys()].filter((id) => !known.has(id)),
   };
@@ -149,7 +150,8 @@ function diffKernels(first: Built, second: Built): BuildDiff["kernels"] {
     }));
   const changed = compared.filter(({ source, facts: other }) => source || other);
   return {
-    ...{ same: compared.length - changed.length, changed },
+    same: compared.length - changed.length,
+    changed,
     only_in_first: [...ours.keys()].filter((symbol) => !theirs.has(symbol)),
     only_in_second: [...theirs.keys()].filter((symbol) => !ours.has(symbol)),
     headers: diffHeaders(first, second),

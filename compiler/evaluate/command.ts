@@ -55,7 +55,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     seen === null ? null : await measure(seen.subarray(0, quoted.length), "Measuring on calibration text");
   const maxKl = report.search === null ? config.quality.maxKl : report.search.max_kl;
   return {
-    ...{ mode, heldout, calibration, ...accountOf(mode, report, heldout) },
+    mode,
+    heldout,
+    calibration,
+    ...accountOf(mode, report, heldout),
     tiers: { heldout: sharesOf(heldout), calibration: calibration && sharesOf(calibration) },
     equation_six: equationsSix(options, heldout, calibration),
     max_kl: maxKl,

@@ -4,8 +4,14 @@ import type { ResourceFacts } from "../report/resources.js";
 import { deviceText } from "./device.js";
 
 const facts: ResourceFacts = {
-  ...{ vgprs: 96, agprs: 0, sgprs: 38, lds: 32768, occupancy: 5 },
-  ...{ scratch: 0, vgprSpills: 0, sgprSpills: 0 },
+  vgprs: 96,
+  agprs: 0,
+  sgprs: 38,
+  lds: 32768,
+  occupancy: 5,
+  scratch: 0,
+  vgprSpills: 0,
+  sgprSpills: 0,
 };
 const launch = { threads: 1024, lds: 32768, most: 288, perUnit: 1 };
 const long = `gsic_${"gated_unit_".repeat(5)}_k256`;

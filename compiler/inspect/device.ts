@@ -25,7 +25,14 @@ export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
   const { device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels, tuning } =
     report;
   return {
-    ...{ device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels, tuning },
+    device,
+    targets,
+    modes,
+    launches_per_token,
+    launches_per_layer,
+    prediction,
+    kernels,
+    tuning,
     programs: program.modes,
   };
 }

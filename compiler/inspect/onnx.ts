@@ -28,7 +28,8 @@ export function onnxModel(plan: Plan): Uint8Array {
   const inner = graph.nodes.filter(({ id }) => id !== graph.output);
   return encode({
     irVersion: 8,
-    ...{ producerName: "gsic", producerVersion: version },
+    producerName: "gsic",
+    producerVersion: version,
     docString: "A plan of gsic, without weights.",
     opsetImport: [
       { domain: "", version: 17 },
@@ -121,8 +122,10 @@ function linearOperator(weight: MatrixRef, bias: VectorRef | null, { form, bytes
     attributes: {
       ...(subspace && { k: BigInt(subspace.k), epsilon: subspace.epsilon }),
       ...(tier && {
-        ...{ bits: BigInt(tier.quantizer.bits), group: BigInt(tier.quantizer.group) },
-        ...{ symmetric: BigInt(Number(tier.quantizer.symmetric)), rank: BigInt(tier.rank) },
+        bits: BigInt(tier.quantizer.bits),
+        group: BigInt(tier.quantizer.group),
+        symmetric: BigInt(Number(tier.quantizer.symmetric)),
+        rank: BigInt(tier.rank),
         ...(tier.exact && {
           exact_projections: BigInt(tier.exact.projections),
           exact_threshold: tier.exact.threshold,

@@ -114,7 +114,10 @@ interface Section {
 function telling(sections: readonly Section[]): { head: Row; sections: readonly Section[] } {
   const rows = sections.flatMap((section) => section.rows);
   const [k, eps, fast, slow] = ["k", "eps", "fast", "slow"].map((name) => headings.indexOf(name)) as [
-    ...[number, number, number, number],
+    number,
+    number,
+    number,
+    number,
   ];
   const gateless = rows.every((row) => row[slow] === row[fast]);
   const silent = new Set<number>(gateless ? [slow] : []);

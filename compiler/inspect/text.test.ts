@@ -16,7 +16,8 @@ describe("forms are counted by kind and settings, whatever their thresholds", ()
     const forms: Form[] = [
       { kind: "dense" },
       tiered(5, 8),
-      ...[tiered(3, 0), tiered(3, 0)],
+      tiered(3, 0),
+      tiered(3, 0),
       ...[0.1, 0.2, 0.3].map((threshold) => tiered(3, 16, threshold)),
       ...[0.05, 0.06].map((epsilon): Form => ({ kind: "gated", k: 64, epsilon })),
       { ...tiered(5, 0), kind: "gated+tiered", k: 32, epsilon: 0.1 } as Form,
@@ -78,15 +79,26 @@ describe("what gsic eval prints", () => {
 function evaluation(tiers: TierFractions, changes: Partial<Evaluation>): Evaluation {
   const one = { value: 1, low: 0.5, high: 1.5 };
   const quality: TextQuality = {
-    ...{ tokens: 2040, perplexity: one, dense_perplexity: one, perplexity_ratio: one, top1: one },
+    tokens: 2040,
+    perplexity: one,
+    dense_perplexity: one,
+    perplexity_ratio: one,
+    top1: one,
     kl: { value: 0.019, low: 0.015, high: 0.023 },
     tiers,
   };
   return {
-    ...{ mode: "bounded", heldout: quality, calibration: quality, pays: true, verdict: "The plan pays." },
+    mode: "bounded",
+    heldout: quality,
+    calibration: quality,
+    pays: true,
+    verdict: "The plan pays.",
     bytes_per_token: { dense: 4e6, plan_fast: 1e6, plan_mean: 1e6 },
     tiers: { heldout: tiers, calibration: tiers },
-    ...{ equation_six: null, max_kl: 0.02, within_max_kl: true, planned: true },
+    equation_six: null,
+    max_kl: 0.02,
+    within_max_kl: true,
+    planned: true,
     ...changes,
   };
 }

@@ -126,8 +126,13 @@ export function pageData(input: PageInput): PageData {
         id: linear.linear,
         layer: linear.layer,
         part: partOf(linear.linear),
-        ...{ input: linear.input, tensor: linear.tensor, dtype: linear.dtype, shape: linear.shape },
-        ...{ kind: form.kind, form: formText(form), k: subspace?.k ?? null },
+        input: linear.input,
+        tensor: linear.tensor,
+        dtype: linear.dtype,
+        shape: linear.shape,
+        kind: form.kind,
+        form: formText(form),
+        k: subspace?.k ?? null,
         epsilon: subspace?.epsilon ?? null,
         bits: tier?.quantizer.bits ?? null,
         rank: tier?.rank ?? null,
@@ -146,8 +151,11 @@ export function pageData(input: PageInput): PageData {
     }),
     inputs: plan.groups.map((group) => inputRow(report, group)),
     search: search && {
-      ...{ max_kl: search.max_kl, dense: search.dense, frontier: search.frontier },
-      ...{ round_to_nearest: search.round_to_nearest, validation_tokens: search.validation_tokens },
+      max_kl: search.max_kl,
+      dense: search.dense,
+      frontier: search.frontier,
+      round_to_nearest: search.round_to_nearest,
+      validation_tokens: search.validation_tokens,
     },
     quoted: evaluation && {
       heldout: evaluation.heldout,
@@ -157,7 +165,10 @@ export function pageData(input: PageInput): PageData {
     others: plan.graph.nodes
       .filter(({ kind }) => kind !== "linear")
       .map(({ id, kind }) => ({
-        ...{ id, kind, layer: layerOf(id)?.index ?? null, part: partOf(id) },
+        id,
+        kind,
+        layer: layerOf(id)?.index ?? null,
+        part: partOf(id),
         kernels: kernels.get(id) ?? [],
       })),
   };
@@ -169,18 +180,18 @@ function inputRow({ search, evaluation }: Report, { input, linears }: Plan["grou
   // The others are no faster than dense, or than a form that loses no more.
   const front = rejected.filter(({ reason }) => reason.startsWith("the KL that it"));
   return {
-    ...{ input, linears, layer: layerOf(input)?.index ?? null },
+    input,
+    linears,
+    layer: layerOf(input)?.index ?? null,
     sensitivity: found?.sensitivity ?? null,
     heldout: evaluation?.heldout?.tiers.by_input[input] ?? null,
     calibration: evaluation?.calibration?.tiers.by_input[input] ?? null,
     rejected: front.map(({ form, bytes_per_token, seconds_per_token, predicted_kl, reason }) => ({
-      ...{
-        form: formText(form),
-        bytes: bytes_per_token,
-        seconds: seconds_per_token,
-        kl: predicted_kl,
-        reason,
-      },
+      form: formText(form),
+      bytes: bytes_per_token,
+      seconds: seconds_per_token,
+      kl: predicted_kl,
+      reason,
     })),
     dominated: rejected.length - front.length,
     activations: found?.activations ?? null,

@@ -12,7 +12,16 @@ import { pageView } from "./view.js";
 const pageFolder = join(packageRoot, "compiler/report-html/page");
 
 /** The page's own scripts, in the order in which they need one another. */
-const scripts = ["figures.js", "plots.js", "details.js", "graph.js", "table.js", "main.js"];
+const scripts = [
+  "figures.js",
+  "plots.js",
+  "frontier.js",
+  "activations.js",
+  "details.js",
+  "graph.js",
+  "table.js",
+  "main.js",
+];
 
 /** The page of a build, from what lies in its folder, finished or not. */
 export function reportHtmlOf(built: Pick<Built, "folder" | "report">, plan: Plan): string {

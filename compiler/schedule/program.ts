@@ -130,7 +130,9 @@ function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory 
     tiers: [...counters.keys()],
   };
   return {
-    ...{ name, program, counters },
+    name,
+    program,
+    counters,
     listing: listLaunches(calls, launches, kernels.kernels, headAt, bytesOf),
     projections: lowered.filter((step) => step.kind === "project"),
   };
@@ -153,7 +155,10 @@ function scheduleCall(
     stride: strideOf(used),
   });
   const call = {
-    ...{ input: step.input, linears, x: block(step.input, step.d), y: block(step.output, width) },
+    input: step.input,
+    linears,
+    x: block(step.input, step.d),
+    y: block(step.output, width),
     launches,
   };
   const listed = listLaunches(calls, launches, kernels.kernels, calls.length, bytesOf);

@@ -7,8 +7,13 @@ function point(seconds: number, top1: number, kl: number): FrontierPoint {
   const estimate = (value: number) => ({ value, low: value * 0.9, high: value * 1.1 });
   const one = estimate(1);
   const quality = {
-    ...{ tokens: 1000, perplexity: one, dense_perplexity: one, perplexity_ratio: one },
-    ...{ kl: estimate(kl), top1: estimate(top1), tiers: { fast: 0, middle: 0, slow: 0, by_input: {} } },
+    tokens: 1000,
+    perplexity: one,
+    dense_perplexity: one,
+    perplexity_ratio: one,
+    kl: estimate(kl),
+    top1: estimate(top1),
+    tiers: { fast: 0, middle: 0, slow: 0, by_input: {} },
   };
   return { chosen: [], plan: {} as FrontierPoint["plan"], predictedKl: kl, seconds, meanBytes: 0, quality };
 }

@@ -132,7 +132,12 @@ describe("completions", () => {
     const whole = await expected(prompt, { tokens: 60 });
     const stop = whole.slice(40, 45);
     const stream = await client.completions.create({
-      ...{ model: name, prompt, temperature: 0, max_tokens: 60, stop, stream: true },
+      model: name,
+      prompt,
+      temperature: 0,
+      max_tokens: 60,
+      stop,
+      stream: true,
       stream_options: { include_usage: true },
     });
     const events = [];
@@ -175,12 +180,15 @@ describe("chat", () => {
     const four = Array.from({ length: 4 }, () => ({ role: "user" as const, content: "a" }));
     const body = { model: name, messages: four };
     expect(await refused(base, "/v1/chat/completions", body)).toMatchObject({
-      ...{ status: 400, code: "chat-refused", param: "messages" },
+      status: 400,
+      code: "chat-refused",
+      param: "messages",
       message: expect.stringContaining("three messages at most"),
     });
     const plain = await listen(limits, { chat: false });
     expect(await refused(plain, "/v1/chat/completions", body)).toMatchObject({
-      ...{ status: 400, code: "chat_template_missing" },
+      status: 400,
+      code: "chat_template_missing",
     });
   });
 });
@@ -221,7 +229,9 @@ test("wrong requests are refused, each with its field and reason", async () => {
   ];
   for (const [body, status, code, message] of cases)
     expect(await refused(base, "/v1/completions", body), JSON.stringify(body).slice(0, 99)).toMatchObject({
-      ...{ status, code, type: "invalid_request_error" },
+      status,
+      code,
+      type: "invalid_request_error",
       message: expect.stringMatching(message),
     });
   const form = { "content-type": "text/plain" };

@@ -74,7 +74,15 @@ function thresholds() {
   ];
   const closed = [
     ...[1, 2, 3, 4, 5].flatMap(() => [false, false, true]),
-    ...[true, false, true, true, false, false, false, false, false],
+    true,
+    false,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+    false,
   ];
   const basis = [
     [1, 0, 0, 0],

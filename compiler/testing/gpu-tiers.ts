@@ -176,7 +176,10 @@ export async function evaluateTieredPlan(
     const bias = node.bias === null ? new Float32Array(dense.width) : weights.readVector(node.bias);
     const { data: x, width: d } = values.get(node.input)!;
     const found = evaluateTiers({
-      ...{ form, d, out: dense.width, x },
+      form,
+      d,
+      out: dense.width,
+      x,
       basis: k === 0 ? [] : await factors.basis(node.input, k),
       image: k === 0 ? [] : asHalf(await wholeImage(factors.image(node.id, k))),
       quantized: await quantizedOf(part.quantized),

@@ -98,7 +98,9 @@ export async function plantedModel(planted: Planted, settings: string): Promise<
   const original = JSON.parse(readFileSync(join(example, "model/config.json"), "utf8")) as object;
   writeFileSync(join(model, "config.json"), JSON.stringify({ ...original, ...planted.config }));
   const tensors = [...planted.tensors].map(([name, { shape, data }]) => ({
-    ...{ name, shape, data: toF16(data) },
+    name,
+    shape,
+    data: toF16(data),
     dtype: "F16" as const,
   }));
   await writeSafetensors(join(model, "model.safetensors"), tensors);

@@ -52,7 +52,12 @@ export async function uncompiledLines(names: readonly string[]): Promise<string[
         const path = join(folder, "model.gsi");
         const factors = roundedFactors(model, form.kind === "gated" ? 4 : 8, ids);
         await writeModelBundle(path, {
-          ...{ model, plan, schedule: scheduled, modes: ["bounded", "exact"], code: [], factors },
+          model,
+          plan,
+          schedule: scheduled,
+          modes: ["bounded", "exact"],
+          code: [],
+          factors,
         });
         add(await readFile(path), `${title}: bundle`);
         await rm(path);

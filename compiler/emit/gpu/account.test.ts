@@ -62,7 +62,10 @@ describe("a launch loads every byte of a packed matrix once, whatever its type a
 test("a launch loads every byte of a matrix at few bits, of its low-rank factor and of B^T once", async () => {
   const [out, d, tokens, rank] = [9, 331, 18, 20];
   const model = await linearModel(new Float32Array(tokens * d).fill(1), tokens, {
-    ...{ dtype: "bf16", out, d, bytes: new Uint8Array(2 * out * d) },
+    dtype: "bf16",
+    out,
+    d,
+    bytes: new Uint8Array(2 * out * d),
   });
   const ids = Array<number>(tokens).fill(0);
   const factors = withQuantized(noFactors, (source, seed) => ({

@@ -34,8 +34,17 @@ export function factors(step: FactorsStep, { gpu, device }: GpuTarget): GpuKerne
     const { type, out, d: width } = unitShapeOf(source);
     const column = places[name];
     return {
-      ...{ tier: null, out, d: width, columns: "columns", input: "source", type, rank: null },
-      ...{ splits: splitsOf(source, gpu), column, last: column + out - 1, bias: null },
+      tier: null,
+      out,
+      d: width,
+      columns: "columns",
+      input: "source",
+      type,
+      rank: null,
+      splits: splitsOf(source, gpu),
+      column,
+      last: column + out - 1,
+      bias: null,
       weight: operands.weight(name, source),
     };
   });
@@ -56,7 +65,10 @@ export function factors(step: FactorsStep, { gpu, device }: GpuTarget): GpuKerne
       firstColumn: "0",
       activation: "identity",
       residual: null,
-      ...{ factors: null, gate: null, exact: null, correction: null },
+      factors: null,
+      gate: null,
+      exact: null,
+      correction: null,
       decides: squares !== null,
       squares: squares === null ? null : operands.output("squares", squares, "double"),
       products,
@@ -138,7 +150,9 @@ export function factorParams(step: ProjectStep, operands: DeviceOperands, gpu: G
   return {
     decides,
     factors: {
-      ...{ width: places.width, own, measures: own && decides },
+      width: places.width,
+      own,
+      measures: own && decides,
       squares: given === null ? null : given.squares === null ? "nullptr" : "squares",
     },
     gate: gate && {

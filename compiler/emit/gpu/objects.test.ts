@@ -34,7 +34,13 @@ function kernelOf(step: DeviceStep, target: GpuTarget): Kernel {
 }
 
 const norm: NormNode = {
-  ...{ kind: "norm", id: "n", input: "h", method: "rms", heads: 1, bias: null, epsilon: 1e-5 },
+  kind: "norm",
+  id: "n",
+  input: "h",
+  method: "rms",
+  heads: 1,
+  bias: null,
+  epsilon: 1e-5,
   gain: { tensor: "gain", length: 4096, first: 0 },
 };
 type ProjectStep = Extract<DeviceStep, { kind: "project" }>;
@@ -53,18 +59,23 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
     column: 0,
   });
   return {
-    ...{ kind: "project", output: "y", input: "x", normed: "x", norm: null, given: null, d, width: out },
+    kind: "project",
+    output: "y",
+    input: "x",
+    normed: "x",
+    norm: null,
+    given: null,
+    d,
+    width: out,
     parts: more.gatedUnit ? [part("gate"), part("up")] : [part("w")],
-    ...{
-      activation: null,
-      gatedUnit: false,
-      residual: null,
-      gate: null,
-      correction: null,
-      exact: null,
-      counts: true,
-      head: false,
-    },
+    activation: null,
+    gatedUnit: false,
+    residual: null,
+    gate: null,
+    correction: null,
+    exact: null,
+    counts: true,
+    head: false,
     ...more,
   };
 }
@@ -148,14 +159,20 @@ const projections = [
   [
     "8 bits, rank 64 as an earlier launch left it, and an exact tier",
     tiered({ bits: 8, group: 128, symmetric: false }, 64, 16384, 4096, {
-      ...{ norm, given: { output: "g", squares: "squares" }, exact: exactFor(4096) },
+      norm,
+      given: { output: "g", squares: "squares" },
+      exact: exactFor(4096),
     }),
     "9 loads, 32 products",
   ],
   [
     "a gated unit at 6 bits, of three tiers",
     tiered({ bits: 6, group: 32, symmetric: false }, 32, 14336, 4096, {
-      ...{ gatedUnit: true, activation: "silu", norm, gate, exact: exactFor(4096) },
+      gatedUnit: true,
+      activation: "silu",
+      norm,
+      gate,
+      exact: exactFor(4096),
     }),
     "4 loads, 32 products",
   ],
@@ -190,13 +207,28 @@ describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
 
   test("attention and the choice of a token keep everything in registers", async () => {
     const attention: AttentionNode = {
-      ...{ kind: "attention", id: "a", query: "q", key: "k", value: "v", scale: 0.1, window: null },
-      ...{ heads: 32, kvHeads: 8, headDim: 128 },
+      kind: "attention",
+      id: "a",
+      query: "q",
+      key: "k",
+      value: "v",
+      scale: 0.1,
+      window: null,
+      heads: 32,
+      kvHeads: 8,
+      headDim: 128,
     };
     const place = { sourceWidth: 6144, queryColumn: 0, keyColumn: 4096, valueColumn: 5120, norms: null };
     const rope: RopeNode = {
-      ...{ kind: "rope", id: "r", input: "q", heads: 32, headDim: 128, rotaryDim: 128, pairing: "half" },
-      ...{ theta: 1e4, scaling: { kind: "none" } },
+      kind: "rope",
+      id: "r",
+      input: "q",
+      heads: 32,
+      headDim: 128,
+      rotaryDim: 128,
+      pairing: "half",
+      theta: 1e4,
+      scaling: { kind: "none" },
     };
     const steps: DeviceStep[] = [
       { kind: "attend", layer: 0, output: "y", source: "x", ...place, attention, rope },

@@ -15,7 +15,12 @@ export function projectionDivisions(call: KernelCall): readonly ProjectionDivisi
   switch (call.template) {
     case "project":
       return call.params.products.map(({ type, out, d, tier, splits }) => ({
-        ...{ type, out, d, matrices: 1, tier: tier as Tier, splits },
+        type,
+        out,
+        d,
+        matrices: 1,
+        tier: tier as Tier,
+        splits,
       }));
     case "gated_unit":
       return call.params.products.map(({ gateType, upType, out, d, tier, splits }) => {

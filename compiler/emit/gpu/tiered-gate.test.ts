@@ -67,7 +67,10 @@ async function checkPlan(model: Model, form: Form, ids: readonly number[], targe
     [[3, 1, 9], 3, true],
   ] as const) {
     const { traffic: _, ...cut } = await feedSimulated(simulated, ids, {
-      ...{ mode: "bounded", chunks, units, backward },
+      mode: "bounded",
+      chunks,
+      units,
+      backward,
     });
     expect(cut, `passes of ${chunks}`).toEqual({ logits: found.logits, fast, slow });
   }

@@ -206,8 +206,10 @@ describe.skipIf(browserExecutable === null)(
         });
       // Of each launch with weights, all of its time belongs to linears.
       const data = pageData({
-        ...{ plan: (await readPlan(join(searched, "graph.ts"))).plan, program: readProgram(before) },
-        ...{ report: openBuild(searched).report, sources: new Map() },
+        plan: (await readPlan(join(searched, "graph.ts"))).plan,
+        program: readProgram(before),
+        report: openBuild(searched).report,
+        sources: new Map(),
       });
       const multiplied = measured.modes.exact!.launches.filter(({ kernel }) =>
         /project|gated_unit|head/.test(kernel),

@@ -1,0 +1,120 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import type { Algebra } from "../calibrate/algebra.js";
+import { collectStats } from "../calibrate/collect.js";
+import { type Config, configuredForm, isConfigured } from "../config/config.js";
+import type { Target } from "../config/target.js";
+import { adoptPlan } from "../graph-text/adopt.js";
+import type { ParsedPlan } from "../graph-text/parse.js";
+import { printPlan } from "../graph-text/print.js";
+import { isDense } from "../ir/forms.js";
+import type { Plan } from "../ir/plan.js";
+import type { Mode } from "../ir/program.js";
+import type { Model } from "../models/model.js";
+import { makePlan, passes } from "../passes/index.js";
+import type { SearchReport } from "../report/search.js";
+import { GsicError } from "../support/errors.js";
+import type { Progress } from "../support/progress.js";
+import { planLinears, requireValidation } from "./planner.js";
+
+/** What a plan is decided from. */
+interface PlanRequest {
+  /** Path of the model.toml or graph.ts, for errors. */
+  readonly input: string;
+  /** Folder that receives the plan after every pass. */
+  readonly dump?: string | undefined;
+  readonly progress: Progress;
+  readonly config: Config;
+  readonly mode: Mode;
+  readonly targets: readonly Target[];
+  readonly model: Model;
+  /** The graph.ts that is built; null where the model's own graph is. */
+  readonly edited: ParsedPlan | null;
+  readonly algebra: Algebra;
+}
+
+/** The form of every linear: as edited or configured, or as the planner chooses; with the statistics that took. */
+export async function decide({
+  input,
+  dump,
+  progress,
+  config,
+  mode,
+  targets,
+  model,
+  edited,
+  algebra,
+}: PlanRequest): Promise<{ plan: Plan; search: SearchReport | null; calibration: Calibration | null }> {
+  const first =
+    edited === null
+      ? await planOf(model, config, mode, targets, dump)
+      : adoptPlan(edited, model, input, targets[0]!.device);
+  if (mode === "exact" && !isDense(first)) throw formsInExactMode(input);
+  const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
+  if (!searches) {
+    const needed = !isDense(first);
+    const calibration = needed ? await collectStats(model, config, targets, progress, first) : null;
+    return { plan: first, search: null, calibration };
+  }
+  requireValidation(config, model);
+  const calibration = await collectStats(model, config, targets, progress, first);
+  const found = await planLinears({
+    model,
+    config,
+    mode,
+    targets,
+    plan: first,
+    algebra,
+    progress,
+    stats: calibration.stats,
+    calibration: calibration.tokens,
+  });
+  if (dump !== undefined)
+    await dumpPlans(dump, [[passes.length + 1, "plan-linears", found.plan]], model, config);
+  return { plan: found.plan, search: found.report, calibration };
+}
+
+/** Statistics, with the tokens that they were collected from. */
+export type Calibration = Awaited<ReturnType<typeof collectStats>>;
+
+function formsInExactMode(input: string): GsicError {
+  return new GsicError({
+    category: "usage",
+    code: "graph-gates-in-exact-mode",
+    message: "the graph has linears that are not dense, which exact mode does not have",
+    where: input,
+    hint: "build it with --mode bounded or lossless, or make them dense",
+  });
+}
+
+async function planOf(
+  model: Model,
+  config: Config,
+  mode: Mode,
+  targets: readonly Target[],
+  dump: string | undefined,
+): Promise<Plan> {
+  const options =
+    mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : configuredForm(config.plan);
+  const stages: (readonly [number: number, name: string, plan: Plan])[] = [];
+  const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (...stage) =>
+    stages.push(stage),
+  );
+  if (dump !== undefined) await dumpPlans(dump, stages, model, config);
+  return plan;
+}
+
+/** Writes plans as `NN-<name>.ts` into a folder. */
+async function dumpPlans(
+  folder: string,
+  stages: readonly (readonly [number: number, name: string, plan: Plan])[],
+  model: Model,
+  config: Config,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const header = { config: relative(folder, config.file), fingerprint: model.fingerprint };
+  for (const [number, name, plan] of stages) {
+    const file = `${String(number).padStart(2, "0")}-${name}.ts`;
+    await writeFile(join(folder, file), printPlan(plan, header));
+  }
+}
