@@ -85,12 +85,17 @@ class Device {
   virtual void copy_rows(Rows<uint8_t> target, Rows<const uint8_t> source, size_t rows, void *stream) = 0;
 };
 
-/// What this CPU has of the features that targets ask for; names as in `__builtin_cpu_supports`.
+/// The value of the variable GSIC_CPU, which hides instruction sets that the CPU has: avx2 those of AVX-512, portable
+/// all, avx512 none. Empty: it is not set. Throws GSIC_INVALID_ARGUMENT if it is something else.
+std::string cpu_mask();
+
+/// What this CPU has of the features that targets ask for, less what GSIC_CPU hides; names as in
+/// `__builtin_cpu_supports`. Throws as `cpu_mask`.
 std::vector<std::string> cpu_features();
 
-/// The first feature in `features` that this CPU lacks; empty if it has all of them. Names as in
-/// `__builtin_cpu_supports`; an unknown name counts as lacking.
-std::string missing_cpu_feature(const std::vector<std::string> &features);
+/// Why code that needs `features` is not run here, for people; empty if it is. Names as in `__builtin_cpu_supports`; an
+/// unknown name counts as lacking. Throws as `cpu_mask`.
+std::string why_not_on_this_cpu(const std::vector<std::string> &features);
 
 /// This machine's CPU. `threads` 0: the CPUs that the process may use. Kernels get `scratch_floats` of scratch.
 std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats);

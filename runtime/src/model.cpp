@@ -28,8 +28,8 @@ void require_cpu(const Target &target) {
   const bool known = uname(&machine) == 0;
   if (target.architecture != "any" && known && target.architecture != machine.machine)
     throw Error(GSIC_NO_DEVICE, std::string("this machine is ") + machine.machine + ", not " + target.architecture);
-  const std::string missing = missing_cpu_feature(target.features);
-  if (!missing.empty()) throw Error(GSIC_NO_DEVICE, "this machine has no " + missing);
+  const std::string problem = why_not_on_this_cpu(target.features);
+  if (!problem.empty()) throw Error(GSIC_NO_DEVICE, problem);
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ void run_step(const Arguments &arguments);
 void run_linalg(const Arguments &arguments);
 void run_exchange(const Arguments &arguments);
 void run_machine(const Arguments &arguments);
+void run_cpu(const Arguments &arguments);
 
 }  // namespace gsic
 

@@ -1,5 +1,7 @@
 // gsic-tool machine: what the runtime finds on this machine, as JSON on standard output:
-// {"cpu": {"features": [names]}, "gpus": [{"device": "hip" | "cuda", "name", "units"} or {"device", "problem"}]}.
+// {"cpu": {"features": [names], "mask": GSIC_CPU or null},
+//  "gpus": [{"device": "hip" | "cuda", "name", "units"} or {"device", "problem"}]}.
+// gsic-tool cpu: the first of these alone, without a look at drivers.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -22,11 +24,19 @@ nlohmann::ordered_json describe(DeviceKind kind) {
   return found;
 }
 
+nlohmann::ordered_json describe_cpu() {
+  nlohmann::ordered_json cpu = {{"features", cpu_features()}, {"mask", nullptr}};
+  if (const std::string mask = cpu_mask(); !mask.empty()) cpu["mask"] = mask;
+  return cpu;
+}
+
 }  // namespace
+
+void run_cpu(const Arguments &) { std::printf("%s\n", describe_cpu().dump().c_str()); }
 
 void run_machine(const Arguments &) {
   const nlohmann::ordered_json machine = {
-      {"cpu", {{"features", cpu_features()}}},
+      {"cpu", describe_cpu()},
       {"gpus", {describe(DeviceKind::hip), describe(DeviceKind::cuda)}},
   };
   std::printf("%s\n", machine.dump().c_str());

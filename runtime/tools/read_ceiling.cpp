@@ -17,12 +17,6 @@
 #include "arguments.h"
 #include "gsic/abi.h"
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define GSIC_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define GSIC_CLONES
-#endif
-
 namespace gsic {
 namespace {
 
@@ -35,8 +29,11 @@ struct ReadTask {
   std::atomic<uint64_t> sum{0};
 };
 
+/// Whether kernels that need these features run here.
+bool has(const std::vector<std::string> &features) { return why_not_on_this_cpu(features).empty(); }
+
 /// The sum of `count` values, so that they are really read.
-GSIC_CLONES uint64_t read_all(const Wide *data, size_t count) {
+inline __attribute__((always_inline)) uint64_t read_all(const Wide *data, size_t count) {
   Wide sums[kUnroll] = {};
   for (size_t i = 0; i < count; i += kUnroll)
     for (size_t j = 0; j < kUnroll; j++) sums[j] += data[i + j];
@@ -46,12 +43,31 @@ GSIC_CLONES uint64_t read_all(const Wide *data, size_t count) {
   return total;
 }
 
-/// A kernel as any other: (task).
-void read_kernel(const gsic_worker *worker, void *const *arguments) {
+inline __attribute__((always_inline)) void read_share(const gsic_worker *worker, void *const *arguments) {
   ReadTask &task = *static_cast<ReadTask *>(arguments[0]);
   const size_t groups = task.count / kUnroll;
   const size_t begin = groups * worker->index / worker->count, end = groups * (worker->index + 1) / worker->count;
   task.sum += read_all(task.data + begin * kUnroll, (end - begin) * kUnroll);
+}
+
+/// Kernels as any other: (task). Each is compiled for what it is named after.
+void read_kernel(const gsic_worker *worker, void *const *arguments) { read_share(worker, arguments); }
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) void read_kernel_512(const gsic_worker *worker, void *const *arguments) {
+  read_share(worker, arguments);
+}
+__attribute__((target("avx2"))) void read_kernel_256(const gsic_worker *worker, void *const *arguments) {
+  read_share(worker, arguments);
+}
+#endif
+
+/// The widest that runs here.
+gsic_cpu_kernel best_read_kernel() {
+#if defined(__x86_64__)
+  if (has({"avx512f"})) return &read_kernel_512;
+  if (has({"avx2"})) return &read_kernel_256;
+#endif
+  return &read_kernel;
 }
 
 void empty_kernel(const gsic_worker *, void *const *) {}
@@ -59,7 +75,7 @@ void empty_kernel(const gsic_worker *, void *const *) {}
 double read_bandwidth(const Pages &pages, Device &device) {
   ReadTask task{reinterpret_cast<const Wide *>(pages.data()), pages.size() / sizeof(Wide)};
   void *arguments[] = {&task};
-  const auto reading = device.capture({{reinterpret_cast<void *>(&read_kernel), arguments, 1}});
+  const auto reading = device.capture({{reinterpret_cast<void *>(best_read_kernel()), arguments, 1}});
   const double start = now();
   reading->run();
   return double(pages.size()) / (now() - start);
@@ -117,8 +133,8 @@ void multiply_kernel_256(const gsic_worker *worker, void *const *arguments) {
 /// f32 multiply-adds per second of all workers; none on other machines.
 std::optional<double> multiply_add_rate(Device &device) {
 #if defined(__x86_64__)
-  const bool wide = __builtin_cpu_supports("avx512f");
-  if (!wide && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return std::nullopt;
+  const bool wide = has({"avx512f"});
+  if (!wide && !has({"avx2", "fma"})) return std::nullopt;
   float factor = 0.5f;
   std::vector<float> results(device.threads());
   void *arguments[] = {&factor, results.data()};
