@@ -93,7 +93,7 @@ test("a tiered plan of a model beyond the caches is not slower than exact mode i
     chat: null,
   };
   const factors = { ...noFactors, quantized };
-  const best = testTargets().slice(0, 1);
+  const best = (await testTargets()).slice(0, 1);
   const bundle = await writePlanBundle(model, planOf(model, form), ["bounded", "exact"], factors, best);
   weights.close();
   const ratios: number[] = [];

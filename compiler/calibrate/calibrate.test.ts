@@ -30,7 +30,13 @@ async function collect(
   extra: readonly string[] = [],
   how: { readonly out?: string; readonly progress?: ProgressListener } = {},
 ) {
-  const bundle = await writeTestBundle(model, densePlan, ["exact"], noFactors, testTargets().slice(0, 1));
+  const bundle = await writeTestBundle(
+    model,
+    densePlan,
+    ["exact"],
+    noFactors,
+    (await testTargets()).slice(0, 1),
+  );
   const folder = await temporaryFolder();
   const { out = join(folder, "stats.safetensors"), progress } = how;
   const file = join(folder, "ids");

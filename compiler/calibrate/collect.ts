@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildRuntime, cacheFolder } from "../cc/index.js";
+import { calibrationTarget } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import { type Config, isConfigured } from "../config/config.js";
 import type { CpuTarget, Target } from "../config/target.js";
-import { calibrationTargets } from "../config/targets.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { CalibrationOrigin } from "../ir/statistics.js";
@@ -59,7 +59,7 @@ export async function collectStats(
   try {
     const k = largestK(config, plan);
     const window = windowOf(model, config);
-    const dense = new DenseBundle(model, window, calibrationTargets(targets), work, progress);
+    const dense = new DenseBundle(model, window, await calibrationTarget(targets), work, progress);
     const tokens = await calibrationTokens(model, config, k, dense, work, progress);
     const width = Math.max(sketchWidth, 4 * k);
     const key = createHash("sha256")
@@ -140,14 +140,14 @@ class DenseBundle {
   constructor(
     private readonly model: Model,
     context: number,
-    private readonly targets: readonly CpuTarget[],
+    private readonly target: CpuTarget,
     private readonly folder: string,
     private readonly progress: Progress,
   ) {
     this.graph = { ...model.graph, context };
     const options = { forms: ["dense" as const], k: [1], epsilon: [1] };
     const plan = makePlan(this.graph, { options });
-    this.dense = schedule(plan, ["exact"], targets[0]!);
+    this.dense = schedule(plan, ["exact"], target);
   }
 
   /** Hash of the machine code that computes the statistics: other code sums in another order. */
@@ -168,7 +168,7 @@ class DenseBundle {
   }
 
   private compile(): Promise<CpuCode[]> {
-    return compileForCpus(this.dense, this.targets, "Compiling the dense model", this.progress);
+    return compileForCpus(this.dense, [this.target], "Compiling the dense model", this.progress);
   }
 
   private async write(): Promise<string> {

@@ -48,7 +48,13 @@ const gated = (k: number) => ({ forms: ["gated" as const], k: [k], epsilon: [0.5
 /** A fixture's own statistics over `count` tokens. */
 async function fixtureStats(name: string, count: number) {
   const { model } = await openFixture(name);
-  const bundle = await writeTestBundle(model, densePlan, ["exact"], noFactors, testTargets().slice(0, 1));
+  const bundle = await writeTestBundle(
+    model,
+    densePlan,
+    ["exact"],
+    noFactors,
+    (await testTargets()).slice(0, 1),
+  );
   const folder = await temporaryFolder();
   const [ids, out] = [join(folder, "ids"), join(folder, "stats")];
   await writeFile(

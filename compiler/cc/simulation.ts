@@ -1,6 +1,4 @@
-import { readFileSync } from "node:fs";
 import type { CpuTarget } from "../config/target.js";
-import { machineTargets } from "../config/targets.js";
 import type { Kernel } from "../ir/program.js";
 import { type CxxCompiler, findCompiler, unloadable } from "./compilers.js";
 import { findGpuCompiler } from "./gpu-compiler.js";
@@ -8,11 +6,13 @@ import { sharedObject } from "./kernels.js";
 
 /**
  * Compiles GPU kernels for this machine's CPU, which runs their workgroups lane by lane (templates/include/gsic/
- * simulation.h); returns the path of the shared object in the cache. `wave` is the lanes that run in step.
+ * simulation.h); returns the path of the shared object in the cache. `wave` is the lanes that run in step; `target` is
+ * one that this machine runs.
  */
 export async function compileSimulation(
   kernels: readonly Kernel[],
   wave: number,
+  target: Pick<CpuTarget, "flags">,
   progress: (done: number) => void = () => {},
 ): Promise<string> {
   const compiler = await simulationCompiler();
@@ -25,7 +25,7 @@ export async function compileSimulation(
     "-Wno-psabi",
     `-DGSIC_WAVE=${wave}`,
     ...unloadable(compiler),
-    ...supportedTarget().flags,
+    ...target.flags,
   ];
   return sharedObject(compiler, kernels, flags, "simulation of GPU kernels", progress);
 }
@@ -33,17 +33,4 @@ export async function compileSimulation(
 /** The clang of GPU builds where there is one: it takes half of g++'s time, and its lanes run a quarter faster. */
 function simulationCompiler(): Promise<CxxCompiler> {
   return findGpuCompiler("hip").catch(findCompiler);
-}
-
-/** The best CPU target whose features this machine has. */
-function supportedTarget(): Pick<CpuTarget, "flags"> {
-  let present: readonly string[] = [];
-  try {
-    const line = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"));
-    present = line?.[1]?.trim().split(/\s+/) ?? [];
-  } catch {
-    // A system without that file gets the plain target.
-  }
-  const has = (target: CpuTarget) => target.features.every((feature) => present.includes(feature));
-  return machineTargets().find(has) ?? { flags: [] };
 }

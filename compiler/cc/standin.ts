@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Kernel } from "../ir/program.js";
 import { buildRuntime, compileSimulation } from "./index.js";
+import { runnableTargets } from "./machine.js";
 
 /** Bytes of global memory that one kernel's launches moved, as the stand-in driver counts them. */
 export interface KernelTraffic {
@@ -20,7 +21,8 @@ export async function standinEnvironment(
   progress: (done: number) => void = () => {},
 ): Promise<(account: string) => Readonly<Record<string, string>>> {
   const GSIC_DRIVER = await buildRuntime("standin");
-  const GSIC_STANDIN_KERNELS = await compileSimulation(kernels, wave, progress);
+  const [target] = await runnableTargets();
+  const GSIC_STANDIN_KERNELS = await compileSimulation(kernels, wave, target!, progress);
   return (account) => ({ GSIC_DRIVER, GSIC_STANDIN_KERNELS, GSIC_STANDIN_ACCOUNT: account });
 }
 

@@ -15,7 +15,7 @@ import { openFixture, temporaryFolder, testTargets } from "../testing/fixtures.j
 import { planOf, roundedFactors } from "../testing/tiers.js";
 import { selfCheck } from "./check.js";
 
-const target = testTargets().slice(0, 1)[0]!;
+const target = (await testTargets())[0]!;
 const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
 const exact = { projections: 4, threshold: 1e9 };
 const modes: readonly ProgramMode[] = ["bounded", "exact"];

@@ -39,7 +39,7 @@ test.each(fixtureNames())("the first layer of %s is a model", async (name) => {
 async function finished(name: string) {
   const { model } = await openFixture(name);
   const plan = makePlan(model.graph, { options: densePlan });
-  const target = testTargets().at(-1)!;
+  const target = (await testTargets()).at(-1)!;
   const modes: readonly ProgramMode[] = ["exact"];
   const scheduled = schedule(plan, modes, target);
   const code = [await compileFor(scheduled.kernels, target)];

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { closest } from "fastest-levenshtein";
 import { GsicError } from "../support/errors.js";
@@ -14,29 +14,13 @@ export function targetNames(): string[] {
     .sort();
 }
 
-/** The CPU targets of this machine's architecture, best first: the runtime takes the first that the CPU supports. */
+/** The CPU targets of this machine's architecture, best first: the runtime takes the first that the CPU supports (machine.ts). */
 export function machineTargets(): CpuTarget[] {
   const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
   const targets = targetNames()
     .map(readTarget)
     .filter((target) => target.device === "cpu");
   return bestFirst(targets.filter((target) => ["any", machine].includes(target.architecture)));
-}
-
-/** The first of some CPU targets that this machine has all features of: what a measurement is made with. */
-export function runnableTarget(targets: readonly CpuTarget[]): CpuTarget {
-  const info = "/proc/cpuinfo";
-  const flags = existsSync(info) ? /^flags\s*:(.*)$/m.exec(readFileSync(info, "utf8"))?.[1] : undefined;
-  const has = new Set(flags?.split(" ").map((flag) => flag.replaceAll("_", "")));
-  const found = targets.find(({ features }) =>
-    features.every((feature) => has.has(feature.replaceAll("_", ""))),
-  );
-  return found ?? targets.at(-1)!;
-}
-
-/** The targets that statistics are collected on: a GPU's own device need not be here, the CPU is. */
-export function calibrationTargets(targets: readonly Target[]): readonly CpuTarget[] {
-  return targets.every(isCpu) ? targets : machineTargets();
 }
 
 /**

@@ -3,8 +3,8 @@
 import { access, constants, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { buildRuntime, cacheFolder, findCompiler, findGpuCompiler } from "../cc/index.js";
+import { readMachine, runnableTargets } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
-import { machineTargets } from "../config/targets.js";
 import { GsicError } from "../support/errors.js";
 import { runtimeFolder } from "../support/paths.js";
 import { execute } from "../support/process.js";
@@ -113,29 +113,18 @@ function nodeAddon(): Promise<Check> {
   });
 }
 
-/** What `gsic-tool machine` prints: what the runtime itself finds. */
-interface Machine {
-  readonly cpu: { readonly features: readonly string[] };
-  readonly gpus: readonly {
-    readonly device: "hip" | "cuda";
-    readonly name?: string;
-    readonly units?: number;
-    readonly problem?: string;
-  }[];
-}
-
-async function machine(): Promise<Machine> {
-  return JSON.parse(await runTool(["machine"])) as Machine;
-}
-
 function cpu(): Promise<Check> {
   const fix = "use a machine of the kind that targets/ describes, or add a target";
   return check({ id: "cpu", title: "CPU", fix }, async () => {
-    const { features } = (await machine()).cpu;
-    const target = machineTargets().find((one) => one.features.every((name) => features.includes(name)));
+    const { features, mask } = (await readMachine()).cpu;
+    const [target] = await runnableTargets();
     if (target === undefined) throw new Error(`no target is for ${process.arch}`);
-    const found = `builds run as ${target.name}${features.length > 0 ? `; it has ${features.join(", ")}` : ""}`;
-    return { found, details: { target: target.name, features } };
+    const parts = [
+      `builds run as ${target.name}`,
+      ...(features.length > 0 ? [`it has ${features.join(", ")}`] : []),
+      ...(mask === null ? [] : [`GSIC_CPU=${mask} hides the rest`]),
+    ];
+    return { found: parts.join("; "), details: { target: target.name, features, mask } };
   });
 }
 
@@ -143,7 +132,7 @@ function gpu(device: "hip" | "cuda"): Promise<Check> {
   const title = device === "hip" ? "GPU, AMD" : "GPU, NVIDIA";
   const fix = "install the GPU's driver";
   return check({ id: `gpu-${device}`, title, fix, optional: true }, async () => {
-    const found = (await machine()).gpus.find((one) => one.device === device);
+    const found = (await readMachine()).gpus.find((one) => one.device === device);
     if (found?.name === undefined) throw noGpu(found?.problem ?? "the runtime does not know");
     return {
       found: `${found.name}, ${found.units} compute units`,

@@ -53,6 +53,18 @@ test("a machine that can build is in order, whatever GPUs it lacks; a driver is 
   expect(text.stdout.replaceAll(/\s+/g, " ")).toMatch(/missing, optional GPU, AMD .*\/nowhere\/driver.so/);
 });
 
+test("a CPU with GSIC_CPU is what that leaves, and says so", async () => {
+  const { code, of } = await doctor({ GSIC_CPU: "portable" });
+  expect(code).toBe(0);
+  expect(of("cpu")).toMatchObject({
+    found: "builds run as cpu-portable; GSIC_CPU=portable hides the rest",
+    details: { target: "cpu-portable", features: [], mask: "portable" },
+  });
+  const wrong = await doctor({ GSIC_CPU: "avx3" });
+  expect(wrong.code).toBe(4);
+  expect(wrong.of("cpu")).toMatchObject({ verdict: "broken", found: expect.stringContaining("GSIC_CPU") });
+});
+
 test("a machine without compilers and with a spoilt cache is told what to do", async () => {
   const folder = await temporaryFolder();
   const file = join(folder, "file");

@@ -67,7 +67,7 @@ async function compare(
 
 async function onCpu(name: string, form: Form | null): Promise<void> {
   const { model, ids } = await openFixture(name);
-  const target = testTargets()[0]!;
+  const target = (await testTargets())[0]!;
   const mode: ProgramMode = form === null ? "exact" : "bounded";
   const plan = form === null ? makePlan(model.graph, { options: densePlan }) : planOf(model, form);
   const factors = form === null ? noFactors : roundedFactors(model, 5, ids);
@@ -118,7 +118,7 @@ describe("by device pointers, on simulated lanes", () => {
 test("linears of their own have the kernels and the weights of the passes before them, and no weights besides", async () => {
   for (const name of ["gpt2-bf16", "llama-untied", "phi3-f32"]) {
     const { model } = await openFixture(name);
-    for (const target of [testTargets()[0]!, mi300x, h200] as readonly Target[]) {
+    for (const target of [(await testTargets())[0]!, mi300x, h200] as readonly Target[]) {
       const plan = planOf(model, forms.all!);
       const without = schedule(plan, ["bounded", "exact"], target);
       const { kernels, weights, programs } = schedule(plan, ["bounded", "exact"], target, { linears: true });

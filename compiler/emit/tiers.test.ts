@@ -5,7 +5,7 @@ import { evaluatePlan, type PlanValues } from "../oracle/reference-plan.js";
 import { nativeLogits, openFixture, testTargets, writePlanBundle } from "../testing/fixtures.js";
 import { planOf, roundedFactors } from "../testing/tiers.js";
 
-const best = testTargets().slice(0, 1);
+const best = (await testTargets()).slice(0, 1);
 const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
 const asymmetric = { ...tier, quantizer: { bits: 4, group: 64, symmetric: false }, rank: 0 } as const;
 /** Of the largest logit: activations have 15 to 16 bits there. */
@@ -61,7 +61,7 @@ test("with every gate of the exact tier open, the logits are those of exact mode
   model.weights.close();
 });
 
-test("all targets and any number of columns give the same bits", async () => {
+test("any number of columns gives the same bits", async () => {
   const { model, ids } = await openFixture("gpt2-bf16");
   const form: Form = { kind: "tiered", ...tier };
   const factors = roundedFactors(model, 5, ids);

@@ -6,7 +6,7 @@ import { chosenFactors } from "../testing/kernels.js";
 import { measureText } from "./evaluate.js";
 
 const quiet = () => {};
-const best = testTargets().slice(0, 1);
+const best = (await testTargets()).slice(0, 1);
 
 const someIds = (count: number, vocabulary: number) =>
   Int32Array.from({ length: count }, (_, i) => (i * i * 5 + i + 2) % vocabulary);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Algebra } from "../calibrate/algebra.js";
 import { collectStats } from "../calibrate/collect.js";
+import { runnableTargets } from "../cc/machine.js";
 import { type PlanOptions, readConfig } from "../config/config.js";
-import { machineTargets, runnableTarget } from "../config/targets.js";
 import { printPlan } from "../graph-text/print.js";
 import { linearById } from "../ir/walk.js";
 import { openModel } from "../models/model.js";
@@ -20,7 +20,7 @@ async function planned(toml: string, changes: Partial<PlanOptions> = {}) {
   const read = readConfig(toml);
   const config = { ...read, plan: { ...read.plan, ...changes } };
   const model = await openModel(config, () => {});
-  const targets = [runnableTarget(machineTargets())];
+  const targets = (await runnableTargets()).slice(0, 1);
   const algebra = new Algebra();
   try {
     const plan = makePlan(model.graph, { options: { ...config.plan, forms: ["dense"] } });

@@ -7,9 +7,9 @@ import type { StatsFile } from "../calibrate/stats-file.js";
 import { asWindows, heldoutParts, requireTokenizer } from "../calibrate/text.js";
 import { contentHash } from "../cc/cache.js";
 import { buildRuntime, cacheFolder } from "../cc/index.js";
+import { calibrationTarget } from "../cc/machine.js";
 import type { Config, PlanOptions } from "../config/config.js";
-import type { Target } from "../config/target.js";
-import { calibrationTargets, runnableTarget } from "../config/targets.js";
+import type { CpuTarget, Target } from "../config/target.js";
 import { oneTier } from "../evaluate/account.js";
 import { tierOf } from "../ir/forms.js";
 import type { Form, InputGroup, Plan, Tier } from "../ir/plan.js";
@@ -78,11 +78,12 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const probed = probeText(job, validation);
   const sampled = sampledText(job, validation);
   const factors = new Factors(plan, model.weights, stats, algebra);
-  const ledger = await Ledger.open(await ledgerFile(job));
+  const measuredOn = await calibrationTarget(targets);
+  const ledger = await Ledger.open(await ledgerFile(job, measuredOn));
   const laboratory: Laboratory = {
     model,
     factors,
-    targets: [runnableTarget(calibrationTargets(targets))],
+    targets: [measuredOn],
     ledger,
     progress,
   };
@@ -266,11 +267,15 @@ function measuredText(ids: Int32Array, window: number): MeasuredText {
   return { name: hash.slice(0, 16), ids, window };
 }
 
-/** One for all that results depend on besides their names: model, statistics, target's packing, kernels, tool. */
-async function ledgerFile({ model, stats, targets, ledgers }: PlannerJob): Promise<string> {
+/** One for all that results depend on besides their names: model, statistics, target's packing, kernels, who runs them, tool. */
+async function ledgerFile(
+  { model, stats, targets, ledgers }: PlannerJob,
+  measuredOn: CpuTarget,
+): Promise<string> {
   const hash = createHash("sha256");
   hash.update(JSON.stringify([version, model.fingerprint, fileIdentity(stats.file), targets[0]!.device]));
   hash.update(basename(await buildRuntime("tool")));
+  hash.update(measuredOn.name);
   hash.update(await contentHash([templatesFolder], [".h", ".hbs"]));
   return join(ledgers ?? join(cacheFolder(), "plans"), `${hash.digest("hex").slice(0, 40)}.json`);
 }

@@ -4,11 +4,12 @@ import { readdirSync } from "node:fs";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { onTestFinished, test } from "vitest";
 import { compileKernels } from "../cc/index.js";
+import { runnableTargets, targetsHere } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import type { CpuTarget } from "../config/target.js";
-import { machineTargets, readTarget } from "../config/targets.js";
+import { readTarget } from "../config/targets.js";
 import type { Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import { readGraph } from "../models/index.js";
@@ -61,19 +62,24 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** This machine's targets that its CPU can run: all, unless GSIC_TEST_TARGETS narrows them. */
-export function testTargets(): CpuTarget[] {
-  const names = process.env.GSIC_TEST_TARGETS?.split(",");
-  return machineTargets().filter(({ name }) => names === undefined || names.includes(name));
+/** The CPU targets that this machine runs, best first: what the runtime would choose, so GSIC_CPU narrows them. */
+export function testTargets(): Promise<CpuTarget[]> {
+  return runnableTargets();
+}
+
+/** Counts each CPU target that this machine does not run as a skipped test, with the reason: for suites over targets. */
+export async function skipOtherTargets(): Promise<void> {
+  for (const { target, problem } of await targetsHere())
+    if (problem !== null) test.skip(`all of this on ${target.name}: ${problem}`, () => {});
 }
 
 /** Writes a bundle of a model whose linears have a form; returns its path. */
-export function writeTestBundle(
+export async function writeTestBundle(
   model: Model,
   options: ConfiguredForm,
   modes: readonly ProgramMode[],
   factors: FactorSource,
-  targets: readonly CpuTarget[] = testTargets(),
+  targets?: readonly CpuTarget[],
 ): Promise<string> {
   return writePlanBundle(model, makePlan(model.graph, { options }), modes, factors, targets);
 }
@@ -84,11 +90,12 @@ export async function writePlanBundle(
   plan: Plan,
   modes: readonly ProgramMode[],
   factors: FactorSource,
-  targets: readonly CpuTarget[] = testTargets(),
+  targets?: readonly CpuTarget[],
 ): Promise<string> {
   const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { linears: true });
   const code = [];
-  for (const target of targets) code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
+  for (const target of targets ?? (await testTargets()))
+    code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
   const path = join(await temporaryFolder(), "model.gsi");
   await writeModelBundle(path, { model, plan, schedule: scheduled, modes, code, factors });
   return path;

@@ -26,7 +26,7 @@ export async function makeBundle(): Promise<void> {
   const plan = makePlan(source.graph, { options: densePlan });
   const scheduled = schedule(plan, ["bounded", "exact"], readTarget("cpu-portable"));
   const code = [];
-  for (const target of testTargets())
+  for (const target of await testTargets())
     code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
   const content = { model: source, plan, schedule: scheduled, code, factors: noFactors };
   await writeModelBundle(bundle, { ...content, modes: ["bounded", "exact"] });

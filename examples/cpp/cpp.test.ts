@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { build } from "../../compiler/build.js";
+import { runnableTargets } from "../../compiler/cc/machine.js";
 import { relativeError } from "../../compiler/check/check.js";
-import { machineTargets } from "../../compiler/config/targets.js";
 import { packageRoot } from "../../compiler/support/paths.js";
 import { silent } from "../../compiler/support/progress.js";
 import { nativeLogits, temporaryFolder } from "../../compiler/testing/fixtures.js";
@@ -41,13 +41,14 @@ test.skipIf(missing !== null)(
   `programs in C++, built by cmake, compute what gsic logits does${missing === null ? "" : `: ${missing}`}`,
   async () => {
     const folder = await temporaryFolder();
+    const [best] = await runnableTargets();
     const [input, out, made] = ["model.toml", "out", "made"].map((name) => join(folder, name)) as [
       string,
       string,
       string,
     ];
     await writeFile(input, config);
-    await build({ input, out, targets: [machineTargets()[0]!.name], progress: silent });
+    await build({ input, out, targets: [best!.name], progress: silent });
     const source = join(packageRoot, "examples/cpp");
     await expect(run("cmake", ["-S", source, "-B", made, `-DGSIC_BUILD=${folder}`])).rejects.toThrow(
       /GSIC_BUILD is '.*', which is no folder\s+of a build/,

@@ -37,7 +37,7 @@ describe("the device chooses the tokens that the CPU chooses", () => {
     test(`${name} on ${target.name}`, async () => {
       const { model, ids } = await openFixture(name);
       const simulated = await simulatedBundle(model, densePlan, ["exact"], noFactors, target);
-      const cpu = testTargets()[0]!;
+      const cpu = (await testTargets())[0]!;
       const bundle = await writeTestBundle(model, densePlan, ["exact"], noFactors, [cpu]);
       for (const prompt of [ids.slice(0, 1), ids.slice(0, 18)]) {
         const expected = await generate(bundle, prompt, 12, { target: cpu, mode: "exact" });

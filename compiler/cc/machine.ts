@@ -1,0 +1,63 @@
+import type { CpuTarget, Target } from "../config/target.js";
+import { machineTargets } from "../config/targets.js";
+import { runTool } from "./tool.js";
+/** What the runtime finds on this machine, and so which targets run here: the choice is the runtime's own. */
+
+/** What `gsic-tool machine` prints. */
+export interface Machine {
+  readonly cpu: Cpu;
+  readonly gpus: readonly {
+    readonly device: "hip" | "cuda";
+    readonly name?: string;
+    readonly units?: number;
+    readonly problem?: string;
+  }[];
+}
+
+export interface Cpu {
+  /** What targets may ask for, less what the variable GSIC_CPU hides. */
+  readonly features: readonly string[];
+  /** The value of GSIC_CPU; null if it is not set. */
+  readonly mask: string | null;
+}
+
+/** A CPU target, and why it does not run here; null if it does. */
+export interface Runnable {
+  readonly target: CpuTarget;
+  readonly problem: string | null;
+}
+
+/** The CPU and the GPUs that the runtime finds. Throws `argument-invalid` (category usage) for a wrong GSIC_CPU. */
+export async function readMachine(): Promise<Machine> {
+  return JSON.parse(await runTool(["machine"])) as Machine;
+}
+
+/** The CPU alone, without a look at drivers. Throws as `readMachine`. */
+async function readCpu(): Promise<Cpu> {
+  return JSON.parse(await runTool(["cpu"])) as Cpu;
+}
+
+/** The CPU targets of this machine's architecture, best first, and which of them run here. Throws as `readMachine`. */
+export async function targetsHere(): Promise<Runnable[]> {
+  const { features, mask } = await readCpu();
+  return machineTargets().map((target) => {
+    const lacking = target.features.find((feature) => !features.includes(feature));
+    if (lacking === undefined) return { target, problem: null };
+    const by = mask === null ? "this machine has" : `GSIC_CPU=${mask} leaves`;
+    return { target, problem: `${by} no ${lacking}` };
+  });
+}
+
+/** The CPU targets that this machine runs, best first; the portable one always does. Throws as `readMachine`. */
+export async function runnableTargets(): Promise<CpuTarget[]> {
+  return (await targetsHere()).filter(({ problem }) => problem === null).map(({ target }) => target);
+}
+
+/**
+ * The target that statistics are collected on and plans are measured with: the best of a build's own that runs here,
+ * else the best that runs here, since a GPU's device need not be here. Throws as `readMachine`.
+ */
+export async function calibrationTarget(targets: readonly Target[]): Promise<CpuTarget> {
+  const here = await runnableTargets();
+  return here.find(({ name }) => targets.some((target) => target.name === name)) ?? here[0]!;
+}
