@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+import everything from "./vitest.config.js";
+
+/**
+ * The suites that run kernels of this machine's CPU, for `npm run test:masked`, which runs them again as a machine
+ * without the instruction sets that GSIC_CPU hides. Kernels for GPUs are not among them: the lanes that run them are
+ * ordinary C++.
+ */
+const suites = [
+  "compiler/machine.test.ts",
+  "compiler/emit/attend.test.ts",
+  "compiler/emit/gated.test.ts",
+  "compiler/emit/kernels.test.ts",
+  "compiler/emit/quantized.test.ts",
+  "compiler/emit/tiers.test.ts",
+  "compiler/models/parity.test.ts",
+  "compiler/calibrate/calibrate.test.ts",
+  "compiler/calibrate/factors.test.ts",
+  "compiler/evaluate/evaluate.test.ts",
+  "compiler/selfcheck-factors.test.ts",
+  "compiler/selfcheck-layers.test.ts",
+  "compiler/bench/faster.test.ts",
+  "compiler/load.test.ts",
+  "compiler/load-lifetime.test.ts",
+];
+
+export default defineConfig({
+  test: {
+    ...everything.test,
+    include: suites,
+    reporters: ["default", ["json", { outputFile: `build/test-results-${process.env.GSIC_CPU}.json` }]],
+  },
+});
