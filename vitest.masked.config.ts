@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 import everything from "./vitest.config.js";
 
@@ -7,7 +8,7 @@ import everything from "./vitest.config.js";
  * ordinary C++.
  */
 const suites = [
-  "compiler/machine.test.ts",
+  "compiler/cc/machine.test.ts",
   "compiler/emit/attend.test.ts",
   "compiler/emit/gated.test.ts",
   "compiler/emit/kernels.test.ts",
@@ -17,12 +18,15 @@ const suites = [
   "compiler/calibrate/calibrate.test.ts",
   "compiler/calibrate/factors.test.ts",
   "compiler/evaluate/evaluate.test.ts",
-  "compiler/selfcheck-factors.test.ts",
-  "compiler/selfcheck-layers.test.ts",
+  "compiler/check/factors.test.ts",
+  "compiler/check/layers.test.ts",
   "compiler/bench/faster.test.ts",
   "compiler/load.test.ts",
   "compiler/load-lifetime.test.ts",
 ];
+
+for (const suite of suites)
+  if (!existsSync(suite)) throw new Error(`${suite} is not there: correct ${import.meta.url}`);
 
 export default defineConfig({
   test: {

@@ -4,7 +4,7 @@ import type { ProgramMode } from "../ir/program.js";
 import { load } from "../load.js";
 import { noFactors } from "../pack/weights.js";
 import { densePlan, nativeLogits, openFixture, writeTestBundle } from "../testing/fixtures.js";
-import { calibrationTarget, readMachine, runnableTargets, targetsHere } from "./machine.js";
+import { calibrationTarget, readMachine, runnableTargets, targetsFor, targetsHere } from "./machine.js";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -72,6 +72,10 @@ test("the compiler chooses the target that the runtime chooses, whatever is hidd
     const { target } = (await load(bundle)).info;
     expect((await runnableTargets())[0]!.name, value).toBe(target);
     expect((await calibrationTarget([readTarget("mi300x")])).name, value).toBe(target);
+    expect(
+      (await targetsFor(null)).map(({ name }) => name),
+      value,
+    ).toEqual([target]);
   }
   expect(await calibrationTarget([readTarget("cpu-portable")])).toEqual(readTarget("cpu-portable"));
 });

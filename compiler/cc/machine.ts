@@ -1,5 +1,5 @@
 import type { CpuTarget, Target } from "../config/target.js";
-import { machineTargets } from "../config/targets.js";
+import { machineTargets, targetsOf } from "../config/targets.js";
 import { runTool } from "./tool.js";
 /** What the runtime finds on this machine, and so which targets run here: the choice is the runtime's own. */
 
@@ -51,6 +51,14 @@ export async function targetsHere(): Promise<Runnable[]> {
 /** The CPU targets that this machine runs, best first; the portable one always does. Throws as `readMachine`. */
 export async function runnableTargets(): Promise<CpuTarget[]> {
   return (await targetsHere()).filter(({ problem }) => problem === null).map(({ target }) => target);
+}
+
+/**
+ * The targets of those names; where none are named, the best CPU target that runs here, since kernels for other machines
+ * take as long to compile as those for this one. Throws as `targetsOf` and `readMachine`.
+ */
+export async function targetsFor(names: readonly string[] | null): Promise<readonly Target[]> {
+  return names === null ? [(await runnableTargets())[0]!] : targetsOf(names);
 }
 
 /**

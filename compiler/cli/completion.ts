@@ -1,7 +1,7 @@
 /** Scripts for shells that complete gsic's commands, options and their words; made from commander's definition. */
 
 import type { Command, Option } from "commander";
-import { targetNames } from "../config/targets.js";
+import { everyCpu, targetNames } from "../config/targets.js";
 
 export const shells = ["bash", "zsh", "fish"] as const;
 
@@ -28,7 +28,7 @@ function optionsOf(command: Command): readonly Option[] {
 
 /** The words that an option takes; null: a number, a text or a file. */
 function wordsOf(option: Option): readonly string[] | null {
-  return option.argChoices ?? (option.long === "--target" ? targetNames() : null);
+  return option.argChoices ?? (option.long === "--target" ? [everyCpu, ...targetNames()] : null);
 }
 
 /** The words that a command's argument takes; null: a file or a folder. */

@@ -50,6 +50,12 @@ test("every target of the repository is whole", () => {
   }
 });
 
+test("cpu names every CPU target of this machine, once, and nothing beside it", () => {
+  expect(targetsOf(["cpu"])).toEqual(machineTargets());
+  expect(targetsOf(["cpu-portable", "cpu"])).toEqual(machineTargets());
+  expect(() => targetsOf(["cpu", "mi300x"])).toThrow(expect.objectContaining({ code: "targets-mixed" }));
+});
+
 test("this machine's targets are CPUs", () => {
   expect(machineTargets().length).toBeGreaterThan(0);
   expect(machineTargets().every(isCpu)).toBe(true);

@@ -32,17 +32,24 @@ export function bestFirst<T extends Target>(targets: readonly T[]): T[] {
   return [...targets].sort((a, b) => needs(b) - needs(a));
 }
 
+/** The name that stands for every CPU target of this machine's architecture: one build for CPUs old and new. */
+export const everyCpu = "cpu";
+
 /**
- * The targets of those names, best first; this machine's CPU targets if none are named. All are of one device, since
- * one set of kernels serves them. Throws `targets-none` and `targets-mixed` (category usage).
+ * The targets of those names, best first; `everyCpu` names several. All are of one device, since one set of kernels serves
+ * them. Throws `targets-none` and `targets-mixed` (category usage).
  */
-export function targetsOf(names: readonly string[] | null): readonly Target[] {
-  const targets = names === null ? machineTargets() : bestFirst([...new Set(names)].map(readTarget));
+export function targetsOf(names: readonly string[]): readonly Target[] {
+  const named = [...new Set(names)].flatMap((name) =>
+    name === everyCpu ? machineTargets() : [readTarget(name)],
+  );
+  const distinct = new Map(named.map((target) => [target.name, target]));
+  const targets = bestFirst([...distinct.values()]);
   const refuse = (code: string, message: string, hint: string) =>
     new GsicError({ category: "usage", code, message, where: "target.name", hint });
   const first = targets[0];
   if (first === undefined)
-    throw refuse("targets-none", "no target is named", "name one of targets/, or none");
+    throw refuse("targets-none", "no target is named", "name one of targets/, or cpu, or leave it out");
   const other = targets.find(({ device, dialect }) => device !== first.device || dialect !== first.dialect);
   if (other === undefined) return targets;
   const message = `${first.name} and ${other.name} are of different kinds`;
@@ -59,6 +66,6 @@ export function readTarget(name: string): Target {
     code: "target-unknown",
     message: `there is no target ${JSON.stringify(name)}`,
     where: targetsFolder,
-    hint: `did you mean ${closest(name, known)}? Known: ${known.join(", ")}`,
+    hint: `did you mean ${closest(name, known)}? Known: ${[everyCpu, ...known].join(", ")}`,
   });
 }

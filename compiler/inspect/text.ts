@@ -8,13 +8,20 @@ import { predictionText } from "./device.js";
 import { formGroups } from "./forms-text.js";
 import { searchText } from "./search-text.js";
 
+/** What a build is for; of a CPU alone, how to get a build for others. */
+function targetsText({ targets, device }: Report): string {
+  const names = targets.join(", ");
+  if (device !== "cpu" || targets.length > 1 || names === "cpu-portable") return names;
+  return `${names}: CPUs like this one; --target cpu builds for all`;
+}
+
 /** The report of a build for a terminal of 100 columns. */
 export function reportText(report: Report, out: string): string {
   const { dense, fast, slow } = report.bytes_per_token;
   const lines = [
     `${report.name}: ${report.family}, ${report.linears.length} linears, context ${report.context}`,
     `  mode        ${report.mode} (the build has ${report.modes.join(", ")})`,
-    `  targets     ${report.targets.join(", ")}`,
+    `  targets     ${targetsText(report)}`,
     ...paragraphs("forms", formGroups(report.linears.map(({ form }) => form))),
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];

@@ -63,7 +63,7 @@ void Model::choose(const OpenOptions &options) {
   const std::string subject = options.target.empty() ? "no target of the bundle runs on this machine"
                                                      : "the target '" + options.target + "' cannot be used";
   throw Error(GSIC_NO_DEVICE, path() + ": " + subject + "; the bundle has: " + comma_separated(tried) +
-                                  "; build the model with --target cpu-portable, or for this machine" +
+                                  "; build the model on this machine, or with --target cpu for all CPUs" +
                                   (cpu_mask().empty() ? "" : ", or unset GSIC_CPU"));
 }
 

@@ -12,7 +12,11 @@ export function addBuild(gsic: Command): void {
     .command("build <input>")
     .description("build a model.toml, or the edited graph.ts of an earlier build")
     .option("--out <dir>", "output folder (default: build/<name>)")
-    .option("--target <names>", "targets, separated by commas (default: this machine's CPU)", list)
+    .option(
+      "--target <names>",
+      "targets, separated by commas; cpu: all CPUs of this kind (default: this machine's CPU alone)",
+      list,
+    )
     .addOption(modeOption())
     .option("--dump <dir>", "write the plan after every pass into this folder")
     .addOption(jsonOption())

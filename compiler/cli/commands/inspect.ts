@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type Built, openBuild, readPlan, readProgram } from "../../build-folder/open.js";
+import { targetsFor } from "../../cc/machine.js";
 import { configuredForm, isConfigured, readConfig } from "../../config/config.js";
-import { targetsOf } from "../../config/targets.js";
 import { deviceJson, deviceText } from "../../inspect/device.js";
 import { searchText } from "../../inspect/search-text.js";
 import { planDot, planJson, planTable } from "../../inspect/table.js";
@@ -54,7 +54,7 @@ async function planOfConfig(path: string): Promise<Plan> {
   const config = readConfig(path);
   const model = await openModel(config, () => {});
   model.weights.close();
-  const { device } = targetsOf(config.target.names)[0]!;
+  const { device } = (await targetsFor(config.target.names))[0]!;
   if (config.quality.mode !== "exact" && !isConfigured(config.plan))
     process.stderr.write(
       "The planner chooses forms when the model is built; inspect the build to see them.\n",
