@@ -1,12 +1,13 @@
 import { relative } from "node:path";
 import type { TargetCode } from "../cc/index.js";
+import { buildFiles } from "../config/build-files.js";
 import { shapeKey, type Tuning } from "../config/tuning.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode, ProgramMode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
 import { bytesPerToken, predictSeconds } from "../passes/cost.js";
-import { chatTemplateFile, type Report } from "../report/report.js";
+import type { Report } from "../report/report.js";
 import type { ResourceFacts } from "../report/resources.js";
 import type { SearchReport } from "../report/search.js";
 import type { SelfCheck } from "../report/self-check.js";
@@ -89,7 +90,7 @@ export function reportOf(facts: {
 }
 
 function chatReport(chat: Model["chat"]): Report["chat"] {
-  return chat && { template: chatTemplateFile, tokens: chat.tokens, end_ids: chat.endIds };
+  return chat && { template: buildFiles.chatTemplate, tokens: chat.tokens, end_ids: chat.endIds };
 }
 
 /** What a build says of its divisions; `out` is the folder that it goes to. */

@@ -1,6 +1,7 @@
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { objectEndings, type TargetCode } from "../cc/index.js";
+import { buildFiles } from "../config/build-files.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Schedule } from "../schedule/program.js";
 import { templatesFolder } from "../support/paths.js";
@@ -15,12 +16,12 @@ export async function writeSources(
   code: readonly TargetCode[],
 ): Promise<void> {
   const { kernels } = scheduled;
-  const folder = join(staging, "kernels");
+  const folder = join(staging, buildFiles.kernels);
   await mkdir(folder);
   for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
   await cp(join(templatesFolder, "include"), join(folder, "include"), { recursive: true });
   for (const one of code) if ("objects" in one) await writeObjects(folder, scheduled, one);
-  await writeFile(join(staging, "program.json"), `${JSON.stringify(programJson(scheduled))}\n`);
+  await writeFile(join(staging, buildFiles.program), `${JSON.stringify(programJson(scheduled))}\n`);
 }
 
 async function writeObjects(

@@ -1,6 +1,7 @@
 import { basename, dirname, resolve } from "node:path";
 import type { Form, Quantizer } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
+import { reservedNames } from "./build-files.js";
 import { Fields, oneOf, shown } from "./fields.js";
 import { checkKeys, parseToml, readText, table } from "./toml.js";
 
@@ -63,9 +64,6 @@ const keys: Readonly<Record<string, readonly string[]>> = {
 
 /** What can name a build: it becomes the name of files, and stands in generated text. */
 export const buildName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
-/** The executable bears the model's name, and stands beside these. */
-const reservedNames = ["graph.ts", "index.ts", "gsic.h", "kernels", "program.json", "report.json"];
 
 /** What every linear gets before a planner chooses: the configured form, or dense where there is a choice. */
 export function configuredForm(options: PlanOptions): PlanOptions {

@@ -79,6 +79,3 @@ export interface ChatReport {
   /** Ids that end a turn, beside the end of text. */
   readonly end_ids: readonly number[];
 }
-
-/** The file of a build that holds the model's chat template, under the name that the field gives it. */
-export const chatTemplateFile = "chat_template.jinja";
