@@ -10,11 +10,12 @@ import { writeSources } from "./build-folder/sources.js";
 import { Algebra } from "./calibrate/algebra.js";
 import { Factors } from "./calibrate/factors.js";
 import { checkTexts } from "./calibrate/text.js";
-import { compileFor, type TargetCode } from "./cc/index.js";
+import { compileFor, prepareRuntime, type TargetCode } from "./cc/index.js";
+import { targetsFor } from "./cc/machine.js";
 import { roomForCheck, selfCheck } from "./check/check.js";
+import { buildFiles, namedFiles } from "./config/build-files.js";
 import { type Config, readConfig } from "./config/config.js";
 import { commonTarget, type Target } from "./config/target.js";
-import { targetsOf } from "./config/targets.js";
 import { type Tuning, tuningOf, withTuning } from "./config/tuning.js";
 import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
@@ -27,7 +28,7 @@ import { requireRoom } from "./pack/space.js";
 import { type FactorSource, noFactors } from "./pack/weights.js";
 import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
-import { chatTemplateFile, type Report } from "./report/report.js";
+import type { Report } from "./report/report.js";
 import type { SearchReport } from "./report/search.js";
 import { schedule } from "./schedule/program.js";
 import { type Calibration, decide } from "./search/decide.js";
@@ -53,7 +54,8 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
   const mode = options.mode ?? modeOfInput(config, edited?.plan ?? null);
-  const targets = targetsOf(options.targets ?? config.target.names);
+  await prepareRuntime(["tool"], progress);
+  const targets = await targetsFor(options.targets ?? config.target.names);
   const tuning = tuningOf(config, targets[0]!);
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
   checkOutput(out, inputsOf(config));
@@ -91,7 +93,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           calibration: calibration && calibrationOf(calibration),
           progress,
         });
-      const report = await publish(out, make, resumableBundle(`${config.model.name}.gsi`));
+      const report = await publish(out, make, resumableBundle(namedFiles(config.model.name).bundle));
       return { out, report };
     } finally {
       await algebra.close();
@@ -162,7 +164,7 @@ async function makeBuild(job: Job): Promise<Report> {
     code.push(await compileFor(kernels, target, (done) => update(done, kernels.length)));
   }
   const name = config.model.name;
-  const bundle = join(staging, `${name}.gsi`);
+  const bundle = join(staging, namedFiles(name).bundle);
   const factors = job.factors ?? noFactors;
   const content = { model, plan, schedule: scheduled, modes, code, factors };
   const weightsBegin = await writeModelBundle(bundle, content, {
@@ -171,11 +173,11 @@ async function makeBuild(job: Job): Promise<Report> {
   });
   await writeSources(staging, scheduled, code);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
-  await writeFile(join(staging, "graph.ts"), printPlan(plan, header));
-  if (model.chat !== null) await writeFile(join(staging, chatTemplateFile), model.chat.template);
+  await writeFile(join(staging, buildFiles.graph), printPlan(plan, header));
+  if (model.chat !== null) await writeFile(join(staging, buildFiles.chatTemplate), model.chat.template);
   const { vocabulary, context } = plan.graph;
-  await writeFile(join(staging, "index.ts"), bindingsText({ name, vocabulary, context, modes }));
-  await copyProducts(staging, name, progress.stage("Building the runtime"));
+  await writeFile(join(staging, buildFiles.bindings), bindingsText({ name, vocabulary, context, modes }));
+  await copyProducts(staging, name, progress);
   const checked = {
     bundle,
     weightsBegin,
@@ -201,10 +203,10 @@ async function makeBuild(job: Job): Promise<Report> {
     calibration: job.calibration,
     tuning: tuningReport(scheduled.divisions, job.tuning, job.out),
   });
-  await writeFile(join(staging, "report.json"), reportJson(report));
+  await writeFile(join(staging, buildFiles.report), reportJson(report));
   // Layout and templates are loaded here alone: no other command needs them.
   const { reportHtmlOf } = await import("./report-html/page.js");
-  await writeFile(join(staging, "report.html"), reportHtmlOf({ folder: staging, report }, plan));
+  await writeFile(join(staging, buildFiles.page), reportHtmlOf({ folder: staging, report }, plan));
   await rm(journalOf(bundle));
   return report;
 }

@@ -10,7 +10,7 @@ export { type CxxCompiler, findCompiler } from "./compilers.js";
 export { type CodeObject, compileGpuKernels, objectEndings } from "./gpu.js";
 export { findGpuCompiler } from "./gpu-compiler.js";
 export { compileKernels } from "./kernels.js";
-export { buildRuntime, type RuntimeProduct } from "./runtime.js";
+export { buildRuntime, prepareRuntime, type RuntimeProduct } from "./runtime.js";
 export { compileSimulation } from "./simulation.js";
 
 /** All kernels of a build for one target: a shared object, or for GPUs one code object per kernel, in their order. */

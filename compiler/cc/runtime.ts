@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { packageRoot, runtimeFolder, templatesFolder } from "../support/paths.js";
 import { inParallel } from "../support/process.js";
+import type { Progress } from "../support/progress.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
 import { findCompiler, run } from "./compilers.js";
 
@@ -26,7 +27,9 @@ interface RuntimeRecipes {
   >;
 }
 
-/** Builds (or takes from the cache) a product of the runtime; returns its path in the cache. `progress` counts sources. */
+/**
+ * Builds (or takes from the cache) a product of the runtime; returns its path in the cache. `progress` counts
+ * sources, from 0 on; it is told nothing where the product is there. */
 export async function buildRuntime(
   product: RuntimeProduct,
   progress: (done: number, total: number) => void = () => {},
@@ -47,6 +50,7 @@ export async function buildRuntime(
   const output = objectPath(hashOf(...keys, recipe.link.join(" "), await linkerScripts(recipe.link)));
   let done = 0;
   await cachedCompile(output, product, async (temporary) => {
+    progress(0, sources.length);
     await inParallel(sources, async (source, index) => {
       await cachedCompile(objects[index]!, source, async (object) => {
         const folders = recipes.include.map((folder) => join(packageRoot, folder));
@@ -59,6 +63,26 @@ export async function buildRuntime(
     await run(compiler, [...objects, ...link, "-o", temporary], product);
   });
   return output;
+}
+
+/** What people call the products. */
+const productNames: Readonly<Record<RuntimeProduct, string>> = {
+  library: "the runtime's library",
+  executable: "the runtime's executable",
+  tool: "gsic's native tool",
+  addon: "the addon for Node",
+  standin: "the simulated GPU driver",
+};
+
+/** Compiles products that are not in the cache yet, each as a stage that says so. */
+export async function prepareRuntime(products: readonly RuntimeProduct[], progress: Progress): Promise<void> {
+  for (const product of products) {
+    let update: ReturnType<Progress["stage"]> | undefined;
+    await buildRuntime(product, (done, total) => {
+      update ??= progress.stage(`Compiling ${productNames[product]}, once`);
+      update(done, total);
+    });
+  }
 }
 
 /** Headers of the kernels' interfaces, which the runtime includes too. */

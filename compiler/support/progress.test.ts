@@ -37,12 +37,25 @@ test("without a terminal, a long stage writes a line now and then", () => {
       vi.advanceTimersByTime(1000);
     }
     progress.finish();
-    expect(lines).toEqual([
-      "Packing: 18 %, 65 s left\n",
-      "Packing: 37 %, 50 s left\n",
-      `${"Packing".padEnd(44)} 40.0 s\n`,
-    ]);
+    const title = "Packing".padEnd(44);
+    expect(lines.join("")).toBe(
+      `${title} \nPacking: 18 %, 65 s left\nPacking: 37 %, 50 s left\n${title} 40.0 s\n`,
+    );
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("a stage is named when it begins, whether or not it ever says how far it is", () => {
+  const lines: string[] = [];
+  const stream = { isTTY: false, write: (text: string) => lines.push(text) };
+  const progress = terminalProgress(stream as unknown as NodeJS.WriteStream);
+  progress.stage("Reading the model");
+  expect(lines.join("")).toContain("Reading the model");
+  progress.warn("a tensor is constant");
+  progress.stage("Packing");
+  progress.finish();
+  expect(lines.join("")).toMatch(
+    /^Reading the model +0\.\d s\ngsic: warning: a tensor is constant\nPacking +0\.\d s\n$/,
+  );
 });

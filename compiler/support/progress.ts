@@ -6,12 +6,14 @@ export interface Progress {
   stage(title: string): (done: number, total: number) => void;
   /** Says what a person should know, though the work goes on. */
   warn(text: string): void;
+  /** Says what a person may want to know. */
+  note(text: string): void;
   /** Ends the last stage. */
   finish(): void;
 }
 
 /** No output. */
-export const silent: Progress = { stage: () => () => {}, warn: () => {}, finish: () => {} };
+export const silent: Progress = { stage: () => () => {}, warn: () => {}, note: () => {}, finish: () => {} };
 
 /** A stage that takes longer says how far it is. */
 const quietMs = 2000;
@@ -19,47 +21,76 @@ const quietMs = 2000;
 const betweenLinesMs = 15_000;
 
 /**
- * Stages as lines, and for those that take longer than two seconds how far they are and the time left: as a bar on a
- * terminal, else as a line every 15 seconds.
+ * Stages as lines. What runs is named when it begins, since it may not let others run; if it takes longer than two seconds,
+ * how far it is and the time left follow: as a bar on a terminal, else as a line every 15 seconds.
  */
 export function terminalProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
-  let end = () => {};
+  let stage: Stage | undefined;
+  const finish = () => {
+    stage?.end();
+    stage = undefined;
+  };
   return {
     stage(title) {
-      end();
-      const started = Date.now();
-      let lastLine = started;
-      const estimate = new Estimate();
-      let bar: cliProgress.SingleBar | undefined;
-      end = () => {
-        bar?.stop();
-        stream.write(`${title.padEnd(44)} ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
-      };
-      return (done, total) => {
-        const now = Date.now();
-        estimate.add(now, done);
-        if (now - started < quietMs) return;
-        const left = duration(estimate.secondsLeft(total));
-        if (stream.isTTY) {
-          bar ??= startBar(stream, title, total, done, left);
-          bar.update(done, { left });
-        } else if (now - lastLine >= betweenLinesMs) {
-          lastLine = now;
-          stream.write(`${title}: ${Math.floor((100 * done) / total)} %, ${left} left\n`);
-        }
-      };
+      finish();
+      const begun = new Stage(title, stream);
+      stage = begun;
+      return (done, total) => begun.update(done, total);
     },
     warn(text) {
-      end();
-      end = () => {};
+      finish();
       stream.write(`gsic: warning: ${text}\n`);
     },
-    finish() {
-      end();
-      end = () => {};
+    note(text) {
+      finish();
+      stream.write(`gsic: ${text}\n`);
     },
+    finish,
   };
 }
+
+/** One stage on its stream. */
+class Stage {
+  private readonly started = Date.now();
+  private readonly estimate = new Estimate();
+  private lastLine = this.started;
+  private bar: cliProgress.SingleBar | undefined;
+  /** Whether the line with the title still waits for its time. */
+  private open = true;
+
+  constructor(
+    private readonly title: string,
+    private readonly stream: NodeJS.WriteStream,
+  ) {
+    stream.write(`${title.padEnd(44)} `);
+  }
+
+  update(done: number, total: number): void {
+    const now = Date.now();
+    this.estimate.add(now, done);
+    if (now - this.started < quietMs) return;
+    const left = duration(this.estimate.secondsLeft(total));
+    if (this.stream.isTTY) {
+      if (this.bar === undefined) this.stream.write(clearLine);
+      this.bar ??= startBar(this.stream, this.title, total, done, left);
+      this.bar.update(done, { left });
+    } else if (now - this.lastLine >= betweenLinesMs) {
+      this.lastLine = now;
+      if (this.open) this.stream.write("\n");
+      this.open = false;
+      this.stream.write(`${this.title}: ${Math.floor((100 * done) / total)} %, ${left} left\n`);
+    }
+  }
+
+  end(): void {
+    this.bar?.stop();
+    if (this.bar !== undefined || !this.open) this.stream.write(`${this.title.padEnd(44)} `);
+    this.stream.write(`${((Date.now() - this.started) / 1000).toFixed(1)} s\n`);
+  }
+}
+
+/** To the beginning of a terminal's line, which is emptied. */
+const clearLine = "\r\x1b[K";
 
 function startBar(stream: NodeJS.WriteStream, title: string, total: number, done: number, left: string) {
   const bar = new cliProgress.SingleBar({

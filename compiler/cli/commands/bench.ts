@@ -9,6 +9,7 @@ import { benchText, scalingText } from "../../bench/text.js";
 import { tune } from "../../bench/tune.js";
 import { tuneText } from "../../bench/tune-text.js";
 import { type Built, modeOf, openBuild, readProgram } from "../../build-folder/open.js";
+import { prepareRuntime } from "../../cc/index.js";
 import { programOf } from "../../ir/modes.js";
 import type { Mode } from "../../ir/program.js";
 import { terminalProgress } from "../../support/progress.js";
@@ -60,6 +61,9 @@ async function bench(
   if (options.candidates !== undefined && options.tune === undefined)
     throw usage("bench-options", "--candidates is what --tune tries", "add --tune, or leave it out");
   const { repeat, mode } = options;
+  const preparation = terminalProgress();
+  await prepareRuntime(["tool"], preparation);
+  preparation.finish();
   if (mode !== undefined && !options.launches)
     throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
   if (options.launches) return benchLaunches(built, options);

@@ -4,8 +4,9 @@ import type { Command } from "commander";
 import { inputsOf } from "../../build.js";
 import { refuseOverwrite } from "../../build-folder/publish.js";
 import { collectStats } from "../../calibrate/collect.js";
+import { prepareRuntime } from "../../cc/index.js";
+import { targetsFor } from "../../cc/machine.js";
 import { readConfig } from "../../config/config.js";
-import { targetsOf } from "../../config/targets.js";
 import { openModel } from "../../models/model.js";
 import { auditWeights } from "../../read/weights-audit.js";
 import { terminalProgress } from "../../support/progress.js";
@@ -28,12 +29,13 @@ export function addCalibrate(gsic: Command): void {
 async function calibrate(input: string, options: Json & { out: string }): Promise<void> {
   const progress = terminalProgress();
   const config = readConfig(input);
+  await prepareRuntime(["tool"], progress);
   const out = resolve(options.out);
   refuseOverwrite(out, inputsOf(config));
   const model = await openModel(config, progress.stage("Reading the model"));
   try {
     auditWeights(model.weights, progress.stage("Checking the weights"));
-    const { stats } = await collectStats(model, config, targetsOf(config.target.names), progress);
+    const { stats } = await collectStats(model, config, await targetsFor(config.target.names), progress);
     await replaceFile(out, (beside) => copyFile(stats.file, beside), {
       code: "output-unwritable",
       hint: "choose a place that can be written with --out",

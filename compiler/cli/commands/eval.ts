@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { configOf, modeOf, openBuild } from "../../build-folder/open.js";
+import { prepareRuntime } from "../../cc/index.js";
 import { readConfig } from "../../config/config.js";
 import { evaluate as evaluateBuild } from "../../evaluate/command.js";
 import { evaluationText } from "../../inspect/text.js";
@@ -26,6 +27,7 @@ export function addEval(gsic: Command): void {
 async function evaluate(path: string, options: Json & { text?: string; mode?: Mode }): Promise<void> {
   const progress = terminalProgress();
   const built = openBuild(path);
+  await prepareRuntime(["tool"], progress);
   const mode = modeOf(built, options.mode);
   const config = readConfig(configOf(built));
   const model = await openModel(config, () => {});
