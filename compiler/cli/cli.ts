@@ -4,6 +4,7 @@ import { version } from "../support/version.js";
 import { addBench } from "./commands/bench.js";
 import { addBuild } from "./commands/build.js";
 import { addCalibrate } from "./commands/calibrate.js";
+import { addChat } from "./commands/chat.js";
 import { addCompletion } from "./commands/completion.js";
 import { addDiff } from "./commands/diff.js";
 import { addDoctor } from "./commands/doctor.js";
@@ -20,6 +21,7 @@ const commands = [
   addInspect,
   addDiff,
   addRun,
+  addChat,
   addLogits,
   addEval,
   addBench,

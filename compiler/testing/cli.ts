@@ -16,6 +16,8 @@ export interface SpawnOptions {
   readonly cwd?: string;
   /** Variables on top of this process's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** All of standard input; without it there is none. */
+  readonly input?: string;
 }
 
 /** gsic, compiled from the present sources into a folder that no other test writes to. */
@@ -80,19 +82,20 @@ export class CommandLine {
 export function start(
   command: string,
   args: readonly string[],
-  { cwd, env }: SpawnOptions = {},
+  { cwd, env, input }: SpawnOptions = {},
 ): { child: ChildProcess; outcome: Promise<Outcome> } {
   const child = spawn(command, args, {
     cwd,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
+  child.stdin?.end(input);
   let stdout = "";
   let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   const outcome = new Promise<Outcome>((resolve, reject) => {

@@ -1,17 +1,19 @@
 import { spawn } from "node:child_process";
 import { type Command, Option } from "commander";
-import { modeOf, openBuild } from "../../build-folder/open.js";
+import { modeOf } from "../../build-folder/open.js";
 import type { Mode } from "../../ir/program.js";
 import { GsicError, messageOf } from "../../support/errors.js";
+import { terminalProgress } from "../../support/progress.js";
+import { buildOf } from "../model-build.js";
 import { amount, count, ids, type Json, jsonOption, modeOption } from "../options.js";
 import { usage } from "../output.js";
 
 /** Adds `gsic run`. */
 export function addRun(gsic: Command): void {
   gsic
-    .command("run <build>")
-    .description("generate text")
-    .option("--prompt <text>", "the text to go on from")
+    .command("run <model> [text]")
+    .description("generate text with a build, or with a model: a .gguf file, a folder, or hf:owner/name")
+    .option("--prompt <text>", "the text to go on from, as the argument [text]")
     .addOption(new Option("--ids <ids>", "the prompt as token ids").argParser(ids).conflicts("prompt"))
     .option("--tokens <n>", "most tokens to generate", count, 128)
     .addOption(modeOption())
@@ -21,13 +23,14 @@ export function addRun(gsic: Command): void {
     .option("--seed <s>", "seed of the sampler", count)
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
     .addOption(jsonOption())
-    .addHelpText("after", '\nExample: gsic run build/tiny-gpt2 --prompt "Once upon a time" --tokens 64')
+    .addHelpText("after", '\nExample: gsic run build/tiny-gpt2 "Once upon a time" --tokens 64')
     .action(run);
 }
 
 /** `gsic run`: the build's own executable, so that what is shown is what is shipped. */
 async function run(
   path: string,
+  text: string | undefined,
   options: Json & {
     prompt?: string;
     ids?: number[];
@@ -40,10 +43,11 @@ async function run(
     threads?: number;
   },
 ): Promise<void> {
-  const built = openBuild(path);
+  const prompt = promptOf(text, options);
+  const progress = terminalProgress();
+  const built = await buildOf(path, progress);
+  progress.finish();
   const mode = modeOf(built, options.mode);
-  if (options.prompt === undefined && options.ids === undefined)
-    throw usage("prompt-missing", "there is no prompt", "give --prompt with a text, or --ids with token ids");
   const optional = {
     ids: options.ids?.join(),
     "top-k": options.topK,
@@ -59,8 +63,8 @@ async function run(
   });
   const args = settings.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
   if (options.json) args.push("--json");
-  const prompt = options.prompt === undefined ? [] : ["--", options.prompt];
-  const child = spawn(built.executable, [...args, ...prompt], {
+  if (prompt !== null) args.push("--", prompt);
+  const child = spawn(built.executable, args, {
     stdio: ["ignore", "inherit", "inherit"],
   });
   process.exitCode = await new Promise<number>((done, failed) => {
@@ -71,4 +75,25 @@ async function run(
     });
     child.on("close", (code) => done(code ?? 1));
   });
+}
+
+/** The text to go on from; null where ids are given. Throws `prompt-missing` and `prompt-twice` (category usage). */
+function promptOf(
+  text: string | undefined,
+  { prompt, ids }: { prompt?: string; ids?: number[] },
+): string | null {
+  const given = [text, prompt, ids].filter((one) => one !== undefined);
+  if (given.length === 0)
+    throw usage(
+      "prompt-missing",
+      "there is no prompt",
+      "give a text behind the model, or --ids with token ids",
+    );
+  if (given.length > 1)
+    throw usage(
+      "prompt-twice",
+      "there is more than one prompt",
+      "give the text, --prompt, or --ids: one of them",
+    );
+  return text ?? prompt ?? null;
 }

@@ -1,0 +1,58 @@
+import type { Command } from "commander";
+import { modeOf } from "../../build-folder/open.js";
+import { prepareRuntime } from "../../cc/index.js";
+import { openChatTemplate } from "../../chat.js";
+import type { Mode } from "../../ir/program.js";
+import { load } from "../../load.js";
+import { terminalProgress } from "../../support/progress.js";
+import { Conversation } from "../conversation.js";
+import { buildOf } from "../model-build.js";
+import { amount, count, modeOption } from "../options.js";
+import { converse } from "../terminal-chat.js";
+
+/** Adds `gsic chat`. */
+export function addChat(gsic: Command): void {
+  gsic
+    .command("chat <model>")
+    .description("talk with a build, or with a model: a .gguf file, a folder, or hf:owner/name")
+    .option("--system <text>", "what the model is told before the conversation")
+    .option("--tokens <n>", "most tokens of an answer (default: the context's room)", count)
+    .addOption(modeOption())
+    .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
+    .option("--top-k <k>", "sample among the k likeliest tokens", count)
+    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount)
+    .option("--seed <s>", "seed of the sampler", count)
+    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .addHelpText("after", "\nExample: gsic chat hf:HuggingFaceTB/SmolLM2-135M-Instruct")
+    .action(chat);
+}
+
+/** `gsic chat`: a line is a message; Ctrl-C stops an answer, Ctrl-D ends the conversation. */
+async function chat(
+  path: string,
+  options: {
+    system?: string;
+    tokens?: number;
+    mode?: Mode;
+    temperature: number;
+    topK?: number;
+    topP?: number;
+    seed?: number;
+    threads?: number;
+  },
+): Promise<void> {
+  const progress = terminalProgress();
+  const built = await buildOf(path, progress);
+  const mode = modeOf(built, options.mode);
+  const template = openChatTemplate(built.folder);
+  await prepareRuntime(["addon"], progress);
+  progress.finish();
+  const model = await load(built.bundle, { threads: options.threads });
+  try {
+    const session = await model.session({ mode });
+    const conversation = new Conversation(model, session, template, options);
+    await converse(conversation, { name: model.info.name, mode });
+  } finally {
+    model.dispose();
+  }
+}

@@ -1,0 +1,106 @@
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { cacheFolder } from "../cc/index.js";
+import { packageRoot } from "../support/paths.js";
+import { CommandLine } from "../testing/cli.js";
+import { fixturesFolder } from "../testing/fixtures.js";
+import { tinyChatTemplate } from "../testing/tiny.js";
+
+const work = mkdtempSync(join(tmpdir(), "gsic-model-"));
+const model = join(work, "tiny model");
+let gsic: CommandLine;
+/** Objects are those of other tests; builds of models are this test's own. */
+const cache = join(work, "cache");
+const env = { GSIC_CACHE: cache };
+
+beforeAll(() => {
+  gsic = new CommandLine();
+  mkdirSync(cache);
+  mkdirSync(join(cacheFolder(), "objects"), { recursive: true });
+  symlinkSync(join(cacheFolder(), "objects"), join(cache, "objects"));
+  cpSync(join(packageRoot, "examples/tiny-gpt2/model"), model, { recursive: true });
+});
+
+afterAll(() => {
+  gsic?.close();
+  rmSync(work, { recursive: true, force: true });
+});
+
+interface RunJson {
+  readonly mode: string;
+  readonly ids: readonly number[];
+  readonly text: string;
+}
+
+test("a folder of a model runs without model.toml: built once, in exact mode, and again when its files change", async () => {
+  const run = (text: string) => gsic.run(["run", model, text, "--tokens", "12", "--json"], { env });
+  const first = await run("Once upon");
+  expect(first, first.stderr).toMatchObject({ code: 0 });
+  expect(first.stderr).toMatch(/Compiling \d+ kernels/);
+  expect(first.stderr).toContain(join(cache, "models"));
+  const said = JSON.parse(first.stdout) as RunJson;
+  expect(said).toMatchObject({ mode: "exact" });
+  expect(said.ids).toHaveLength(12);
+
+  const second = await run("Once upon");
+  expect(second).toMatchObject({ code: 0, stderr: "" });
+  expect(JSON.parse(second.stdout)).toMatchObject({ ids: said.ids, text: said.text });
+
+  appendFileSync(join(model, "config.json"), "\n");
+  const third = await run("Once upon");
+  expect(third.stderr).toContain("Packing the weights");
+  expect(JSON.parse(third.stdout)).toMatchObject({ ids: said.ids });
+});
+
+test("a GGUF file runs, by ids where it has no tokenizer; what is no model is refused as before", async () => {
+  const file = join(fixturesFolder, "gpt2-gguf/model.gguf");
+  expect(existsSync(file)).toBe(true);
+  const run = await gsic.run(["run", file, "--ids", "1,2,3", "--tokens", "4", "--json"], { env });
+  expect(run, run.stderr).toMatchObject({ code: 0 });
+  expect((JSON.parse(run.stdout) as RunJson).ids).toHaveLength(4);
+  for (const [path, code] of [
+    [join(work, "nothing.gguf"), "build-missing"],
+    [work, "build-missing"],
+    ["hf:no slash", "hub-source"],
+  ] as const) {
+    const refused = await gsic.run(["run", path, "text"], { env });
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain(`[${code}]`);
+  }
+  const twice = await gsic.run(["run", file, "text", "--prompt", "text"], { env });
+  expect(twice.stderr).toContain("[prompt-twice]");
+});
+
+test("gsic chat answers line by line, from the model's template, and keeps the conversation", async () => {
+  const file = join(model, "tokenizer_config.json");
+  const config = JSON.parse(readFileSync(file, "utf8")) as object;
+  writeFileSync(file, JSON.stringify({ ...config, chat_template: tinyChatTemplate }));
+  const talk = async (lines: readonly string[]) => {
+    const input = `${lines.join("\n")}\n`;
+    const { code, stdout, stderr } = await gsic.run(["chat", model, "--tokens", "8"], { env, input });
+    return { code, answers: stdout.split("\n").slice(0, -1), stderr };
+  };
+  // The template takes three messages: the third line would make five.
+  const both = await talk(["The fox", "The hen", "The cow", "/clear", "The fox"]);
+  expect(both, both.stderr).toMatchObject({ code: 0 });
+  expect(both.answers).toHaveLength(3);
+  expect(both.stderr).toContain("[chat-refused]");
+  const [first, second, again] = both.answers;
+  expect(again).toBe(first);
+  expect(second).not.toBe("");
+  const alone = await talk(["The hen"]);
+  expect(alone.answers[0]).not.toBe(second);
+});

@@ -1,0 +1,83 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { build } from "../build.js";
+import { type Built, openBuild } from "../build-folder/open.js";
+import { cacheFolder, prepareRuntime } from "../cc/index.js";
+import { runnableTargets } from "../cc/machine.js";
+import { reservedNames } from "../config/build-files.js";
+import { buildName } from "../config/config.js";
+import { readAt, withFile } from "../read/file.js";
+import { isHubSource, parseHubSource } from "../read/hub.js";
+import type { Progress } from "../support/progress.js";
+import { version } from "../support/version.js";
+
+/**
+ * The build that a person names: a build folder as it is; a model (a .gguf file, a folder with config.json, or
+ * `hf:owner/name`) is built in exact mode into the cache, and found there the next time. Throws as `build` and `openBuild`.
+ */
+export async function buildOf(path: string, progress: Progress): Promise<Built> {
+  const identity = identityOf(path);
+  if (identity === null) return openBuild(path);
+  await prepareRuntime(["tool"], progress);
+  const target = (await runnableTargets())[0]!.name;
+  const key = createHash("sha256")
+    .update(JSON.stringify([version, target, identity]))
+    .digest("hex");
+  const folder = join(cacheFolder(), "models", key.slice(0, 32));
+  const out = join(folder, "build");
+  if (existsSync(join(out, "report.json"))) return openBuild(out);
+  mkdirSync(folder, { recursive: true });
+  const input = join(folder, "model.toml");
+  const source = isHubSource(path) ? path : resolve(path);
+  writeFileSync(input, `[model]\nname = "${nameOf(path)}"\nsource = ${JSON.stringify(source)}\n`);
+  await build({ input, out, mode: "exact", targets: [target], progress });
+  progress.note(`built in exact mode, and kept in ${out}; gsic build lets a planner make it faster`);
+  return openBuild(out);
+}
+
+/** Endings of the files that a build reads from a model's folder. */
+const modelFiles = /\.(safetensors|json|jinja|model|txt)$/;
+
+/**
+ * What changes when a model does: its path and its files by size, time and samples of their contents, since reading all of
+ * a large model takes longer than running it. Null for what is no model.
+ */
+function identityOf(path: string): unknown {
+  if (isHubSource(path)) return { hub: parseHubSource(path) };
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return null;
+  const real = realpathSync(path);
+  if (found.isFile()) return path.endsWith(".gguf") ? [real, fileSamples(real)] : null;
+  if (existsSync(join(real, "report.json")) || !existsSync(join(real, "config.json"))) return null;
+  const files = readdirSync(real)
+    .filter((file) => modelFiles.test(file))
+    .sort();
+  return [real, ...files.map((file) => [file, fileSamples(join(real, file))])];
+}
+
+/** Places of a file that are looked at, and bytes of each. */
+const [samplePlaces, sampleBytes] = [16, 4096];
+
+function fileSamples(file: string): unknown {
+  const { size, mtimeMs } = statSync(file);
+  const bytes = Math.min(size, sampleBytes);
+  const hash = createHash("sha256");
+  withFile(file, (opened) => {
+    for (let place = 0; place < samplePlaces; place++)
+      hash.update(readAt(opened, Math.floor((place * (size - bytes)) / (samplePlaces - 1)), bytes));
+  });
+  return [size, mtimeMs, hash.digest("hex")];
+}
+
+/** A name for the build of a model. */
+function nameOf(path: string): string {
+  const last = basename(path)
+    .replace(/\.gguf$/, "")
+    .replace(/@.*$/, "");
+  const name = last
+    .replace(/[^A-Za-z0-9._-]+/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, 56);
+  return buildName.test(name) && !reservedNames.includes(name) ? name : "model";
+}
