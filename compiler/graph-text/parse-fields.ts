@@ -1,8 +1,9 @@
 import { closest } from "fastest-levenshtein";
-import { blockSizes, type DType, type MatrixRef, type ValueId, type VectorRef } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
 import type { GsicError } from "../support/errors.js";
 import { type Expression, graphError, type Property } from "./parse-syntax.js";
 import { quote } from "./print-names.js";
+import { constants } from "./words.js";
 
 /** What a constant of the file stands for: a value of the graph, or an expression to put in its place. */
 export type Binding =
@@ -16,26 +17,33 @@ export interface Scope {
   readonly defined: ReadonlySet<string>;
 }
 
+/** The call of a function, as it is written. */
+export type CallExpression = Expression & { readonly kind: "call" };
+
 /** Typed access to the positional arguments of one call, and to the object that may follow them. */
 export class Call {
   readonly place: string;
   private readonly operands: readonly Expression[];
   private readonly name: string;
 
-  /** `names` are those of the positional arguments; throws `graph-arguments` where their number is wrong. */
+  /**
+   * `names` are those of the positional arguments, and `trailing` whether an object may follow them; throws
+   * `graph-arguments` where their number is wrong.
+   */
   constructor(
     readonly scope: Scope,
-    call: Expression & { readonly kind: "call" },
+    call: CallExpression,
     private readonly names: readonly string[],
-    extra: number,
+    trailing: boolean,
   ) {
     this.place = call.place;
     this.name = call.function;
     this.operands = call.arguments;
     const { length } = call.arguments;
-    if (length < names.length || length > names.length + extra) {
-      const place = call.arguments[names.length + extra]?.place ?? call.place;
-      const wanted = [...names, ...(extra > 0 ? ["{ ... }"] : [])].join(", ");
+    const most = names.length + (trailing ? 1 : 0);
+    if (length < names.length || length > most) {
+      const place = call.arguments[most]?.place ?? call.place;
+      const wanted = [...names, ...(trailing ? ["{ ... }"] : [])].join(", ");
       throw graphError(
         "arguments",
         `${length} arguments instead of ${this.name}(${wanted})`,
@@ -47,7 +55,7 @@ export class Call {
 
   argument(name: string): Field {
     const index = this.names.indexOf(name);
-    return new Field(this.scope, `${name} of ${this.name}`, this.operands[index]!);
+    return new Field(this.scope, name, this.name, this.operands[index]!);
   }
 
   /** The object after the positional arguments; an empty one where it is left out. */
@@ -93,12 +101,7 @@ export class Fields {
     if (property === undefined) {
       throw graphError("missing-property", `${this.owner} lacks ${key}`, this.place, `add \`${key}: ...\``);
     }
-    return new Field(this.scope, `${key} of ${this.owner}`, property.value);
-  }
-
-  /** What `read` makes of a property; `fallback` where it is left out. */
-  optional<T, F>(key: string, read: (field: Field) => T, fallback: F): T | F {
-    return this.has(key) ? read(this.get(key)) : fallback;
+    return new Field(this.scope, key, this.owner, property.value);
   }
 }
 
@@ -106,12 +109,15 @@ export class Fields {
 export class Field {
   private readonly given: Expression;
   private readonly value: Expression;
+  private readonly label: string;
 
   constructor(
-    private readonly scope: Scope,
-    private readonly label: string,
+    readonly scope: Scope,
+    readonly name: string,
+    private readonly owner: string,
     given: Expression,
   ) {
+    this.label = `${name} of ${owner}`;
     this.given = given;
     this.value = resolve(scope, given);
   }
@@ -181,33 +187,6 @@ export class Field {
     return binding.id;
   }
 
-  matrix(): MatrixRef {
-    const call = this.call("matrix", ["tensor", "dtype", "shape"]);
-    const shape = call.argument("shape").list();
-    if (shape.length !== 2) throw call.argument("shape").wrong("[out, d]");
-    const options = call.options(["transposed", "first"]);
-    return {
-      tensor: call.argument("tensor").text(),
-      dtype: call.argument("dtype").choice(Object.keys(blockSizes) as DType[]),
-      out: shape[0]!.integer(),
-      d: shape[1]!.integer(),
-      transposed: options.optional("transposed", (field) => field.flag(), false),
-      first: options.optional("first", (field) => field.integer(0), 0),
-    };
-  }
-
-  vector(): VectorRef {
-    const call = this.call("vector", ["tensor", "length"]);
-    const options = call.options(["first", "plus"]);
-    const plus = options.optional("plus", (field) => field.number(), null);
-    return {
-      tensor: call.argument("tensor").text(),
-      length: call.argument("length").integer(),
-      first: options.optional("first", (field) => field.integer(0), 0),
-      ...(plus === null ? {} : { plus }),
-    };
-  }
-
   /** The error of a value that is not what is `expected`. */
   wrong(expected: string): GsicError {
     return wrongType(this.label, expected, this.value);
@@ -215,24 +194,20 @@ export class Field {
 
   list(): readonly Field[] {
     if (this.value.kind !== "list") throw this.wrong("a list");
-    return this.value.items.map((item) => new Field(this.scope, this.label, item));
+    return this.value.items.map((item) => new Field(this.scope, this.name, this.owner, item));
   }
 
-  /** Throws `graph-unknown-function` for a call of anything else. */
-  call(name: string, names: readonly string[]): Call {
+  /** The call of that function; throws `graph-unknown-function` for a call of anything else. */
+  call(name: string): CallExpression {
     const { value } = this;
     if (value.kind !== "call") throw this.wrong(`${name}(...)`);
     if (value.function !== name) throw unknownFunction(value, [name], `${this.label} is ${name}(...)`);
-    return new Call(this.scope, value, names, 1);
+    return value;
   }
 }
 
 /** The error of a call of something that is not among `known`. */
-export function unknownFunction(
-  call: Expression & { kind: "call" },
-  known: readonly string[],
-  about: string,
-): GsicError {
+export function unknownFunction(call: CallExpression, known: readonly string[], about: string): GsicError {
   const hint = `did you mean ${nearest(call.function, known)}? ${about}`;
   return graphError("unknown-function", `${call.function} cannot be called here`, call.place, hint);
 }
@@ -255,7 +230,7 @@ export function resolve(scope: Scope, expression: Expression): Expression {
       "move its definition up",
     );
   }
-  if (name === "dense") return expression;
+  if (constants.has(name)) return expression;
   const known = [...scope.defined];
   const hint = known.length === 0 ? "define it above" : `did you mean ${nearest(name, known)}?`;
   throw graphError("unknown-value", `there is no ${name}`, place, hint);

@@ -4,10 +4,11 @@ import type { ByteAccount, InputGroup, LinearPlan, Plan } from "../ir/plan.js";
 import { violations } from "../ir/verify.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { shareInputs } from "../passes/share-inputs.js";
-import { type Binding, Call, resolve, unknownFunction } from "./parse-fields.js";
-import { type Decision, type Operands, operatorOf } from "./parse-operators.js";
+import { parseCall } from "./codec-objects.js";
+import { modelFields, type PlanHeader, type WrittenModel } from "./grammar-nodes.js";
+import { type Decision, isNode, parseNode } from "./node-calls.js";
+import { type Binding, resolve, type Scope, unknownFunction } from "./parse-fields.js";
 import { type Expression, graphError, readStatements, type Statement } from "./parse-syntax.js";
-import type { PlanHeader } from "./print.js";
 import { quote } from "./print-names.js";
 
 /** What a graph.ts says. */
@@ -51,7 +52,7 @@ export async function parsePlan(file: string, text: string): Promise<ParsedPlan>
 }
 
 /** Collects nodes statement by statement. */
-class GraphReader implements Operands {
+class GraphReader implements Scope {
   readonly nodes: Node[] = [];
   readonly places = new Map<ValueId, string>();
   readonly decisions = new Map<ValueId, Decision>();
@@ -69,17 +70,17 @@ class GraphReader implements Operands {
     }
     const value = resolve(this, written);
     const alias = value.kind === "name" ? this.bindings.get(value.name) : undefined;
-    const operator = value.kind === "call" && value === written ? operatorOf(value) : undefined;
-    if (value.kind !== "call" || operator === undefined) {
+    if (value.kind !== "call" || value !== written || !isNode(value)) {
       this.bindings.set(name, alias ?? { kind: "constant", value });
       return;
     }
-    const node = operator(this, value, name);
+    const { node, decision } = parseNode(this, value, name);
     if (this.places.has(node.id)) {
       const hint = `it is already defined at ${this.places.get(node.id)}`;
       throw graphError("duplicate-id", `two values are called ${quote(node.id)}`, place, hint);
     }
     this.nodes.push(node);
+    if (decision !== null) this.decisions.set(node.id, decision);
     this.places.set(node.id, place);
     this.bindings.set(name, { kind: "value", id: node.id });
   }
@@ -94,16 +95,9 @@ class GraphReader implements Operands {
         "write `export default model(...)`",
       );
     }
-    const call = new Call(this, value, ["options", "output"], 0);
-    const keys = ["name", "family", "vocabulary", "context", "config", "fingerprint"] as const;
-    const options = call.argument("options").fields(keys);
-    const [name, family, config, fingerprint] = (["name", "family", "config", "fingerprint"] as const).map(
-      (key) => options.get(key).text(),
-    ) as [string, string, string, string];
-    const [rows, context] = [options.get("vocabulary").integer(), options.get("context").integer()];
-    const output = call.argument("output").id();
-    const graph = { name, family, vocabulary: rows, context, nodes: this.nodes, output };
-    return { graph, header: { config, fingerprint } };
+    const read = parseCall<WrittenModel, unknown>(modelFields, this, value, {});
+    const { config, fingerprint, ...graph } = read.value;
+    return { graph: { ...graph, nodes: this.nodes }, header: { config, fingerprint } };
   }
 }
 

@@ -1,24 +1,5 @@
 import type { ValueId } from "../ir/graph.js";
-
-/** Every function and constant of `graph-text/vocabulary.ts` that a graph.ts calls. */
-export const vocabulary = [
-  "activation",
-  "add",
-  "attention",
-  "dense",
-  "embedding",
-  "gated",
-  "gatedTiered",
-  "layerNorm",
-  "linear",
-  "matrix",
-  "model",
-  "multiply",
-  "rmsNorm",
-  "rope",
-  "tiered",
-  "vector",
-] as const;
+import { words } from "./words.js";
 
 /**
  * A double-quoted literal of TypeScript with that value. Escaped are, besides what JSON escapes, all characters that
@@ -62,7 +43,7 @@ export function freeName(stem: string, taken: ReadonlySet<string>): string {
 
 /** What a constant of a module, or of a script, must not be called. */
 const reserved: ReadonlySet<string> = new Set([
-  ...vocabulary,
+  ...words,
   ..."break case catch class const continue debugger default delete do else enum export extends false finally".split(
     " ",
   ),

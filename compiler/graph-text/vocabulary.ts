@@ -3,8 +3,9 @@
  * Such a file is read statically and never run; the types are there so that an editor completes and checks what a
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
+import { formFrom } from "../ir/forms.js";
 import type { ActivationFunction, DType, RopeScaling } from "../ir/graph.js";
-import type { ByteAccount, ErrorGate, Form } from "../ir/plan.js";
+import type { ByteAccount, ErrorGate, Form, Tier } from "../ir/plan.js";
 
 export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling };
 
@@ -119,14 +120,14 @@ export interface Model extends ModelOptions {
 }
 
 /** y = W x + b, read in full for every token. */
-export const dense: Form = { kind: "dense" };
+export const dense: Form = formFrom(null, null);
 
 /**
  * With g = V^T x (k columns) and rho = ||x - V g|| / ||x||: y = (W V) g where rho < epsilon, else y = W x.
  * 1 <= k < d; 0 < epsilon <= 1.
  */
 export function gated(options: { readonly k: number; readonly epsilon: number }): Form {
-  return { kind: "gated", ...options };
+  return formFrom(options, null);
 }
 
 export interface TierOptions {
@@ -147,15 +148,15 @@ export interface TierOptions {
  * ||S x|| >= threshold ||x||, if there is an exact tier. Linears that read one value share B, S and the threshold.
  */
 export function tiered(options: TierOptions): Form {
-  return { kind: "tiered", ...tierFrom(options) };
+  return formFrom(null, tierFrom(options));
 }
 
 /** As `gated` where rho < epsilon, else as `tiered`. */
 export function gatedTiered(options: { readonly k: number; readonly epsilon: number } & TierOptions): Form {
-  return { kind: "gated+tiered", k: options.k, epsilon: options.epsilon, ...tierFrom(options) };
+  return formFrom({ k: options.k, epsilon: options.epsilon }, tierFrom(options));
 }
 
-function tierFrom({ bits, group, symmetric = true, rank = 0, exact }: TierOptions) {
+function tierFrom({ bits, group, symmetric = true, rank = 0, exact }: TierOptions): Tier {
   return { quantizer: { bits, group, symmetric }, rank, exact: exact ?? null };
 }
 
