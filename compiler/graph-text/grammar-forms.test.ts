@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Form } from "../ir/plan.js";
+import type { GsicError } from "../support/errors.js";
 import { openFixture } from "../testing/fixtures.js";
 import { planOf } from "../testing/tiers.js";
 import { parsePlan } from "./parse.js";
@@ -80,4 +81,23 @@ describe("what a form cannot be", () => {
       expect(error).toMatchObject({ category: "usage", code: `graph-${code}`, message });
     });
   }
+
+  test("the nearest of all forms is proposed, and all are named", async () => {
+    const hint = (broken: string) =>
+      parsePlan("g", broken).then(
+        () => null,
+        (thrown: unknown) => (thrown as GsicError).hint,
+      );
+    const all = "gated(...) or tiered(...) or gatedTiered(...)";
+    expect(await hint(text.replace("gatedTiered(", "tierd("))).toBe(
+      `did you mean tiered? form of linear is ${all}`,
+    );
+    const error: unknown = await parsePlan("g", text.replace(/gatedTiered\(\{.*?\} \}\)/, "5")).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({
+      code: "graph-wrong-type",
+      message: `form of linear must be ${all}, not 5`,
+    });
+  });
 });

@@ -104,10 +104,10 @@ export const form: Codec<Form, Linear> = {
   },
   parse: (field, linear) => {
     if (field.isName("dense")) return formFrom(null, null);
-    const word = called.find((one) => one === field.called) ?? "gated";
-    const parts = formWords[word];
+    const expression = field.call(...called);
+    const parts = formWords[expression.function as FormWord];
     const keys = Object.keys({ ...parts.gate, ...parts.tier });
-    const options = new Call(field.scope, field.call(word), [], true).options(keys);
+    const options = new Call(field.scope, expression, [], true).options(keys);
     return formFrom(
       parts.gate && parseProperties<SubspaceGate, Linear>(parts.gate, options, linear),
       parts.tier && unwritten(parseProperties<WrittenTier, Linear>(parts.tier, options, linear)),

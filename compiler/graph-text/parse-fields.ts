@@ -130,11 +130,6 @@ export class Field {
     return this.value.kind === "literal";
   }
 
-  /** The function that the value calls; null where it is no call. */
-  get called(): string | null {
-    return this.value.kind === "call" ? this.value.function : null;
-  }
-
   isName(name: string): boolean {
     return this.value.kind === "name" && this.value.name === name;
   }
@@ -197,12 +192,13 @@ export class Field {
     return this.value.items.map((item) => new Field(this.scope, this.name, this.owner, item));
   }
 
-  /** The call of that function; throws `graph-unknown-function` for a call of anything else. */
-  call(name: string): CallExpression {
+  /** The call of one of these functions; throws `graph-unknown-function` for a call of anything else. */
+  call(...known: readonly string[]): CallExpression {
     const { value } = this;
-    if (value.kind !== "call") throw this.wrong(`${name}(...)`);
-    if (value.function !== name) throw unknownFunction(value, [name], `${this.label} is ${name}(...)`);
-    return value;
+    const expected = known.map((name) => `${name}(...)`).join(" or ");
+    if (value.kind !== "call") throw this.wrong(expected);
+    if (known.includes(value.function)) return value;
+    throw unknownFunction(value, known, `${this.label} is ${expected}`);
   }
 }
 
