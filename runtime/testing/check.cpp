@@ -1,5 +1,6 @@
 // check run BUNDLE: everything that must work. check open FILE...: one line "status message" for each file.
-// check gpu BUNDLE TARGET UNITS: everything that must work on a GPU. check gpu-run BUNDLE: what fails first, if anything.
+// check gpu BUNDLE TARGET UNITS: everything that must work on a GPU.
+// check gpu-run BUNDLE: what fails first, if anything.
 // check sizes VECTORS: the arithmetic on sizes against size-vectors.json.
 // check damage BUNDLE SCRATCH FROM TO: flips each byte of BUNDLE from FROM to TO - 1 in a copy; one line each.
 #include "check.h"

@@ -1,7 +1,8 @@
 // gsic-tool linalg [--threads N]
 // Answers requests until standard input ends. A request is one line of JSON, then its arrays, f32 little endian,
 // row-major, one behind the other. An answer is one line of JSON, {"ok":true,...} or {"ok":false,"error":...}, and
-// after {"ok":true,...} the result's arrays, f32 unless said. After {"ok":false} the program goes on; the request's arrays were read.
+// after {"ok":true,...} the result's arrays, f32 unless said. After {"ok":false} the program goes on; the request's
+// arrays were read.
 //
 //   {"op":"eigh","d":D,"k":K}                     C [D,D] symmetric   -> values [K], vectors [K,D]
 //   {"op":"nystrom","d":D,"l":L,"k":K,"seed":S}   Y [D,L] = C Omega   -> values [K], vectors [K,D]
@@ -17,15 +18,16 @@
 //   {"op":"quantize","d":D,"matrices":[{"out":R,"bits":B,"group":G,"symmetric":bool},...],"k":K,"search":bool,
 //    "feedback":bool,"damping":X,"rounds":N,"projections":P,"projection_seed":S,"samples":T}
 //        C [D,D], the weights W of all matrices [sum of R,D], samples [T,D]
-//        -> "errors" and "energies" of each matrix in the header: E||(W - Q - A B^T) x||^2 and E||W x||^2; then for each
-//           matrix q u8 [R,D], scales i8 [R,ceil(D/G)], zeros u8 [R,ceil(D/G)] unless symmetric, row scales [R], and if
-//           K > 0 A i8 [R,K] with its row scales [R]; if K > 0 B^T [K,D] as a matrix of 8 bits, groups of 64, symmetric;
-//           if P > 0 S [P,D] likewise; if T > 0 ||E x||^2, ||S x||^2 and ||x||^2 of the samples [3,T].
+//        -> "errors" and "energies" of each matrix in the header: E||(W - Q - A B^T) x||^2 and E||W x||^2; then for
+//           each matrix q u8 [R,D], scales i8 [R,ceil(D/G)], zeros u8 [R,ceil(D/G)] unless symmetric, row scales [R],
+//           and if K > 0 A i8 [R,K] with its row scales [R]; if K > 0 B^T [K,D] as a matrix of 8 bits, groups of 64,
+//           symmetric; if P > 0 S [P,D] likewise; if T > 0 ||E x||^2, ||S x||^2 and ||x||^2 of the samples [3,T].
 //    With "l":L, "seed" and "mean_squared_norm", in the place of C its sketch Y [D,L]. The bytes do not depend on the
 //    number of threads.
 //
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
-// computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that cannot be understood ends the program, since what follows cannot be found.
+// computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that
+// cannot be understood ends the program, since what follows cannot be found.
 #include <cblas.h>
 
 #include <algorithm>

@@ -32,7 +32,8 @@ void quantize_stack(ThreadPool &pool, Stack &stack, const SecondMoment &moment, 
 
 std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const SecondMoment &moment);
 
-/// For samples X [n, d]: ||E x||^2 (E = W - Q - A B^T stacked), ||S x||^2 for S, and ||x||^2, one after another: [3, n].
+/// For samples X [n, d]: ||E x||^2 (E = W - Q - A B^T stacked), ||S x||^2 for S, and ||x||^2, one after another, as
+/// [3, n].
 std::vector<float> sample_errors(ThreadPool &pool, const Stack &stack, const QuantizedMatrix &s,
                                  const std::vector<float> &samples);
 

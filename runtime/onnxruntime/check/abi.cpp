@@ -1,4 +1,5 @@
-// Compiles only where abi.h is what the official header says: c++ -std=c++17 -fsyntax-only -I<folder of the header> abi.cpp
+// Compiles only where abi.h is what the official header says:
+// c++ -std=c++17 -fsyntax-only -I<folder of the header> abi.cpp
 #include <onnxruntime_c_api.h>
 
 #include <cstddef>

@@ -1,7 +1,8 @@
 // The dot products of one unit of a row with the staged columns, and how columns are staged for them.
 //
-// A dot has `columns`, `depth` (units that a lane loads ahead), `layout` (equal for dots that read the same staging), `elements` of a unit, `unit_bytes` of LDS,
-//   stage(lds, units, unit, column, read)   puts the unit's elements of a column in their place; read(first, x) gives them
+// A dot has `columns`, `depth` (units that a lane loads ahead), `layout` (equal for dots that read the same staging),
+// `elements` of a unit, `unit_bytes` of LDS,
+//   stage(lds, units, unit, column, read)   puts the unit's elements of a column in place; read(first, x) gives them
 //   fetch(matrix, tile, row, unit)          the weights of a unit, as they are stored
 //   add(weights, lds, units, unit)          adds the products
 //   total(column)                           what this lane has added up
