@@ -1,8 +1,8 @@
 // linears BUNDLE TARGET MODE [THREADS CHUNKS INPUTS OUT]: prints the linears, one a line: call, d, out, column, width,
 // first, bias, name, tensor. INPUTS holds, call by call, x [columns, d] f32, as many columns for each; OUT receives y
 // [columns, width] likewise. Columns are run in pieces of the given sizes, comma-separated, over and over. Where the
-// environment variable GSIC_DRIVER names a driver, x and y are in its memory, and go by pointer through a stream of this
-// program's; the host's memory must give the same bits. For compiler/emit/linears.test.ts.
+// environment variable GSIC_DRIVER names a driver, x and y are in its memory, and go by pointer through a stream of
+// this program's; the host's memory must give the same bits. For compiler/emit/linears.test.ts.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -52,9 +52,10 @@ struct Runner {
     driver->call("hipMalloc", "cuMemAlloc_v2", &from, in);
     driver->call("hipMalloc", "cuMemAlloc_v2", &to, out);
     driver->call("hipMemcpyHtoDAsync", "cuMemcpyHtoDAsync_v2", from, static_cast<const void *>(x), in, stream);
-    check(gsic_linears_enqueue(linears, call, static_cast<const float *>(from), columns, static_cast<float *>(to), stream));
-    driver->call("hipMemcpyDtoHAsync", "cuMemcpyDtoHAsync_v2", static_cast<void *>(y), static_cast<const void *>(to), out,
-                 stream);
+    check(gsic_linears_enqueue(linears, call, static_cast<const float *>(from), columns, static_cast<float *>(to),
+                               stream));
+    driver->call("hipMemcpyDtoHAsync", "cuMemcpyDtoHAsync_v2", static_cast<void *>(y), static_cast<const void *>(to),
+                 out, stream);
     driver->call("hipStreamSynchronize", "cuStreamSynchronize", stream);
     driver->call("hipFree", "cuMemFree_v2", from);
     driver->call("hipFree", "cuMemFree_v2", to);
@@ -93,7 +94,8 @@ int main(int count, char **arguments) {
   }
   gsic_linear_info none = {};
   check(gsic_linears_describe(linears, gsic_linears_count(linears), &none) == GSIC_INVALID_ARGUMENT, "one too many");
-  check(gsic_linears_run(linears, uint32_t(calls.size()), nullptr, 0, nullptr) == GSIC_INVALID_ARGUMENT, "no such call");
+  check(gsic_linears_run(linears, uint32_t(calls.size()), nullptr, 0, nullptr) == GSIC_INVALID_ARGUMENT,
+        "no such call");
   check(gsic_linears_run(linears, 0, nullptr, 1, nullptr) == GSIC_INVALID_ARGUMENT, "no x");
   if (count == 8) {
     const char *path = std::getenv("GSIC_DRIVER");

@@ -49,8 +49,7 @@ Values layer_norm(const Values &x, const Values &gain, const Values &bias) {
     double mean = 0, variance = 0;
     for (size_t i = 0; i < d; i++) mean += x[t + i] / double(d);
     for (size_t i = 0; i < d; i++) variance += (x[t + i] - mean) * (x[t + i] - mean) / double(d);
-    for (size_t i = 0; i < d; i++)
-      y[t + i] = float((x[t + i] - mean) / std::sqrt(variance + 1e-5) * gain[i] + bias[i]);
+    for (size_t i = 0; i < d; i++) y[t + i] = float((x[t + i] - mean) / std::sqrt(variance + 1e-5) * gain[i] + bias[i]);
   }
   return y;
 }
@@ -117,7 +116,8 @@ int main(int count, char **arguments) try {
     add(h, linear(name + ".mlp.c_proj.weight", inner));
   }
   const Values last(h.end() - long(d), h.end());
-  for (float logit : linear("transformer.wte.weight", norm(last, "transformer.ln_f"))) std::printf("%.9g\n", double(logit));
+  for (float logit : linear("transformer.wte.weight", norm(last, "transformer.ln_f")))
+    std::printf("%.9g\n", double(logit));
   return 0;
 } catch (const std::exception &error) {
   std::fprintf(stderr, "linear_by_linear: %s\n", error.what());

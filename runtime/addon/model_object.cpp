@@ -35,12 +35,11 @@ Napi::Array split(Napi::Env env, const std::string &list) {
 }  // namespace
 
 Napi::Function ModelObject::define(Napi::Env env) {
-  return DefineClass(env, "Model",
-                     {StaticMethod<&ModelObject::open>("open"), InstanceMethod<&ModelObject::describe>("describe"),
-                      InstanceMethod<&ModelObject::encode>("encode"),
-                      InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
-                      InstanceMethod<&ModelObject::open_session>("openSession"),
-                      InstanceMethod<&ModelObject::dispose>("dispose")});
+  return DefineClass(
+      env, "Model",
+      {StaticMethod<&ModelObject::open>("open"), InstanceMethod<&ModelObject::describe>("describe"),
+       InstanceMethod<&ModelObject::encode>("encode"), InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
+       InstanceMethod<&ModelObject::open_session>("openSession"), InstanceMethod<&ModelObject::dispose>("dispose")});
 }
 
 ModelObject::ModelObject(const Napi::CallbackInfo &info)
@@ -89,12 +88,12 @@ Napi::Value ModelObject::encode(const Napi::CallbackInfo &info) {
     const std::string text = text_of(info[0], "text");
     const bool special = boolean(info[1], "special");
     const auto work = [text, special, model = model()] { return encode_text(model->get(), text, special); };
-    return Task<std::vector<int32_t>>::start(
-        info.Env(), work, [](Napi::Env env, const std::vector<int32_t> &ids) -> Napi::Value {
-          Napi::Int32Array array = Napi::Int32Array::New(env, ids.size());
-          std::copy(ids.begin(), ids.end(), array.Data());
-          return array;
-        });
+    return Task<std::vector<int32_t>>::start(info.Env(), work,
+                                             [](Napi::Env env, const std::vector<int32_t> &ids) -> Napi::Value {
+                                               Napi::Int32Array array = Napi::Int32Array::New(env, ids.size());
+                                               std::copy(ids.begin(), ids.end(), array.Data());
+                                               return array;
+                                             });
   });
 }
 

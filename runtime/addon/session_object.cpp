@@ -33,7 +33,7 @@ Napi::Value to_array(Napi::Env env, Logits logits) {
   float *values = logits.values.get();
   if (logits.count == 0) return Napi::Float32Array::New(env, 0);
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, values, logits.count * sizeof(float),
-                                             [](Napi::Env, void *data) { delete[] static_cast<float *>(data); });
+                                                    [](Napi::Env, void *data) { delete[] static_cast<float *>(data); });
   logits.values.release();
   return Napi::Float32Array::New(env, logits.count, buffer, 0);
 }
@@ -41,13 +41,11 @@ Napi::Value to_array(Napi::Env env, Logits logits) {
 }  // namespace
 
 Napi::Function SessionObject::define(Napi::Env env) {
-  return DefineClass(env, "Session",
-                     {InstanceMethod<&SessionObject::evaluate>("evaluate"),
-                      InstanceMethod<&SessionObject::generate>("generate"),
-                      InstanceMethod<&SessionObject::rewind>("rewind"),
-                      InstanceAccessor<&SessionObject::length>("length"),
-                      InstanceAccessor<&SessionObject::disposed>("disposed"),
-                      InstanceMethod<&SessionObject::dispose>("dispose")});
+  return DefineClass(
+      env, "Session",
+      {InstanceMethod<&SessionObject::evaluate>("evaluate"), InstanceMethod<&SessionObject::generate>("generate"),
+       InstanceMethod<&SessionObject::rewind>("rewind"), InstanceAccessor<&SessionObject::length>("length"),
+       InstanceAccessor<&SessionObject::disposed>("disposed"), InstanceMethod<&SessionObject::dispose>("dispose")});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo &info)
@@ -82,9 +80,8 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo &info) {
 }
 
 void SessionObject::rewind(const Napi::CallbackInfo &info) {
-  guard(info.Env(), [&] {
-    check(gsic_session_rewind(session_->idle(), size_t(whole_number(info[0], "length", kMost32))));
-  });
+  guard(info.Env(),
+        [&] { check(gsic_session_rewind(session_->idle(), size_t(whole_number(info[0], "length", kMost32)))); });
 }
 
 Napi::Value SessionObject::length(const Napi::CallbackInfo &info) {

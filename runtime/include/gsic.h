@@ -35,7 +35,7 @@ typedef enum gsic_status {
   GSIC_NO_TOKENIZER = 8,      ///< the bundle was built from a model without a tokenizer
   GSIC_IO = 9,                ///< the file cannot be read
   GSIC_INTERNAL = 10,
-  GSIC_DEVICE_LOST = 11       ///< a GPU or its driver failed; whatever needs that model's device fails from then on
+  GSIC_DEVICE_LOST = 11  ///< a GPU or its driver failed; whatever needs that model's device fails from then on
 } gsic_status;
 
 typedef struct gsic_model gsic_model;
@@ -44,39 +44,39 @@ typedef struct gsic_linears gsic_linears;
 
 /// Zero-initialise and set what you need; zero means the default.
 typedef struct gsic_open_options {
-  uint32_t threads;            ///< 0: the cores this process may use; of no interest to a GPU
-  const char *target;          ///< a target's name in the bundle; null: the best that this machine can run
-  int skip_verification;       ///< non-zero: do not check the hash of the weights section (others are checked)
+  uint32_t threads;       ///< 0: the cores this process may use; of no interest to a GPU
+  const char *target;     ///< a target's name in the bundle; null: the best that this machine can run
+  int skip_verification;  ///< non-zero: do not check the hash of the weights section (others are checked)
 } gsic_open_options;
 
 typedef struct gsic_model_info {
-  const char *name;            ///< valid as long as the model
+  const char *name;  ///< valid as long as the model
   const char *family;
   const char *target;
-  const char *modes;           ///< comma-separated, default first
+  const char *modes;  ///< comma-separated, default first
   uint32_t vocabulary;
   uint32_t context;
-  uint32_t threads;            ///< a CPU: workers that share a launch; a GPU: its compute units
+  uint32_t threads;  ///< a CPU: workers that share a launch; a GPU: its compute units
   int has_tokenizer;
-  int32_t end_of_text;         ///< token id, or -1
+  int32_t end_of_text;  ///< token id, or -1
 } gsic_model_info;
 
 /// A linear of the model, y = W x + b, in the form that the mode gives it.
 typedef struct gsic_linear_info {
-  const char *name;            ///< as in graph.ts and report.json; the texts are valid as long as the gsic_linears
-  const char *tensor;          ///< the source model's tensor that holds W
-  uint32_t first;              ///< its first output row in that tensor: W may be a part, as of GPT-2's c_attn
-  uint32_t out, d;             ///< W is [out, d]
-  int has_bias;                ///< whether b is added; else it is zero
-  uint32_t call;               ///< linears of one call read one x, and are computed together
-  uint32_t column;             ///< where its `out` columns begin in the call's y
-  uint32_t width;              ///< columns of the call's y
+  const char *name;    ///< as in graph.ts and report.json; the texts are valid as long as the gsic_linears
+  const char *tensor;  ///< the source model's tensor that holds W
+  uint32_t first;      ///< its first output row in that tensor: W may be a part, as of GPT-2's c_attn
+  uint32_t out, d;     ///< W is [out, d]
+  int has_bias;        ///< whether b is added; else it is zero
+  uint32_t call;       ///< linears of one call read one x, and are computed together
+  uint32_t column;     ///< where its `out` columns begin in the call's y
+  uint32_t width;      ///< columns of the call's y
 } gsic_linear_info;
 
 typedef struct gsic_sampling {
-  float temperature;           ///< 0: greedy
-  uint32_t top_k;              ///< 0: no limit
-  float top_p;                 ///< 0 or 1: no limit
+  float temperature;  ///< 0: greedy
+  uint32_t top_k;     ///< 0: no limit
+  float top_p;        ///< 0 or 1: no limit
   uint64_t seed;
 } gsic_sampling;
 
@@ -97,22 +97,23 @@ GSIC_API void gsic_close(gsic_model *model);
 GSIC_API gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info);
 
 /// Opens a session with an empty KV cache; on a GPU all its memory is taken at once. `mode`: "exact", "bounded",
-/// "lossless"; null: the bundle's default. "lossless" gives what "exact" does, bit for bit: generation lets the plan propose
-/// tokens, and the exact weights verify several in one pass.
+/// "lossless"; null: the bundle's default. "lossless" gives what "exact" does, bit for bit: generation lets the plan
+/// propose tokens, and the exact weights verify several in one pass.
 GSIC_API gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic_session **session);
 GSIC_API void gsic_session_close(gsic_session *session);
 /// Keeps the first `length` tokens of the session (0: empties it). Later tokens are forgotten.
 GSIC_API gsic_status gsic_session_rewind(gsic_session *session, size_t length);
-/// Tokens that the session holds. Inside a callback of gsic_generate in mode "lossless" it may hold more than were shown.
+/// Tokens that the session holds. Inside a callback of gsic_generate in mode "lossless" it may hold more than were
+/// shown.
 GSIC_API size_t gsic_session_length(const gsic_session *session);
 
 /// Appends `count` tokens. `logits`, if not null, receives [wanted, vocabulary] f32 for the last `wanted` tokens.
 GSIC_API gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t count, float *logits,
                                    size_t wanted);
 /// Appends the prompt and generates up to `limit` tokens, or until end of text, the context's end, or a non-zero
-/// callback (GSIC_CANCELLED). The prompt must not be empty. `produced` receives the number of tokens; `ids`, if not null,
-/// holds room for `limit` of them. Afterwards the session holds the prompt and all of them; the token that ends the text
-/// is neither produced nor appended.
+/// callback (GSIC_CANCELLED). The prompt must not be empty. `produced` receives the number of tokens; `ids`, if not
+/// null, holds room for `limit` of them. Afterwards the session holds the prompt and all of them; the token that ends
+/// the text is neither produced nor appended.
 GSIC_API gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t prompt_count, size_t limit,
                                    const gsic_sampling *sampling, gsic_token_callback callback, void *user,
                                    int32_t *ids, size_t *produced);
@@ -132,10 +133,10 @@ GSIC_API gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fas
 
 /// What generation in a session of mode "lossless" did since it was opened; zeros in other modes.
 typedef struct gsic_draft_counts {
-  uint64_t passes;    ///< of the exact weights that verified proposals
-  uint64_t proposed;  ///< tokens
-  uint64_t accepted;  ///< of the proposed ones
-  uint64_t looked_up; ///< of the proposed ones: copied from an earlier place of the text
+  uint64_t passes;     ///< of the exact weights that verified proposals
+  uint64_t proposed;   ///< tokens
+  uint64_t accepted;   ///< of the proposed ones
+  uint64_t looked_up;  ///< of the proposed ones: copied from an earlier place of the text
 } gsic_draft_counts;
 GSIC_API gsic_status gsic_drafts(const gsic_session *session, gsic_draft_counts *counts);
 
@@ -148,12 +149,12 @@ GSIC_API void gsic_linears_close(gsic_linears *linears);
 GSIC_API size_t gsic_linears_count(const gsic_linears *linears);
 /// `index` from 0 to before the count, in the order in which the model runs them; calls are numbered in that order too.
 GSIC_API gsic_status gsic_linears_describe(const gsic_linears *linears, size_t index, gsic_linear_info *info);
-/// Computes a call's linears: x [columns, d] to y [columns, width] f32, both the host's. Any number of columns; how many
-/// run together does not change a result. x and y must not overlap.
+/// Computes a call's linears: x [columns, d] to y [columns, width] f32, both the host's. Any number of columns; how
+/// many run together does not change a result. x and y must not overlap.
 GSIC_API gsic_status gsic_linears_run(gsic_linears *linears, uint32_t call, const float *x, size_t columns, float *y);
-/// The same on a GPU: x and y are device pointers, and `stream` is a hipStream_t or CUstream of the device that the model
-/// is on. Returns when all is queued, and may be captured into a graph. Calls of one gsic_linears share buffers: queue
-/// them on one stream, or let each stream wait for the one before.
+/// The same on a GPU: x and y are device pointers, and `stream` is a hipStream_t or CUstream of the device that the
+/// model is on. Returns when all is queued, and may be captured into a graph. Calls of one gsic_linears share buffers:
+/// queue them on one stream, or let each stream wait for the one before.
 GSIC_API gsic_status gsic_linears_enqueue(gsic_linears *linears, uint32_t call, const float *x, size_t columns,
                                           float *y, void *stream);
 

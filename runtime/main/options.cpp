@@ -88,8 +88,9 @@ Options parse_options(int count, char **arguments) {
       const std::string name = argument.substr(0, equals);
       const auto setter = name.rfind("--", 0) == 0 ? setters().find(name.substr(2)) : setters().end();
       if (setter == setters().end())
-        throw UsageError("'" + name + "' is not an option; --help lists them. A prompt that begins with '-' goes "
-                                      "behind '--'");
+        throw UsageError("'" + name +
+                         "' is not an option; --help lists them. A prompt that begins with '-' goes "
+                         "behind '--'");
       if (equals == std::string::npos && i + 1 == count) throw UsageError(name + " needs a value");
       setter->second(options, equals != std::string::npos ? argument.substr(equals + 1) : arguments[++i]);
     }
@@ -101,7 +102,8 @@ Options parse_options(int count, char **arguments) {
 }
 
 std::string usage(const std::string &program) {
-  return "Usage: " + program + " [options] PROMPT\n\n"
+  return "Usage: " + program +
+         " [options] PROMPT\n\n"
          "Continues PROMPT, and streams the text to standard output. '-' reads the prompt from standard input.\n\n"
          "  --tokens N         generate at most N tokens (128)\n"
          "  --temperature T    0: always the most likely token (0)\n"

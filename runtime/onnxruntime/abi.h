@@ -1,7 +1,7 @@
-// What a library of custom operators needs of ONNX Runtime's binary interface. Declared here, since ONNX Runtime's Python
-// package, which most people have, comes without headers. The interface only ever grows at its end: functions keep their
-// place in the table, and a `CustomOp` says of which version it is. check/abi.cpp compares all of this with the official
-// onnxruntime_c_api.h. Functions of both sides report a failure by a status, which is null for none.
+// What a library of custom operators needs of ONNX Runtime's binary interface. Declared here, since ONNX Runtime's
+// Python package, which most people have, comes without headers. The interface only ever grows at its end: functions
+// keep their place in the table, and a `CustomOp` says of which version it is. check/abi.cpp compares all of this with
+// the official onnxruntime_c_api.h. Functions of both sides report a failure by a status, which is null for none.
 #ifndef GSIC_ONNXRUNTIME_ABI_H
 #define GSIC_ONNXRUNTIME_ABI_H
 

@@ -24,8 +24,8 @@ std::string only_file(const fs::path &folder, const std::string &begin, const st
   }
   if (error) throw std::runtime_error(folder.string() + ": " + error.message() + "; give the folder of a build");
   if (found.size() != 1)
-    throw std::runtime_error(folder.string() + ": holds " + std::to_string(found.size()) + " files " + begin + "*" + end +
-                             ", expected one; give the folder of a build");
+    throw std::runtime_error(folder.string() + ": holds " + std::to_string(found.size()) + " files " + begin + "*" +
+                             end + ", expected one; give the folder of a build");
   return found[0];
 }
 

@@ -60,7 +60,8 @@ class Linears {
   std::map<std::string, Columns> by_tensor_;
 };
 
-/// The linears of a build in a mode, which all who ask share as long as one of them holds them. Throws std::runtime_error.
+/// The linears of a build in a mode, which all who ask share as long as one of them holds them. Throws
+/// std::runtime_error.
 std::shared_ptr<Linears> open_linears(const std::string &folder, const std::string &mode);
 
 }  // namespace gsic_onnxruntime

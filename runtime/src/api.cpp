@@ -115,9 +115,8 @@ gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t coun
     require(logits == nullptr || wanted <= count, "gsic_evaluate: more logits are wanted than there are tokens");
     const Claim claim(session->state);
     const size_t vocabulary = claim->model().manifest().vocabulary;
-    claim->evaluate(ids, count, logits != nullptr ? wanted : 0, [&](size_t index, const float *row) {
-      std::copy_n(row, vocabulary, logits + index * vocabulary);
-    });
+    claim->evaluate(ids, count, logits != nullptr ? wanted : 0,
+                    [&](size_t index, const float *row) { std::copy_n(row, vocabulary, logits + index * vocabulary); });
     return GSIC_OK;
   });
 }

@@ -36,9 +36,8 @@ template <typename Body> gsic_status guard(Body body) noexcept {
   } catch (const std::bad_alloc &) {
     return report(GSIC_OUT_OF_MEMORY, "out of memory: close other programs, or use a smaller model");
   } catch (const std::system_error &error) {
-    return report(GSIC_OUT_OF_MEMORY, (std::string("threads cannot be started: ") + error.what() +
-                                       "; ask for fewer threads")
-                                          .c_str());
+    return report(GSIC_OUT_OF_MEMORY,
+                  (std::string("threads cannot be started: ") + error.what() + "; ask for fewer threads").c_str());
   } catch (const std::exception &error) {
     return report(GSIC_INTERNAL, error.what());
   } catch (...) {

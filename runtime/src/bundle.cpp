@@ -55,15 +55,14 @@ void Bundle::check_header() {
     refuse(12, "a number of " + std::to_string(count) + " sections is not between 1 and 64" + kDamaged);
   const uint64_t size = little_endian<uint64_t>(file.data + 16);
   if (size != file.size)
-    refuse(16, "the header promises " + std::to_string(size) + " bytes, but the file has " +
-                   std::to_string(file.size) + "; it is incomplete or damaged: copy it again");
+    refuse(16, "the header promises " + std::to_string(size) + " bytes, but the file has " + std::to_string(file.size) +
+                   "; it is incomplete or damaged: copy it again");
   const uint64_t end = kHeaderBytes + count * kEntryBytes;
   if (end > file.size) refuse(file.size, "the file ends inside the section table; it is damaged: copy it again");
   const uint64_t found = XXH64(file.data + kHeaderBytes, count * kEntryBytes, 0);
   const uint64_t expected = little_endian<uint64_t>(file.data + 24);
   if (found != expected)
-    refuse(24, "the section table's hash is " + hexadecimal(found) + ", expected " + hexadecimal(expected) +
-                   kDamaged);
+    refuse(24, "the section table's hash is " + hexadecimal(found) + ", expected " + hexadecimal(expected) + kDamaged);
 }
 
 void Bundle::read_table() {
@@ -84,8 +83,8 @@ void Bundle::read_table() {
       refuse(at + 32, "section '" + name + "' begins at byte " + std::to_string(offset) + ", expected " +
                           std::to_string(round_up(end)) + kDamaged);
     if (!range_fits(offset, bytes, file.size))
-      refuse(at + 40, "section '" + name + "' of " + std::to_string(bytes) +
-                          " bytes passes the end of the file" + kDamaged);
+      refuse(at + 40,
+             "section '" + name + "' of " + std::to_string(bytes) + " bytes passes the end of the file" + kDamaged);
     if (little_endian<uint64_t>(entry + 56) != 0)
       refuse(at + 56, "the reserved field of section '" + name + "' is not 0" + kDamaged);
     check_zero(end, offset);
@@ -109,9 +108,9 @@ void Bundle::check_hashes(bool verify_weights) const {
     if (section.name == "weights" && !verify_weights) continue;
     const uint64_t found = XXH64(section.payload.data, section.payload.size, 0);
     if (found != section.hash)
-      refuse(uint64_t(section.payload.data - file_.bytes().data),
-             "the hash of section '" + section.name + "' is " + hexadecimal(found) + ", expected " +
-                 hexadecimal(section.hash) + kDamaged);
+      refuse(uint64_t(section.payload.data - file_.bytes().data), "the hash of section '" + section.name + "' is " +
+                                                                      hexadecimal(found) + ", expected " +
+                                                                      hexadecimal(section.hash) + kDamaged);
   }
 }
 
@@ -126,8 +125,8 @@ Bytes Bundle::section(const std::string &name) const {
   if (payload.data != nullptr) return payload;
   std::vector<std::string> names;
   for (const Section &section : sections_) names.push_back(section.name);
-  refuse(kHeaderBytes, "there is no section '" + name + "'; the sections are: " + comma_separated(names) +
-                           "; build the model again");
+  refuse(kHeaderBytes,
+         "there is no section '" + name + "'; the sections are: " + comma_separated(names) + "; build the model again");
 }
 
 }  // namespace gsic

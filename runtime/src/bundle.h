@@ -17,9 +17,9 @@
 // next one at the end of the one before rounded up to 4096 bytes, and the file ends with the rounded end of the
 // last. All padding is zero. Hence every byte of the file is either checked here or covered by a hash.
 //
-// Sections: `manifest` (JSON, `Manifest` in compiler/ir/graph.ts), `weights`, `tokenizer` (optional), and the code of each
-// target under the name that the manifest gives: a CPU's is one ELF shared object; a GPU's is one code object for each
-// kernel, at the places that the manifest gives.
+// Sections: `manifest` (JSON, `Manifest` in compiler/ir/graph.ts), `weights`, `tokenizer` (optional), and the code of
+// each target under the name that the manifest gives: a CPU's is one ELF shared object; a GPU's is one code object for
+// each kernel, at the places that the manifest gives.
 #ifndef GSIC_SRC_BUNDLE_H
 #define GSIC_SRC_BUNDLE_H
 

@@ -20,14 +20,17 @@ const std::vector<Feature> &features_of_this_cpu() {
   static const std::vector<Feature> features = [] {
     __builtin_cpu_init();
     return std::vector<Feature>{
-        GSIC_FEATURE("sse3"),         GSIC_FEATURE("ssse3"),      GSIC_FEATURE("sse4.1"),
-        GSIC_FEATURE("sse4.2"),       GSIC_FEATURE("popcnt"),     GSIC_FEATURE("avx"),
-        GSIC_FEATURE("avx2"),         GSIC_FEATURE("fma"),        GSIC_FEATURE("f16c"),
-        GSIC_FEATURE("bmi"),          GSIC_FEATURE("bmi2"),       GSIC_FEATURE("avx512f"),
-        GSIC_FEATURE("avx512bw"),     GSIC_FEATURE("avx512vl"),   GSIC_FEATURE("avx512dq"),
-        GSIC_FEATURE("avx512cd"),     GSIC_FEATURE("avx512vbmi"), GSIC_FEATURE("avx512vbmi2"),
-        GSIC_FEATURE("avx512vnni"),   GSIC_FEATURE("avx512bf16"), GSIC_FEATURE("avx512bitalg"),
-        GSIC_FEATURE("avx512vpopcntdq"),
+        GSIC_FEATURE("sse3"),         GSIC_FEATURE("ssse3"),
+        GSIC_FEATURE("sse4.1"),       GSIC_FEATURE("sse4.2"),
+        GSIC_FEATURE("popcnt"),       GSIC_FEATURE("avx"),
+        GSIC_FEATURE("avx2"),         GSIC_FEATURE("fma"),
+        GSIC_FEATURE("f16c"),         GSIC_FEATURE("bmi"),
+        GSIC_FEATURE("bmi2"),         GSIC_FEATURE("avx512f"),
+        GSIC_FEATURE("avx512bw"),     GSIC_FEATURE("avx512vl"),
+        GSIC_FEATURE("avx512dq"),     GSIC_FEATURE("avx512cd"),
+        GSIC_FEATURE("avx512vbmi"),   GSIC_FEATURE("avx512vbmi2"),
+        GSIC_FEATURE("avx512vnni"),   GSIC_FEATURE("avx512bf16"),
+        GSIC_FEATURE("avx512bitalg"), GSIC_FEATURE("avx512vpopcntdq"),
     };
   }();
   return features;

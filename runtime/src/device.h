@@ -20,8 +20,8 @@ class DeviceMemory {
 
 /// A launch whose kernel and pointers are resolved.
 struct ResolvedLaunch {
-  void *kernel;             ///< from `Module::kernel`
-  void *const *arguments;   ///< device pointers, owned by whoever resolved them
+  void *kernel;            ///< from `Module::kernel`
+  void *const *arguments;  ///< device pointers, owned by whoever resolved them
   uint32_t argument_count;
   uint32_t workgroups = 1;  ///< of a GPU; on a CPU all workers share every launch
   uint32_t threads = 1;     ///< lanes of a workgroup

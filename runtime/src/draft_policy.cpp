@@ -12,7 +12,8 @@ constexpr size_t kFirstRounds = 2, kFirstDraft = 3;
 constexpr size_t kPatience = 32;
 /// Observations after which one counts half: of proposals, and of times.
 constexpr double kProposals = 200, kTimes = 32;
-/// What one more token of a pass costs before it is measured, of a pass; and for how much that counts beside what is measured.
+/// What one more token of a pass costs before it is measured, of a pass; and for how much that counts beside what is
+/// measured.
 constexpr double kPriorSlope = 0.1, kPriorWeight = 4;
 
 double decay_of(double half_life) { return std::exp2(-1 / half_life); }

@@ -47,17 +47,17 @@ struct DraftCounts {
   uint64_t looked_up = 0;  ///< of the proposed ones
 };
 
-/// A round proposes k tokens and verifies them in one pass, which yields k + 1 tokens at most. With rate R, the tokens a
-/// second of late, one more proposal pays while the probability that it and all before it are accepted is above
-/// R x (seconds that it costs): that maximises tokens per second (Dinkelbach's rule for a ratio).
+/// A round proposes k tokens and verifies them in one pass, which yields k + 1 tokens at most. With rate R, the tokens
+/// a second of late, one more proposal pays while the probability that it and all before it are accepted is above R x
+/// (seconds that it costs): that maximises tokens per second (Dinkelbach's rule for a ratio).
 class DraftPolicy {
  public:
   /// `length` other than 0: every round proposes so many tokens by the draft program, and none by look-up; to measure
   /// with.
   explicit DraftPolicy(size_t length = 0);
 
-  /// Whether to propose token number `proposed` (from 0) of a round by the draft program, where all proposals before it are accepted with
-  /// probability `chain`.
+  /// Whether to propose token number `proposed` (from 0) of a round by the draft program, where all proposals before it
+  /// are accepted with probability `chain`.
   bool worth_drafting(size_t proposed, double chain) const;
   /// The probability that a proposal with this margin (see Choice) is accepted; NaN: unknown margin.
   double acceptance(float margin) const;

@@ -23,9 +23,9 @@ using DriverHandle = void *;  ///< a stream, module, function, graph or context
 
 struct Driver {
   DeviceKind kind;
-  const char *title;                    ///< whose driver it is, for messages
+  const char *title;                   ///< whose driver it is, for messages
   std::vector<std::string> libraries;  ///< where the system keeps it, tried in order
-  const char *hint;                     ///< how to get it
+  const char *hint;                    ///< how to get it
 
   int attribute_units, attribute_wave;  ///< for device_attribute: compute units; lanes of a wave
 
@@ -39,8 +39,7 @@ struct Driver {
   DriverFunction<void *> memory_free;
   DriverFunction<void **, size_t, unsigned> host_allocate;
   DriverFunction<void *> host_free;
-  DriverFunction<void *, const void *, size_t, DriverHandle> copy_to_device, copy_to_host,
-      copy_on_device;
+  DriverFunction<void *, const void *, size_t, DriverHandle> copy_to_device, copy_to_host, copy_on_device;
   DriverFunction<void *, unsigned char, size_t, DriverHandle> set_bytes;
   DriverFunction<DriverHandle *, unsigned> stream_create;
   DriverFunction<DriverHandle> stream_destroy, stream_synchronize;

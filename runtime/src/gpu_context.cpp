@@ -85,8 +85,9 @@ void GpuContext::fail(int status, const char *function) {
   const std::string what = std::string(function) + " on " + name_ + ": " + driver_.text(status);
   if (status == kDriverOutOfMemory)
     throw Error(GSIC_OUT_OF_MEMORY, what + "; close other programs and sessions that use the device");
-  lost_ = what + "; close the model and open it again; where that fails too, restart this program, and look into the "
-                 "system's log (dmesg)";
+  lost_ = what +
+          "; close the model and open it again; where that fails too, restart this program, and look into the "
+          "system's log (dmesg)";
   throw Error(GSIC_DEVICE_LOST, lost_);
 }
 

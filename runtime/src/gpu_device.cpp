@@ -89,8 +89,7 @@ class GpuModule final : public Module {
 void queue(GpuContext &context, const ResolvedLaunch &launch, DriverHandle stream) {
   // A driver reads as many as the kernel takes. The null behind them is for the stand-in driver, which cannot know.
   std::vector<void *> parameters;
-  for (uint32_t i = 0; i < launch.argument_count; i++)
-    parameters.push_back(const_cast<void **>(launch.arguments + i));
+  for (uint32_t i = 0; i < launch.argument_count; i++) parameters.push_back(const_cast<void **>(launch.arguments + i));
   parameters.push_back(nullptr);
   context.call(context.driver().launch, launch.kernel, launch.workgroups, 1u, 1u, launch.threads, 1u, 1u, 0u, stream,
                parameters.data(), static_cast<void **>(nullptr));

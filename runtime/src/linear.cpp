@@ -67,8 +67,8 @@ void Linears::write_steps() {
 
 const LinearCall &Linears::find(size_t call) const {
   if (call < calls_.size()) return calls_[call];
-  throw Error(GSIC_INVALID_ARGUMENT, "there is no call " + std::to_string(call) + " of linears; there are " +
-                                         std::to_string(calls_.size()));
+  throw Error(GSIC_INVALID_ARGUMENT,
+              "there is no call " + std::to_string(call) + " of linears; there are " + std::to_string(calls_.size()));
 }
 
 uint8_t *Linears::at(Buffer buffer, uint64_t offset) const {
@@ -112,14 +112,16 @@ void Linears::launch(const LinearCall &call, uint32_t columns, uint8_t *x, uint8
 
 void Linears::write_input(const Block &block, const float *x, uint32_t columns) {
   std::vector<float> rows(size_t(columns) * block.stride);
-  for (uint32_t j = 0; j < columns; j++) std::copy_n(x + size_t(j) * block.width, block.width, &rows[size_t(j) * block.stride]);
+  for (uint32_t j = 0; j < columns; j++)
+    std::copy_n(x + size_t(j) * block.width, block.width, &rows[size_t(j) * block.stride]);
   model_->device().write(arena_->address(block.offset), rows.data(), rows.size() * sizeof(float));
 }
 
 void Linears::read_output(const Block &block, uint32_t columns, float *y) {
-  const auto *rows = static_cast<const float *>(model_->device().read(
-      arena_->address(block.offset), staging_->address(0), columns * row_bytes(block.stride)));
-  for (uint32_t j = 0; j < columns; j++) std::copy_n(rows + size_t(j) * block.stride, block.width, y + size_t(j) * block.width);
+  const auto *rows = static_cast<const float *>(
+      model_->device().read(arena_->address(block.offset), staging_->address(0), columns * row_bytes(block.stride)));
+  for (uint32_t j = 0; j < columns; j++)
+    std::copy_n(rows + size_t(j) * block.stride, block.width, y + size_t(j) * block.width);
 }
 
 void Linears::run(size_t index, const float *x, size_t columns, float *y) {

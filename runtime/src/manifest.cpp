@@ -25,7 +25,8 @@ constexpr uint64_t kMostWorkgroups = 1u << 24;
 /// Where an ELF image begins, so that a driver can read it in place.
 constexpr uint64_t kImageAlignment = 4096;
 
-Argument read_argument(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
+Argument read_argument(const ManifestReader &reader, const Manifest &manifest, const json &value,
+                       const std::string &at) {
   const std::string name = reader.text(value, at, "buffer");
   const auto found = std::find(kBufferNames.begin(), kBufferNames.end(), name);
   if (found == kBufferNames.end()) reader.refuse(at + ".buffer", "names no buffer: '" + name + "'");
@@ -60,8 +61,8 @@ void check_block(const ManifestReader &reader, const Manifest &manifest, const s
   const std::optional<uint64_t> bytes = checked_product({GSIC_MAX_COLUMNS, stride, sizeof(float)});
   const uint64_t arena = manifest.buffer(Buffer::arena);
   if (!bytes || offset % sizeof(float) != 0 || !range_fits(offset, *bytes, arena))
-    reader.refuse(at, "of " + (bytes ? std::to_string(*bytes) : "2^53 or more") + " bytes at " + std::to_string(offset) +
-                          " is not inside the arena of " + std::to_string(arena) + " bytes");
+    reader.refuse(at, "of " + (bytes ? std::to_string(*bytes) : "2^53 or more") + " bytes at " +
+                          std::to_string(offset) + " is not inside the arena of " + std::to_string(arena) + " bytes");
 }
 
 std::vector<Tap> read_taps(const ManifestReader &reader, const Manifest &manifest, const json &program,
@@ -93,9 +94,12 @@ Block read_block(const ManifestReader &reader, const Manifest &manifest, const j
 }
 
 CallableLinear read_linear(const ManifestReader &reader, const json &value, const std::string &at, uint32_t width) {
-  CallableLinear linear{reader.text(value, at, "name"), reader.text(value, at, "tensor"),
-                        uint32_t(reader.number(value, at, "first", 0, kMostTokens)), 0,
-                        uint32_t(reader.number(value, at, "column", 0, width - 1)), false};
+  CallableLinear linear{reader.text(value, at, "name"),
+                        reader.text(value, at, "tensor"),
+                        uint32_t(reader.number(value, at, "first", 0, kMostTokens)),
+                        0,
+                        uint32_t(reader.number(value, at, "column", 0, width - 1)),
+                        false};
   linear.out = uint32_t(reader.number(value, at, "out", 1, width - linear.column));
   const json &bias = reader.member(value, at, "bias");
   if (!bias.is_boolean()) reader.refuse(at + ".bias", "is not true or false");
@@ -108,12 +112,15 @@ std::vector<LinearCall> read_linears(const ManifestReader &reader, const Manifes
   std::vector<LinearCall> calls;
   for (const json &value : reader.list(program, at, "linears")) {
     const std::string here = indexed(at + ".linears", calls.size());
-    LinearCall call{reader.text(value, here, "input"), {}, read_block(reader, manifest, value, here, "x"),
+    LinearCall call{reader.text(value, here, "input"),
+                    {},
+                    read_block(reader, manifest, value, here, "x"),
                     read_block(reader, manifest, value, here, "y"),
                     read_launches(reader, manifest, value, here, "launches")};
     for (const Launch &launch : call.launches)
       for (const Argument &argument : launch.arguments)
-        if (argument.buffer == Buffer::cache) reader.refuse(here + ".launches", "needs a KV cache, which a call has not");
+        if (argument.buffer == Buffer::cache)
+          reader.refuse(here + ".launches", "needs a KV cache, which a call has not");
     for (const json &linear : reader.list(value, here, "linears"))
       call.linears.push_back(
           read_linear(reader, linear, indexed(here + ".linears", call.linears.size()), call.y.width));
@@ -170,8 +177,7 @@ void read_kernels(const ManifestReader &reader, Manifest &manifest) {
   for (const json &value : reader.list(reader.root(), "manifest", "kernels")) {
     const std::string at = indexed("kernels", manifest.kernels.size());
     Kernel kernel{reader.text(value, at, "symbol"), 0, std::nullopt};
-    if (kernel.symbol.empty())
-      reader.refuse(at + ".symbol", "is not the name of a function");
+    if (kernel.symbol.empty()) reader.refuse(at + ".symbol", "is not the name of a function");
     const json &arguments = reader.list(value, at, "arguments");
     if (arguments.empty() || arguments.size() > kMostArguments)
       reader.refuse(at + ".arguments", "does not have 1 to 64 entries");
@@ -223,16 +229,16 @@ DeviceKind read_device(const ManifestReader &reader, const json &target, const s
 void check_shapes(const ManifestReader &reader, const Manifest &manifest, const Target &target, const std::string &at) {
   for (size_t i = 0; i < manifest.kernels.size(); i++)
     if (manifest.kernels[i].launch.has_value() == (target.device == DeviceKind::cpu))
-      reader.refuse(indexed("kernels", i) + ".launch", "does not fit " + at + ".device, which is '" +
-                                                           kDeviceNames[size_t(target.device)] + "'");
+      reader.refuse(indexed("kernels", i) + ".launch",
+                    "does not fit " + at + ".device, which is '" + kDeviceNames[size_t(target.device)] + "'");
 }
 
 void read_targets(const ManifestReader &reader, Manifest &manifest) {
   for (const json &value : reader.list(reader.root(), "manifest", "targets")) {
     const std::string at = indexed("targets", manifest.targets.size());
-    Target target{reader.text(value, at, "name"), read_device(reader, value, at),
+    Target target{reader.text(value, at, "name"),         read_device(reader, value, at),
                   reader.text(value, at, "architecture"), reader.texts(value, at, "features"),
-                  reader.text(value, at, "section"), {}};
+                  reader.text(value, at, "section"),      {}};
     const Bytes section = reader.bundle().section(target.section);
     if (target.device != DeviceKind::cpu)
       target.code = read_code(reader, manifest, value, at, target.device, section);
@@ -245,7 +251,8 @@ void read_targets(const ManifestReader &reader, Manifest &manifest) {
 }
 
 /// Which programs a mode without one of its own runs; both are modes themselves.
-Drafting read_drafting(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
+Drafting read_drafting(const ManifestReader &reader, const Manifest &manifest, const json &value,
+                       const std::string &at) {
   const Drafting drafting{reader.text(value, at, "draft"), reader.text(value, at, "verify")};
   const json &others = reader.member(reader.root(), "manifest", "drafting");
   for (const std::string &name : {drafting.draft, drafting.verify})

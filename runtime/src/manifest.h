@@ -44,7 +44,7 @@ struct CallableLinear {
   std::string tensor;  ///< of the source model
   uint32_t first;      ///< first output row in the tensor
   uint32_t out;
-  uint32_t column;     ///< first column in the call's output
+  uint32_t column;  ///< first column in the call's output
   bool bias;
 };
 
@@ -66,8 +66,8 @@ struct LinearCall {
 /// One pass over 1 to 16 tokens.
 struct Program {
   std::vector<Launch> body;
-  std::vector<Launch> head;        ///< only where logits are wanted
-  uint64_t logits_offset;          ///< bytes in the arena; [16, logits_stride] f32
+  std::vector<Launch> head;  ///< only where logits are wanted
+  uint64_t logits_offset;    ///< bytes in the arena; [16, logits_stride] f32
   uint32_t logits_stride;
   std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir/graph.ts
   std::vector<Tap> taps;           ///< in order of `after`
@@ -112,9 +112,9 @@ struct Manifest {
   std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer
   std::vector<Target> targets;             ///< best first
   std::vector<Kernel> kernels;
-  std::vector<std::string> modes;          ///< the default first
+  std::vector<std::string> modes;  ///< the default first
   std::map<std::string, Program> programs;
-  std::map<std::string, Drafting> drafting;  ///< modes that have no program of their own
+  std::map<std::string, Drafting> drafting;       ///< modes that have no program of their own
   std::map<std::string, double> bytes_per_token;  ///< of modes that have a program
 
   uint64_t buffer(Buffer which) const { return buffers[size_t(which)]; }

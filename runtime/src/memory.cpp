@@ -63,8 +63,8 @@ MappedFile::MappedFile(const std::string &path) : path_(path) {
     cannot_read(path, why);
   }
   data_ = place;
-  // What is not in memory yet is then read huge page by huge page, where the file system can (ext4 since Linux 6.16, XFS);
-  // to ask for all of it ahead would read it in small ones.
+  // What is not in memory yet is then read huge page by huge page, where the file system can (ext4 since Linux 6.16,
+  // XFS); to ask for all of it ahead would read it in small ones.
   if (huge) madvise(place, size_, MADV_HUGEPAGE);
 }
 

@@ -94,14 +94,14 @@ void Model::load_tokenizer() {
   } catch (const Error &) {
     throw;
   } catch (const std::runtime_error &error) {
-    bundle_.refuse(uint64_t(section.data - bundle_.bytes().data), std::string("tokenizer: ") + error.what() + "; build the model again with this gsic");
+    bundle_.refuse(uint64_t(section.data - bundle_.bytes().data),
+                   std::string("tokenizer: ") + error.what() + "; build the model again with this gsic");
   }
 }
 
 const Tokenizer &Model::require_tokenizer() const {
   if (tokenizer_) return *tokenizer_;
-  throw Error(GSIC_NO_TOKENIZER,
-              path() + ": the model was built without a tokenizer; give token ids instead of text");
+  throw Error(GSIC_NO_TOKENIZER, path() + ": the model was built without a tokenizer; give token ids instead of text");
 }
 
 ModePrograms Model::programs(const std::string &mode) const {

@@ -22,7 +22,7 @@ struct OpenOptions {
 
 /// What a mode runs.
 struct ModePrograms {
-  const Program *main;          ///< decides every token
+  const Program *main;             ///< decides every token
   const Program *draft = nullptr;  ///< proposes tokens; null where none does
 };
 

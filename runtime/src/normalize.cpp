@@ -30,7 +30,7 @@ int combining_class(utf8proc_int32_t character) { return utf8proc_get_property(c
 std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
   std::vector<utf8proc_int32_t> result;
   result.reserve(text.size());
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  const auto *bytes = reinterpret_cast<const utf8proc_uint8_t *>(text.data());
   const auto size = static_cast<utf8proc_ssize_t>(text.size());
   for (utf8proc_ssize_t at = 0; at < size;) {
     utf8proc_int32_t character = 0;
@@ -47,7 +47,7 @@ std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
 }
 
 /// Puts every run of combining marks in order. utf8proc's own sorting takes the square of a run's length.
-void order_marks(std::vector<utf8proc_int32_t>& characters) {
+void order_marks(std::vector<utf8proc_int32_t> &characters) {
   const auto is_mark = [](utf8proc_int32_t character) { return combining_class(character) != 0; };
   for (auto at = characters.begin(); at != characters.end();) {
     const auto begin = std::find_if(at, characters.end(), is_mark);
@@ -70,7 +70,7 @@ std::string to_nfc(std::string_view text) {
   for (utf8proc_ssize_t at = 0; at < composed; ++at) {
     std::array<utf8proc_uint8_t, 4> bytes;
     const utf8proc_ssize_t size = utf8proc_encode_char(characters[static_cast<std::size_t>(at)], bytes.data());
-    result.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
+    result.append(reinterpret_cast<const char *>(bytes.data()), static_cast<std::size_t>(size));
   }
   return result;
 }

@@ -20,10 +20,11 @@ struct Choice {
 /// Temperature, then top-k, then top-p (the fewest most likely tokens whose probability reaches p). Equal logits are
 /// ordered by id, lowest first; temperature 0 takes the first.
 ///
-/// A token is drawn by a race: candidate i of weight w_i arrives after E_i / w_i, and the first wins, which it does with
-/// probability w_i / sum w (E_i exponential; the same as the largest logit / temperature + Gumbel noise). E_i is a hash
-/// of seed, position and i. So the same seed gives the same choices everywhere, and at one position two distributions that
-/// are close choose the same token most of the time, which is what makes drafts of sampled text useful.
+/// A token is drawn by a race: candidate i of weight w_i arrives after E_i / w_i, and the first wins, which it does
+/// with probability w_i / sum w (E_i exponential; the same as the largest logit / temperature + Gumbel noise). E_i is a
+/// hash of seed, position and i. So the same seed gives the same choices everywhere, and at one position two
+/// distributions that are close choose the same token most of the time, which is what makes drafts of sampled text
+/// useful.
 class Sampler {
  public:
   /// Throws GSIC_INVALID_ARGUMENT for a temperature below 0, or top_p outside 0 to 1.

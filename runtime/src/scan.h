@@ -1,5 +1,5 @@
-// Passes over the logits of a token. A vocabulary has tens of thousands, so a loop of one at a time would cost a step of a
-// small model several percent of its time.
+// Passes over the logits of a token. A vocabulary has tens of thousands, so a loop of one at a time would cost a step
+// of a small model several percent of its time.
 #ifndef GSIC_SRC_SCAN_H
 #define GSIC_SRC_SCAN_H
 

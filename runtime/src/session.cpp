@@ -10,8 +10,7 @@
 
 namespace gsic {
 
-Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
-    : model_(std::move(model)) {
+Session::Session(std::shared_ptr<const Model> model, const std::string &mode) : model_(std::move(model)) {
   const ModePrograms programs = model_->programs(mode);
   constexpr Buffer kOwn[] = {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters};
   Device &device = model_->device();
@@ -98,15 +97,15 @@ const float *Session::read_logits(const Program &program, uint32_t column, size_
 }
 
 int32_t Session::read_choice(const Program &program, uint32_t column, size_t position) {
-  if (!program.greedy)
-    return largest(read_logits(program, column, position), model_->manifest().vocabulary).id;
+  if (!program.greedy) return largest(read_logits(program, column, position), model_->manifest().vocabulary).id;
   const uint8_t *source = buffers_[size_t(Buffer::arena)]->address(*program.greedy + column * sizeof(int32_t));
   int32_t id;
   std::memcpy(&id, model_->device().read(source, staging_->address(0), sizeof id), sizeof id);
   if (id < 0) refuse_logits(position + column);
   if (uint32_t(id) >= model_->manifest().vocabulary)
-    throw Error(GSIC_INTERNAL, "the program chose token " + std::to_string(id) + ", which there is not: a kernel is "
-                               "wrong; run `gsic build` again, which checks them");
+    throw Error(GSIC_INTERNAL, "the program chose token " + std::to_string(id) +
+                                   ", which there is not: a kernel is "
+                                   "wrong; run `gsic build` again, which checks them");
   return id;
 }
 
@@ -117,9 +116,8 @@ void Session::refuse_logits(size_t position) const {
 }
 
 void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {
-  append(ids, count, wanted, [&](uint32_t column, size_t index) {
-    visit(index, read_logits(*run_.program, column, evaluated_));
-  });
+  append(ids, count, wanted,
+         [&](uint32_t column, size_t index) { visit(index, read_logits(*run_.program, column, evaluated_)); });
 }
 
 int32_t Session::choose(const int32_t *ids, size_t count) { return choose_each(ids, count, 1).back(); }

@@ -35,7 +35,8 @@ class Session {
   Session(std::shared_ptr<const Model> model, const std::string &mode);
 
   /// Appends tokens, and shows the logits of the last `wanted` of them; a token that append_later left counts as the
-  /// first. If it throws, the session is as it was. Throws GSIC_INVALID_ARGUMENT (a token id), GSIC_CONTEXT_FULL, GSIC_INTERNAL (logits that are no numbers).
+  /// first. If it throws, the session is as it was. Throws GSIC_INVALID_ARGUMENT (a token id), GSIC_CONTEXT_FULL,
+  /// GSIC_INTERNAL (logits that are no numbers).
   void evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit);
   /// Appends tokens; the id of the largest logit of the last one, the lowest among equals. Throws as `evaluate`. There
   /// must be a token, perhaps one that append_later left.
@@ -44,8 +45,8 @@ class Session {
   std::vector<int32_t> choose_each(const int32_t *ids, size_t count, size_t wanted);
   /// Appends one token without work: it is evaluated together with what comes next.
   void append_later(int32_t id);
-  /// Appends tokens, runs no head, and shows taps `first` to before `last` of the program. What stands behind those is not
-  /// run: until the session is rewound, later passes must not want more taps.
+  /// Appends tokens, runs no head, and shows taps `first` to before `last` of the program. What stands behind those is
+  /// not run: until the session is rewound, later passes must not want more taps.
   void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
   /// The launches of a pass that wants logits, in order. They live as long as the session.
   const std::vector<ResolvedLaunch> &launches() const { return run_.launches; }

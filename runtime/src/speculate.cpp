@@ -12,9 +12,7 @@ namespace {
 /// The fewest tokens that must be alike for a look-up, and the most that are compared.
 constexpr size_t kLeastMatch = 2, kMostMatch = 16;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// The token behind the latest earlier place with the longest common past, and how long that is.
 struct Match {
@@ -100,8 +98,7 @@ std::vector<int32_t> speculate(Session &session, Sampler &sampler, size_t most, 
   DraftPolicy &policy = session.draft_policy();
   const size_t room = session.model().manifest().context - session.length();
   const double start = now();
-  const Proposals made =
-      proposals_of(session, sampler, std::min({most - 1, room, size_t(GSIC_MAX_COLUMNS - 1)}), end);
+  const Proposals made = proposals_of(session, sampler, std::min({most - 1, room, size_t(GSIC_MAX_COLUMNS - 1)}), end);
   const double verified = now();
   const std::vector<int32_t> chosen = verify(session, sampler, made.ids);
   const double finished = now();

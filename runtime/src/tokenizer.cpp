@@ -42,45 +42,43 @@ constexpr std::uint32_t kMaxTokens = 1u << 22;
 constexpr std::string_view kMetaspace = "\xe2\x96\x81";
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
-[[noreturn]] void malformed(const std::string& what) {
-  throw std::runtime_error("tokenizer section: " + what);
-}
+[[noreturn]] void malformed(const std::string &what) { throw std::runtime_error("tokenizer section: " + what); }
 
 /// Reads the section front to back; every read is checked against what is left.
 class Reader {
  public:
-  Reader(const std::uint8_t* bytes, std::size_t size) : at_(bytes), left_(size) {}
+  Reader(const std::uint8_t *bytes, std::size_t size) : at_(bytes), left_(size) {}
 
   std::size_t left() const { return left_; }
 
-  const std::uint8_t* take(std::size_t count, const char* what) {
+  const std::uint8_t *take(std::size_t count, const char *what) {
     if (count > left_) malformed(std::string("ends within ") + what);
-    const std::uint8_t* start = at_;
+    const std::uint8_t *start = at_;
     at_ += count;
     left_ -= count;
     return start;
   }
 
-  std::uint32_t word(const char* what) {
-    const std::uint8_t* b = take(4, what);
+  std::uint32_t word(const char *what) {
+    const std::uint8_t *b = take(4, what);
     return b[0] | b[1] << 8 | b[2] << 16 | static_cast<std::uint32_t>(b[3]) << 24;
   }
 
-  std::vector<std::uint32_t> words(std::uint64_t count, const char* what) {
+  std::vector<std::uint32_t> words(std::uint64_t count, const char *what) {
     if (count > left_ / 4) malformed(std::string("ends within ") + what);
     std::vector<std::uint32_t> result(static_cast<std::size_t>(count));
-    for (std::uint32_t& value : result) value = word(what);
+    for (std::uint32_t &value : result) value = word(what);
     return result;
   }
 
-  std::string text(const char* what) {
+  std::string text(const char *what) {
     const std::uint32_t length = word(what);
-    const std::uint8_t* start = take(length, what);
-    return std::string(reinterpret_cast<const char*>(start), length);
+    const std::uint8_t *start = take(length, what);
+    return std::string(reinterpret_cast<const char *>(start), length);
   }
 
  private:
-  const std::uint8_t* at_;
+  const std::uint8_t *at_;
   std::size_t left_;
 };
 
@@ -162,22 +160,22 @@ constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH
 /// A compiled pattern of the tokenizer.
 class Pattern {
  public:
-  explicit Pattern(const std::string& source) {
-    pcre2_compile_context* context = pcre2_compile_context_create(nullptr);
+  explicit Pattern(const std::string &source) {
+    pcre2_compile_context *context = pcre2_compile_context_create(nullptr);
     if (context == nullptr) throw std::bad_alloc();
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     int error = 0;
     PCRE2_SIZE offset = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(), kOptions,
-                              &error, &offset, context));
+    code_.reset(
+        pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(), kOptions, &error, &offset, context));
     pcre2_compile_context_free(context);
     if (!code_) malformed("pattern \"" + source + "\": " + message(error) + " at byte " + std::to_string(offset));
     pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // without JIT, matching interprets: slower, same result
   }
 
   /// Calls `found(start, end)` for every match from left to right; empty ones too, but not where one just ended.
-  void for_each(std::string_view text, const std::function<void(std::size_t, std::size_t)>& found) const {
-    const std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(
+  void for_each(std::string_view text, const std::function<void(std::size_t, std::size_t)> &found) const {
+    const std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data *)> data(
         pcre2_match_data_create_from_pattern(code_.get(), nullptr), pcre2_match_data_free);
     if (!data) throw std::bad_alloc();
     std::size_t at = 0, done = 0;
@@ -186,7 +184,7 @@ class Pattern {
       const int count = match(text, at, data.get());
       if (count == PCRE2_ERROR_NOMATCH) return;
       if (count < 0) throw std::runtime_error("tokenizer pattern: " + message(count));
-      const PCRE2_SIZE* span = pcre2_get_ovector_pointer(data.get());
+      const PCRE2_SIZE *span = pcre2_get_ovector_pointer(data.get());
       const std::size_t start = span[0], end = span[1];
       // \K can put the start of a match behind its end, or into the one before.
       if (start > end || start < done) malformed("a pattern whose matches overlap");
@@ -200,7 +198,7 @@ class Pattern {
   }
 
  private:
-  int match(std::string_view text, std::size_t at, pcre2_match_data* data) const {
+  int match(std::string_view text, std::size_t at, pcre2_match_data *data) const {
     const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     // The text is known to be valid, and checking it anew for every match would cost its length squared.
     const int count = pcre2_match(code_.get(), subject, text.size(), at, PCRE2_NO_UTF_CHECK, data, nullptr);
@@ -211,11 +209,11 @@ class Pattern {
   static std::string message(int error) {
     PCRE2_UCHAR text[256];
     pcre2_get_error_message(error, text, sizeof text);
-    return reinterpret_cast<const char*>(text);
+    return reinterpret_cast<const char *>(text);
   }
 
   struct Free {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+    void operator()(pcre2_code *code) const { pcre2_code_free(code); }
   };
   std::unique_ptr<pcre2_code, Free> code_;
 };
@@ -235,7 +233,7 @@ struct Cut {
   bool matched;
 };
 
-std::vector<Cut> cut(std::string_view text, const Step& step) {
+std::vector<Cut> cut(std::string_view text, const Step &step) {
   std::vector<Cut> cuts;
   std::size_t done = 0;
   step.pattern->for_each(text, [&](std::size_t start, std::size_t end) {
@@ -248,7 +246,7 @@ std::vector<Cut> cut(std::string_view text, const Step& step) {
 }
 
 /// Whether a cut belongs to the piece of the cut before it.
-bool extends(Behavior behavior, const Cut& before, const Cut& it) {
+bool extends(Behavior behavior, const Cut &before, const Cut &it) {
   switch (behavior) {
     case Behavior::merged_with_previous:
       return it.matched && !before.matched;
@@ -264,7 +262,7 @@ bool extends(Behavior behavior, const Cut& before, const Cut& it) {
 }
 
 /// Adds the pieces that a split makes of one piece.
-void split(std::string_view text, const Step& step, std::vector<std::string>& pieces) {
+void split(std::string_view text, const Step &step, std::vector<std::string> &pieces) {
   const std::vector<Cut> cuts = cut(text, step);
   bool open = false;
   for (std::size_t index = 0; index < cuts.size(); ++index) {
@@ -301,31 +299,31 @@ std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
 }
 
 struct PairHash {
-  std::size_t operator()(std::uint64_t key) const { return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15ull) >> 17); }
+  std::size_t operator()(std::uint64_t key) const {
+    return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15ull) >> 17);
+  }
 };
 
 /// Finds added tokens: the leftmost, and of those the longest.
 class AddedTokenFinder {
  public:
-  void add(const AddedToken& token) {
-    by_first_[static_cast<unsigned char>(token.content[0])].push_back(token);
-  }
+  void add(const AddedToken &token) { by_first_[static_cast<unsigned char>(token.content[0])].push_back(token); }
 
   void finish() {
-    for (auto& list : by_first_) {
+    for (auto &list : by_first_) {
       std::stable_sort(list.begin(), list.end(),
-                       [](const auto& a, const auto& b) { return a.content.size() > b.content.size(); });
+                       [](const auto &a, const auto &b) { return a.content.size() > b.content.size(); });
     }
   }
 
-  void split(const Section& section, bool parse_special, std::vector<Section>& sections) const {
+  void split(const Section &section, bool parse_special, std::vector<Section> &sections) const {
     const std::string_view text = section.text;
     std::size_t done = 0;
     const auto flush = [&](std::size_t end) {
       if (end > done) sections.push_back({-1, std::string(text.substr(done, end - done)), section.first && done == 0});
     };
     for (std::size_t at = 0; at < text.size();) {
-      const AddedToken* token = find(text.substr(at));
+      const AddedToken *token = find(text.substr(at));
       if (token == nullptr) {
         ++at;
         continue;
@@ -347,8 +345,8 @@ class AddedTokenFinder {
   }
 
  private:
-  const AddedToken* find(std::string_view text) const {
-    for (const AddedToken& token : by_first_[static_cast<unsigned char>(text[0])]) {
+  const AddedToken *find(std::string_view text) const {
+    for (const AddedToken &token : by_first_[static_cast<unsigned char>(text[0])]) {
       if (starts_with(text, token.content)) return &token;
     }
     return nullptr;
@@ -386,35 +384,35 @@ struct Tokenizer::Tables {
   AddedTokenFinder raw, normalized;
   std::vector<Step> steps;
 
-  explicit Tables(Reader& reader);
+  explicit Tables(Reader &reader);
 
   std::string_view token(std::int32_t id) const { return slice(stored, stored_ends, id); }
-  static std::string_view slice(std::string_view all, const std::vector<std::uint32_t>& ends, std::int32_t id) {
+  static std::string_view slice(std::string_view all, const std::vector<std::uint32_t> &ends, std::int32_t id) {
     const std::uint32_t start = id == 0 ? 0 : ends[id - 1];
     return all.substr(start, ends[id] - start);
   }
 
-  std::int32_t checked_id(std::uint32_t id, const char* what) const {
+  std::int32_t checked_id(std::uint32_t id, const char *what) const {
     if (id >= stored_ends.size()) malformed(std::string(what) + " " + std::to_string(id) + " is no token");
     return static_cast<std::int32_t>(id);
   }
-  std::int32_t optional_id(std::uint32_t id, const char* what) const {
+  std::int32_t optional_id(std::uint32_t id, const char *what) const {
     return id == 0xffffffffu ? -1 : checked_id(id, what);
   }
 
-  void read_merges(const std::vector<std::uint32_t>& words);
-  void read_added(Reader& reader, std::uint32_t count);
-  void read_step(Reader& reader);
-  void index_tokens(const std::uint8_t* ordinary);
-  std::string normalize(const std::string& text) const;
-  void apply(const Step& step, std::vector<std::string>& pieces, bool first) const;
-  void encode_piece(std::string_view piece, std::vector<std::int32_t>& result) const;
-  void symbols(std::string_view piece, std::vector<std::int32_t>& result) const;
-  bool fall_back(std::string_view character, std::vector<std::int32_t>& result) const;
-  void merge(const std::vector<std::int32_t>& word, std::vector<std::int32_t>& result) const;
+  void read_merges(const std::vector<std::uint32_t> &words);
+  void read_added(Reader &reader, std::uint32_t count);
+  void read_step(Reader &reader);
+  void index_tokens(const std::uint8_t *ordinary);
+  std::string normalize(const std::string &text) const;
+  void apply(const Step &step, std::vector<std::string> &pieces, bool first) const;
+  void encode_piece(std::string_view piece, std::vector<std::int32_t> &result) const;
+  void symbols(std::string_view piece, std::vector<std::int32_t> &result) const;
+  bool fall_back(std::string_view character, std::vector<std::int32_t> &result) const;
+  void merge(const std::vector<std::int32_t> &word, std::vector<std::int32_t> &result) const;
 };
 
-Tokenizer::Tables::Tables(Reader& reader) {
+Tokenizer::Tables::Tables(Reader &reader) {
   const std::size_t size = reader.left();
   if (std::memcmp(reader.take(4, "its magic"), "GTOK", 4) != 0) malformed("wrong magic");
   const std::uint32_t version = reader.word("its header");
@@ -440,17 +438,17 @@ Tokenizer::Tables::Tables(Reader& reader) {
   special.resize(stored_ends.size());
   read_added(reader, head[5]);
   for (std::uint32_t index = 0; index < head[6]; ++index) read_step(reader);
-  const std::uint8_t* ordinary = reader.take(stored_ends.size(), "the token flags");
+  const std::uint8_t *ordinary = reader.take(stored_ends.size(), "the token flags");
   for (std::size_t id = 1; id < stored_ends.size(); ++id) {
     if (stored_ends[id] < stored_ends[id - 1]) malformed("token " + std::to_string(id) + " ends before it begins");
   }
   if (stored_ends.back() != reader.left()) malformed("the token bytes are not " + std::to_string(stored_ends.back()));
   const std::size_t length = reader.left();
-  stored.assign(reinterpret_cast<const char*>(reader.take(length, "the token bytes")), length);
+  stored.assign(reinterpret_cast<const char *>(reader.take(length, "the token bytes")), length);
   index_tokens(ordinary);
 }
 
-void Tokenizer::Tables::read_merges(const std::vector<std::uint32_t>& words) {
+void Tokenizer::Tables::read_merges(const std::vector<std::uint32_t> &words) {
   merges.reserve(words.size() / 3);
   for (std::size_t at = 0; at < words.size(); at += 3) {
     const std::int32_t left = checked_id(words[at], "merge part"), right = checked_id(words[at + 1], "merge part");
@@ -459,13 +457,13 @@ void Tokenizer::Tables::read_merges(const std::vector<std::uint32_t>& words) {
   }
 }
 
-void Tokenizer::Tables::read_added(Reader& reader, std::uint32_t count) {
+void Tokenizer::Tables::read_added(Reader &reader, std::uint32_t count) {
   for (std::uint32_t index = 0; index < count; ++index) {
     const std::int32_t id = checked_id(reader.word("an added token"), "added token");
     const std::uint32_t flags = reader.word("an added token");
     if (flags > 15) malformed("unknown flags of an added token");
-    AddedToken token{id, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0,
-                     reader.text("an added token")};
+    AddedToken token{
+        id, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, reader.text("an added token")};
     if (token.content.empty() || to_valid_utf8(token.content) != token.content) {
       malformed("added token " + std::to_string(id) + " is empty or not UTF-8");
     }
@@ -481,7 +479,7 @@ void Tokenizer::Tables::read_added(Reader& reader, std::uint32_t count) {
   normalized.finish();
 }
 
-void Tokenizer::Tables::read_step(Reader& reader) {
+void Tokenizer::Tables::read_step(Reader &reader) {
   const std::uint32_t kind = reader.word("a step"), option = reader.word("a step");
   const std::string pattern = reader.text("a pattern");
   if (kind > 2) malformed("unknown step " + std::to_string(kind));
@@ -500,7 +498,7 @@ void Tokenizer::Tables::read_step(Reader& reader) {
 }
 
 /// Fills `ids`, `byte_tokens` and `shown` from `stored`.
-void Tokenizer::Tables::index_tokens(const std::uint8_t* ordinary) {
+void Tokenizer::Tables::index_tokens(const std::uint8_t *ordinary) {
   static constexpr char digits[] = "0123456789ABCDEF";
   ids.reserve(stored_ends.size());
   shown_ends.reserve(stored_ends.size());
@@ -549,7 +547,7 @@ void Tokenizer::Tables::index_tokens(const std::uint8_t* ordinary) {
 
 // ---------------------------------------------------------------------------------------------- encoding
 
-std::string Tokenizer::Tables::normalize(const std::string& text) const {
+std::string Tokenizer::Tables::normalize(const std::string &text) const {
   if (text.empty()) return text;
   switch (normalizer) {
     case Normalizer::none:
@@ -564,10 +562,10 @@ std::string Tokenizer::Tables::normalize(const std::string& text) const {
   return text;
 }
 
-void Tokenizer::Tables::apply(const Step& step, std::vector<std::string>& pieces, bool first) const {
+void Tokenizer::Tables::apply(const Step &step, std::vector<std::string> &pieces, bool first) const {
   std::vector<std::string> result;
   for (std::size_t index = 0; index < pieces.size(); ++index) {
-    std::string& piece = pieces[index];
+    std::string &piece = pieces[index];
     switch (step.kind) {
       case Step::Kind::split:
         split(piece, step, result);
@@ -577,19 +575,19 @@ void Tokenizer::Tables::apply(const Step& step, std::vector<std::string>& pieces
         break;
       case Step::Kind::metaspace: {
         std::string text = with_metaspaces(piece);
-        const bool prepend = step.prepend == Step::Prepend::always ||
-                             (step.prepend == Step::Prepend::first && first && index == 0);
+        const bool prepend =
+            step.prepend == Step::Prepend::always || (step.prepend == Step::Prepend::first && first && index == 0);
         result.push_back(prepend && !starts_with(text, kMetaspace) ? std::string(kMetaspace) + text : std::move(text));
         break;
       }
     }
   }
-  result.erase(std::remove_if(result.begin(), result.end(), [](const std::string& it) { return it.empty(); }),
+  result.erase(std::remove_if(result.begin(), result.end(), [](const std::string &it) { return it.empty(); }),
                result.end());
   pieces = std::move(result);
 }
 
-void Tokenizer::Tables::encode_piece(std::string_view piece, std::vector<std::int32_t>& result) const {
+void Tokenizer::Tables::encode_piece(std::string_view piece, std::vector<std::int32_t> &result) const {
   if (ignore_merges) {
     const auto whole = ids.find(piece);
     if (whole != ids.end()) {
@@ -604,7 +602,7 @@ void Tokenizer::Tables::encode_piece(std::string_view piece, std::vector<std::in
 
 /// The tokens that merging starts from. What has none vanishes here, so that its neighbours meet, unless there is
 /// an unknown token; as in the reference, an unknown is only written when a known character or the end follows.
-void Tokenizer::Tables::symbols(std::string_view piece, std::vector<std::int32_t>& result) const {
+void Tokenizer::Tables::symbols(std::string_view piece, std::vector<std::int32_t> &result) const {
   bool pending = false;
   for (std::size_t at = 0; at < piece.size();) {
     const std::size_t length = metaspace ? utf8_part(piece, at).length : 1;
@@ -628,7 +626,7 @@ void Tokenizer::Tables::symbols(std::string_view piece, std::vector<std::int32_t
   if (pending) result.push_back(unknown);
 }
 
-bool Tokenizer::Tables::fall_back(std::string_view character, std::vector<std::int32_t>& result) const {
+bool Tokenizer::Tables::fall_back(std::string_view character, std::vector<std::int32_t> &result) const {
   if (!metaspace) return false;
   for (unsigned char byte : character) {
     if (byte_tokens[byte] < 0) return false;
@@ -639,7 +637,7 @@ bool Tokenizer::Tables::fall_back(std::string_view character, std::vector<std::i
 
 /// BPE: of all neighbouring pairs the one of best rank is merged, the leftmost first. A heap holds the pairs and a
 /// linked list the word: n log n for n symbols.
-void Tokenizer::Tables::merge(const std::vector<std::int32_t>& word, std::vector<std::int32_t>& result) const {
+void Tokenizer::Tables::merge(const std::vector<std::int32_t> &word, std::vector<std::int32_t> &result) const {
   if (word.size() > std::numeric_limits<std::uint32_t>::max() - 1) throw std::runtime_error("tokenizer: text too long");
   constexpr std::uint32_t none = 0xffffffffu;
   struct Symbol {
@@ -649,9 +647,7 @@ void Tokenizer::Tables::merge(const std::vector<std::int32_t>& word, std::vector
   struct Candidate {
     std::uint32_t rank, at;
     std::int32_t left, right, merged;
-    bool operator>(const Candidate& other) const {
-      return rank != other.rank ? rank > other.rank : at > other.at;
-    }
+    bool operator>(const Candidate &other) const { return rank != other.rank ? rank > other.rank : at > other.at; }
   };
   const auto count = static_cast<std::uint32_t>(word.size());
   std::vector<Symbol> list(count);
@@ -669,9 +665,9 @@ void Tokenizer::Tables::merge(const std::vector<std::int32_t>& word, std::vector
   while (!queue.empty()) {
     const Candidate best = queue.top();
     queue.pop();
-    Symbol& left = list[best.at];
+    Symbol &left = list[best.at];
     if (left.id != best.left || left.next == none || list[left.next].id != best.right) continue;
-    Symbol& right = list[left.next];
+    Symbol &right = list[left.next];
     left.id = best.merged;
     right.id = -1;
     left.next = right.next;
@@ -685,20 +681,20 @@ void Tokenizer::Tables::merge(const std::vector<std::int32_t>& word, std::vector
 // ---------------------------------------------------------------------------------------------- Tokenizer
 
 Tokenizer::Tokenizer(std::unique_ptr<Tables> tables) : tables_(std::move(tables)) {}
-Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
-Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::Tokenizer(Tokenizer &&) noexcept = default;
+Tokenizer &Tokenizer::operator=(Tokenizer &&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::load(const std::uint8_t* bytes, std::size_t size) {
+Tokenizer Tokenizer::load(const std::uint8_t *bytes, std::size_t size) {
   Reader reader(bytes, size);
   return Tokenizer(std::make_unique<Tables>(reader));
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
-  const Tables& tables = *tables_;
+  const Tables &tables = *tables_;
   std::vector<Section> raw, sections;
   tables.raw.split({-1, to_valid_utf8(text), true}, parse_special, raw);
-  for (Section& section : raw) {
+  for (Section &section : raw) {
     if (section.id >= 0) {
       sections.push_back(std::move(section));
     } else {
@@ -707,14 +703,14 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool parse_sp
     }
   }
   std::vector<std::int32_t> result;
-  for (Section& section : sections) {
+  for (Section &section : sections) {
     if (section.id >= 0) {
       result.push_back(section.id);
       continue;
     }
     std::vector<std::string> pieces{std::move(section.text)};
-    for (const Step& step : tables.steps) tables.apply(step, pieces, section.first);
-    for (const std::string& piece : pieces) tables.encode_piece(piece, result);
+    for (const Step &step : tables.steps) tables.apply(step, pieces, section.first);
+    for (const std::string &piece : pieces) tables.encode_piece(piece, result);
   }
   return result;
 }
@@ -727,7 +723,7 @@ std::string_view Tokenizer::bytes(std::int32_t id) const {
 bool Tokenizer::is_special(std::int32_t id) const { return id >= 0 && id < size() && tables_->special[id]; }
 std::int32_t Tokenizer::bos() const { return tables_->bos; }
 std::int32_t Tokenizer::eos() const { return tables_->eos; }
-const std::vector<std::int32_t>& Tokenizer::prefix() const { return tables_->prefix; }
+const std::vector<std::int32_t> &Tokenizer::prefix() const { return tables_->prefix; }
 std::int32_t Tokenizer::size() const { return static_cast<std::int32_t>(tables_->stored_ends.size()); }
 
 // ---------------------------------------------------------------------------------------------- Utf8Stream

@@ -16,10 +16,10 @@ class Tokenizer {
  public:
   /// Reads a tokenizer section (layout: tokenizer.cpp); the bytes are not needed afterwards.
   /// @throws std::runtime_error on malformed bytes; never reads beyond them
-  static Tokenizer load(const std::uint8_t* bytes, std::size_t size);
+  static Tokenizer load(const std::uint8_t *bytes, std::size_t size);
 
-  Tokenizer(Tokenizer&&) noexcept;
-  Tokenizer& operator=(Tokenizer&&) noexcept;
+  Tokenizer(Tokenizer &&) noexcept;
+  Tokenizer &operator=(Tokenizer &&) noexcept;
   ~Tokenizer();
 
   /// The ids of a text, without `prefix()`. Each maximal part of the text that is not UTF-8 counts as U+FFFD.
@@ -38,7 +38,7 @@ class Tokenizer {
   std::int32_t eos() const;
 
   /// What belongs in front of every text: usually nothing, or `bos()`.
-  const std::vector<std::int32_t>& prefix() const;
+  const std::vector<std::int32_t> &prefix() const;
 
   /// Number of ids, holes included.
   std::int32_t size() const;

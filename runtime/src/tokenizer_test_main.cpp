@@ -23,12 +23,12 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-void print_ids(const std::vector<std::int32_t>& ids) {
+void print_ids(const std::vector<std::int32_t> &ids) {
   for (std::size_t index = 0; index < ids.size(); ++index) std::printf(index == 0 ? "%d" : " %d", ids[index]);
   std::printf("\n");
 }
 
-void encode(const gsic::Tokenizer& tokenizer, const std::string& input) {
+void encode(const gsic::Tokenizer &tokenizer, const std::string &input) {
   for (std::size_t at = 0; at + 5 <= input.size();) {
     std::uint32_t length = 0;
     std::memcpy(&length, input.data() + at + 1, 4);
@@ -37,7 +37,7 @@ void encode(const gsic::Tokenizer& tokenizer, const std::string& input) {
   }
 }
 
-void tokens(const gsic::Tokenizer& tokenizer) {
+void tokens(const gsic::Tokenizer &tokenizer) {
   for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
     for (unsigned char byte : tokenizer.bytes(id)) std::printf("%02x", byte);
     std::printf(tokenizer.is_special(id) ? "*\n" : "\n");
@@ -45,22 +45,22 @@ void tokens(const gsic::Tokenizer& tokenizer) {
 }
 
 /// Whether a copy of exactly these bytes (so that sanitizers see any overrun) loads; true if it is refused cleanly.
-bool refused(const Bytes& bytes, const std::string& text) {
+bool refused(const Bytes &bytes, const std::string &text) {
   const Bytes copy(bytes.begin(), bytes.end());
   try {
     gsic::Tokenizer::load(copy.data(), copy.size()).encode(text, true);
     return false;
-  } catch (const std::runtime_error&) {
+  } catch (const std::runtime_error &) {
     return true;
   }
 }
 
-void patch_size(Bytes& bytes) {
+void patch_size(Bytes &bytes) {
   const auto size = static_cast<std::uint32_t>(bytes.size());
   if (bytes.size() >= 12) std::memcpy(bytes.data() + 8, &size, 4);
 }
 
-void mutate(const Bytes& section) {
+void mutate(const Bytes &section) {
   const std::string text = "Hello, world! <s> 12 \xf0\x9f\x98\x80";
   std::size_t truncated = 0, corrupted = 0;
   for (std::size_t size = 0; size < section.size(); ++size) {
@@ -81,19 +81,19 @@ void mutate(const Bytes& section) {
   std::printf("%zu truncations refused, %zu of 2000 corruptions refused\n", truncated, corrupted);
 }
 
-void stream(const std::string& input) {
+void stream(const std::string &input) {
   gsic::Utf8Stream utf8;
   for (char byte : input) std::cout << utf8.push(std::string_view(&byte, 1)) << '|';
   std::cout << utf8.finish();
 }
 
-std::string read_all(std::istream& in) {
+std::string read_all(std::istream &in) {
   return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
 }
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char **argv) try {
   if (argc != 3) return 2;
   std::ifstream file(argv[1], std::ios::binary);
   const std::string data = read_all(file);
@@ -111,7 +111,7 @@ int main(int argc, char** argv) try {
     if (command == "tokens") tokens(tokenizer);
   }
   return 0;
-} catch (const std::exception& error) {
+} catch (const std::exception &error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;
 }

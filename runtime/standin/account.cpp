@@ -26,8 +26,8 @@ void Account::write() const {
   std::fprintf(file, "\"kernels\":[");
   for (size_t i = 0; i < kernels_.size(); i++) {
     const Traffic &one = kernels_[i];
-    std::fprintf(file, "%s\n{\"symbol\":\"%s\",\"launches\":%llu,\"arguments\":[", i > 0 ? "," : "",
-                 one.symbol.c_str(), number(one.launches));
+    std::fprintf(file, "%s\n{\"symbol\":\"%s\",\"launches\":%llu,\"arguments\":[", i > 0 ? "," : "", one.symbol.c_str(),
+                 number(one.launches));
     for (size_t j = 0; j < one.loaded.size(); j++)
       std::fprintf(file, "%s{\"loaded\":%llu,\"stored\":%llu}", j > 0 ? "," : "", number(one.loaded[j]),
                    number(one.stored[j]));

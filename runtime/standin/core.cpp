@@ -19,8 +19,7 @@ Core &core() {
 
 void Core::write_account() {
   const Lock lock(mutex_);
-  account_.live_allocations =
-      memory_.blocks() + streams_.size() + modules_.size() + graphs_.size() + instances_.size();
+  account_.live_allocations = memory_.blocks() + streams_.size() + modules_.size() + graphs_.size() + instances_.size();
   account_.write();
 }
 
@@ -36,21 +35,36 @@ const char *Core::text(int status) {
   const Lock lock(mutex_);
   if (status != kSuccess && status == lost_) return lost_text_.c_str();
   switch (status) {
-    case kSuccess: return "no error";
-    case kInvalidValue: return "invalid argument";
-    case kOutOfMemory: return "out of memory";
-    case kNotInitialized: return "initialization error";
-    case kNoDevice: return "no GPU is detected";
-    case kInvalidDevice: return "invalid device ordinal";
-    case kInvalidImage: return "device kernel image is invalid";
-    case kInvalidContext: return "invalid device context";
-    case kNoBinaryForGpu: return "no kernel image is available for execution on the device";
-    case kInvalidPtx: return "a PTX JIT compilation failed";
-    case kInvalidHandle: return "invalid resource handle";
-    case kNotFound: return "named symbol not found";
-    case kCaptureUnsupported: return "operation not permitted when stream is capturing";
-    case kCaptureInvalidated: return "operation failed due to a previous error during capture";
-    default: return nullptr;
+    case kSuccess:
+      return "no error";
+    case kInvalidValue:
+      return "invalid argument";
+    case kOutOfMemory:
+      return "out of memory";
+    case kNotInitialized:
+      return "initialization error";
+    case kNoDevice:
+      return "no GPU is detected";
+    case kInvalidDevice:
+      return "invalid device ordinal";
+    case kInvalidImage:
+      return "device kernel image is invalid";
+    case kInvalidContext:
+      return "invalid device context";
+    case kNoBinaryForGpu:
+      return "no kernel image is available for execution on the device";
+    case kInvalidPtx:
+      return "a PTX JIT compilation failed";
+    case kInvalidHandle:
+      return "invalid resource handle";
+    case kNotFound:
+      return "named symbol not found";
+    case kCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    case kCaptureInvalidated:
+      return "operation failed due to a previous error during capture";
+    default:
+      return nullptr;
   }
 }
 

@@ -92,8 +92,8 @@ Status Core::run(const Launch &launch) {
   }
   char message[256] = "no message";
   const gsic_simulation simulation = {launch.workgroups, launch.threads, uint32_t(launch.function->most_lds),
-                                      uint32_t(count), sizes.data(), loaded.data(), stored.data(), message,
-                                      sizeof message};
+                                      uint32_t(count),   sizes.data(),   loaded.data(),
+                                      stored.data(),     message,        sizeof message};
   if (launch.function->call(&simulation, parameters.data()) != 0) return fail(message);
   Account::Traffic &traffic = account_.kernel(launch.function->name, count);
   traffic.launches++;

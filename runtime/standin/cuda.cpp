@@ -45,11 +45,15 @@ GSIC_EXPORT int cuMemGetInfo_v2(size_t *free, size_t *total) {
 GSIC_EXPORT int cuMemAlloc_v2(void **memory, size_t bytes) {
   return in_context([&] { return core().allocate(memory, bytes); });
 }
-GSIC_EXPORT int cuMemFree_v2(void *memory) { return in_context([&] { return core().free(memory); }); }
+GSIC_EXPORT int cuMemFree_v2(void *memory) {
+  return in_context([&] { return core().free(memory); });
+}
 GSIC_EXPORT int cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
   return in_context([&] { return core().allocate_host(memory, bytes); });
 }
-GSIC_EXPORT int cuMemFreeHost(void *memory) { return in_context([&] { return core().free_host(memory); }); }
+GSIC_EXPORT int cuMemFreeHost(void *memory) {
+  return in_context([&] { return core().free_host(memory); });
+}
 GSIC_EXPORT int cuMemcpyHtoDAsync_v2(void *target, const void *source, size_t bytes, void *stream) {
   return in_context([&] { return core().copy_to_device(target, source, bytes, stream); });
 }
@@ -65,12 +69,18 @@ GSIC_EXPORT int cuMemsetD8Async(void *target, unsigned char value, size_t bytes,
 GSIC_EXPORT int cuStreamCreate(void **stream, unsigned) {
   return in_context([&] { return core().create_stream(stream); });
 }
-GSIC_EXPORT int cuStreamDestroy_v2(void *stream) { return in_context([&] { return core().destroy_stream(stream); }); }
-GSIC_EXPORT int cuStreamSynchronize(void *stream) { return in_context([&] { return core().synchronize(stream); }); }
+GSIC_EXPORT int cuStreamDestroy_v2(void *stream) {
+  return in_context([&] { return core().destroy_stream(stream); });
+}
+GSIC_EXPORT int cuStreamSynchronize(void *stream) {
+  return in_context([&] { return core().synchronize(stream); });
+}
 GSIC_EXPORT int cuModuleLoadData(void **module, const void *image) {
   return in_context([&] { return core().load_module(module, image, true); });
 }
-GSIC_EXPORT int cuModuleUnload(void *module) { return in_context([&] { return core().unload_module(module); }); }
+GSIC_EXPORT int cuModuleUnload(void *module) {
+  return in_context([&] { return core().unload_module(module); });
+}
 GSIC_EXPORT int cuModuleGetFunction(void **function, void *module, const char *name) {
   return in_context([&] { return core().find_function(function, module, name); });
 }
@@ -93,7 +103,9 @@ GSIC_EXPORT int cuGraphInstantiateWithFlags(void **instance, void *graph, unsign
 GSIC_EXPORT int cuGraphLaunch(void *instance, void *stream) {
   return in_context([&] { return core().launch_graph(instance, stream); });
 }
-GSIC_EXPORT int cuGraphDestroy(void *graph) { return in_context([&] { return core().destroy_graph(graph); }); }
+GSIC_EXPORT int cuGraphDestroy(void *graph) {
+  return in_context([&] { return core().destroy_graph(graph); });
+}
 GSIC_EXPORT int cuGraphExecDestroy(void *instance) {
   return in_context([&] { return core().destroy_instance(instance); });
 }

@@ -48,8 +48,8 @@ GSIC_EXPORT int hipModuleGetFunction(void **function, void *module, const char *
   return core().find_function(function, module, name);
 }
 GSIC_EXPORT int hipModuleLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned lds,
-                                      void *stream, void **arguments, void **) {
+                                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned lds, void *stream,
+                                      void **arguments, void **) {
   return core().launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, lds, stream, arguments);
 }
 GSIC_EXPORT int hipStreamBeginCapture(void *stream, int) { return core().begin_capture(stream); }

@@ -8,15 +8,15 @@
 namespace gsic_standin {
 
 struct Settings {
-  std::string kernels;            ///< GSIC_STANDIN_KERNELS: shared object of host-dialect kernels
-  std::string account;            ///< GSIC_STANDIN_ACCOUNT: JSON file, written at exit; empty: none
-  std::string architecture;       ///< GSIC_STANDIN_ARCHITECTURE: gfx942, sm_90; empty: takes every code object
-  uint64_t devices = 1;           ///< GSIC_STANDIN_DEVICES
-  uint64_t units = 2;             ///< GSIC_STANDIN_UNITS: compute units
-  uint64_t memory = 8ull << 30;   ///< GSIC_STANDIN_MEMORY: bytes of device memory
-  uint64_t fail_allocation = 0;   ///< GSIC_STANDIN_FAIL_ALLOCATION: this one fails, counted from 1; 0: none
-  uint64_t lose_after = 0;        ///< GSIC_STANDIN_LOSE_AFTER: launches until the device is lost; 0: never
-  bool capture = true;            ///< GSIC_STANDIN_CAPTURE=0: streams cannot be captured
+  std::string kernels;           ///< GSIC_STANDIN_KERNELS: shared object of host-dialect kernels
+  std::string account;           ///< GSIC_STANDIN_ACCOUNT: JSON file, written at exit; empty: none
+  std::string architecture;      ///< GSIC_STANDIN_ARCHITECTURE: gfx942, sm_90; empty: takes every code object
+  uint64_t devices = 1;          ///< GSIC_STANDIN_DEVICES
+  uint64_t units = 2;            ///< GSIC_STANDIN_UNITS: compute units
+  uint64_t memory = 8ull << 30;  ///< GSIC_STANDIN_MEMORY: bytes of device memory
+  uint64_t fail_allocation = 0;  ///< GSIC_STANDIN_FAIL_ALLOCATION: this one fails, counted from 1; 0: none
+  uint64_t lose_after = 0;       ///< GSIC_STANDIN_LOSE_AFTER: launches until the device is lost; 0: never
+  bool capture = true;           ///< GSIC_STANDIN_CAPTURE=0: streams cannot be captured
 };
 
 const Settings &settings();

@@ -10,13 +10,12 @@
 
 #include "gsic.h"
 
-#define CHECK(condition)                                                                                     \
-  do {                                                                                                       \
-    if (!(condition)) {                                                                                      \
-      std::fprintf(stderr, "%s:%d: not so: %s (last error: %s)\n", __FILE__, __LINE__, #condition,           \
-                   gsic_last_error());                                                                       \
-      std::exit(1);                                                                                          \
-    }                                                                                                        \
+#define CHECK(condition)                                                                                               \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      std::fprintf(stderr, "%s:%d: not so: %s (last error: %s)\n", __FILE__, __LINE__, #condition, gsic_last_error()); \
+      std::exit(1);                                                                                                    \
+    }                                                                                                                  \
   } while (false)
 
 /// The model of kernels.cpp.

@@ -19,7 +19,8 @@ Written write(gsic_session *session, const std::vector<int32_t> &prompt, const g
   int32_t ids[kContext];
   size_t produced = 0;
   CHECK(gsic_session_rewind(session, 0) == GSIC_OK);
-  CHECK(gsic_generate(session, prompt.data(), prompt.size(), 17, &sampling, nullptr, nullptr, ids, &produced) == GSIC_OK);
+  CHECK(gsic_generate(session, prompt.data(), prompt.size(), 17, &sampling, nullptr, nullptr, ids, &produced) ==
+        GSIC_OK);
   CHECK(produced == 17 && gsic_session_length(session) == prompt.size() + 17);
   written.ids.assign(ids, ids + produced);
   const int32_t next = 9;

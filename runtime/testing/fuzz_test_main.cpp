@@ -102,7 +102,9 @@ void check_manifest(const gsic::Bundle &bundle, const gsic::Manifest &manifest) 
   read_all(bundle.section("weights"));
 }
 
-const std::string kText = "Hello, world! <s> 12 \xf0\x9f\x98\x80 naïve <|endoftext|> nai\u0308ve a\u0301\u0323 \uac00\u11a8  aaaaaaaaaaaaaaaaaaaa\n\xff";
+const std::string kText =
+    "Hello, world! <s> 12 \xf0\x9f\x98\x80 naïve <|endoftext|> nai\u0308ve a\u0301\u0323 \uac00\u11a8  "
+    "aaaaaaaaaaaaaaaaaaaa\n\xff";
 
 void use_tokenizer(gsic::Bytes bytes) {
   // A copy of exactly these bytes, so that the sanitizer sees what reads beyond them.

@@ -11,7 +11,9 @@
 /// Numbers from a seed: SplitMix64. Input `index` of a seed is the same whatever came before it.
 class Random {
  public:
-  Random(uint64_t seed, uint64_t index) : state_(seed * 0x9e3779b97f4a7c15ull + index * 0xd1342543de82ef95ull) { next(); }
+  Random(uint64_t seed, uint64_t index) : state_(seed * 0x9e3779b97f4a7c15ull + index * 0xd1342543de82ef95ull) {
+    next();
+  }
   uint64_t next();
   /// From 0 to `count` - 1; 0 where there is nothing to choose from.
   size_t below(size_t count) { return count == 0 ? 0 : size_t(next() % count); }

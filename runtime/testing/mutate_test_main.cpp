@@ -91,9 +91,27 @@ void change_value(json &root, Random &random) {
   }
 }
 
-const char *const kPatterns[] = {"\\C", "(?=a\\K)", "(a+)+$", "(?R)", "", "(", "[^", "\\p{Nope}", "(*UTF)a", "(?C1)a",
-                                 "a\\Kb", "(?<=a\\K)", "\\X", "(*NO_JIT)(*LIMIT_MATCH=1)a+", "(?:a|b|c){0,100}\\s",
-                                 "\\N{U+110000}", "(?i)\xc3\xa9", "\xff\xfe", "((a{1000}){1000})", "$", "(?(DEFINE)a)|\\G."};
+const char *const kPatterns[] = {"\\C",
+                                 "(?=a\\K)",
+                                 "(a+)+$",
+                                 "(?R)",
+                                 "",
+                                 "(",
+                                 "[^",
+                                 "\\p{Nope}",
+                                 "(*UTF)a",
+                                 "(?C1)a",
+                                 "a\\Kb",
+                                 "(?<=a\\K)",
+                                 "\\X",
+                                 "(*NO_JIT)(*LIMIT_MATCH=1)a+",
+                                 "(?:a|b|c){0,100}\\s",
+                                 "\\N{U+110000}",
+                                 "(?i)\xc3\xa9",
+                                 "\xff\xfe",
+                                 "((a{1000}){1000})",
+                                 "$",
+                                 "(?(DEFINE)a)|\\G."};
 
 }  // namespace
 
@@ -105,9 +123,10 @@ uint64_t Random::next() {
 }
 
 uint64_t Random::size(uint64_t near) {
-  static constexpr uint64_t kEdges[] = {0,          1,          2,          3,         0x7f,       0xff,       0x7fff,
-                                        0xffff,     0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff, 1ull << 32, 1ull << 44,
-                                        1ull << 53, 1ull << 62, 1ull << 63, ~0ull,     ~0ull - 15, 4095,       4096};
+  static constexpr uint64_t kEdges[] = {0,          1,          2,          3,          0x7f,       0xff,
+                                        0x7fff,     0xffff,     0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff,
+                                        1ull << 32, 1ull << 44, 1ull << 53, 1ull << 62, 1ull << 63, ~0ull,
+                                        ~0ull - 15, 4095,       4096};
   switch (below(5)) {
     case 0:
       return near + below(5) - 2;

@@ -89,9 +89,7 @@ std::vector<int32_t> Arguments::ids() const {
   return ids;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 Progress::Progress(uint64_t total) : total_(total) {}
 

@@ -1,11 +1,12 @@
 // gsic-tool bench BUNDLE [--tokens 64] [--repeat 5] [--prompt 16] [--prefill 512] [--mode M] [--ids-file F]
 //                 [--draft-length K] [--threads N]
 // One JSON document on standard output. Every repetition measures the read ceiling, then each mode in turn, all from
-// the same prompt: so that a change of the machine's speed meets all of them. Prompts are consecutive runs of --ids-file, one
-// for each repetition, over and over where there are too few; without it, fixed ids. Decoding is greedy; the cost of
-// choosing a token is included, that of the prompt is not, and what drafting learned is forgotten before each prompt. --draft-length
-// fixes how many tokens are drafted. Times are seconds, rates per second. On a GPU the bundle's own kernel `gsic_read`
-// measures the ceiling (device_ceiling.h); in a bundle without it, what depends on it is null.
+// the same prompt: so that a change of the machine's speed meets all of them. Prompts are consecutive runs of
+// --ids-file, one for each repetition, over and over where there are too few; without it, fixed ids. Decoding is
+// greedy; the cost of choosing a token is included, that of the prompt is not, and what drafting learned is forgotten
+// before each prompt. --draft-length fixes how many tokens are drafted. Times are seconds, rates per second. On a GPU
+// the bundle's own kernel `gsic_read` measures the ceiling (device_ceiling.h); in a bundle without it, what depends on
+// it is null.
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -102,7 +103,8 @@ ordered_json drafts_json(const Subject &subject) {
 }
 
 /// `bytes` of weights a token, or none where it depends on what is accepted.
-ordered_json describe(const Subject &subject, std::optional<double> bytes, const Samples &ceiling, const Samples &launch) {
+ordered_json describe(const Subject &subject, std::optional<double> bytes, const Samples &ceiling,
+                      const Samples &launch) {
   uint64_t fast = 0, slow = 0;
   for (size_t i = 0; i < subject.session.tiers().size(); i++) {
     const auto [closed, open] = subject.session.tier(i);
@@ -123,7 +125,8 @@ ordered_json describe(const Subject &subject, std::optional<double> bytes, const
           {"share_of_ceiling",
            known(bytes && !ceiling.empty(), ceiling.empty() ? 0 : bytes.value_or(0) * rate / ceiling.median())},
           {"launches", launches},
-          {"share_of_launches", known(bytes && !launch.empty(), launch.empty() ? 0 : double(launches) * launch.median() * rate)},
+          {"share_of_launches",
+           known(bytes && !launch.empty(), launch.empty() ? 0 : double(launches) * launch.median() * rate)},
           {"drafts", drafts_json(subject)},
           {"tiers", {{"fast", fast}, {"slow", slow}}}};
 }
@@ -150,7 +153,8 @@ void run_bench(const Arguments &arguments) {
     host.emplace(manifest);
   else if (const auto kernel = DeviceCeiling::kernel(manifest))
     device.emplace(*model, *kernel);
-  for (auto &subject : subjects) measure_decode(*subject, prompts[0], std::min<size_t>(tokens, 8), draft_length);  // warms up
+  for (auto &subject : subjects)
+    measure_decode(*subject, prompts[0], std::min<size_t>(tokens, 8), draft_length);  // warms up
   Progress progress(repeat);
   for (size_t i = 0; i < repeat; i++) {
     if (host) host->sample(model->device());
@@ -187,7 +191,10 @@ void run_bench(const Arguments &arguments) {
     const auto bytes = manifest.bytes_per_token.find(subject->mode);
     document["modes"][subject->mode] =
         describe(*subject, bytes == manifest.bytes_per_token.end() ? std::nullopt : std::optional(bytes->second),
-                 host ? host->bandwidth() : device ? device->bandwidth() : none, host ? host->launch() : none);
+                 host     ? host->bandwidth()
+                 : device ? device->bandwidth()
+                          : none,
+                 host ? host->launch() : none);
   }
   std::cout << document.dump(2) << std::endl;
 }

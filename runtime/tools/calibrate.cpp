@@ -5,10 +5,11 @@
 // `<value>.second_moment` F32 [d, d], or where that takes more than --exact-bytes `<value>.sketch.product` F32 [d, l],
 // E[x x^T] Omega with l the smaller of --sketch-width and d, and `<value>.sketch.seed` I64 [1] of Omega (sketch.h).
 //
-// Statistics take at most --memory bytes (3 GiB, or half of the free memory if that is less), or those of one input if it needs more: where all do not fit, inputs are
-// taken in groups, and the text is run once for each, as far as the group reaches. The result does not depend on it.
-// With --resume, groups that an earlier run of the same command finished are kept in OUT.partial, and an OUT that is
-// there is left as it is. --describe prints what would be done, as JSON, and does nothing.
+// Statistics take at most --memory bytes (3 GiB, or half of the free memory if that is less), or those of one input if
+// it needs more: where all do not fit, inputs are taken in groups, and the text is run once for each, as far as the
+// group reaches. The result does not depend on it. With --resume, groups that an earlier run of the same command
+// finished are kept in OUT.partial, and an OUT that is there is left as it is. --describe prints what would be done, as
+// JSON, and does nothing.
 #include <cblas.h>
 
 #include <algorithm>
@@ -57,7 +58,9 @@ struct Work {
       const bool exact = uint64_t(tap.width) * tap.width * sizeof(float) <= exact_bytes;
       shapes.push_back({tap.value, tap.width, exact ? 0 : std::min(sketch_width, tap.width)});
     }
-    const auto append = [&](std::vector<TensorHeader> more) { tensors.insert(tensors.end(), more.begin(), more.end()); };
+    const auto append = [&](std::vector<TensorHeader> more) {
+      tensors.insert(tensors.end(), more.begin(), more.end());
+    };
     for (const MomentsShape &shape : shapes) append(shape.count_headers());
     for (const MomentsShape &shape : shapes) append(shape.headers());
   }
@@ -145,9 +148,8 @@ void describe(const Model &model, const Work &work, const std::vector<Group> &gr
   for (Buffer buffer : {Buffer::arena, Buffer::cache, Buffer::step}) session += model.manifest().buffer(buffer);
   for (const TensorHeader &tensor : work.tensors) file += tensor.bytes();
   for (const MomentsShape &shape : work.shapes) sketched += shape.sketch != 0;
-  const nlohmann::json line = {{"inputs", work.shapes.size()},      {"sketched", sketched},
-                               {"passes", groups.size()},           {"statistics_bytes", statistics},
-                               {"session_bytes", session},          {"file_bytes", file}};
+  const nlohmann::json line = {{"inputs", work.shapes.size()},   {"sketched", sketched},     {"passes", groups.size()},
+                               {"statistics_bytes", statistics}, {"session_bytes", session}, {"file_bytes", file}};
   std::printf("%s\n", line.dump().c_str());
 }
 

@@ -137,8 +137,7 @@ void Stack::error(size_t index, size_t first, size_t count, const std::vector<fl
   std::vector<float> rows(count * k());
   const CorrectionRows &from = a[index];
   for (size_t r = 0; r < count; r++)
-    for (size_t j = 0; j < k(); j++)
-      rows[r * k() + j] = from.scales[first + r] * float(from.a[(first + r) * k() + j]);
+    for (size_t j = 0; j < k(); j++) rows[r * k() + j] = from.scales[first + r] * float(from.a[(first + r) * k() + j]);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(count), int(d), int(k()), -1, rows.data(), int(k()),
               b_rows.data(), int(d), 1, to, int(d));
 }
@@ -200,7 +199,8 @@ std::vector<double> best_directions(ThreadPool &pool, const Stack &stack, const 
   }
 }
 
-void set_correction(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const std::vector<double> &b, size_t k) {
+void set_correction(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const std::vector<double> &b,
+                    size_t k) {
   const size_t d = stack.d;
   const std::vector<float> wide = narrowed(b);
   stack.b = QuantizedMatrix(kFactorQuantizer, k, d);

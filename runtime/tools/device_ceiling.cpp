@@ -74,8 +74,8 @@ DeviceCeiling::DeviceCeiling(const Model &model, uint32_t kernel)
   const Lengths lengths{bytes_, 0};
   device.write(parameters_->address(kLengthPlace), &lengths, sizeof lengths);
   const auto arguments = [&](size_t length) {
-    return std::vector<void *>{parameters_->address(0), data_->address(0),
-                               parameters_->address(kLengthPlace + length), sink_->address(0)};
+    return std::vector<void *>{parameters_->address(0), data_->address(0), parameters_->address(kLengthPlace + length),
+                               sink_->address(0)};
   };
   reading_ = arguments(offsetof(Lengths, all));
   empty_ = arguments(offsetof(Lengths, none));

@@ -1,9 +1,10 @@
 // gsic-tool evaluate BUNDLE --ids-file F --window W --out F.safetensors [--modes A,B,...] [--threads N]
 // Runs mode `exact` and others over the same windows of W tokens; each window begins with an empty session, and its
-// first token is context only. `--modes`: which others; default: all that the bundle has. One entry per predicted token,
-// in order: `nll_exact` F32 [tokens] (nats); of the other modes `nll` F32 [modes, tokens], `kl` F32 [modes, tokens]
-// (KL(exact || mode), nats) and `same_top1` U8 [modes, tokens], if there are others. Also `tiers:<mode>` I64 [gates, 2] (closed, open) and
-// `seconds` F64 [1 + modes] spent in each mode, `exact` first. The metadata holds as JSON the names of the other modes
+// first token is context only. `--modes`: which others; default: all that the bundle has. One entry per predicted
+// token, in order: `nll_exact` F32 [tokens] (nats); of the other modes `nll` F32 [modes, tokens], `kl` F32 [modes,
+// tokens] (KL(exact || mode), nats) and `same_top1` U8 [modes, tokens], if there are others. Also `tiers:<mode>` I64
+// [gates, 2] (closed, open) and `seconds` F64 [1 + modes] spent in each mode, `exact` first. The metadata holds as JSON
+// the names of the other modes
 // (`modes`) and of each one's gates (`gates`).
 #include <algorithm>
 #include <cmath>
@@ -29,8 +30,7 @@ struct Scores {
 
 /// A row of logits as a distribution: log p_i = logits_i - log_sum.
 struct Distribution {
-  Distribution(const float *row, size_t count)
-      : logits(row), top(size_t(std::max_element(row, row + count) - row)) {
+  Distribution(const float *row, size_t count) : logits(row), top(size_t(std::max_element(row, row + count) - row)) {
     double sum = 0;
     for (size_t i = 0; i < count; i++) sum += std::exp(double(row[i]) - row[top]);
     log_sum = row[top] + std::log(sum);
@@ -146,8 +146,7 @@ class Evaluation {
       const int32_t next = ids_[begin + index + 1];
       const Distribution p = dense.distribution(index);
       exact.nll[first + index] = float(-p.log_probability(size_t(next)));
-      for (size_t i = 0; i < runners.size(); i++)
-        modes[i].scores[first + index] = score(p, *runners[i], index, next);
+      for (size_t i = 0; i < runners.size(); i++) modes[i].scores[first + index] = score(p, *runners[i], index, next);
     });
   }
 

@@ -42,8 +42,8 @@ bool dense_feedback(const SecondMoment &moment, const Projection &projection, do
   return true;
 }
 
-/// H = F M F^T + ridge I with F = [factor, S^T] and M = diag(1, ..., -1, ...), eliminated block by block: M becomes that
-/// of the Schur complement, and L = F right^T below the block.
+/// H = F M F^T + ridge I with F = [factor, S^T] and M = diag(1, ..., -1, ...), eliminated block by block: M becomes
+/// that of the Schur complement, and L = F right^T below the block.
 bool factored_feedback(const SecondMoment &moment, const Projection &projection, double ridge, Feedback &result) {
   const size_t d = moment.d, l = moment.rank + projection.k;
   std::vector<double> f(d * l), m(l * l);
@@ -84,7 +84,8 @@ bool factored_feedback(const SecondMoment &moment, const Projection &projection,
 std::vector<double> projected_diagonal(const SecondMoment &moment, const Projection &projection) {
   std::vector<double> result = moment.diagonal();
   for (size_t j = 0; j < projection.k; j++)
-    for (size_t i = 0; i < moment.d; i++) result[i] -= projection.rows[j * moment.d + i] * projection.rows[j * moment.d + i];
+    for (size_t i = 0; i < moment.d; i++)
+      result[i] -= projection.rows[j * moment.d + i] * projection.rows[j * moment.d + i];
   for (double &value : result) value = std::max(0.0, value);
   return result;
 }

@@ -11,9 +11,9 @@ namespace gsic {
 /// Columns of one block; a group of a quantiser never crosses its border.
 constexpr size_t kFeedbackBlock = 128;
 
-/// The factors of a metric H = L diag(weights) L^T, L unit lower triangular. The error of one row, e H e^T, is the sum of
-/// weights[j] (e_j + sum_{i>j} e_i L_ij)^2: columns are rounded from the last to the first, each towards
-/// w_j + sum_{i>j} e_i L_ij. (Frantar et al. 2022, arXiv 2210.17323; as LDLQ in Chee et al. 2023, arXiv 2307.13304.)
+/// The factors of a metric H = L diag(weights) L^T, L unit lower triangular. The error of one row, e H e^T, is the sum
+/// of weights[j] (e_j + sum_{i>j} e_i L_ij)^2: columns are rounded from the last to the first, each towards w_j +
+/// sum_{i>j} e_i L_ij. (Frantar et al. 2022, arXiv 2210.17323; as LDLQ in Chee et al. 2023, arXiv 2307.13304.)
 struct Feedback {
   size_t d = 0;
   std::vector<float> weights;

@@ -37,8 +37,8 @@ Eigen largest_eigen(std::vector<double> &matrix, size_t d, size_t k) {
   std::vector<int> iwork(static_cast<size_t>(iwork_size));
   solve(work.data(), &lwork, iwork.data(), &iwork_size);
   if (info != 0 || found != int(k))
-    throw Error(GSIC_INTERNAL, "LAPACK's dsyevr gave up on a matrix of " + std::to_string(d) + " rows: info " +
-                                   std::to_string(info));
+    throw Error(GSIC_INTERNAL,
+                "LAPACK's dsyevr gave up on a matrix of " + std::to_string(d) + " rows: info " + std::to_string(info));
   Eigen result;  // LAPACK's order is ascending; a column of its result is a row of ours
   for (size_t i = k; i-- > 0;) {
     result.values.push_back(values[i]);
@@ -168,8 +168,7 @@ void require_orthonormal(const std::vector<double> &vectors, size_t d, size_t k)
   double worst = 0;
   for (size_t i = 0; i < k; i++)
     for (size_t j = 0; j < k; j++) worst = std::max(worst, std::fabs(gram[i * k + j] - (i == j ? 1 : 0)));
-  if (!(worst < 1e-6))
-    throw Error(GSIC_INTERNAL, "eigenvectors are orthonormal only to " + std::to_string(worst));
+  if (!(worst < 1e-6)) throw Error(GSIC_INTERNAL, "eigenvectors are orthonormal only to " + std::to_string(worst));
 }
 
 }  // namespace gsic

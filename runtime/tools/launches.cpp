@@ -93,7 +93,8 @@ Job read_job(const Manifest &manifest, const json &value) {
         {argument, one.at("type") == "f64" ? repeated<double>(count, number) : repeated<float>(count, number)});
   }
   for (const JobArgument &one : job.arguments)
-    if (one.buffer == Buffer::weights && !one.zero) job.copy_bytes += (one.bytes + kAlignment - 1) / kAlignment * kAlignment;
+    if (one.buffer == Buffer::weights && !one.zero)
+      job.copy_bytes += (one.bytes + kAlignment - 1) / kAlignment * kAlignment;
   return job;
 }
 
@@ -115,13 +116,17 @@ std::vector<uint8_t> arbitrary(size_t bytes) {
 class Bench {
  public:
   Bench(const Model &model, const json &document)
-      : model_(model), device_(model.device()), ceiling_(model, *DeviceCeiling::kernel(model.manifest())),
+      : model_(model),
+        device_(model.device()),
+        ceiling_(model, *DeviceCeiling::kernel(model.manifest())),
         clock_(model.device()) {
     for (const json &one : document.at("jobs")) jobs_.push_back(read_job(model.manifest(), one));
     for (size_t i = 1; i < kBuffers; i++)
-      buffers_[i] = device_.allocate(model.manifest().buffer(Buffer(i)), std::string("the measured ") + kBufferNames[i]);
+      buffers_[i] =
+          device_.allocate(model.manifest().buffer(Buffer(i)), std::string("the measured ") + kBufferNames[i]);
     const std::vector<uint8_t> activations = arbitrary(model.manifest().buffer(Buffer::arena));
-    device_.write(buffers_[size_t(Buffer::arena)]->address(0), activations.data(), model.manifest().buffer(Buffer::arena));
+    device_.write(buffers_[size_t(Buffer::arena)]->address(0), activations.data(),
+                  model.manifest().buffer(Buffer::arena));
     gsic_step step = {};
     step.columns = document.at("columns");
     step.position = document.at("position");
@@ -268,8 +273,9 @@ json read_jobs(const std::string &path) {
 void run_launches(const Arguments &arguments) {
   const auto model = arguments.open_model();
   if (!DeviceCeiling::kernel(model->manifest()))
-    throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": it has no kernel 'gsic_read': single launches are measured on "
-                                                       "GPUs, in bundles of this gsic; build the model again for one");
+    throw Error(GSIC_INVALID_ARGUMENT, model->path() +
+                                           ": it has no kernel 'gsic_read': single launches are measured on "
+                                           "GPUs, in bundles of this gsic; build the model again for one");
   const json jobs = read_jobs(arguments.text("jobs"));
   const size_t repeat = arguments.number("repeat", 1, 1000, 5);
   ordered_json document = {{"target", model->target().name},

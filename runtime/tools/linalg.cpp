@@ -28,6 +28,8 @@
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
 // computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that
 // cannot be understood ends the program, since what follows cannot be found.
+#include "linalg.h"
+
 #include <cblas.h>
 
 #include <algorithm>
@@ -39,7 +41,6 @@
 #include "arguments.h"
 #include "error.h"
 #include "lapack.h"
-#include "linalg.h"
 #include "survey.h"
 #include "thread_pool.h"
 
@@ -59,7 +60,8 @@ void refuse(const std::string &what) { throw Error(GSIC_INVALID_ARGUMENT, "linal
 uint64_t dimension(const json &request, const char *key, uint64_t least) {
   const auto found = request.find(key);
   if (found == request.end() || !found->is_number_unsigned() || *found < least || *found > kMostRows)
-    refuse(std::string("'") + key + "' is not an integer from " + std::to_string(least) + " to " + std::to_string(kMostRows));
+    refuse(std::string("'") + key + "' is not an integer from " + std::to_string(least) + " to " +
+           std::to_string(kMostRows));
   return found->get<uint64_t>();
 }
 
@@ -172,7 +174,8 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
     };
   }
   if (op != "nystrom")
-    refuse("'" + op + "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize");
+    refuse("'" + op +
+           "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize");
   const uint64_t l = dimension(request, "l"), seed = seed_of(request);
   if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
   return [=, sketch = read_matrix(d, l)] {

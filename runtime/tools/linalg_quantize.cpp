@@ -67,14 +67,13 @@ void add_matrix(const QuantizedMatrix &matrix, Answer &answer) {
 SecondMoment moment_of(Request &request) {
   const size_t d = request.stack.d;
   const std::vector<float> values = std::move(request.moment);
-  return request.sketched ? sketched_moment(values, d, request.sketch_width, request.sketch_seed,
-                                            request.mean_squared_norm)
-                          : exact_moment(values, d);
+  return request.sketched
+             ? sketched_moment(values, d, request.sketch_width, request.sketch_seed, request.mean_squared_norm)
+             : exact_moment(values, d);
 }
 
 QuantizedMatrix projections_of(ThreadPool &pool, const Request &request) {
-  const std::vector<float> rows =
-      random_projections(pool, request.stack, request.projections, request.projection_seed);
+  const std::vector<float> rows = random_projections(pool, request.stack, request.projections, request.projection_seed);
   QuantizedMatrix s({8, 64, true}, request.projections, request.stack.d);
   for (size_t first = 0; first < s.rows; first += kPanelRows)
     quantize_rows(&rows[first * s.d], first, std::min(kPanelRows, s.rows - first), {false, nullptr, nullptr}, s);

@@ -48,8 +48,12 @@ uint64_t MomentsShape::bytes(uint32_t block) const {
 }
 
 Moments::Moments(MomentsShape shape, uint32_t block, const Omega *omega)
-    : shape_(std::move(shape)), d_(shape_.d), omega_(omega), block_(size_t(block) * d_),
-      projected_(size_t(block) * shape_.sketch), mean_(d_) {
+    : shape_(std::move(shape)),
+      d_(shape_.d),
+      omega_(omega),
+      block_(size_t(block) * d_),
+      projected_(size_t(block) * shape_.sketch),
+      mean_(d_) {
   each_tile(shape_, [&](uint32_t row, uint32_t rows, uint32_t column, uint32_t columns) {
     tiles_.push_back({row, rows, column, columns, std::vector<double>(size_t(rows) * columns)});
   });
@@ -158,8 +162,7 @@ void Moments::write_sketch(ResumableWriter &file) const {
     for (const Tile &tile : tiles_)
       for (uint32_t i = 0; tile.row == band && i < tile.rows; i++)
         for (uint32_t j = 0; j < tile.columns; j++)
-          values[size_t(i) * width + tile.column + j] =
-              float(tile.sum[size_t(i) * tile.columns + j] / double(count_));
+          values[size_t(i) * width + tile.column + j] = float(tile.sum[size_t(i) * tile.columns + j] / double(count_));
     file.write(shape_.value + ".sketch.product", values, uint64_t(band) * width * sizeof(float));
   }
   const int64_t seed = int64_t(kSketchSeed);

@@ -14,7 +14,8 @@ class Prompts {
  public:
   Prompts(const Arguments &arguments, const Model &model, size_t length) : length_(length) {
     if (!arguments.text("ids-file", "").empty()) ids_ = arguments.ids();
-    for (size_t i = ids_.size(); i < length; i++) ids_.push_back(int32_t((i * 7919 + 11) % model.manifest().vocabulary));
+    for (size_t i = ids_.size(); i < length; i++)
+      ids_.push_back(int32_t((i * 7919 + 11) % model.manifest().vocabulary));
   }
   std::vector<int32_t> operator[](size_t index) const {
     const auto first = ids_.begin() + long(index % (ids_.size() / length_) * length_);

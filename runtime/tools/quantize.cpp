@@ -93,8 +93,9 @@ Choice full_range(const GroupRows &group, const Quantizer &quantizer) {
   for (size_t r = 0; r < kLanes; r++) {
     const float full = full_scale(group.highest[r], group.lowest[r], quantizer) * inverse(group.row_scale[r]);
     choice.scale[r] = std::min(std::ceil(full * (1 - 1e-6f)), float(kLargestScale));
-    choice.zero[r] = quantizer.symmetric ? float(1 << (quantizer.bits - 1))
-                                         : std::nearbyint(-group.lowest[r] * inverse(choice.scale[r] * group.row_scale[r]));
+    choice.zero[r] = quantizer.symmetric
+                         ? float(1 << (quantizer.bits - 1))
+                         : std::nearbyint(-group.lowest[r] * inverse(choice.scale[r] * group.row_scale[r]));
     choice.zero[r] = std::min(choice.zero[r], float(quantizer.levels()));
   }
   return choice;

@@ -11,12 +11,12 @@
 
 namespace gsic {
 
-/// What bounds a token's time on a CPU, and a prompt's, sampled as often as is wanted: reading a buffer from end to end, each
-/// worker its own contiguous part; a launch that does nothing; multiply-adds of registers.
+/// What bounds a token's time on a CPU, and a prompt's, sampled as often as is wanted: reading a buffer from end to
+/// end, each worker its own contiguous part; a launch that does nothing; multiply-adds of registers.
 class CpuCeiling {
  public:
-  /// The buffer is as large as the weights, but between 512 MiB, beyond any cache, and 1 GiB, since a larger one would take
-  /// the memory that the mapped weights of a large model stand in. Throws GSIC_OUT_OF_MEMORY.
+  /// The buffer is as large as the weights, but between 512 MiB, beyond any cache, and 1 GiB, since a larger one would
+  /// take the memory that the mapped weights of a large model stand in. Throws GSIC_OUT_OF_MEMORY.
   explicit CpuCeiling(const Manifest &manifest);
 
   /// Measures each of the three once.
@@ -25,8 +25,8 @@ class CpuCeiling {
   const Samples &bandwidth() const { return bandwidth_; }
   /// Seconds of a call on every worker that does nothing, and the barrier behind it.
   const Samples &launch() const { return launch_; }
-  /// Adds to a document what DeviceCeiling::describe does, and multiply_adds_per_second: of f32, by all workers; null on
-  /// machines that are not x86-64 with AVX2.
+  /// Adds to a document what DeviceCeiling::describe does, and multiply_adds_per_second: of f32, by all workers; null
+  /// on machines that are not x86-64 with AVX2.
   void describe(nlohmann::ordered_json &document) const;
 
  private:

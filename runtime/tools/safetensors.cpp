@@ -56,9 +56,7 @@ SafetensorsWriter::~SafetensorsWriter() {
   unlink(partial_.c_str());
 }
 
-void SafetensorsWriter::fail() const {
-  throw OutputError(path_, system_error_text());
-}
+void SafetensorsWriter::fail() const { throw OutputError(path_, system_error_text()); }
 
 void SafetensorsWriter::write(const void *data, size_t bytes) {
   if (bytes > left_) throw Error(GSIC_INTERNAL, path_ + ": more data than the header promises");
@@ -102,9 +100,7 @@ ResumableWriter::~ResumableWriter() {
   close(file_);
 }
 
-void ResumableWriter::fail() const {
-  throw OutputError(path_, system_error_text());
-}
+void ResumableWriter::fail() const { throw OutputError(path_, system_error_text()); }
 
 void ResumableWriter::open_partial() {
   for (;;) {

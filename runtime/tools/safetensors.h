@@ -44,9 +44,9 @@ class SafetensorsWriter {
   uint64_t left_ = 0;
 };
 
-/// A file whose tensors are written in groups, in any order, and which a killed process leaves for the next one to go on
-/// with. A group is complete when its `mark`, an I64 [1] that is never 0, has reached the disk behind the rest. Until
-/// `finish` the file is PATH.partial, which one process at a time works on: others wait.
+/// A file whose tensors are written in groups, in any order, and which a killed process leaves for the next one to go
+/// on with. A group is complete when its `mark`, an I64 [1] that is never 0, has reached the disk behind the rest.
+/// Until `finish` the file is PATH.partial, which one process at a time works on: others wait.
 class ResumableWriter {
  public:
   /// Takes over what is there if its header is the same and `resume` is set; else begins a new file, whose space is

@@ -39,8 +39,8 @@ std::vector<double> SecondMoment::times(const std::vector<double> &rows, size_t 
 std::vector<double> SecondMoment::diagonal() const {
   std::vector<double> result(d, remainder);
   for (size_t i = 0; i < d; i++)
-    result[i] = dense() ? matrix[i * d + i]
-                        : remainder + cblas_ddot(int(rank), &factor[i * rank], 1, &factor[i * rank], 1);
+    result[i] =
+        dense() ? matrix[i * d + i] : remainder + cblas_ddot(int(rank), &factor[i * rank], 1, &factor[i * rank], 1);
   return result;
 }
 

@@ -1,10 +1,10 @@
 // gsic-tool step BUNDLE [--tokens 32] [--repeat 5] [--prompt 16] [--ids-file F] [--threads N]
 // Times every launch of a token's step where it stands, on a CPU: among the others, with the inputs that they leave and
-// the weights in whatever cache they are in by then. Between launches the first worker reads the clock. Every repetition measures the
-// read ceiling and a launch that does nothing, then each mode with a program of its own: behind a prompt (prompts.h) tokens are
-// written greedily, by turns through the clocked launches and through the session's own. One JSON document on standard output:
-// seconds of each launch in the order of the program, body then head, without what reading the clock costs, and of the
-// whole step as it runs otherwise.
+// the weights in whatever cache they are in by then. Between launches the first worker reads the clock. Every
+// repetition measures the read ceiling and a launch that does nothing, then each mode with a program of its own: behind
+// a prompt (prompts.h) tokens are written greedily, by turns through the clocked launches and through the session's
+// own. One JSON document on standard output: seconds of each launch in the order of the program, body then head,
+// without what reading the clock costs, and of the whole step as it runs otherwise.
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -81,9 +81,11 @@ void run_step(const Arguments &arguments) {
   const auto model = arguments.open_model();
   const Manifest &manifest = model->manifest();
   if (model->target().device != DeviceKind::cpu)
-    throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": its target is a GPU, whose launches `gsic-tool launches` measures");
+    throw Error(GSIC_INVALID_ARGUMENT,
+                model->path() + ": its target is a GPU, whose launches `gsic-tool launches` measures");
   const size_t repeat = arguments.number("repeat", 1, 1000, 5);
-  if (manifest.context < 4) throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": a context of 4 tokens is needed at least");
+  if (manifest.context < 4)
+    throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": a context of 4 tokens is needed at least");
   const size_t prompt = std::min<size_t>(arguments.number("prompt", 1, 1u << 20, 16), manifest.context - 2);
   const size_t tokens = std::min<size_t>(arguments.number("tokens", 2, 1u << 20, 32), manifest.context - prompt);
   const Prompts prompts(arguments, *model, prompt);
@@ -97,9 +99,12 @@ void run_step(const Arguments &arguments) {
     for (auto &[mode, clocked] : modes) clocked->measure(prompts[i], tokens, ceiling.launch().values.back());
     progress.report(i + 1);
   }
-  ordered_json document = {{"target", model->target().name}, {"device", model->device().name()},
-                           {"threads", model->device().threads()}, {"repeat", repeat},
-                           {"prompt", prompt}, {"tokens", tokens}};
+  ordered_json document = {{"target", model->target().name},
+                           {"device", model->device().name()},
+                           {"threads", model->device().threads()},
+                           {"repeat", repeat},
+                           {"prompt", prompt},
+                           {"tokens", tokens}};
   ceiling.describe(document);
   document["modes"] = ordered_json::object();
   for (const auto &[mode, clocked] : modes) document["modes"][mode] = clocked->json();

@@ -56,8 +56,7 @@ std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const Seco
     const Panel &panel = panels[i];
     std::vector<float> e(panel.count * stack.d);
     stack.error(panel.matrix, panel.first, panel.count, b, e.data());
-    parts[i] = {moment.energy(e.data(), panel.count),
-                moment.energy(stack.row(panel.matrix, panel.first), panel.count)};
+    parts[i] = {moment.energy(e.data(), panel.count), moment.energy(stack.row(panel.matrix, panel.first), panel.count)};
   });
   for (size_t i = 0; i < panels.size(); i++) {
     losses[panels[i].matrix].error += parts[i].error;

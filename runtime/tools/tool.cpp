@@ -12,10 +12,10 @@ namespace {
 using Subcommand = void (*)(const gsic::Arguments &);
 
 const std::map<std::string, Subcommand> kSubcommands = {
-    {"logits", gsic::run_logits}, {"evaluate", gsic::run_evaluate}, {"calibrate", gsic::run_calibrate},
-    {"sample", gsic::run_sample}, {"bench", gsic::run_bench},       {"launches", gsic::run_launches},
-    {"linalg", gsic::run_linalg}, {"exchange", gsic::run_exchange}, {"inputs", gsic::run_inputs},
-    {"machine", gsic::run_machine}, {"step", gsic::run_step},       {"cpu", gsic::run_cpu},
+    {"logits", gsic::run_logits},   {"evaluate", gsic::run_evaluate}, {"calibrate", gsic::run_calibrate},
+    {"sample", gsic::run_sample},   {"bench", gsic::run_bench},       {"launches", gsic::run_launches},
+    {"linalg", gsic::run_linalg},   {"exchange", gsic::run_exchange}, {"inputs", gsic::run_inputs},
+    {"machine", gsic::run_machine}, {"step", gsic::run_step},         {"cpu", gsic::run_cpu},
 };
 
 int exit_code(gsic_status status) {
@@ -60,7 +60,10 @@ int main(int count, char **arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   const auto found = count > 1 ? kSubcommands.find(arguments[1]) : kSubcommands.end();
   if (found == kSubcommands.end())
-    return fail(2, "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, step, linalg, exchange, machine, cpu", "argument-invalid");
+    return fail(2,
+                "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, step, linalg, exchange, "
+                "machine, cpu",
+                "argument-invalid");
   try {
     found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;

@@ -1,10 +1,10 @@
 // Compiles only where abi.h is what the official header says:
 // c++ -std=c++17 -fsyntax-only -I<folder of the header> abi.cpp
+#include "../abi.h"
+
 #include <onnxruntime_c_api.h>
 
 #include <cstddef>
-
-#include "../abi.h"
 
 #define CHECK_PLACE(ours, theirs) \
   static_assert(ort::ours::kPlace == offsetof(OrtApi, theirs) / sizeof(void *), #theirs " stands elsewhere")

@@ -22,8 +22,8 @@ template <int D> struct DotColumn {
   static constexpr int blocks = (D + kDotBlock - 1) / kDotBlock;
   /// The result is factor[1] (row scale (factor[0] sum)): two factors, since their product may be no f32.
   float factor[2];
-  float scales[blocks];           ///< 2^(e - E)
-  int32_t minus_sums[blocks];     ///< - sum of n
+  float scales[blocks];        ///< 2^(e - E)
+  int32_t minus_sums[blocks];  ///< - sum of n
   Quad quads[blocks * kDotBlock / 4];
 
   void set(const float *x) {
@@ -37,8 +37,10 @@ template <int D> struct DotColumn {
     }
     for (int block = 0; block < blocks; block++) {
       scales[block] = largest - exponents[block] > 126 ? 0.0f : power_of_two(exponents[block] - largest);
-      if (finite) set_block(block, x + block * kDotBlock, exponents[block]);
-      else clear_block(block);
+      if (finite)
+        set_block(block, x + block * kDotBlock, exponents[block]);
+      else
+        clear_block(block);
     }
     const int half = (largest - 141) / 2;
     factor[0] = power_of_two(half);

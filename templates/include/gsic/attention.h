@@ -121,8 +121,8 @@ template <class A> struct Mixture {
 };
 
 /// Queries of one head of the cache, which is read from memory once for all of them: a block of positions at a time,
-/// that a first-level cache holds with the next one. What a query gives does not depend on the others. `scores` has their
-/// `room` together.
+/// that a first-level cache holds with the next one. What a query gives does not depend on the others. `scores` has
+/// their `room` together.
 template <class A>
 inline void attend(const Query *queries, int count, const float *keys, const float *values, float scale,
                    float *scores) {

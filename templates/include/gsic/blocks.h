@@ -30,7 +30,9 @@ template <int Bytes, int Ahead> inline void prefetch_ahead(const uint8_t *place)
   for (int line = 0; line < Bytes; line += 64) prefetch(place + Ahead + line);
 }
 
-template <int N> struct Count { static constexpr int value = N; };
+template <int N> struct Count {
+  static constexpr int value = N;
+};
 
 /// The bits of a register moved up by By, or down where By is negative.
 template <int By> inline i32x16 moved(i32x16 a) {
@@ -199,7 +201,8 @@ template <class M> struct BlockColumn {
       scaled[half] = multiply(multiply(load(from + kLanes * half), first), second);
       store(x + kBlock * block + kLanes * half, multiply(scaled[half], load(positions)));
     }
-    if constexpr (M::groups == 1) sums[block] = reduce(add(scaled[0], scaled[1]));
+    if constexpr (M::groups == 1)
+      sums[block] = reduce(add(scaled[0], scaled[1]));
     else
       for (int half = 0; half < 2; half++) sums[2 * block + half] = reduce(scaled[half]);
   }
@@ -271,8 +274,7 @@ template <class M> class BlockProduct {
       for (int step = 0; step < M::steps; step++, block++)
         add_step<M, C>(super, super + M::scales::header + step * M::step_bytes, block, x, total);
     for (int c = 0; c < C; c++)
-      store(y_[first + c] + row,
-            multiply(multiply(total[c], broadcast(x[c]->factor[0])), broadcast(x[c]->factor[1])));
+      store(y_[first + c] + row, multiply(multiply(total[c], broadcast(x[c]->factor[0])), broadcast(x[c]->factor[1])));
   }
 
   int columns_;

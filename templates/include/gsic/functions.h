@@ -7,7 +7,8 @@
 
 namespace gsic {
 
-/// e^x within 2 ulp: x = n ln 2 + r, a degree-6 polynomial in r, times 2^n. Below -87 it is 2^-126, above 88 2^127. NaN stays.
+/// e^x within 2 ulp: x = n ln 2 + r, a degree-6 polynomial in r, times 2^n. Below -87 it is 2^-126, above 88 2^127. NaN
+/// stays.
 inline float exponential(float x) {
   float bounded = x < -87.0f ? -87.0f : x;
   bounded = bounded > 88.0f ? 88.0f : bounded;

@@ -12,7 +12,8 @@ inline double squared_norm(const float *x, int width) {
   return sum;
 }
 
-/// ||x - V g||^2, from the residual itself; squares are made in double, since they overflow f32. `basis` is V^T, packed as a matrix [K, D].
+/// ||x - V g||^2, from the residual itself; squares are made in double, since they overflow f32. `basis` is V^T, packed
+/// as a matrix [K, D].
 template <class M> inline double squared_residual(M basis, const float *x, const float *g) {
   double sum = 0;
   for (int block = 0; block < M::blocks; block++) {
@@ -42,7 +43,9 @@ template <class M> inline bool gate_closed(M basis, const float *x, const float 
   return ratio < threshold;
 }
 
-struct Tiers { Columns fast, slow; };
+struct Tiers {
+  Columns fast, slow;
+};
 
 /// Worker 0 counts for all; without counters nobody does.
 inline void count(const gsic_worker &worker, const Tiers &tiers, uint64_t *counters) {
@@ -58,8 +61,7 @@ inline Tiers decide(const gsic_worker &worker, const Columns &columns, M basis, 
   Tiers tiers;
   for (int i = 0; i < columns.count; i++) {
     const int column = columns.index[i];
-    const bool closed =
-        gate_closed(basis, x + column * stride_of(M::d), g + column * stride_of(M::out), epsilon);
+    const bool closed = gate_closed(basis, x + column * stride_of(M::d), g + column * stride_of(M::out), epsilon);
     (closed ? tiers.fast : tiers.slow).push(column);
   }
   count(worker, tiers, counters);

@@ -7,7 +7,8 @@
 
 namespace gsic {
 
-/// e^x on sixteen lanes, within 2 ulp: x = n ln 2 + r, a degree-6 polynomial in r, times 2^n. Below -87 it is 2^-126. NaN stays.
+/// e^x on sixteen lanes, within 2 ulp: x = n ln 2 + r, a degree-6 polynomial in r, times 2^n. Below -87 it is 2^-126.
+/// NaN stays.
 inline f32x16 exponential(f32x16 x) {
   const f32x16 bounded = maximum(broadcast(-87.0f), x);
   const i32x16 n = round_to_i32(multiply(bounded, broadcast(1.44269504f)));

@@ -25,9 +25,9 @@
 namespace gsic {
 
 constexpr int kDotRows = kLanes;
-/// How far ahead of its reads a tile of rows of d elements is prefetched, in bytes. For one column on a Zen 4, two threads,
-/// weights in huge pages: rows of 576 to 2048 are read 1.1 to 1.4 times as fast as by the hardware's own prefetching, rows of
-/// 4096 1.1 to 1.2 times at twice the distance.
+/// How far ahead of its reads a tile of rows of d elements is prefetched, in bytes. For one column on a Zen 4, two
+/// threads, weights in huge pages: rows of 576 to 2048 are read 1.1 to 1.4 times as fast as by the hardware's own
+/// prefetching, rows of 4096 1.1 to 1.2 times at twice the distance.
 constexpr int prefetch_distance(int columns, int d) { return columns == 1 && d >= 4096 ? 2048 : 1024; }
 
 /// A matrix [Out, D] with, if K > 0, its A [Out, K].
@@ -62,7 +62,8 @@ template <int Bits, int J> inline i32x16 register_of(const uint8_t *block) {
     return q;
   } else {
     const i32x16 masked = bit_and(q, broadcast_i32(((1 << lower) - 1) * 0x01010101));
-    if constexpr (upper == 0) return masked;
+    if constexpr (upper == 0)
+      return masked;
     else
       return or_masked(masked, from_plane<upper, J, lower>(block + 64 * lower),
                        broadcast_i32((((1 << upper) - 1) << lower) * 0x01010101));
@@ -87,8 +88,7 @@ inline f32x16 scaled(f32x16 total, const float (&factor)[2], const uint8_t *row_
 }
 
 /// The products of a tile's rows with C columns of x.
-template <class M, int C>
-inline void dot_tile(const uint8_t *tile, const DotColumn<M::d> *const *x, f32x16 (&y)[C]) {
+template <class M, int C> inline void dot_tile(const uint8_t *tile, const DotColumn<M::d> *const *x, f32x16 (&y)[C]) {
   f32x16 total[C];
   for (int c = 0; c < C; c++) total[c] = zero();
   const uint8_t *place = tile + M::blocks_at;
@@ -102,8 +102,10 @@ inline void dot_tile(const uint8_t *tile, const DotColumn<M::d> *const *x, f32x1
 #pragma GCC unroll 8
       for (int c = 0; c < C; c++) {
         const i32x16 minus_sum = broadcast_i32(x[c]->minus_sums[block]);
-        if constexpr (M::symmetric) sums[c] = dot_start(shift_left<M::bits - 1>(minus_sum));
-        else sums[c] = dot_start(multiply_i32(load_u8(tile + M::zeros_at + kDotRows * group), minus_sum));
+        if constexpr (M::symmetric)
+          sums[c] = dot_start(shift_left<M::bits - 1>(minus_sum));
+        else
+          sums[c] = dot_start(multiply_i32(load_u8(tile + M::zeros_at + kDotRows * group), minus_sum));
       }
       dot_block<M::bits, 8, C>(place, x, block * 8, sums);
 #pragma GCC unroll 8
@@ -124,8 +126,7 @@ inline void add_correction(const uint8_t *tile, const DotColumn<M::k> *const *g,
     DotSum sums[C];
     for (int c = 0; c < C; c++) sums[c] = dot_start(shift_left<7>(broadcast_i32(g[c]->minus_sums[block])));
     dot_block<8, decltype(count)::value, C>(place + block * 512, g, block * 8, sums);
-    for (int c = 0; c < C; c++)
-      total[c] = fma(to_f32(dot_total(sums[c])), broadcast(g[c]->scales[block]), total[c]);
+    for (int c = 0; c < C; c++) total[c] = fma(to_f32(dot_total(sums[c])), broadcast(g[c]->scales[block]), total[c]);
   };
   constexpr int whole = M::k / kDotBlock, rest = M::k % kDotBlock / 4;
   for (int block = 0; block < whole; block++) add_block(block, Count<8>());
@@ -149,7 +150,9 @@ template <int D, int K = 0> struct QuantizedInput {
 };
 
 /// Results of a tile, for the columns of a pass: [column][row].
-struct TileResult { float y[GSIC_MAX_COLUMNS][kDotRows]; };
+struct TileResult {
+  float y[GSIC_MAX_COLUMNS][kDotRows];
+};
 
 template <class M, int C, int K>
 inline void tile_columns(const uint8_t *tile, const Columns &columns, int first, const QuantizedInput<M::d, K> &input,
@@ -177,8 +180,8 @@ inline void tile_product(const uint8_t *tile, const Columns &columns, int first,
 
 /// y = Q x + A g for this worker's share of the rows; `store(row, column, value)` receives every element once.
 template <class M, int K, class Store>
-inline void multiply(const gsic_worker &worker, M matrix, const Columns &columns,
-                     const QuantizedInput<M::d, K> &input, Store store) {
+inline void multiply(const gsic_worker &worker, M matrix, const Columns &columns, const QuantizedInput<M::d, K> &input,
+                     Store store) {
   const Range tiles = share(worker, M::tiles);
   TileResult result;
   for (int tile = tiles.begin; tile < tiles.end; tile++) {
@@ -210,13 +213,11 @@ template <class M, int K>
 inline void multiply_whole(M matrix, const Columns &columns, const QuantizedInput<M::d, K> &input, float *y,
                            int stride) {
   const gsic_worker alone = {0, 1, nullptr, 0};
-  multiply(alone, matrix, columns, input,
-           [=](int row, int column, float value) { y[column * stride + row] = value; });
+  multiply(alone, matrix, columns, input, [=](int row, int column, float value) { y[column * stride + row] = value; });
 }
 
 template <int D, int K>
-QuantizedInput<D, K>::QuantizedInput(const Columns &columns, const float *value,
-                                     Quantized<K, D, 8, 64, true> basis)
+QuantizedInput<D, K>::QuantizedInput(const Columns &columns, const float *value, Quantized<K, D, 8, 64, true> basis)
     : QuantizedInput(columns, value) {
   static_assert(K > 0, "a basis without columns");
   float projected[GSIC_MAX_COLUMNS * stride_of(K)] = {};

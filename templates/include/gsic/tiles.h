@@ -51,9 +51,9 @@ template <class W, int Out, int D> struct TileMatrix {
   /// Elements 32 block to 32 block + 31 of a row.
   void decode_row(int row, int block, f32x16 (&w)[2]) const {
     const int segment = block / segment_blocks;
-    W::decode(place(row / kTileRows, segment) +
-                  ((block - segment * segment_blocks) * kTileRows + row % kTileRows) * W::bytes,
-              w);
+    W::decode(
+        place(row / kTileRows, segment) + ((block - segment * segment_blocks) * kTileRows + row % kTileRows) * W::bytes,
+        w);
   }
 };
 
@@ -97,8 +97,7 @@ template <class M> struct TileResults {
 
 /// A segment of the run's tile number `index`, times C columns from `first` on.
 template <int C, class M>
-inline void multiply_segment(M matrix, const TileRun &run, int segment, int index, int first,
-                             TileResults<M> &results) {
+inline void multiply_segment(M matrix, const TileRun &run, int segment, int index, int first, TileResults<M> &results) {
   f32x16 *const saved = M::segments == 1 ? nullptr : results.sums + (index * run.columns + first) * kTileRows;
   f32x16 sum[C * kTileRows];
 #pragma GCC unroll 32

@@ -8,7 +8,9 @@
 
 namespace gsic {
 
-struct Range { int begin, end; };
+struct Range {
+  int begin, end;
+};
 
 /// The contiguous share of `count` items that falls to this worker.
 inline Range share(const gsic_worker &worker, int count) {

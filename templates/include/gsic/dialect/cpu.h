@@ -24,8 +24,12 @@ constexpr int kLanes = 16;
 /// Columns that one tile multiplies at once: as many accumulators as the registers hold.
 constexpr int kColumnBlock = 6;
 
-struct f32x16 { __m512 v; };
-struct i32x16 { __m512i v; };
+struct f32x16 {
+  __m512 v;
+};
+struct i32x16 {
+  __m512i v;
+};
 
 inline f32x16 zero() { return {_mm512_setzero_ps()}; }
 inline f32x16 broadcast(float a) { return {_mm512_set1_ps(a)}; }
@@ -48,15 +52,11 @@ inline i32x16 load_i8(const uint8_t *p) {
 }
 inline i32x16 load_i32(const uint8_t *p) { return {_mm512_loadu_si512(p)}; }
 inline i32x16 broadcast_i32(int32_t a) { return {_mm512_set1_epi32(a)}; }
-inline i32x16 lane_index() {
-  return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
-}
+inline i32x16 lane_index() { return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
 inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
 /// a | (b & mask)
-inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) {
-  return {_mm512_ternarylogic_epi32(a.v, b.v, mask.v, 0xf8)};
-}
+inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return {_mm512_ternarylogic_epi32(a.v, b.v, mask.v, 0xf8)}; }
 template <int N> inline i32x16 shift_left(i32x16 a) { return {_mm512_slli_epi32(a.v, N)}; }
 template <int N> inline i32x16 shift_right(i32x16 a) { return {_mm512_srli_epi32(a.v, N)}; }
 inline i32x16 shift_right(i32x16 a, i32x16 by) { return {_mm512_srlv_epi32(a.v, by.v)}; }
@@ -100,8 +100,12 @@ inline __m256 fold_maximum(f32x16 a) {
 
 constexpr int kColumnBlock = 2;
 
-struct f32x16 { __m256 lo, hi; };
-struct i32x16 { __m256i lo, hi; };
+struct f32x16 {
+  __m256 lo, hi;
+};
+struct i32x16 {
+  __m256i lo, hi;
+};
 
 inline f32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline f32x16 broadcast(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
@@ -140,9 +144,7 @@ inline i32x16 lane_index() {
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
 inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
 inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return bit_or(a, bit_and(b, mask)); }
-template <int N> inline i32x16 shift_left(i32x16 a) {
-  return {_mm256_slli_epi32(a.lo, N), _mm256_slli_epi32(a.hi, N)};
-}
+template <int N> inline i32x16 shift_left(i32x16 a) { return {_mm256_slli_epi32(a.lo, N), _mm256_slli_epi32(a.hi, N)}; }
 template <int N> inline i32x16 shift_right(i32x16 a) {
   return {_mm256_srli_epi32(a.lo, N), _mm256_srli_epi32(a.hi, N)};
 }
@@ -165,8 +167,12 @@ constexpr int kColumnBlock = 1;
 typedef float f32_vector __attribute__((vector_size(64)));
 typedef int32_t i32_vector __attribute__((vector_size(64)));
 typedef uint32_t u32_vector __attribute__((vector_size(64)));
-struct f32x16 { f32_vector v; };
-struct i32x16 { i32_vector v; };
+struct f32x16 {
+  f32_vector v;
+};
+struct i32x16 {
+  i32_vector v;
+};
 
 inline f32x16 zero() { return {f32_vector{}}; }
 inline f32x16 broadcast(float a) { return {f32_vector{} + a}; }

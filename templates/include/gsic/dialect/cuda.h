@@ -23,9 +23,7 @@ inline int uniform(int value) { return value; }
 inline void hold() {}
 inline void barrier() { __nvvm_bar_sync(0); }
 
-template <int Mask> inline float shuffle_xor(float value) {
-  return __nvvm_shfl_sync_bfly_f32(~0u, value, Mask, 31);
-}
+template <int Mask> inline float shuffle_xor(float value) { return __nvvm_shfl_sync_bfly_f32(~0u, value, Mask, 31); }
 
 template <class T> inline T load(const T *p) { return *p; }
 /// Streamed: not kept in the first-level cache.

@@ -25,8 +25,12 @@ constexpr int kLargestActivation = 32512;
 /// Most columns that one tile multiplies at once, a power of two: as many sums as the registers hold.
 constexpr int kDotColumns = 8;
 
-struct Quad { int32_t high, low; };
-struct DotSum { __m512i high, low; };
+struct Quad {
+  int32_t high, low;
+};
+struct DotSum {
+  __m512i high, low;
+};
 
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 
@@ -42,16 +46,18 @@ inline void dot(DotSum &sum, i32x16 q, const Quad &x) {
   sum.high = _mm512_dpbusd_epi32(sum.high, q.v, _mm512_set1_epi32(x.high));
   sum.low = _mm512_dpbusd_epi32(sum.low, q.v, _mm512_set1_epi32(x.low));
 }
-inline i32x16 dot_total(const DotSum &sum) {
-  return {_mm512_add_epi32(_mm512_slli_epi32(sum.high, 8), sum.low)};
-}
+inline i32x16 dot_total(const DotSum &sum) { return {_mm512_add_epi32(_mm512_slli_epi32(sum.high, 8), sum.low)}; }
 
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
 constexpr int kDotColumns = 4;
 
-struct Quad { int32_t even, odd; };
-struct DotSum { i32x16 v; };
+struct Quad {
+  int32_t even, odd;
+};
+struct DotSum {
+  i32x16 v;
+};
 
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) {
   return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)};
@@ -78,8 +84,12 @@ inline i32x16 dot_total(const DotSum &sum) { return sum.v; }
 
 constexpr int kDotColumns = 1;
 
-struct Quad { int16_t x[4]; };
-struct DotSum { i32x16 v; };
+struct Quad {
+  int16_t x[4];
+};
+struct DotSum {
+  i32x16 v;
+};
 
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {a.v * b.v}; }
 

@@ -96,8 +96,9 @@ class Context {
 #endif
 };
 
-/// The lanes of a workgroup. A lane that waits hands over to the next that can go on; the last to arrive goes on itself.
-/// With GSIC_SIMULATION_BACKWARD in the environment all go in the other order: what a missing barrier changes shows.
+/// The lanes of a workgroup. A lane that waits hands over to the next that can go on; the last to arrive goes on
+/// itself. With GSIC_SIMULATION_BACKWARD in the environment all go in the other order: what a missing barrier changes
+/// shows.
 class Fibers {
  public:
   static constexpr int kMostLanes = 1024;
@@ -205,7 +206,8 @@ class Fibers {
   }
 
   void make_stacks() {
-    void *mapped = mmap(nullptr, kMostLanes * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *mapped =
+        mmap(nullptr, kMostLanes * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) abort();
     stacks_ = static_cast<uint8_t *>(mapped);
   }
@@ -252,8 +254,8 @@ class SimulatedLds {
   size_t used_ = 0, promised_ = 0;
 };
 
-/// Global memory: an access belongs to the argument with the greatest address that is not above it. Of loads that caches
-/// keep, what is fetched is counted: a run of sixteen bytes once, unless others of the argument took its place.
+/// Global memory: an access belongs to the argument with the greatest address that is not above it. Of loads that
+/// caches keep, what is fetched is counted: a run of sixteen bytes once, unless others of the argument took its place.
 class SimulatedMemory {
  public:
   void begin(const gsic_simulation &simulation, void *const *arguments) {
@@ -309,8 +311,8 @@ class SimulatedMemory {
     if (address < base_[last_] || address >= base_[last_ + 1])
       for (last_ = 0; last_ + 1 < count_ && base_[last_ + 1] <= address;) last_++;
     const int argument = argument_[last_];
-    const bool outside = address < base_[last_] ||
-                         (simulation_->sizes != nullptr && address - base_[last_] + bytes > simulation_->sizes[argument]);
+    const bool outside = address < base_[last_] || (simulation_->sizes != nullptr &&
+                                                    address - base_[last_] + bytes > simulation_->sizes[argument]);
     if (outside) fault_ = complaint;
     return outside ? -1 : argument;
   }

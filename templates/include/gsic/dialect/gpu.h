@@ -27,9 +27,15 @@
 namespace gsic {
 
 /// Sixteen bytes: what a lane loads at once.
-struct alignas(16) u32x4 { uint32_t v[4]; };
-struct alignas(16) f32x4 { float v[4]; };
-struct alignas(8) u32x2 { uint32_t v[2]; };
+struct alignas(16) u32x4 {
+  uint32_t v[4];
+};
+struct alignas(16) f32x4 {
+  float v[4];
+};
+struct alignas(8) u32x2 {
+  uint32_t v[2];
+};
 
 }  // namespace gsic
 
@@ -52,8 +58,7 @@ template <class To, class From> inline To bits_as(const From &from) {
 
 template <int Mask> inline double shuffle_xor(double value) {
   u32x2 halves = bits_as<u32x2>(value);
-  for (int i = 0; i < 2; i++)
-    halves.v[i] = bits_as<uint32_t>(shuffle_xor<Mask>(bits_as<float>(halves.v[i])));
+  for (int i = 0; i < 2; i++) halves.v[i] = bits_as<uint32_t>(shuffle_xor<Mask>(bits_as<float>(halves.v[i])));
   return bits_as<double>(halves);
 }
 

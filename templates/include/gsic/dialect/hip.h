@@ -8,7 +8,8 @@
 #define GSIC_KEEP_LOOP _Pragma("unroll 1")
 #define GSIC_SHARED(Type, name) static __attribute__((shared)) Type name
 #define GSIC_KERNEL(symbol, threads, parameters) \
-  extern "C" __attribute__((global)) __attribute__((amdgpu_flat_work_group_size(threads, threads))) void symbol parameters
+  extern "C" __attribute__((global))             \
+  __attribute__((amdgpu_flat_work_group_size(threads, threads))) void symbol parameters
 
 namespace gsic {
 
@@ -54,11 +55,21 @@ template <int Mask> inline float shuffle_xor(float value) {
 
 /// The vector of the compiler that has the size of T, so that one instruction moves it.
 template <int Bytes> struct Word;
-template <> struct Word<1> { typedef uint8_t type; };
-template <> struct Word<2> { typedef uint16_t type; };
-template <> struct Word<4> { typedef uint32_t type; };
-template <> struct Word<8> { typedef uint32_t type __attribute__((ext_vector_type(2))); };
-template <> struct Word<16> { typedef uint32_t type __attribute__((ext_vector_type(4))); };
+template <> struct Word<1> {
+  typedef uint8_t type;
+};
+template <> struct Word<2> {
+  typedef uint16_t type;
+};
+template <> struct Word<4> {
+  typedef uint32_t type;
+};
+template <> struct Word<8> {
+  typedef uint32_t type __attribute__((ext_vector_type(2)));
+};
+template <> struct Word<16> {
+  typedef uint32_t type __attribute__((ext_vector_type(4)));
+};
 
 template <class T> inline T load(const T *p) {
   typedef typename Word<sizeof(T)>::type W;

@@ -20,11 +20,11 @@
   static char name##_site;      \
   Type &name = *static_cast<Type *>(gsic::simulated.shared(&name##_site, sizeof(Type), alignof(Type)))
 
-#define GSIC_KERNEL(symbol, threads, parameters)                                                  \
-  static void symbol##_lane parameters;                                                           \
-  extern "C" int symbol(const gsic_simulation *simulation, void *const *arguments) {              \
+#define GSIC_KERNEL(symbol, threads, parameters)                                                    \
+  static void symbol##_lane parameters;                                                             \
+  extern "C" int symbol(const gsic_simulation *simulation, void *const *arguments) {                \
     return gsic::simulated.launch(*simulation, threads, gsic::lane_call(symbol##_lane), arguments); \
-  }                                                                                               \
+  }                                                                                                 \
   static void symbol##_lane parameters
 
 namespace gsic {

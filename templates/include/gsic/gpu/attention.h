@@ -4,8 +4,8 @@
 #ifndef GSIC_GPU_ATTENTION_H
 #define GSIC_GPU_ATTENTION_H
 
-#include "gsic/gpu/functions.h"
 #include "gsic/gpu/columns.h"
+#include "gsic/gpu/functions.h"
 
 namespace gsic {
 
@@ -16,7 +16,8 @@ template <int Heads, int KvHeads, int HeadDim, int Context, int Window, int Wave
   /// Positions that a query sees, its own among them.
   static constexpr int window = Window;
   static constexpr int group = Heads / KvHeads, padded = (HeadDim + 15) / 16 * 16;
-  /// Runs of four channels; the lanes that share a position; the runs of a lane; positions that a workgroup takes at once.
+  /// Runs of four channels; the lanes that share a position; the runs of a lane; positions that a workgroup takes at
+  /// once.
   static constexpr int quads = (HeadDim + 3) / 4;
   static constexpr int lanes = power_of_two_from(quads) < kWave ? power_of_two_from(quads) : kWave;
   static constexpr int runs = (quads + lanes - 1) / lanes;
@@ -120,8 +121,10 @@ template <int Mask, class A> inline void merge_lanes(Running<A> &mine) {
 
 /// The sum over the lanes that share a position.
 template <class A, int Mask = 1> inline float sum_of_position(float value) {
-  if constexpr (Mask < A::lanes) return sum_of_position<A, 2 * Mask>(value + shuffle_xor<Mask>(value));
-  else return value;
+  if constexpr (Mask < A::lanes)
+    return sum_of_position<A, 2 * Mask>(value + shuffle_xor<Mask>(value));
+  else
+    return value;
 }
 
 /// LDS of attention: one running softmax a wave.
@@ -189,15 +192,19 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
     const bool valid = t >= oldest && t <= position, cached = valid && t < step.position;
     const int64_t there = A::place(kv_head, cached ? t : 0);
     float x[A::runs][4] = {};
-    if (cached) read_cached<A>(in.keys + there, x);
-    else if (valid) read_own<A>(key_at(t - step.position), x);
+    if (cached)
+      read_cached<A>(in.keys + there, x);
+    else if (valid)
+      read_own<A>(key_at(t - step.position), x);
     float score = 0;
     for (int run = 0; run < A::runs; run++)
       for (int i = 0; i < 4; i++) score = fma(q[run][i], x[run][i], score);
     score = sum_of_position<A>(score);
     if (!valid) continue;
-    if (cached) read_cached<A>(in.values + there, x);
-    else read_own<A>(value_at(t - step.position), x);
+    if (cached)
+      read_cached<A>(in.values + there, x);
+    else
+      read_own<A>(value_at(t - step.position), x);
     mine.add(score, x);
   }
   merge_lanes<A::lanes>(mine);

@@ -32,14 +32,20 @@ inline Columns columns_from(const Step &step, int first) {
 }
 
 /// How many columns a kernel is compiled for, as a type.
-template <int Count> struct ColumnCount { static constexpr int value = Count; };
+template <int Count> struct ColumnCount {
+  static constexpr int value = Count;
+};
 
 /// Calls `body` with the least of 1, 4, 8, 16 that is at least `count`, which is not 0.
 template <class Body> inline void with_column_count(int count, Body body) {
-  if (count == 1) body(ColumnCount<1>{});
-  else if (count <= 4) body(ColumnCount<4>{});
-  else if (count <= 8) body(ColumnCount<8>{});
-  else body(ColumnCount<16>{});
+  if (count == 1)
+    body(ColumnCount<1>{});
+  else if (count <= 4)
+    body(ColumnCount<4>{});
+  else if (count <= 8)
+    body(ColumnCount<8>{});
+  else
+    body(ColumnCount<16>{});
 }
 
 }  // namespace gsic

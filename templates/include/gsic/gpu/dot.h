@@ -73,7 +73,8 @@ template <int C> struct MatrixColumns {
     for (int i = 0; i < 4; i++) {
       const float a = x[2 * i], b = x[2 * i + 1];
       high.v[i] = bf16_pair(to_bf16(a), to_bf16(b));
-      low.v[i] = bf16_pair(to_bf16(a - bits_as<float>(high.v[i] << 16)), to_bf16(b - bits_as<float>(high.v[i] & 0xffff0000u)));
+      low.v[i] =
+          bf16_pair(to_bf16(a - bits_as<float>(high.v[i] << 16)), to_bf16(b - bits_as<float>(high.v[i] & 0xffff0000u)));
     }
     place[column % 2 * 2] = high;
     place[column % 2 * 2 + 1] = low;
@@ -91,16 +92,20 @@ template <int C> struct MatrixColumns {
 };
 
 /// Two floats cut to bf16, as one word.
-inline uint32_t cut_pair(float low, float high) { return bits_as<uint32_t>(low) >> 16 | (bits_as<uint32_t>(high) & 0xffff0000u); }
+inline uint32_t cut_pair(float low, float high) {
+  return bits_as<uint32_t>(low) >> 16 | (bits_as<uint32_t>(high) & 0xffff0000u);
+}
 
-/// A row's eight elements as bf16 numbers whose sums they are: one number each, or two of an f16, which has eleven bits.
+/// A row's eight elements as bf16 numbers whose sums they are: one number each, or two of an f16, which has eleven
+/// bits.
 inline void as_bf16(const bf16::Raw &raw, bf16, u32x4 (&parts)[1]) { parts[0] = raw; }
 inline void as_bf16(const f16::Raw &raw, f16, u32x4 (&parts)[2]) {
   GSIC_UNROLL
   for (int i = 0; i < 4; i++) {
     const float low = f16_to_f32(uint16_t(raw.v[i])), high = f16_to_f32(uint16_t(raw.v[i] >> 16));
     parts[0].v[i] = cut_pair(low, high);
-    parts[1].v[i] = cut_pair(low - bits_as<float>(parts[0].v[i] << 16), high - bits_as<float>(parts[0].v[i] & 0xffff0000u));
+    parts[1].v[i] =
+        cut_pair(low - bits_as<float>(parts[0].v[i] << 16), high - bits_as<float>(parts[0].v[i] & 0xffff0000u));
   }
 }
 
@@ -199,13 +204,23 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
     if (C > 4) hold();
   }
   /// Elements i and i + 1 as bf16.
-  static uint32_t pair_of(const Weights &w, int i) { return cut_pair(float(W::quant(w, i)), float(W::quant(w, i + 1))); }
+  static uint32_t pair_of(const Weights &w, int i) {
+    return cut_pair(float(W::quant(w, i)), float(W::quant(w, i + 1)));
+  }
 };
 
-template <class W, int C, bool Matrix, bool Block> struct ChooseDot { using type = PlainDot<W, C>; };
-template <class W, int C> struct ChooseDot<W, C, true, true> { using type = BlockDot<W, C>; };
-template <int C> struct ChooseDot<bf16, C, true, false> { using type = MatrixDot<bf16, C, 1>; };
-template <int C> struct ChooseDot<f16, C, true, false> { using type = MatrixDot<f16, C, 2>; };
+template <class W, int C, bool Matrix, bool Block> struct ChooseDot {
+  using type = PlainDot<W, C>;
+};
+template <class W, int C> struct ChooseDot<W, C, true, true> {
+  using type = BlockDot<W, C>;
+};
+template <int C> struct ChooseDot<bf16, C, true, false> {
+  using type = MatrixDot<bf16, C, 1>;
+};
+template <int C> struct ChooseDot<f16, C, true, false> {
+  using type = MatrixDot<f16, C, 2>;
+};
 /// The dot of a weight type for C columns on this device.
 template <class W, int C> using Dot = typename ChooseDot<W, C, kMatrixCores, is_block<W>>::type;
 

@@ -1,6 +1,6 @@
-// The gates on a GPU. Of the subspace: rho = ||x - V g|| / ||x|| < epsilon, with g = V^T x and V [D, K] orthonormal. Of the
-// exact tier: ||S x|| < threshold ||x||.
-// Every workgroup decides for itself, alike, in the launch that uses the decision: the host never waits for a gate.
+// The gates on a GPU. Of the subspace: rho = ||x - V g|| / ||x|| < epsilon, with g = V^T x and V [D, K] orthonormal. Of
+// the exact tier: ||S x|| < threshold ||x||. Every workgroup decides for itself, alike, in the launch that uses the
+// decision: the host never waits for a gate.
 #ifndef GSIC_GPU_GATE_H
 #define GSIC_GPU_GATE_H
 
@@ -14,8 +14,8 @@ template <int Waves> struct GateMemory {
   WorkgroupSum<Waves, double> sums;
 };
 
-/// The products of an input with its factors, side by side in `Width` elements a column: B^T x, V^T x, S x; and ||x||^2.
-/// As an earlier launch left them:
+/// The products of an input with its factors, side by side in `Width` elements a column: B^T x, V^T x, S x; and
+/// ||x||^2. As an earlier launch left them:
 template <int Width> struct GivenFactors {
   const float *value;
   const double *squares;
@@ -54,7 +54,8 @@ template <class Factors, int Begin, int Count> struct Coordinates {
     factors.template read<Begin + Count>(column, Begin + first, x);
   }
 };
-template <int Begin, int Count, class Factors> inline Coordinates<Factors, Begin, Count> part_of(const Factors &factors) {
+template <int Begin, int Count, class Factors>
+inline Coordinates<Factors, Begin, Count> part_of(const Factors &factors) {
   return {factors};
 }
 
@@ -71,14 +72,17 @@ inline void square_columns(const Source &source, Columns columns, WorkgroupSum<W
 
 /// The product of columns with one factor, by every workgroup for itself, as elements `Begin` on.
 template <class Work, int Begin, int Width, class M, class Source, class Memory>
-inline void compute_factor(const M &factor, Columns columns, const Source &source, Memory &memory, FactorsMemory<Width> &own) {
+inline void compute_factor(const M &factor, Columns columns, const Source &source, Memory &memory,
+                           FactorsMemory<Width> &own) {
   multiply<Work, By::workgroup>(factor, columns, source, memory, [&](int row, int column, const float *sum) {
     own.value[column][Begin + row] = sum[0];
   });
 }
 
 /// B^T x in LDS, from where an earlier launch left it.
-template <int Rank> struct CorrectionMemory { alignas(16) float value[GSIC_MAX_COLUMNS][Rank]; };
+template <int Rank> struct CorrectionMemory {
+  alignas(16) float value[GSIC_MAX_COLUMNS][Rank];
+};
 template <int Waves, int Width, int Rank>
 inline void take_correction(const GivenFactors<Width> &given, Columns columns, CorrectionMemory<Rank> &memory) {
   for (int item = thread_index(); item < columns.count() * Rank; item += Waves * kWave) {
@@ -89,7 +93,9 @@ inline void take_correction(const GivenFactors<Width> &given, Columns columns, C
 }
 
 /// Columns by what is known of their gate.
-struct Decision { Columns closed, open, near; };
+struct Decision {
+  Columns closed, open, near;
+};
 
 /// By ||r||^2 = ||x||^2 - ||g||^2. That difference cancels, and V is rounded to f16: columns close to the threshold
 /// stay undecided. All lanes call it.
@@ -149,7 +155,8 @@ inline void settle(Decision &decision, const M &basis, const Source &source, con
 
 /// By ||S x|| < threshold ||x||, of a column of zeros too: there is no error then. All lanes call it.
 template <int Waves, class Projected>
-inline Decision decide_by_error(Columns columns, const Projected &projected, double threshold, GateMemory<Waves> &memory) {
+inline Decision decide_by_error(Columns columns, const Projected &projected, double threshold,
+                                GateMemory<Waves> &memory) {
   Decision decision{{0}, {0}, {0}};
   if (columns.empty()) return decision;
   barrier();  // the ratios of a gate before this one are read

@@ -46,10 +46,13 @@ template <int Mask = 1> inline Best wave_best(Best best) {
 }
 
 /// The best of each wave.
-template <int Waves> struct Candidates { Best wave[Waves]; };
+template <int Waves> struct Candidates {
+  Best wave[Waves];
+};
 
 /// The arg-max of a column's logits by one workgroup; -1 if one of them is not finite.
-template <int Waves, int Vocabulary> inline void choose(const float *logits, int32_t *id, Candidates<Waves> &candidates) {
+template <int Waves, int Vocabulary>
+inline void choose(const float *logits, int32_t *id, Candidates<Waves> &candidates) {
   Best best{-__builtin_inff(), 0x7fffffff, 1};
   for (int i = thread_index(); i < Vocabulary; i += Waves * kWave) {
     const float logit = load(logits + i);

@@ -136,7 +136,8 @@ inline void collect(const D &dot, const End &end, const Source &source, Columns 
 
 /// One tile's products, from its weights to the sums in LDS.
 template <class D, class Work, class M, class Staged, class Source>
-inline void multiply_tile(const M &matrix, int tile, Staged &stage, const Source &source, Columns columns, float *sums) {
+inline void multiply_tile(const M &matrix, int tile, Staged &stage, const Source &source, Columns columns,
+                          float *sums) {
   const RowEnd<Work, M, D::columns <= 4> end(matrix, tile, own_unit<Work>());
   D dot;
   accumulate<D, Work>(dot, matrix, tile, stage);
@@ -164,7 +165,8 @@ inline void finish_tiles(int group, Columns columns, const Memory &memory, Finis
 /// Who computes a product: all workgroups together, or each the whole of it for itself.
 enum class By { device, workgroup };
 
-/// y = W x, or Q x + A g where the source has g: `finish(row, column, sum[1])` receives every output element once, by one workgroup or by each.
+/// y = W x, or Q x + A g where the source has g: `finish(row, column, sum[1])` receives every output element once, by
+/// one workgroup or by each.
 template <class Work, By Whom = By::device, class M, class Source, class Memory, class Finish>
 inline void multiply(const M &matrix, Columns columns, const Source &source, Memory &memory, Finish finish) {
   if (columns.empty()) return;

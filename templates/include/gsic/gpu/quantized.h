@@ -20,7 +20,8 @@ inline u32x2 eight_at(const uint8_t *p) { return load_once(reinterpret_cast<cons
 inline int one_bit(uint32_t plane, int i) { return int(plane >> i & 1u); }
 inline int two_bits(const u32x2 &plane, int i) { return int(plane.v[i / 16] >> (2 * (i % 16)) & 3u); }
 
-/// The integers of a unit in registers. `low` and `high` are the bytes of its planes; `offset` is what they are stored less.
+/// The integers of a unit in registers. `low` and `high` are the bytes of its planes; `offset` is what they are stored
+/// less.
 template <int Bits> struct Quants;
 template <> struct Quants<3> {
   static constexpr int low = 8, high = 4, offset = 0;
@@ -62,7 +63,10 @@ template <int Bits, int Group, bool Symmetric> struct quantized {
   static constexpr int elements = 32;
   static constexpr Plane planes[] = {{Integers::low, 1}, {Integers::high, 1}, {Symmetric ? 1 : 2, Group / elements}};
   /// `group`: the scale in its low byte, the zero point in its high one.
-  struct Raw { Integers integers; uint16_t group; };
+  struct Raw {
+    Integers integers;
+    uint16_t group;
+  };
   static Raw fetch(const UnitAddress &unit, int) {
     const uint8_t *group = unit.plane[2];
     return {Integers::fetch(unit), Symmetric ? uint16_t(load(group)) : half_word_at(group)};
@@ -84,7 +88,8 @@ template <class Source, int Stride> struct Corrected : Source {
   const float *correction(int column) const { return g + column * Stride; }
 };
 
-template <int Stride, class Source> inline Corrected<Source, Stride> with_correction(const Source &source, const float *g) {
+template <int Stride, class Source>
+inline Corrected<Source, Stride> with_correction(const Source &source, const float *g) {
   return {source, g};
 }
 
@@ -116,8 +121,8 @@ template <class Work, class M, bool Early> struct RowEnd<Work, M, Early, true> {
       const float low_rank_scale = Early ? low_rank_scale_ : matrix_.low_rank_scale(tile_, row());
       GSIC_KEEP_LOOP
       for (int unit = mine_; unit < units; unit += Work::round)
-        add_unit(Early && unit == mine_ ? first_ : matrix_.low_rank(tile_, row(), unit), unit, low_rank_scale, sum, source,
-                 columns);
+        add_unit(Early && unit == mine_ ? first_ : matrix_.low_rank(tile_, row(), unit), unit, low_rank_scale, sum,
+                 source, columns);
     }
   }
 
@@ -125,7 +130,8 @@ template <class Work, class M, bool Early> struct RowEnd<Work, M, Early, true> {
   static int row() { return lane_index() % kTileRows; }
 
   template <int C, class Source>
-  static void add_unit(const u32x4 &raw, int unit, float scale, float (&sum)[C], const Source &source, Columns columns) {
+  static void add_unit(const u32x4 &raw, int unit, float scale, float (&sum)[C], const Source &source,
+                       Columns columns) {
     float a[elements];
     GSIC_UNROLL
     for (int i = 0; i < elements; i++) a[i] = scale * float(int8_t(raw.v[i / 4] >> (8 * (i % 4))));

@@ -1,6 +1,7 @@
 // Where a kernel's input comes from: a value as it is, or normalised on the way in.
 //
-// A source has `width` and `read(column, first, x)`: elements first .. first + N - 1 of a column, zero beyond the width.
+// A source has `width` and `read(column, first, x)`: elements first .. first + N - 1 of a column, zero beyond the
+// width.
 #ifndef GSIC_GPU_SOURCE_H
 #define GSIC_GPU_SOURCE_H
 
@@ -8,7 +9,8 @@
 
 namespace gsic {
 
-/// Elements `first` .. `first` + N - 1 of a row of `Width`; zero beyond. N is 1 or a multiple of 4, and divides `first`.
+/// Elements `first` .. `first` + N - 1 of a row of `Width`; zero beyond. N is 1 or a multiple of 4, and divides
+/// `first`.
 template <int Width, int N> inline void read_row(const float *row, int first, float (&x)[N]) {
   if constexpr (N % 4 == 0) {
     GSIC_UNROLL
@@ -31,8 +33,12 @@ template <int Width> struct Direct {
 };
 
 /// What a norm subtracts from a column and multiplies it by.
-struct Moments { float mean, scale; };
-struct ColumnMoments { Moments column[GSIC_MAX_COLUMNS]; };
+struct Moments {
+  float mean, scale;
+};
+struct ColumnMoments {
+  Moments column[GSIC_MAX_COLUMNS];
+};
 
 /// (x - mean) * scale * gain + bias; gain and bias are zero beyond the width.
 template <int Width, bool Layer> struct Normalised {
@@ -86,7 +92,8 @@ inline T sum_in_lane(const Source &source, int column, Function f) {
 /// Moments of columns, in LDS: mean and 1 / sqrt(var + epsilon), or 0 and 1 / sqrt(mean(x^2) + epsilon). All lanes call
 /// it; it ends with a barrier.
 template <int Waves, int Width, bool Layer>
-inline void measure(const float *value, Columns columns, float epsilon, WorkgroupSum<Waves, float> &sums, ColumnMoments &moments) {
+inline void measure(const float *value, Columns columns, float epsilon, WorkgroupSum<Waves, float> &sums,
+                    ColumnMoments &moments) {
   const Direct<Width> source{value};
   if (Layer) {
     for (int n = 0; n < columns.count(); n++)

@@ -1,6 +1,6 @@
 // Weight types on GPUs. A unit is the run of a row's elements that one lane multiplies at a time; its bytes lie in
-// planes, so that a wave's loads are contiguous: plane p of a tile of four rows holds, unit by unit, the four rows' p-th
-// part. compiler/layout/planes.ts writes the same layout.
+// planes, so that a wave's loads are contiguous: plane p of a tile of four rows holds, unit by unit, the four rows'
+// p-th part. compiler/layout/planes.ts writes the same layout.
 //
 // A type has `elements` of a unit, `planes` (bytes, and units that share them), `Raw` (a unit in registers),
 //   fetch(unit, index)           loads the row's unit `index`
@@ -18,10 +18,14 @@
 namespace gsic {
 
 /// One plane of a type: `bytes` for every run of `units` units of a row.
-struct Plane { int bytes, units; };
+struct Plane {
+  int bytes, units;
+};
 
 /// A row's part of a unit in each plane.
-struct UnitAddress { const uint8_t *plane[4]; };
+struct UnitAddress {
+  const uint8_t *plane[4];
+};
 
 inline u32x4 sixteen_at(const uint8_t *p) { return load_once(reinterpret_cast<const u32x4 *>(p)); }
 inline uint32_t word_at(const uint8_t *p) { return load_once(reinterpret_cast<const uint32_t *>(p)); }
@@ -68,7 +72,10 @@ struct f16 {
 struct q8_0 {
   static constexpr int elements = 32;
   static constexpr Plane planes[] = {{16, 1}, {16, 1}, {2, 1}};
-  struct Raw { u32x4 quants[2]; float d; };
+  struct Raw {
+    u32x4 quants[2];
+    float d;
+  };
   static Raw fetch(const UnitAddress &unit, int) {
     return {{sixteen_at(unit.plane[0]), sixteen_at(unit.plane[1])}, half_at(unit.plane[2])};
   }
@@ -78,11 +85,16 @@ struct q8_0 {
 };
 
 /// Nibble `i` of 16 bytes that hold elements 0 to 15 in their low halves and 16 to 31 in their high ones.
-inline int nibble(const u32x4 &quants, int i) { return int(quants.v[i % 16 / 4] >> (8 * (i % 4) + 4 * (i / 16)) & 15u); }
+inline int nibble(const u32x4 &quants, int i) {
+  return int(quants.v[i % 16 / 4] >> (8 * (i % 4) + 4 * (i / 16)) & 15u);
+}
 
 /// Types of four bits: d q + m.
 struct Nibbles {
-  struct Raw { u32x4 quants; float d, m; };
+  struct Raw {
+    u32x4 quants;
+    float d, m;
+  };
   static constexpr int elements = 32;
   static int quant(const Raw &raw, int i) { return nibble(raw.quants, i); }
   static float scale(const Raw &raw, int) { return raw.d; }
@@ -90,7 +102,11 @@ struct Nibbles {
 };
 /// Types of four bits and a fifth.
 struct FiveBits {
-  struct Raw { u32x4 quants; uint32_t fifth; float d, m; };
+  struct Raw {
+    u32x4 quants;
+    uint32_t fifth;
+    float d, m;
+  };
   static constexpr int elements = 32;
   static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | int(raw.fifth >> i & 1u) << 4; }
   static float scale(const Raw &raw, int) { return raw.d; }
@@ -160,7 +176,10 @@ struct KHeader {
 struct q4_k {
   static constexpr int elements = 32;
   static constexpr Plane planes[] = {{16, 1}, {16, 8}};
-  struct Raw { u32x4 quants; KHeader header; };
+  struct Raw {
+    u32x4 quants;
+    KHeader header;
+  };
   static Raw fetch(const UnitAddress &unit, int index) {
     return {sixteen_at(unit.plane[0]), KHeader::fetch(unit.plane[1], index)};
   }
@@ -173,7 +192,11 @@ struct q4_k {
 struct q5_k {
   static constexpr int elements = 32;
   static constexpr Plane planes[] = {{16, 1}, {4, 1}, {16, 8}};
-  struct Raw { u32x4 quants; uint32_t fifth; KHeader header; };
+  struct Raw {
+    u32x4 quants;
+    uint32_t fifth;
+    KHeader header;
+  };
   static Raw fetch(const UnitAddress &unit, int index) {
     return {sixteen_at(unit.plane[0]), word_at(unit.plane[1]), KHeader::fetch(unit.plane[2], index)};
   }
@@ -186,7 +209,11 @@ struct q5_k {
 struct q6_k {
   static constexpr int elements = 32;
   static constexpr Plane planes[] = {{16, 1}, {8, 1}, {2, 1}, {2, 8}};
-  struct Raw { u32x4 quants; u32x2 high; float first, second; };
+  struct Raw {
+    u32x4 quants;
+    u32x2 high;
+    float first, second;
+  };
   static Raw fetch(const UnitAddress &unit, int) {
     const uint16_t scales = half_word_at(unit.plane[2]);
     const float d = half_at(unit.plane[3]);
@@ -206,7 +233,8 @@ template <class W> constexpr bool is_block = W::elements == 32;
 /// Elements 4 group .. 4 group + 3 of a unit of any type.
 template <class W> inline void decode_group(const typename W::Raw &raw, int group, float (&w)[4]) {
   if constexpr (is_block<W>) {
-    for (int i = 0; i < 4; i++) w[i] = fma(W::scale(raw, group / 4), float(W::quant(raw, 4 * group + i)), W::minimum(raw));
+    for (int i = 0; i < 4; i++)
+      w[i] = fma(W::scale(raw, group / 4), float(W::quant(raw, 4 * group + i)), W::minimum(raw));
   } else {
     W::decode(raw, group, w);
   }
@@ -243,7 +271,8 @@ template <class W, int Out, int D, int Rank = 0> struct Matrix {
   static constexpr int64_t row_scales_begin = plane_begin(planes);
   static constexpr int64_t low_rank_begin = row_scales_begin + (is_row_scaled<W> ? kTileRows * 4 : 0);
   static constexpr int low_rank_elements = 16, low_rank_units = (Rank + low_rank_elements - 1) / low_rank_elements;
-  static constexpr int64_t tile_bytes = low_rank_begin + (Rank > 0 ? kTileRows * (4 + low_rank_units * low_rank_elements) : 0);
+  static constexpr int64_t tile_bytes =
+      low_rank_begin + (Rank > 0 ? kTileRows * (4 + low_rank_units * low_rank_elements) : 0);
   const uint8_t *data;
 
   explicit Matrix(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
