@@ -3,7 +3,7 @@ import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "./quantizer.js";
 import { tileRows } from "./tiles.js";
 
-/** Elements of a unit of a matrix at few bits, and of one of its low-rank factor; as in gpu/quantized.h and gpu/weights.h. */
+/** Elements of a unit of a matrix at few bits, and of one of its low-rank factor; as in gpu/quantized.h and gpu/matrix.h. */
 export const unitElements = 32;
 
 export const lowRankElements = 16;

@@ -1,7 +1,7 @@
 import { blockSizes, type DType } from "../ir/graph.js";
 import { frontOf } from "./front.js";
 
-/** Rows of a tile of floats, and of any tile of a GPU; `kTileRows` in templates/include/gsic/tiles.h and gpu/weights.h. */
+/** Rows of a tile of floats, and of any tile of a GPU; `kTileRows` in templates/include/gsic/tiles.h and gpu/matrix.h. */
 export const tileRows = 4;
 
 /** Most elements of a segment, and tiles of a group; `kSegment` and `kTileGroup` in tiles.h. */

@@ -9,6 +9,7 @@
 
 #include "gsic/dialect/fibers.h"
 #include "gsic/dialect/half.h"
+#include "gsic/dialect/memory.h"
 
 #ifndef GSIC_WAVE
 #define GSIC_WAVE 64

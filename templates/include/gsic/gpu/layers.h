@@ -2,8 +2,8 @@
 #ifndef GSIC_GPU_LAYERS_H
 #define GSIC_GPU_LAYERS_H
 
+#include "gsic/gpu/matrix.h"
 #include "gsic/gpu/source.h"
-#include "gsic/gpu/weights.h"
 
 namespace gsic {
 

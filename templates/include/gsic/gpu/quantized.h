@@ -10,7 +10,7 @@
 #define GSIC_GPU_QUANTIZED_H
 
 #include "gsic/gpu/columns.h"
-#include "gsic/gpu/weights.h"
+#include "gsic/gpu/matrix.h"
 
 namespace gsic {
 

@@ -1,0 +1,87 @@
+// Sixteen lanes in one register of AVX-512. For cpu.h.
+#ifndef GSIC_DIALECT_AVX512_H
+#define GSIC_DIALECT_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+namespace gsic {
+
+/// Columns that one tile multiplies at once: as many accumulators as the registers hold.
+constexpr int kColumnBlock = 6;
+
+struct f32x16 {
+  __m512 v;
+};
+struct i32x16 {
+  __m512i v;
+};
+
+inline f32x16 zero() { return {_mm512_setzero_ps()}; }
+inline f32x16 broadcast(float a) { return {_mm512_set1_ps(a)}; }
+inline f32x16 load(const float *p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float *p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
+inline f32x16 add(f32x16 a, f32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline f32x16 multiply(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline f32x16 maximum(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+/// a * b + c, rounded once.
+inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+
+inline f32x16 load_f16(const uint8_t *p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
+}
+inline i32x16 load_u8(const uint8_t *p) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+inline i32x16 load_i8(const uint8_t *p) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+inline i32x16 load_i32(const uint8_t *p) { return {_mm512_loadu_si512(p)}; }
+inline i32x16 broadcast_i32(int32_t a) { return {_mm512_set1_epi32(a)}; }
+inline i32x16 lane_index() { return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
+inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline i32x16 bit_or(i32x16 a, i32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
+/// a | (b & mask)
+inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return {_mm512_ternarylogic_epi32(a.v, b.v, mask.v, 0xf8)}; }
+template <int N> inline i32x16 shift_left(i32x16 a) { return {_mm512_slli_epi32(a.v, N)}; }
+template <int N> inline i32x16 shift_right(i32x16 a) { return {_mm512_srli_epi32(a.v, N)}; }
+inline i32x16 shift_right(i32x16 a, i32x16 by) { return {_mm512_srlv_epi32(a.v, by.v)}; }
+inline f32x16 to_f32(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline i32x16 round_to_i32(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
+inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline f32x16 as_f32(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+
+/// [fold(a), fold(b)], where a vector's fold is lane i + lane i + 8.
+inline __m512 fold_pair(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+/// Four vectors a, b, c, d to four lanes each: lane i + i + 8, and then i + i + 4.
+inline __m512 fold_four(f32x16 a, f32x16 b, f32x16 c, f32x16 d) {
+  const __m512 ab = fold_pair(a.v, b.v), cd = fold_pair(c.v, d.v);
+  return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+/// Lane i is the sum of v[i]'s lanes, added in the order of `reduce`.
+inline f32x16 reduce_each(const f32x16 (&v)[16]) {
+  __m512 four[4];
+  for (int j = 0; j < 4; j++) four[j] = fold_four(v[j], v[4 + j], v[8 + j], v[12 + j]);
+  const __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(four[0], four[1]), _mm512_unpackhi_ps(four[0], four[1]));
+  const __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(four[2], four[3]), _mm512_unpackhi_ps(four[2], four[3]));
+  const __m512d low = _mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b));
+  const __m512d high = _mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b));
+  return {_mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))};
+}
+
+/// The lower and the upper eight lanes added: lane i + lane i + 8.
+inline __m256 fold(f32x16 a) {
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
+  return _mm256_add_ps(_mm512_castps512_ps256(a.v), high);
+}
+/// The lower and the upper eight lanes' maxima.
+inline __m256 fold_maximum(f32x16 a) {
+  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
+  return _mm256_max_ps(_mm512_castps512_ps256(a.v), high);
+}
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,115 @@
+// Sixteen lanes as vectors of the compiler, for any machine. For cpu.h.
+#ifndef GSIC_DIALECT_PORTABLE_H
+#define GSIC_DIALECT_PORTABLE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "gsic/dialect/half.h"
+
+namespace gsic {
+
+constexpr int kColumnBlock = 1;
+
+typedef float f32_vector __attribute__((vector_size(64)));
+typedef int32_t i32_vector __attribute__((vector_size(64)));
+typedef uint32_t u32_vector __attribute__((vector_size(64)));
+struct f32x16 {
+  f32_vector v;
+};
+struct i32x16 {
+  i32_vector v;
+};
+
+inline f32x16 zero() { return {f32_vector{}}; }
+inline f32x16 broadcast(float a) { return {f32_vector{} + a}; }
+inline f32x16 load(const float *p) {
+  f32x16 a;
+  memcpy(&a.v, p, sizeof a.v);
+  return a;
+}
+inline void store(float *p, f32x16 a) { memcpy(p, &a.v, sizeof a.v); }
+inline f32x16 add(f32x16 a, f32x16 b) { return {a.v + b.v}; }
+inline f32x16 multiply(f32x16 a, f32x16 b) { return {a.v * b.v}; }
+inline f32x16 maximum(f32x16 a, f32x16 b) {
+  f32x16 c;
+  for (int i = 0; i < kLanes; i++) c.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return c;
+}
+inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
+#if defined(__FP_FAST_FMAF)
+  f32x16 d;
+  for (int i = 0; i < kLanes; i++) d.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+  return d;
+#else
+  return {a.v * b.v + c.v};
+#endif
+}
+
+inline f32x16 load_f16(const uint8_t *p) {
+  uint16_t half[kLanes];
+  memcpy(half, p, sizeof half);
+  f32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = f16_to_f32(half[i]);
+  return a;
+}
+inline i32x16 load_u8(const uint8_t *p) {
+  i32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = p[i];
+  return a;
+}
+inline i32x16 load_i8(const uint8_t *p) {
+  i32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = int8_t(p[i]);
+  return a;
+}
+inline i32x16 load_i32(const uint8_t *p) {
+  i32x16 a;
+  memcpy(&a.v, p, sizeof a.v);
+  return a;
+}
+inline i32x16 broadcast_i32(int32_t a) { return {i32_vector{} + a}; }
+inline i32x16 lane_index() { return {i32_vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}; }
+inline i32x16 bit_and(i32x16 a, i32x16 b) { return {a.v & b.v}; }
+inline i32x16 bit_or(i32x16 a, i32x16 b) { return {a.v | b.v}; }
+inline i32x16 or_masked(i32x16 a, i32x16 b, i32x16 mask) { return {a.v | (b.v & mask.v)}; }
+template <int N> inline i32x16 shift_left(i32x16 a) { return {a.v << N}; }
+template <int N> inline i32x16 shift_right(i32x16 a) { return {i32_vector(u32_vector(a.v) >> N)}; }
+inline i32x16 shift_right(i32x16 a, i32x16 by) { return {i32_vector(u32_vector(a.v) >> u32_vector(by.v))}; }
+inline f32x16 to_f32(i32x16 a) { return {__builtin_convertvector(a.v, f32_vector)}; }
+inline i32x16 round_to_i32(f32x16 a) {
+  i32x16 b;
+  for (int i = 0; i < kLanes; i++) b.v[i] = int32_t(__builtin_rintf(a.v[i]));
+  return b;
+}
+inline i32x16 add_i32(i32x16 a, i32x16 b) { return {a.v + b.v}; }
+inline f32x16 as_f32(i32x16 a) {
+  f32x16 b;
+  memcpy(&b.v, &a.v, sizeof b.v);
+  return b;
+}
+
+/// The sum of the sixteen lanes: halves are added until one lane is left.
+inline float reduce(f32x16 a) {
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) a.v[i] += a.v[i + half];
+  return a.v[0];
+}
+inline void reduce_four(const f32x16 *v, float *sums) {
+  for (int i = 0; i < 4; i++) sums[i] = reduce(v[i]);
+}
+inline void prefetch(const uint8_t *) {}
+inline float reduce_maximum(f32x16 a) {
+  float best = a.v[0];
+  for (int i = 1; i < kLanes; i++) best = a.v[i] > best ? a.v[i] : best;
+  return best;
+}
+inline float load_f16_scalar(const uint8_t *p) {
+  uint16_t half;
+  memcpy(&half, p, 2);
+  return f16_to_f32(half);
+}
+
+}  // namespace gsic
+
+#endif
