@@ -72,6 +72,19 @@ static std::vector<float> read_floats(const char *path) {
   return {first, first + bytes.size() / sizeof(float)};
 }
 
+/// Prints every linear; the first of each call, in order.
+static std::vector<gsic_linear_info> print_linears(const gsic_linears *linears) {
+  std::vector<gsic_linear_info> calls;
+  for (size_t i = 0; i < gsic_linears_count(linears); i++) {
+    gsic_linear_info info = {};
+    check(gsic_linears_describe(linears, i, &info));
+    std::printf("%u %u %u %u %u %u %d %s %s\n", info.call, info.d, info.out, info.column, info.width, info.first,
+                info.has_bias, info.name, info.tensor);
+    if (info.call == calls.size()) calls.push_back(info);
+  }
+  return calls;
+}
+
 int main(int count, char **arguments) {
   if (count != 4 && count != 8) return 2;
   gsic_open_options options = {};
@@ -81,17 +94,7 @@ int main(int count, char **arguments) {
   gsic_linears *linears = nullptr;
   check(gsic_open(arguments[1], &options, &model));
   check(gsic_linears_open(model, arguments[3], &linears));
-  std::vector<gsic_linear_info> calls;
-  size_t inputs_width = 0;
-  for (size_t i = 0; i < gsic_linears_count(linears); i++) {
-    gsic_linear_info info = {};
-    check(gsic_linears_describe(linears, i, &info));
-    std::printf("%u %u %u %u %u %u %d %s %s\n", info.call, info.d, info.out, info.column, info.width, info.first,
-                info.has_bias, info.name, info.tensor);
-    if (info.call != calls.size()) continue;
-    calls.push_back(info);
-    inputs_width += info.d;
-  }
+  const std::vector<gsic_linear_info> calls = print_linears(linears);
   gsic_linear_info none = {};
   check(gsic_linears_describe(linears, gsic_linears_count(linears), &none) == GSIC_INVALID_ARGUMENT, "one too many");
   check(gsic_linears_run(linears, uint32_t(calls.size()), nullptr, 0, nullptr) == GSIC_INVALID_ARGUMENT,
@@ -114,6 +117,8 @@ int main(int count, char **arguments) {
     std::istringstream list(arguments[5]);
     for (std::string one; std::getline(list, one, ',');) chunks.push_back(std::stoul(one));
     const std::vector<float> inputs = read_floats(arguments[6]);
+    size_t inputs_width = 0;
+    for (const gsic_linear_info &info : calls) inputs_width += info.d;
     const size_t columns = inputs.size() / inputs_width;
     std::ofstream out(arguments[7], std::ios::binary);
     const float *x = inputs.data();

@@ -131,6 +131,39 @@ ordered_json describe(const Subject &subject, std::optional<double> bytes, const
           {"tiers", {{"fast", fast}, {"slow", slow}}}};
 }
 
+/// What bounds a token's time on the model's device.
+class Ceiling {
+ public:
+  explicit Ceiling(const Model &model) : model_(model) {
+    if (model.target().device == DeviceKind::cpu)
+      host_.emplace(model.manifest());
+    else if (const auto kernel = DeviceCeiling::kernel(model.manifest()))
+      device_.emplace(model, *kernel);
+  }
+  void sample() {
+    if (host_) host_->sample(model_.device());
+    if (device_) device_->sample();
+  }
+  /// Adds to a document what was sampled, and the share of the weights that lies in huge pages.
+  void describe(ordered_json &document) const {
+    if (host_)
+      host_->describe(document);
+    else
+      DeviceCeiling::describe(device_ ? &*device_ : nullptr, document);
+    const auto huge = host_ ? huge_page_share(model_.path()) : std::nullopt;
+    document["weights_in_huge_pages"] = huge ? ordered_json(*huge) : ordered_json();
+  }
+  /// Bytes a second that are read, and seconds of a launch that does nothing; empty where they are not known.
+  const Samples &bandwidth() const { return host_ ? host_->bandwidth() : device_ ? device_->bandwidth() : none_; }
+  const Samples &launch() const { return host_ ? host_->launch() : none_; }
+
+ private:
+  const Model &model_;
+  std::optional<CpuCeiling> host_;
+  std::optional<DeviceCeiling> device_;
+  const Samples none_;
+};
+
 }  // namespace
 
 void run_bench(const Arguments &arguments) {
@@ -147,18 +180,12 @@ void run_bench(const Arguments &arguments) {
   std::vector<std::unique_ptr<Subject>> subjects;
   for (const std::string &mode : only.empty() ? manifest.modes : std::vector<std::string>{only})
     subjects.push_back(std::make_unique<Subject>(model, mode));
-  std::optional<CpuCeiling> host;
-  std::optional<DeviceCeiling> device;
-  if (model->target().device == DeviceKind::cpu)
-    host.emplace(manifest);
-  else if (const auto kernel = DeviceCeiling::kernel(manifest))
-    device.emplace(*model, *kernel);
+  Ceiling ceiling(*model);
   for (auto &subject : subjects)
     measure_decode(*subject, prompts[0], std::min<size_t>(tokens, 8), draft_length);  // warms up
   Progress progress(repeat);
   for (size_t i = 0; i < repeat; i++) {
-    if (host) host->sample(model->device());
-    if (device) device->sample();
+    ceiling.sample();
     std::map<std::string, Written> written;
     for (size_t j = 0; j < subjects.size(); j++) {
       Subject &subject = *subjects[(i + j) % subjects.size()];
@@ -179,22 +206,13 @@ void run_bench(const Arguments &arguments) {
                            {"tokens", tokens},
                            {"prefill", prefill},
                            {"repeat", repeat}};
-  if (host)
-    host->describe(document);
-  else
-    DeviceCeiling::describe(device ? &*device : nullptr, document);
-  const auto huge = host ? huge_page_share(model->path()) : std::nullopt;
-  document["weights_in_huge_pages"] = huge ? ordered_json(*huge) : ordered_json();
-  const Samples none;
+  ceiling.describe(document);
   document["modes"] = ordered_json::object();
   for (const auto &subject : subjects) {
     const auto bytes = manifest.bytes_per_token.find(subject->mode);
     document["modes"][subject->mode] =
         describe(*subject, bytes == manifest.bytes_per_token.end() ? std::nullopt : std::optional(bytes->second),
-                 host     ? host->bandwidth()
-                 : device ? device->bandwidth()
-                          : none,
-                 host ? host->launch() : none);
+                 ceiling.bandwidth(), ceiling.launch());
   }
   std::cout << document.dump(2) << std::endl;
 }

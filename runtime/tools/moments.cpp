@@ -25,7 +25,7 @@ template <typename Use> void each_tile(const MomentsShape &shape, const Use &use
 
 }  // namespace
 
-Omega::Omega(uint32_t d, uint32_t width) : width(width), values(size_t(d) * width) {
+Omega::Omega(uint32_t d, uint32_t columns) : width(columns), values(size_t(d) * width) {
   fill_omega(kSketchSeed, 0, d, width, values.data());
 }
 

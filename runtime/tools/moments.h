@@ -15,7 +15,7 @@ namespace gsic {
 
 /// The Omega [d, width] of a sketch, in memory; the same for all inputs of a width.
 struct Omega {
-  Omega(uint32_t d, uint32_t width);
+  Omega(uint32_t d, uint32_t columns);
   uint32_t width;
   std::vector<float> values;
 };

@@ -157,6 +157,21 @@ template <class A> inline void read_cached(const float *cached, float (&x)[A::ru
   }
 }
 
+/// What the waves of the workgroup left, together: the head's result.
+template <class A> inline void merge_waves(const AttentionMemory<A> &memory, float *y) {
+  for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
+    float largest = memory.largest[0], weight = 0, sum = 0;
+    for (int wave = 1; wave < A::waves; wave++)
+      largest = memory.largest[wave] > largest ? memory.largest[wave] : largest;
+    for (int wave = 0; wave < A::waves; wave++) {
+      const float factor = memory.largest[wave] == largest ? 1.0f : exponential(memory.largest[wave] - largest);
+      weight = fma(factor, memory.weight[wave], weight);
+      sum = fma(factor, memory.value[wave][i], sum);
+    }
+    store(y + i, sum / weight);
+  }
+}
+
 /// One head of one column: y = softmax(scale q K^T) V over the positions up to its own that the window shows.
 template <class A, class Turn, class Norm>
 inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn, const Norm &query_norm,
@@ -216,17 +231,7 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
         memory.value[wave_index()][(run * A::lanes + lane_index()) * 4 + i] = mine.value[run][i];
   }
   barrier();
-  for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
-    float largest = memory.largest[0], weight = 0, sum = 0;
-    for (int wave = 1; wave < A::waves; wave++)
-      largest = memory.largest[wave] > largest ? memory.largest[wave] : largest;
-    for (int wave = 0; wave < A::waves; wave++) {
-      const float factor = memory.largest[wave] == largest ? 1.0f : exponential(memory.largest[wave] - largest);
-      weight = fma(factor, memory.weight[wave], weight);
-      sum = fma(factor, memory.value[wave][i], sum);
-    }
-    store(y + i, sum / weight);
-  }
+  merge_waves(memory, y);
   barrier();
 }
 
