@@ -5,13 +5,13 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { named, tokenizerSources } from "../../runtime/testing/native.js";
 import { readGguf } from "./gguf.js";
 import { readTokenizer, serializeTokenizer, type TokenizerModel, textTokenizer } from "./tokenizer.js";
 import { loadVectors, smollm2File, vectorFolders } from "./tokenizer-vectors.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const fixtures = join(here, "fixtures", "tokenizers");
-const sources = join(here, "..", "..", "runtime", "src");
 const scratch = mkdtempSync(join(tmpdir(), "gsic-tokenizer-native-"));
 const program = join(scratch, "tokenizer_test");
 const checked = join(scratch, "tokenizer_test_checked");
@@ -21,9 +21,7 @@ const models = new Map<string, TokenizerModel>();
 const libraries = ["-l:libpcre2-8.a", "-l:libutf8proc.a"];
 
 function compile(output: string, flags: readonly string[]): void {
-  const files = ["normalize.cpp", "tokenizer.cpp", "tokenizer_test_main.cpp"].map((file) =>
-    join(sources, file),
-  );
+  const files = named("src", [...tokenizerSources, "tokenizer_test_main"]);
   const warnings = ["-Wall", "-Wextra", "-Werror"];
   const { status, stderr } = spawnSync(
     "g++",

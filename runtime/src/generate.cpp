@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "speculate.h"
+#include "utf8.h"
 
 namespace gsic {
 namespace {

@@ -18,19 +18,20 @@
 
 #include "normalize.h"
 #include "tokenizer.h"
+#include "utf8.h"
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
+using Bytes = std::vector<uint8_t>;
 
-void print_ids(const std::vector<std::int32_t> &ids) {
-  for (std::size_t index = 0; index < ids.size(); ++index) std::printf(index == 0 ? "%d" : " %d", ids[index]);
+void print_ids(const std::vector<int32_t> &ids) {
+  for (size_t index = 0; index < ids.size(); index++) std::printf(index == 0 ? "%d" : " %d", ids[index]);
   std::printf("\n");
 }
 
 void encode(const gsic::Tokenizer &tokenizer, const std::string &input) {
-  for (std::size_t at = 0; at + 5 <= input.size();) {
-    std::uint32_t length = 0;
+  for (size_t at = 0; at + 5 <= input.size();) {
+    uint32_t length = 0;
     std::memcpy(&length, input.data() + at + 1, 4);
     print_ids(tokenizer.encode(std::string_view(input).substr(at + 5, length), input[at] != 0));
     at += 5 + length;
@@ -38,7 +39,7 @@ void encode(const gsic::Tokenizer &tokenizer, const std::string &input) {
 }
 
 void tokens(const gsic::Tokenizer &tokenizer) {
-  for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
+  for (int32_t id = 0; id < tokenizer.size(); id++) {
     for (unsigned char byte : tokenizer.bytes(id)) std::printf("%02x", byte);
     std::printf(tokenizer.is_special(id) ? "*\n" : "\n");
   }
@@ -56,25 +57,25 @@ bool refused(const Bytes &bytes, const std::string &text) {
 }
 
 void patch_size(Bytes &bytes) {
-  const auto size = static_cast<std::uint32_t>(bytes.size());
+  const auto size = uint32_t(bytes.size());
   if (bytes.size() >= 12) std::memcpy(bytes.data() + 8, &size, 4);
 }
 
 void mutate(const Bytes &section) {
   const std::string text = "Hello, world! <s> 12 \xf0\x9f\x98\x80";
-  std::size_t truncated = 0, corrupted = 0;
-  for (std::size_t size = 0; size < section.size(); ++size) {
-    Bytes bytes(section.begin(), section.begin() + static_cast<std::ptrdiff_t>(size));
+  size_t truncated = 0, corrupted = 0;
+  for (size_t size = 0; size < section.size(); size++) {
+    Bytes bytes(section.begin(), section.begin() + ptrdiff_t(size));
     truncated += refused(bytes, text) ? 1 : 0;
     patch_size(bytes);
     if (!refused(bytes, text)) std::printf("accepted %zu bytes\n", size);
   }
   std::mt19937 random(1);
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 2000; round++) {
     Bytes bytes = section;
-    for (int flips = 0; flips < 3; ++flips) {
-      const std::size_t within = random() % 2 == 0 ? std::min<std::size_t>(bytes.size(), 64) : bytes.size();
-      bytes[random() % within] = static_cast<std::uint8_t>(random());
+    for (int flips = 0; flips < 3; flips++) {
+      const size_t within = random() % 2 == 0 ? std::min<size_t>(bytes.size(), 64) : bytes.size();
+      bytes[random() % within] = uint8_t(random());
     }
     corrupted += refused(bytes, text) ? 1 : 0;
   }

@@ -19,6 +19,19 @@ export const sources = (folder: string): string[] =>
 export const named = (folder: string, names: readonly string[]): string[] =>
   names.map((name) => join(runtime, folder, `${name}.cpp`));
 
+/** The tokenizer's sources in runtime/src. */
+export const tokenizerSources = [
+  "added_tokens",
+  "byte_pairs",
+  "normalize",
+  "pre_tokenizer",
+  "tokenizer",
+  "tokenizer_pattern",
+  "tokenizer_section",
+  "utf8",
+  "vocabulary",
+];
+
 /** What the runtime's sources are linked with, as in runtime/build.json. */
 const libraries = ["-l:libpcre2-8.a", "-l:libutf8proc.a", "-pthread", "-ldl"];
 
