@@ -7,6 +7,7 @@
 #include <string>
 #include <system_error>
 
+#include "error.h"
 #include "gsic.h"
 #include "napi_cpp.h"
 
@@ -41,6 +42,8 @@ template <typename Body> auto as_failure(Body &&body) -> decltype(body()) {
     return body();
   } catch (const Failure &) {
     throw;
+  } catch (const gsic::Error &error) {
+    throw Failure(error.status(), error.what());
   } catch (const std::bad_alloc &) {
     throw Failure(GSIC_OUT_OF_MEMORY, "out of memory: close other programs, or use a smaller model");
   } catch (const std::system_error &error) {

@@ -3,14 +3,9 @@
 #include <algorithm>
 
 #include "failure.h"
+#include "token_ids.h"
 
 namespace gsic_addon {
-namespace {
-
-/// Tokens that are evaluated between two looks at the stop flag: a multiple of what a pass takes.
-constexpr size_t kChunk = 64;
-
-}  // namespace
 
 ModelHandle::ModelHandle(gsic_model *model) : model_(model) { check(gsic_describe(get(), &info_)); }
 
@@ -87,17 +82,8 @@ void SessionHandle::close() {
 }
 
 void SessionHandle::check_ids(const std::vector<int32_t> &ids) const {
-  const gsic_model_info &info = model_->info();
-  const size_t length = gsic_session_length(session_);
-  if (ids.size() > info.context - length)
-    throw Failure(GSIC_CONTEXT_FULL, std::to_string(ids.size()) + " tokens do not fit: the session holds " +
-                                         std::to_string(length) + " of " + std::to_string(info.context) +
-                                         " tokens; rewind it, or give fewer tokens");
-  for (size_t i = 0; i < ids.size(); i++)
-    if (ids[i] < 0 || uint32_t(ids[i]) >= info.vocabulary)
-      throw Failure(GSIC_INVALID_ARGUMENT, "token " + std::to_string(i) + " is id " + std::to_string(ids[i]) +
-                                               "; ids of this model go from 0 to " +
-                                               std::to_string(info.vocabulary - 1));
+  gsic::require_room(ids.size(), gsic_session_length(session_), model_->info().context);
+  gsic::require_ids(ids.data(), ids.size(), model_->info().vocabulary);
 }
 
 void append(Run &run, const int32_t *ids, size_t count, float *logits, size_t wanted) {
@@ -106,7 +92,7 @@ void append(Run &run, const int32_t *ids, size_t count, float *logits, size_t wa
   try {
     for (size_t done = 0; done < count;) {
       run.throw_if_stopped();
-      const size_t chunk = std::min(kChunk, count - done), rest = count - done - chunk;
+      const size_t chunk = std::min(gsic::kStopInterval, count - done), rest = count - done - chunk;
       const size_t rows = wanted > rest ? std::min(wanted - rest, chunk) : 0;
       check(gsic_evaluate(session, ids + done, chunk, rows > 0 ? logits : nullptr, rows));
       if (logits != nullptr) logits += rows * vocabulary;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "client.h"
 #include "gsic.h"
 
 namespace gsic_addon {
@@ -28,10 +29,7 @@ class ModelHandle {
   void dispose();
 
  private:
-  struct Closer {
-    void operator()(gsic_model *model) const { gsic_close(model); }
-  };
-  std::unique_ptr<gsic_model, Closer> model_;
+  gsic::OwnedModel model_;
   gsic_model_info info_ = {};
   bool disposed_ = false;
   std::vector<std::weak_ptr<SessionHandle>> sessions_;
@@ -84,7 +82,7 @@ class SessionHandle : public std::enable_shared_from_this<SessionHandle> {
   /// The session of a run. Any thread, as long as the run lasts.
   gsic_session *get() const { return session_; }
   const ModelHandle &model() const { return *model_; }
-  /// Throws Failure unless all ids are of the vocabulary, and fit into what is left of the context.
+  /// Throws gsic::Error unless all ids are of the vocabulary, and fit into what is left of the context.
   void check_ids(const std::vector<int32_t> &ids) const;
 
  private:

@@ -4,6 +4,7 @@
 
 #include "addon.h"
 #include "arguments.h"
+#include "client.h"
 #include "task.h"
 
 namespace gsic_addon {
@@ -12,13 +13,8 @@ namespace {
 constexpr uint64_t kMostThreads = 1024;
 
 std::vector<int32_t> encode_text(const gsic_model *model, const std::string &text, bool special) {
-  size_t count = text.size() + 16;
-  std::vector<int32_t> ids(count);
-  gsic_status status = gsic_encode(model, text.data(), text.size(), special, ids.data(), &count);
-  const bool small = status == GSIC_INVALID_ARGUMENT && count > ids.size();
-  ids.resize(count);
-  if (small) status = gsic_encode(model, text.data(), text.size(), special, ids.data(), &count);
-  check(status);
+  std::vector<int32_t> ids;
+  check(gsic::encode(model, text, special, ids));
   return ids;
 }
 

@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
-#include <memory>
 #include <nlohmann/json.hpp>
 
+#include "client.h"
 #include "options.h"
 
 namespace gsic {
@@ -20,9 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 /// Exit codes, as those of the `gsic` command.
 enum Exit { kDone = 0, kDefect = 1, kUsage = 2, kBadBundle = 3, kEnvironment = 4 };
-
-/// Tokens of the prompt that are evaluated between two looks at the interrupt flag.
-constexpr size_t kPromptChunk = 64;
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -73,13 +70,6 @@ int exit_code(gsic_status status) {
   return kDefect;
 }
 
-struct Closer {
-  void operator()(gsic_model *model) const { gsic_close(model); }
-  void operator()(gsic_session *session) const { gsic_session_close(session); }
-};
-using ModelHandle = std::unique_ptr<gsic_model, Closer>;
-using SessionHandle = std::unique_ptr<gsic_session, Closer>;
-
 /// What a run gives: the --json document is made of it.
 struct Result {
   std::vector<int32_t> prompt, ids;
@@ -101,13 +91,9 @@ std::string read_standard_input() {
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
-std::vector<int32_t> encode(const gsic_model *model, const std::string &text) {
-  size_t count = text.size() + 16;
-  std::vector<int32_t> ids(count);
-  gsic_status status = gsic_encode(model, text.data(), text.size(), 1, ids.data(), &count);
-  ids.resize(count);
-  if (status == GSIC_INVALID_ARGUMENT) status = gsic_encode(model, text.data(), text.size(), 1, ids.data(), &count);
-  check(status);
+std::vector<int32_t> encode_prompt(const gsic_model *model, const std::string &text) {
+  std::vector<int32_t> ids;
+  check(encode(model, text, true, ids));
   if (ids.empty()) throw UsageError("the prompt is empty; give at least one character");
   return ids;
 }
@@ -152,8 +138,8 @@ int on_token(int32_t id, const char *text, size_t bytes, void *user) {
 void generate(gsic_session *session, const Options &options, Result &result) {
   result.start = result.first = result.last = Clock::now();
   const size_t before_last = result.prompt.size() - 1;
-  for (size_t done = 0; done < before_last && interrupted == 0; done += kPromptChunk) {
-    const size_t count = std::min(kPromptChunk, before_last - done);
+  for (size_t done = 0; done < before_last && interrupted == 0; done += kStopInterval) {
+    const size_t count = std::min(kStopInterval, before_last - done);
     check(gsic_evaluate(session, result.prompt.data() + done, count, nullptr, 0));
   }
   if (interrupted != 0) return;
@@ -184,7 +170,8 @@ void print_json(const gsic_session *session, const gsic_model_info &info, const 
   document["prompt_ids"] = result.prompt;
   document["ids"] = result.ids;
   document["text"] = result.text;
-  document["tokens_per_second"] = decoding > 0 ? nlohmann::ordered_json((result.ids.size() - 1) / decoding) : nullptr;
+  document["tokens_per_second"] =
+      decoding > 0 ? nlohmann::ordered_json(double(result.ids.size() - 1) / decoding) : nullptr;
   document["seconds_to_first_token"] =
       result.ids.empty() ? nullptr : nlohmann::ordered_json(seconds(result.first - result.start));
   document["tiers"] = {{"fast", fast}, {"slow", slow}};
@@ -209,17 +196,17 @@ int run(const Options &options) {
   open.threads = options.threads;
   gsic_model *opened = nullptr;
   check(gsic_open(path.c_str(), &open, &opened));
-  const ModelHandle model(opened);
+  const OwnedModel model(opened);
   gsic_model_info info = {};
   check(gsic_describe(opened, &info));
   gsic_session *started = nullptr;
   check(gsic_session_open(opened, options.mode.empty() ? nullptr : options.mode.c_str(), &started));
-  const SessionHandle session(started);
+  const OwnedSession session(started);
 
   Result result;
   result.stream = !options.json;
   result.spell_ids = info.has_tokenizer == 0;
-  result.prompt = text ? encode(opened, *text) : *options.ids;
+  result.prompt = text ? encode_prompt(opened, *text) : *options.ids;
   if (result.prompt.size() > info.context)
     throw UsageError("the prompt has " + std::to_string(result.prompt.size()) + " tokens, and the model's context " +
                      std::to_string(info.context) + "; shorten it");

@@ -7,6 +7,7 @@
 #include "launch.h"
 #include "sampler.h"
 #include "scan.h"
+#include "token_ids.h"
 
 namespace gsic {
 
@@ -67,15 +68,8 @@ Sequence &Session::part(size_t from, size_t to) {
 }
 
 void Session::check(const int32_t *ids, size_t count) const {
-  const uint32_t context = model_->manifest().context, vocabulary = model_->manifest().vocabulary;
-  if (count > context - length())
-    throw Error(GSIC_CONTEXT_FULL, std::to_string(count) + " tokens do not fit: the session holds " +
-                                       std::to_string(length()) + " of " + std::to_string(context) +
-                                       " tokens; rewind it, or give fewer tokens");
-  for (size_t i = 0; i < count; i++)
-    if (ids[i] < 0 || uint32_t(ids[i]) >= vocabulary)
-      throw Error(GSIC_INVALID_ARGUMENT, "token " + std::to_string(i) + " is id " + std::to_string(ids[i]) +
-                                             "; ids of this model go from 0 to " + std::to_string(vocabulary - 1));
+  require_room(count, length(), model_->manifest().context);
+  require_ids(ids, count, model_->manifest().vocabulary);
 }
 
 void Session::write_step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit) {

@@ -18,6 +18,7 @@
 #include "parallel.h"
 #include "safetensors.h"
 #include "session.h"
+#include "token_ids.h"
 
 namespace gsic {
 namespace {
@@ -76,14 +77,6 @@ Scores score(const Distribution &exact, const Runner &mode, size_t index, int32_
   const Distribution other = mode.distribution(index);
   return {float(-other.log_probability(size_t(next))), float(divergence(exact, other, mode.vocabulary)),
           exact.top == other.top};
-}
-
-/// Every id is looked up as the token that is predicted, some before a session sees them.
-void check_ids(const std::vector<int32_t> &ids, uint32_t vocabulary) {
-  for (size_t i = 0; i < ids.size(); i++)
-    if (ids[i] < 0 || uint32_t(ids[i]) >= vocabulary)
-      throw Error(GSIC_INVALID_ARGUMENT, "token " + std::to_string(i) + " is id " + std::to_string(ids[i]) +
-                                             "; ids of this model go from 0 to " + std::to_string(vocabulary - 1));
 }
 
 /// What was measured of one mode.
@@ -213,7 +206,8 @@ void save(const Arguments &arguments, const std::vector<Measured> &modes, const 
 void run_evaluate(const Arguments &arguments) {
   std::vector<int32_t> ids = arguments.ids();
   const auto model = arguments.open_model();
-  check_ids(ids, model->manifest().vocabulary);
+  // Every id is looked up as the token that is predicted, some before a session sees them.
+  require_ids(ids.data(), ids.size(), model->manifest().vocabulary);
   const size_t window = arguments.number("window", 2, model->manifest().context);
   std::vector<Measured> modes = wanted_modes(arguments, model->manifest().modes);
   Evaluation evaluation(model, ids, window);
