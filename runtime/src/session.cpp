@@ -123,20 +123,14 @@ std::vector<int32_t> Session::choose_each(const int32_t *ids, size_t count, size
   return chosen;
 }
 
-void Session::append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit) {
+void Session::append(const int32_t *ids, size_t count, const PassVisitor &pass) {
   check(ids, count);
   const size_t start = evaluated_, length = tokens_.size();
   if (count > 0) tokens_.insert(tokens_.end(), ids, ids + count);
-  const size_t first_wanted = tokens_.size() - std::min(wanted, tokens_.size() - start);
   try {
     while (evaluated_ < tokens_.size()) {
       const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, tokens_.size() - evaluated_));
-      const uint32_t first_logit =
-          uint32_t(std::clamp<size_t>(first_wanted, evaluated_, evaluated_ + columns) - evaluated_);
-      write_step(tokens_.data() + evaluated_, columns, evaluated_, first_logit);
-      run_.body->run();
-      if (first_logit < columns) run_.head->run();
-      for (uint32_t j = first_logit; j < columns; j++) visit(j, evaluated_ + j - first_wanted);
+      pass(columns);
       evaluated_ += columns;
     }
   } catch (...) {
@@ -144,6 +138,18 @@ void Session::append(const int32_t *ids, size_t count, size_t wanted, const Colu
     tokens_.resize(length);
     throw;
   }
+}
+
+void Session::append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit) {
+  const size_t end = tokens_.size() + count, first_wanted = end - std::min(wanted, end - evaluated_);
+  append(ids, count, [&](uint32_t columns) {
+    const uint32_t first_logit =
+        uint32_t(std::clamp<size_t>(first_wanted, evaluated_, evaluated_ + columns) - evaluated_);
+    write_step(tokens_.data() + evaluated_, columns, evaluated_, first_logit);
+    run_.body->run();
+    if (first_logit < columns) run_.head->run();
+    for (uint32_t j = first_logit; j < columns; j++) visit(j, evaluated_ + j - first_wanted);
+  });
 }
 
 int32_t Session::choose_through(Sequence &pass, int32_t id) {
@@ -179,13 +185,10 @@ int32_t Session::propose_greedy(int32_t id, size_t position) {
 }
 
 void Session::observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit) {
-  check(ids, count);
-  if (count > 0) tokens_.insert(tokens_.end(), ids, ids + count);
   uint32_t widest = 1;
   for (const Tap &tap : run_.program->taps) widest = std::max(widest, tap.stride);
   const auto staging = model_->device().staging(GSIC_MAX_COLUMNS * widest * sizeof(float), "a tap's values");
-  while (evaluated_ < tokens_.size()) {
-    const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, tokens_.size() - evaluated_));
+  append(ids, count, [&](uint32_t columns) {
     write_step(tokens_.data() + evaluated_, columns, evaluated_, columns);
     size_t launched = 0;
     for (size_t i = first; i < last; i++) {
@@ -198,8 +201,7 @@ void Session::observe(const int32_t *ids, size_t count, size_t first, size_t las
                                                staging->address(0), size_t(columns) * tap.stride * sizeof(float));
       visit(i, static_cast<const float *>(rows), columns);
     }
-    evaluated_ += columns;
-  }
+  });
 }
 
 void Session::rewind(size_t length) {

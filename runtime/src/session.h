@@ -46,7 +46,8 @@ class Session {
   /// Appends one token without work: it is evaluated together with what comes next.
   void append_later(int32_t id);
   /// Appends tokens, runs no head, and shows taps `first` to before `last` of the program. What stands behind those is
-  /// not run: until the session is rewound, later passes must not want more taps.
+  /// not run: until the session is rewound, later passes must not want more taps. If it throws, the session is as it
+  /// was.
   void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
   /// The launches of a pass that wants logits, in order. They live as long as the session.
   const std::vector<ResolvedLaunch> &launches() const { return run_.launches; }
@@ -80,6 +81,8 @@ class Session {
   std::pair<uint64_t, uint64_t> tier(size_t index) const;
 
  private:
+  /// Called with the number of columns of a pass, which begin at `evaluated_`.
+  using PassVisitor = std::function<void(uint32_t columns)>;
   /// Called with the column of a wanted token, and its number among them.
   using ColumnVisitor = std::function<void(uint32_t column, size_t index)>;
 
@@ -89,6 +92,8 @@ class Session {
   uint8_t *address(const Argument &argument) const;
   /// The launches from `from` to before `to`, captured when they are first wanted.
   Sequence &part(size_t from, size_t to);
+  /// Appends tokens, and runs passes over all that are not evaluated. If one throws, the session is as it was.
+  void append(const int32_t *ids, size_t count, const PassVisitor &pass);
   void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
   void run_draft(int32_t id, size_t position);
   void check(const int32_t *ids, size_t count) const;

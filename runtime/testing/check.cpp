@@ -61,6 +61,7 @@ int main(int count, char **arguments) {
   if (what == "run") {
     check_results(arguments[2]);
     check_sessions(arguments[2]);
+    check_observe(arguments[2]);
     check_generation(arguments[2]);
     check_concurrency(arguments[2]);
     check_sampling();
@@ -69,6 +70,7 @@ int main(int count, char **arguments) {
   } else if (what == "gpu") {
     CHECK(count == 5);
     check_gpu(arguments[2], arguments[3], uint32_t(std::atol(arguments[4])));
+    check_observe(arguments[2]);
     check_generation(arguments[2]);
     check_concurrency(arguments[2]);
   } else if (what == "gpu-run") {

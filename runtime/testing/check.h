@@ -48,6 +48,8 @@ void check_calls(gsic_model *model);
 
 void check_results(const char *bundle);
 void check_sessions(const char *bundle);
+/// A pass over the taps that is given up leaves the session as it was.
+void check_observe(const char *bundle);
 void check_generation(const char *bundle);
 void check_concurrency(const char *bundle);
 /// Of a bundle that drafts: what mode lossless writes is what mode exact does.
