@@ -11,9 +11,11 @@ import { findCompiler, run } from "./compilers.js";
 export type RuntimeProduct = "library" | "executable" | "tool" | "addon" | "standin";
 
 /** runtime/build.json: what makes what. Source patterns are a folder and an ending. */
-interface RuntimeRecipes {
+export interface RuntimeRecipes {
   readonly include: readonly string[];
   readonly flags: readonly string[];
+  /** For `npm run check` alone (testing/cpp/warnings.ts): no build depends on what a compiler warns of. */
+  readonly warnings: readonly string[];
   readonly outputs: Readonly<
     Record<
       RuntimeProduct,
@@ -27,16 +29,21 @@ interface RuntimeRecipes {
   >;
 }
 
+/** What runtime/build.json says. */
+export async function runtimeRecipes(): Promise<RuntimeRecipes> {
+  return JSON.parse(await readFile(join(runtimeFolder, "build.json"), "utf8")) as RuntimeRecipes;
+}
+
 /**
  * Builds (or takes from the cache) a product of the runtime; returns its path in the cache. `progress` counts
- * sources, from 0 on; it is told nothing where the product is there. */
+ * sources, from 0 on; it is told nothing where the product is there.
+ */
 export async function buildRuntime(
   product: RuntimeProduct,
   progress: (done: number, total: number) => void = () => {},
 ): Promise<string> {
   const compiler = await findCompiler();
-  const text = await readFile(join(runtimeFolder, "build.json"), "utf8");
-  const recipes = JSON.parse(text) as RuntimeRecipes;
+  const recipes = await runtimeRecipes();
   const recipe = recipes.outputs[product];
   const sources = (await Promise.all(recipe.sources.map(matchingFiles))).flat();
   const headers = await headersHash();
@@ -101,7 +108,7 @@ async function linkerScripts(flags: readonly string[]): Promise<string> {
 }
 
 /** The absolute path of `name` or `name/folder`, a package that npm installed. */
-function packageFolder(path: string): string {
+export function packageFolder(path: string): string {
   const [name, ...inside] = path.split("/");
   const file = createRequire(import.meta.url).resolve(`${name}/package.json`);
   return join(dirname(file), ...inside);
