@@ -3,7 +3,7 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { build } from "./build.js";
-import { openBuild, readPlan, readProgram } from "./build-folder/open.js";
+import { openBuild, readPlan } from "./build-folder/open.js";
 import { runTool } from "./cc/tool.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
 import { planTable } from "./inspect/table.js";
@@ -68,7 +68,7 @@ describe.skipIf(noHip !== null)(`a build for the MI300X${reason(noHip)}`, () => 
     const text = deviceText(opened.report);
     expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
     for (const symbol of symbols) expect(text).toContain(symbol.slice(0, 20));
-    const { programs } = deviceJson(opened.report, readProgram(opened));
+    const { programs } = deviceJson(opened.report, opened.program);
     expect(programs.exact!.body.length + programs.exact!.head.length).toBe(report.launches_per_token.exact);
     const { plan } = await readPlan(join(out, "graph.ts"));
     expect([...plan.linears.values()].map(({ bytes }) => bytes)).toEqual(

@@ -3,7 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { bindingsText } from "./build-folder/bindings.js";
 import { reportJson, reportOf, tuningReport } from "./build-folder/make-report.js";
-import { readPlan } from "./build-folder/open.js";
+import { Built, readPlan } from "./build-folder/open.js";
 import { copyProducts } from "./build-folder/products.js";
 import { checkOutput, publish, type Resumable } from "./build-folder/publish.js";
 import { writeSources } from "./build-folder/sources.js";
@@ -206,7 +206,7 @@ async function makeBuild(job: Job): Promise<Report> {
   await writeFile(join(staging, buildFiles.report), reportJson(report));
   // Layout and templates are loaded here alone: no other command needs them.
   const { reportHtmlOf } = await import("./report-html/page.js");
-  await writeFile(join(staging, buildFiles.page), reportHtmlOf({ folder: staging, report }, plan));
+  await writeFile(join(staging, buildFiles.page), reportHtmlOf(new Built(staging, report), plan));
   await rm(journalOf(bundle));
   return report;
 }

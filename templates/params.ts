@@ -166,5 +166,3 @@ export interface TemplateParams {
   readonly cache: CacheParams;
   readonly attend: AttendParams;
 }
-
-export type TemplateName = keyof TemplateParams;

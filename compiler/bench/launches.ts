@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Built, modeOf, readProgram } from "../build-folder/open.js";
+import { type Built, modeOf } from "../build-folder/open.js";
 import { type ProgressListener, runTool } from "../cc/tool.js";
 import { programOf } from "../ir/modes.js";
 import type { Mode, ProgramMode } from "../ir/program.js";
@@ -85,7 +85,7 @@ const measuredPosition = 512;
 /** Measures every distinct launch of a token's step on a GPU; of a CPU's build gsic-tool refuses that. */
 export async function measureLaunches(built: Built, options: LaunchOptions): Promise<LaunchMeasurements> {
   const mode = programOf(modeOf(built, options.mode));
-  const program = readProgram(built);
+  const program = built.program;
   const distinct = distinctLaunches(built, program, mode);
   const list = distinct.flatMap(({ launch, template, count }) =>
     gateStates(launch).map((gate) => ({ gate, count, ...measuredLaunch(launch, template, gate) })),

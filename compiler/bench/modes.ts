@@ -1,9 +1,9 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Built, configOf, readPlan } from "../build-folder/open.js";
+import type { Built } from "../build-folder/open.js";
 import { asWindows, heldoutParts } from "../calibrate/text.js";
 import { type ProgressListener, runTool } from "../cc/tool.js";
-import { type Config, readConfig } from "../config/config.js";
+import type { Config } from "../config/config.js";
 import type { Graph } from "../ir/graph.js";
 import { type Model, openModel } from "../models/model.js";
 import { textTokenizer } from "../read/tokenizer.js";
@@ -30,7 +30,7 @@ export async function measureModes(
   options: BenchOptions,
 ): Promise<{ measured: Measurements; prompts: "held-out text" | "fixed ids" }> {
   const ids = await promptsOf(built, options.repeat, options.prompt);
-  const { plan } = await readPlan(join(built.folder, "graph.ts"));
+  const { plan } = await built.plan;
   const multiply_adds_per_prefill_token = multiplyAdds(plan.graph);
   const measured = { ...(await measureFrom(ids, built, options)), multiply_adds_per_prefill_token };
   return { measured, prompts: ids === null ? "fixed ids" : "held-out text" };
@@ -105,7 +105,7 @@ function scalingOf({ threads, modes }: Pick<Measurements, "threads" | "modes">):
 /** Prompts of a build's held-out text, as `measureModes` says; null where it has none. */
 export async function promptsOf(built: Built, count: number, length: number): Promise<Int32Array | null> {
   if (built.report.text_unavailable !== null) return null;
-  const config = readConfig(configOf(built));
+  const config = built.config;
   if (config.heldout.text.length === 0) return null;
   const model = await openModel(config, () => {});
   try {

@@ -1,4 +1,4 @@
-import { type Built, readProgram } from "../build-folder/open.js";
+import type { Built } from "../build-folder/open.js";
 import type { ProgressListener } from "../cc/tool.js";
 import type { ProgramMode } from "../ir/program.js";
 import type { MeasuredRun, Spread } from "../report/measurements.js";
@@ -48,7 +48,7 @@ export async function measureStep(
   options: BenchOptions,
   progress?: ProgressListener,
 ): Promise<StepMeasurements> {
-  const program = readProgram(built);
+  const program = built.program;
   const templates = new Map(program.kernels.map(({ symbol, template }) => [symbol, template]));
   const ids = await promptsOf(built, options.repeat, options.prompt);
   const { modes, ...measured } = JSON.parse(

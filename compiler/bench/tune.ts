@@ -2,9 +2,8 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Built, configOf, readPlan } from "../build-folder/open.js";
+import type { Built } from "../build-folder/open.js";
 import { type CodeObject, compileGpuKernels } from "../cc/index.js";
-import { readConfig } from "../config/config.js";
 import { commonTarget, type GpuTarget, isGpu } from "../config/target.js";
 import { readTarget } from "../config/targets.js";
 import {
@@ -69,13 +68,13 @@ export async function tune(built: Built, options: TuneOptions): Promise<TuningMe
   const { progress, repeat, environment } = options;
   const targets = built.report.targets.map(readTarget);
   const target = commonTarget(targets) as GpuTarget;
-  const config = readConfig(configOf(built));
+  const config = built.config;
   const file =
     options.file === null
       ? (config.target.tuning ?? defaultTuningFile(config, target))
       : resolve(options.file);
   const others = existsSync(file) ? readTuningFile(file) : [];
-  const { plan } = await readPlan(join(built.folder, "graph.ts"));
+  const { plan } = await built.plan;
   const found = variantsOf(plan, programsOf(built.report), target, options.splits);
   const compiled = await compileVariants(found, targets.filter(isGpu)[0]!, progress);
   const folder = await mkdtemp(join(tmpdir(), "gsic-tune-"));

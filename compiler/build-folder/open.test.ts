@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { toolError } from "../cc/tool.js";
 import { GsicError } from "../support/errors.js";
-import { configOf, openBuild } from "./open.js";
+import { openBuild } from "./open.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-built-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,7 +44,7 @@ test("a report that does not say what the build is, is refused", () => {
 
 test("a build that was moved says so, and what to do", () => {
   write(good);
-  const error = errorOf(() => configOf(openBuild(folder)));
+  const error = errorOf(() => openBuild(folder).config);
   expect(error).toMatchObject({ code: "build-moved", exitCode: 2 });
   expect(error.where).toBe(`${join(folder, "report.json")}: config`);
   expect(error.hint).toContain("move the build folder or model.toml back");

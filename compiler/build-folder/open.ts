@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { buildName } from "../config/config.js";
+import { buildFiles, namedFiles } from "../config/build-files.js";
+import { buildName, type Config, readConfig } from "../config/config.js";
 import { type ParsedPlan, parsePlan } from "../graph-text/parse.js";
 import type { Mode } from "../ir/program.js";
 import { decodeUtf8, readWhole } from "../read/file.js";
@@ -12,23 +13,50 @@ import { didYouMean } from "../support/suggest.js";
 /** No report, program or graph.ts of a build is a tenth of this. */
 const mostBytes = 1 << 28;
 
-/** A finished build: its folder, its report, and the paths of its parts. */
-export interface Built {
-  readonly folder: string;
-  readonly report: Report;
+/** A finished build. Its parts are read when they are first asked for, and once. */
+export class Built {
   readonly bundle: string;
   readonly executable: string;
+  #program: ProgramJson | undefined;
+  #plan: Promise<ParsedPlan> | undefined;
+  #config: Config | undefined;
+
+  /** `openBuild` reads the report. */
+  constructor(
+    readonly folder: string,
+    readonly report: Report,
+  ) {
+    const named = namedFiles(report.name);
+    this.bundle = join(folder, named.bundle);
+    this.executable = join(folder, named.executable);
+  }
+
+  /** Its launches. Throws `build-incomplete` (category usage). */
+  get program(): ProgramJson {
+    this.#program ??= readProgram(join(this.folder, buildFiles.program));
+    return this.#program;
+  }
+
+  /** Its graph.ts. Rejects with what `readPlan` throws. */
+  get plan(): Promise<ParsedPlan> {
+    this.#plan ??= readPlan(join(this.folder, buildFiles.graph));
+    return this.#plan;
+  }
+
+  /** Its model.toml. Throws `build-moved` (category usage) where that is no longer there, and what `readConfig` throws. */
+  get config(): Config {
+    this.#config ??= readConfig(configFile(this));
+    return this.#config;
+  }
 }
 
 /** Opens a build folder. Throws `build-missing` (category usage). */
 export function openBuild(path: string): Built {
   const folder = resolve(path);
-  const file = join(folder, "report.json");
   try {
-    const report = JSON.parse(readUtf8(file)) as Report | null;
+    const report = JSON.parse(readUtf8(join(folder, buildFiles.report))) as Report | null;
     if (!isReport(report)) throw new Error("report.json does not say what the build is");
-    const executable = join(folder, report.name);
-    return { folder, report, bundle: `${executable}.gsi`, executable };
+    return new Built(folder, report);
   } catch (cause) {
     throw new GsicError({
       category: "usage",
@@ -61,8 +89,7 @@ function readUtf8(file: string): string {
 }
 
 /** Reads what a build's launches are. Throws `build-incomplete` (category usage). */
-export function readProgram({ folder }: Pick<Built, "folder">): ProgramJson {
-  const file = join(folder, "program.json");
+function readProgram(file: string): ProgramJson {
   try {
     return JSON.parse(readUtf8(file)) as ProgramJson;
   } catch (cause) {
@@ -97,7 +124,7 @@ export async function readPlan(path: string): Promise<ParsedPlan> {
 }
 
 /** The model.toml of a build, which its report names. Throws `build-moved` (category usage) where it is not there. */
-export function configOf({ folder, report }: Built): string {
+function configFile({ folder, report }: Built): string {
   const config = resolve(folder, report.config);
   if (existsSync(config)) return config;
   throw new GsicError({

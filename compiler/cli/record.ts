@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { reportJson } from "../build-folder/make-report.js";
-import { type Built, readPlan } from "../build-folder/open.js";
+import { Built } from "../build-folder/open.js";
 import type { Evaluation } from "../report/evaluation.js";
 import type { LaunchTimesByMode } from "../report/launch-times.js";
 import type { Measurements } from "../report/measurements.js";
@@ -27,8 +27,8 @@ export async function recordMeasured(built: Built, measured: Measured): Promise<
   const report: Report = { ...built.report, ...measured, ...launchTimes };
   const { reportHtmlOf } = await import("../report-html/page.js");
   try {
-    const { plan } = await readPlan(join(built.folder, "graph.ts"));
-    const page = reportHtmlOf({ folder: built.folder, report }, plan);
+    const { plan } = await built.plan;
+    const page = reportHtmlOf(new Built(built.folder, report), plan);
     await writeWhole(join(built.folder, "report.json"), reportJson(report));
     await writeWhole(join(built.folder, "report.html"), page);
     return null;

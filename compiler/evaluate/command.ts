@@ -4,6 +4,7 @@ import type { Config } from "../config/config.js";
 import { programOf } from "../ir/modes.js";
 import type { Mode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
+import { leastGain } from "../passes/cost.js";
 import type { Evaluation, TextQuality, TierShares } from "../report/evaluation.js";
 import type { Report } from "../report/report.js";
 import { GsicError } from "../support/errors.js";
@@ -88,7 +89,7 @@ function accountOf(
 ): Pick<Evaluation, "bytes_per_token" | "pays" | "verdict"> {
   const { dense, fast } = report.bytes_per_token;
   const mean = mode === "exact" ? dense : meanBytesPerToken(report.linears, heldout.tiers.by_input);
-  const pays = mean / dense < 0.98;
+  const pays = mean / dense < 1 - leastGain;
   return {
     bytes_per_token: { dense, plan_fast: mode === "exact" ? dense : fast, plan_mean: mean },
     pays,
@@ -105,6 +106,6 @@ function verdictOf(mode: Mode, report: Report, { tiers }: TextQuality, ratio: nu
   const read = `reads ${(ratio * 100).toFixed(1)} % of the dense bytes`;
   const gates = Object.keys(tiers.by_input).length;
   const closed = `${(tiers.fast * 100).toFixed(1)} % of gates are closed on held-out text`;
-  if (ratio < 0.98) return `The plan ${read}${gates === 0 ? "" : `: ${closed}`}.`;
+  if (ratio < 1 - leastGain) return `The plan ${read}${gates === 0 ? "" : `: ${closed}`}.`;
   return `The plan does not pay: it ${read}${gates === 0 ? "" : `, since only ${closed}`}.`;
 }

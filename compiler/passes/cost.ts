@@ -20,3 +20,6 @@ export function predictSeconds(bytes: number, kernels: number, cost: CostModel):
   const steps = kernels * cost.step;
   return { memory, launches, steps, total: memory + launches + steps };
 }
+
+/** Below this share of its bytes or of its time, a model does not profit from being rewritten. */
+export const leastGain = 0.03;

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import Handlebars from "handlebars";
-import { type Built, readProgram } from "../build-folder/open.js";
+import type { Built } from "../build-folder/open.js";
 import type { Plan } from "../ir/plan.js";
 import { packageRoot } from "../support/paths.js";
 import { type PageData, type PageInput, pageData } from "./data.js";
@@ -24,12 +24,12 @@ const scripts = [
 ];
 
 /** The page of a build, from what lies in its folder, finished or not. */
-export function reportHtmlOf(built: Pick<Built, "folder" | "report">, plan: Plan): string {
+export function reportHtmlOf(built: Built, plan: Plan): string {
   const sources = built.report.kernels.flatMap(({ symbol }): [string, string][] => {
     const file = join(built.folder, "kernels", `${symbol}.cpp`);
     return existsSync(file) ? [[symbol, readFileSync(file, "utf8")]] : [];
   });
-  return reportHtml({ plan, report: built.report, program: readProgram(built), sources: new Map(sources) });
+  return reportHtml({ plan, report: built.report, program: built.program, sources: new Map(sources) });
 }
 
 /** A build as one page that needs nothing else: no file, no network. The same input gives the same bytes. */

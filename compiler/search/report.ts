@@ -2,14 +2,12 @@ import { meanBytes } from "../evaluate/account.js";
 import { formText } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
+import { leastGain } from "../passes/cost.js";
 import type { ActivationSurvey, SearchReport } from "../report/search.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Search } from "./search.js";
-
-/** Below this share of its time, a model does not profit from being rewritten. */
-export const leastGain = 0.03;
 
 /** The chosen plan, every linear with its reason; the dense plan where the chosen one gains too little. */
 export function withVerdicts(found: Search, objective: Objective, decisions: readonly Decision[]): Plan {

@@ -8,7 +8,7 @@ import { stepText } from "../../bench/step-text.js";
 import { benchText, scalingText } from "../../bench/text.js";
 import { tune } from "../../bench/tune.js";
 import { tuneText } from "../../bench/tune-text.js";
-import { type Built, modeOf, openBuild, readProgram } from "../../build-folder/open.js";
+import { type Built, modeOf, openBuild } from "../../build-folder/open.js";
 import { prepareRuntime } from "../../cc/index.js";
 import { programOf } from "../../ir/modes.js";
 import type { Mode } from "../../ir/program.js";
@@ -104,6 +104,6 @@ async function benchLaunches(built: Built, options: Json & BenchOptions & { mode
   }
   const measured = await measureLaunches(built, { mode, repeat, progress: listener });
   progress.finish();
-  await record(built, { launch_times: timesAlone(measured, readProgram(built).modes[measured.mode]!) });
+  await record(built, { launch_times: timesAlone(measured, built.program.modes[measured.mode]!) });
   print(options.json ? JSON.stringify(measured) : launchesText(measured));
 }

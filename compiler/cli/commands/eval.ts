@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import { configOf, modeOf, openBuild } from "../../build-folder/open.js";
+import { modeOf, openBuild } from "../../build-folder/open.js";
 import { prepareRuntime } from "../../cc/index.js";
-import { readConfig } from "../../config/config.js";
 import { evaluate as evaluateBuild } from "../../evaluate/command.js";
 import { evaluationText } from "../../inspect/text.js";
 import type { Mode } from "../../ir/program.js";
@@ -29,7 +28,7 @@ async function evaluate(path: string, options: Json & { text?: string; mode?: Mo
   const built = openBuild(path);
   await prepareRuntime(["tool"], progress);
   const mode = modeOf(built, options.mode);
-  const config = readConfig(configOf(built));
+  const config = built.config;
   const model = await openModel(config, () => {});
   try {
     const { bundle, report } = built;

@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import type { Command } from "commander";
-import { type Built, openBuild, readPlan, readProgram } from "../../build-folder/open.js";
+import { type Built, openBuild, readPlan } from "../../build-folder/open.js";
 import { targetsFor } from "../../cc/machine.js";
 import { configuredForm, isConfigured, readConfig } from "../../config/config.js";
 import { deviceJson, deviceText } from "../../inspect/device.js";
@@ -37,7 +36,7 @@ async function inspect(
     const { writeInspected } = await import("../inspect-files.js");
     print((await writeInspected(path, built, plan, options)).join("\n"));
   } else if (options.json) {
-    const build = built === null ? {} : { build: deviceJson(built.report, readProgram(built)) };
+    const build = built === null ? {} : { build: deviceJson(built.report, built.program) };
     print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }));
   } else if (options.dot) print(planDot(plan));
   else if (built === null) print(planTable(plan));
@@ -63,5 +62,5 @@ async function planOfConfig(path: string): Promise<Plan> {
 }
 
 async function planOfBuild(built: Built | null, path: string): Promise<Plan> {
-  return (await readPlan(built === null ? path : join(built.folder, "graph.ts"))).plan;
+  return (await (built === null ? readPlan(path) : built.plan)).plan;
 }

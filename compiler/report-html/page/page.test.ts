@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { timesInStep } from "../../bench/launch-times.js";
 import { measureStep } from "../../bench/step.js";
 import { build } from "../../build.js";
-import { openBuild, readPlan, readProgram } from "../../build-folder/open.js";
+import { openBuild, readPlan } from "../../build-folder/open.js";
 import { recordMeasured } from "../../cli/record.js";
 import { readConfig } from "../../config/config.js";
 import { evaluate } from "../../evaluate/command.js";
@@ -207,7 +207,7 @@ describe.skipIf(browserExecutable === null)(
       // Of each launch with weights, all of its time belongs to linears.
       const data = pageData({
         plan: (await readPlan(join(searched, "graph.ts"))).plan,
-        program: readProgram(before),
+        program: before.program,
         report: openBuild(searched).report,
         sources: new Map(),
       });
