@@ -30,6 +30,14 @@ async function bundleFor(targets: readonly string[]): Promise<string> {
   return bundle;
 }
 
+/** The target that the runtime chooses. */
+async function chosen(bundle: string): Promise<string> {
+  const model = await load(bundle);
+  const { target } = model.info;
+  model.dispose();
+  return target;
+}
+
 test("GSIC_CPU takes instruction sets away and adds none", async () => {
   const { features } = all.cpu;
   const narrow = features.filter((name) => !name.startsWith("avx512"));
@@ -69,7 +77,7 @@ test("the compiler chooses the target that the runtime chooses, whatever is hidd
   const bundle = await bundleFor(machineTargets().map(({ name }) => name));
   for (const value of values) {
     vi.stubEnv("GSIC_CPU", value);
-    const { target } = (await load(bundle)).info;
+    const target = await chosen(bundle);
     expect((await runnableTargets())[0]!.name, value).toBe(target);
     expect((await calibrationTarget([readTarget("mi300x")])).name, value).toBe(target);
     expect(
@@ -102,7 +110,7 @@ describe("a bundle for hidden instruction sets alone is refused, and the variabl
         message: expect.stringContaining(`GSIC_CPU=${value}`),
       });
       vi.stubEnv("GSIC_CPU", "avx512");
-      expect((await load(bundle)).info.target).toBe(target);
+      expect(await chosen(bundle)).toBe(target);
     });
   }
 });

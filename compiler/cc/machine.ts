@@ -1,7 +1,8 @@
+/** What the runtime finds on this machine, and so which targets run here: the choice is the runtime's own. */
+
 import type { CpuTarget, Target } from "../config/target.js";
 import { machineTargets, targetsOf } from "../config/targets.js";
 import { runTool } from "./tool.js";
-/** What the runtime finds on this machine, and so which targets run here: the choice is the runtime's own. */
 
 /** What `gsic-tool machine` prints. */
 export interface Machine {

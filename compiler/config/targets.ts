@@ -14,7 +14,10 @@ export function targetNames(): string[] {
     .sort();
 }
 
-/** The CPU targets of this machine's architecture, best first: the runtime takes the first that the CPU supports (machine.ts). */
+/**
+ * The CPU targets of this machine's architecture, best first: the runtime takes the first that the CPU supports, which
+ * cc/machine.ts tells.
+ */
 export function machineTargets(): CpuTarget[] {
   const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
   const targets = targetNames()

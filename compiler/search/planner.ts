@@ -267,7 +267,10 @@ function measuredText(ids: Int32Array, window: number): MeasuredText {
   return { name: hash.slice(0, 16), ids, window };
 }
 
-/** One for all that results depend on besides their names: model, statistics, target's packing, kernels, who runs them, tool. */
+/**
+ * One for all that results depend on besides their names: model, statistics, target's packing, kernels and who runs
+ * them, tool.
+ */
 async function ledgerFile(
   { model, stats, targets, ledgers }: PlannerJob,
   measuredOn: CpuTarget,
