@@ -35,7 +35,7 @@ export interface Tier {
   readonly exact: ErrorGate | null;
 }
 
-/** How a linear is computed; compiler/README.md has the table. */
+/** How a linear is computed; compiler/ir/README.md has the table. */
 export type Form =
   | { readonly kind: "dense" }
   /** rho < epsilon: y = M g with g = V^T x; else y = W x. V is shared per input. */
