@@ -1,0 +1,95 @@
+import { factorQuantizer, recipeOf, sharing, tierOf } from "../ir/forms.js";
+import type { ActivationFunction, LinearNode, ValueId } from "../ir/graph.js";
+import type { InputGroup, Plan } from "../ir/plan.js";
+import type { ProjectionPart, QuantizedSource, Step } from "../ir/steps.js";
+import type { ProjectStep } from "./linears.js";
+import type { Wiring } from "./wiring.js";
+
+/** What a projection computes besides its linears. */
+interface Fused {
+  readonly activation?: ActivationFunction;
+  readonly residual?: ValueId;
+  /** True: the linears are gate and up of f(gate) * up. */
+  readonly gatedUnit?: boolean;
+  readonly head?: boolean;
+}
+
+/** Makes the steps of one plan, in the order in which they run: what the first reader of an input does depends on it. */
+export class StepMaker {
+  private readonly decided = new Set<ValueId>();
+  private layers = 0;
+
+  constructor(
+    private readonly plan: Plan,
+    private readonly wiring: Wiring,
+  ) {}
+
+  width(id: ValueId): number {
+    return this.wiring.width(id);
+  }
+
+  /** The next layer of the key-value cache. */
+  nextLayer(): number {
+    return this.layers++;
+  }
+
+  /** The step of linears that read one value, side by side in `output`; before it the one that a gate of theirs needs. */
+  project(output: ValueId, linears: readonly LinearNode[], fused: Fused = {}): readonly Step[] {
+    const { input } = linears[0]!;
+    const { d } = linears[0]!.weight;
+    const group = this.groupOf(input);
+    const counts = !this.decided.has(input);
+    this.decided.add(input);
+    const shared = this.sharedOf(group, d);
+    const { gate } = shared;
+    const gatedUnit = fused.gatedUnit ?? false;
+    let width = 0;
+    const parts = linears.map((linear): ProjectionPart => {
+      const column = gatedUnit ? 0 : width;
+      width = column + linear.weight.out;
+      return {
+        linear: linear.id,
+        weight: { kind: "stored", matrix: linear.weight },
+        image: gate && { kind: "image", linear: linear.id, out: linear.weight.out, k: gate.k },
+        quantized: this.quantizedOf(linear, group),
+        bias: linear.bias,
+        column,
+      };
+    });
+    const step: ProjectStep = {
+      kind: "project",
+      ...{ output, input, d, width, parts },
+      activation: fused.activation ?? null,
+      gatedUnit,
+      residual: fused.residual ?? null,
+      ...shared,
+      counts,
+      head: fused.head ?? false,
+    };
+    if (gate === null || !counts) return [step];
+    return [{ kind: "basis", output: gate.coordinates, input, k: gate.k, d }, step];
+  }
+
+  /** What the linears of an input share: factors and gates. */
+  private sharedOf(group: InputGroup, d: number): Pick<ProjectStep, "gate" | "correction" | "exact"> {
+    const { subspace, rank, exact } = sharing(this.plan, group);
+    const factor = { d, quantizer: factorQuantizer, rank: 0, recipe: recipeOf(this.plan, group) };
+    return {
+      gate: subspace && { coordinates: `${group.input}_coordinates`, ...subspace },
+      correction: rank === 0 ? null : { kind: "correction", ...factor, out: rank },
+      exact: exact && { ...exact, source: { kind: "projections", ...factor, out: exact.projections } },
+    };
+  }
+
+  private quantizedOf({ id, weight }: LinearNode, group: InputGroup): QuantizedSource | null {
+    const tier = tierOf(this.plan.linears.get(id)!.form);
+    if (tier === null) return null;
+    const { quantizer, rank } = tier;
+    const recipe = recipeOf(this.plan, group);
+    return { kind: "quantized", linear: id, out: weight.out, d: weight.d, quantizer, rank, recipe };
+  }
+
+  private groupOf(input: ValueId): InputGroup {
+    return this.plan.groups.find((group) => group.input === input)!;
+  }
+}
