@@ -94,7 +94,7 @@ export const fusions: readonly Fusion[] = [
         const activation = wiring.own(first, "activation");
         const gate = activation && wiring.own(activation.input, "linear");
         const up = wiring.own(second, "linear");
-        if (activation && gate && up && gate.input === up.input && gate.weight.out === up.weight.out)
+        if (activation && gate && up && gate.input === up.input)
           return { absorbs: [activation, gate, up], activation, linears: [gate, up], output: product.id };
       }
       return null;

@@ -77,6 +77,14 @@ describe("who is fused", () => {
     expect(stepsOf(nodes)).toEqual(["embed x", ...named, "project logits"]);
   });
 
+  test("embeddings with their sum, and no sum of an embedding and something else", () => {
+    const [a, b] = ["a", "b"].map((id) => inputNode(id, "table", 4, width));
+    const steps = ["embed x", "embed y", "project logits"];
+    expect(stepsOf([a!, b!, add("y", "a", "b")])).toEqual(steps);
+    const apart = ["embed x", "embed a", "project y", "project logits"];
+    expect(stepsOf([a!, heads[0]!, add("y", "a", "q")])).toEqual(apart);
+  });
+
   test("what attention reads", () => {
     const nodes = [...heads, norm("qn", "q", 2), norm("kn", "k", 2), rope("qr", "qn"), rope("kr", "kn")];
     const steps = ["project y_inputs", "cache 0", "attend y"];
