@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { Plan } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import { packQuantized } from "../layout/quantized.js";
@@ -48,9 +49,8 @@ export async function evaluateChecked(
 }
 
 function itemOf({ items }: PackedWeights, source: QuantizedSource): WeightItem {
-  const key = JSON.stringify(source);
   const item = items.find(
-    ({ content }) => content.kind === "matrix" && JSON.stringify(content.source) === key,
+    ({ content }) => content.kind === "matrix" && isDeepStrictEqual(content.source, source),
   );
   if (item === undefined) throw new Error(`self-check failed: the bundle has no ${nameOf(source)}`);
   return item;

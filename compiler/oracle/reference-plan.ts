@@ -1,9 +1,8 @@
-import { subspaceOf, tierOf } from "../ir/forms.js";
-import type { LinearNode, ValueId } from "../ir/graph.js";
+import { factorQuantizer, subspaceOf, tierOf } from "../ir/forms.js";
+import type { Graph, LinearNode, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import { dequantized, type LowRank, type QuantizedMatrix } from "../layout/quantizer.js";
-import { lower } from "../lower/lower.js";
 import type { FactorSource } from "../pack/weights.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
@@ -37,7 +36,7 @@ interface Decisions {
 }
 
 /** What the tier at few bits of a linear is made from. */
-interface TierSources {
+export interface TierSources {
   readonly quantized: QuantizedSource;
   readonly correction: QuantizedSource | null;
   readonly exact: QuantizedSource | null;
@@ -57,22 +56,13 @@ export async function evaluatePlan(
   const values = new Map<ValueId, Value>();
   const rho = new Map<ValueId, Float64Array>();
   const predicted = new Map<ValueId, Float64Array>();
-  const sources = tierSources(plan);
   let certain = ids.length;
   for (const [index, node] of plan.graph.nodes.entries()) {
     const y = evaluateNode(node, weights, ids, values);
     values.set(node.id, y);
     progress?.(index + 1, plan.graph.nodes.length);
     if (node.kind !== "linear") continue;
-    const [first, second] = await applyForm(
-      plan,
-      node,
-      values.get(node.input)!,
-      y,
-      weights,
-      factors,
-      sources,
-    );
+    const [first, second] = await applyForm(plan, node, values.get(node.input)!, y, weights, factors);
     if (first !== null) rho.set(node.input, first.ratios);
     if (second !== null) predicted.set(node.input, second.ratios);
     certain = Math.min(certain, certainTokens(ids.length, first, second, tolerance ?? 0));
@@ -91,7 +81,7 @@ export async function evaluateLinear(
 ): Promise<{ y: Float64Array; certain: number }> {
   const input = { width: node.weight.d, data: x };
   const y = evaluateNode(node, weights, [], new Map([[node.input, input]]));
-  const [first, second] = await applyForm(plan, node, input, y, weights, factors, tierSources(plan));
+  const [first, second] = await applyForm(plan, node, input, y, weights, factors);
   return { y: y.data, certain: certainTokens(x.length / input.width, first, second, tolerance) };
 }
 
@@ -103,10 +93,9 @@ async function applyForm(
   y: Value,
   weights: Weights,
   factors: FactorSource,
-  sources: ReadonlyMap<ValueId, TierSources>,
 ): Promise<readonly [Decisions | null, Decisions | null]> {
   const bias = node.bias === null ? null : weights.readVector(node.bias);
-  const tier = await evaluateTier(plan, node, input, sources, factors);
+  const tier = await evaluateTier(plan, node, input, factors);
   if (tier !== null) replace(y, tier.decisions, tier.products, bias);
   const subspace = await evaluateSubspace(plan, node, input, factors);
   if (subspace !== null) replace(y, subspace.decisions, subspace.products, bias);
@@ -172,12 +161,11 @@ async function evaluateTier(
   plan: Plan,
   node: LinearNode,
   { data, width }: Value,
-  sources: ReadonlyMap<ValueId, TierSources>,
   factors: FactorSource,
 ): Promise<{ products: Float64Array; decisions: Decisions | null } | null> {
   const tier = tierOf(plan.linears.get(node.id)!.form);
   if (tier === null) return null;
-  const { quantized, correction, exact } = sources.get(node.id)!;
+  const { quantized, correction, exact } = tierSources(plan, node)!;
   const { matrix, lowRank } = await factors.quantized(quantized);
   const products = quantizedProduct(data, quantized, matrix);
   if (lowRank !== null && correction !== null) {
@@ -194,16 +182,35 @@ async function evaluateTier(
   return { products, decisions: { ratios, threshold: tier.exact.threshold, spread } };
 }
 
-function tierSources(plan: Plan): ReadonlyMap<ValueId, TierSources> {
-  const sources = new Map<ValueId, TierSources>();
-  for (const step of lower(plan)) {
-    if (step.kind !== "project") continue;
-    const { correction, exact } = step;
-    for (const { linear, quantized } of step.parts) {
-      if (quantized !== null) sources.set(linear, { quantized, correction, exact: exact?.source ?? null });
-    }
-  }
-  return sources;
+/**
+ * Q with A, B and S of a linear, as its form asks for them; null where the form has no tier at few bits. B and S are made
+ * together with the Q of all linears that read the same value. Said here again, from graph and forms alone: what the
+ * lowering says of it is what the oracle checks.
+ */
+export function tierSources({ graph, linears }: Plan, node: LinearNode): TierSources | null {
+  const tier = tierOf(linears.get(node.id)!.form);
+  if (tier === null) return null;
+  const { quantizer, rank, exact } = tier;
+  const { out, d } = node.weight;
+  const readers = readersOf(graph, node.input);
+  const recipe = {
+    input: node.input,
+    linears: readers.map(({ id }) => id),
+    quantizers: readers.flatMap(({ id }) => tierOf(linears.get(id)!.form)?.quantizer ?? []),
+    rank,
+    projections: exact?.projections ?? 0,
+  };
+  const shared = (rows: number) => ({ out: rows, d, quantizer: factorQuantizer, rank: 0, recipe });
+  return {
+    quantized: { kind: "quantized", linear: node.id, out, d, quantizer, rank, recipe },
+    correction: rank === 0 ? null : { kind: "correction", ...shared(rank) },
+    exact: exact === null ? null : { kind: "projections", ...shared(exact.projections) },
+  };
+}
+
+/** The linears that read a value. */
+function readersOf({ nodes }: Graph, input: ValueId): LinearNode[] {
+  return nodes.flatMap((node) => (node.kind === "linear" && node.input === input ? [node] : []));
 }
 
 /** ||S x|| / ||x|| of every row of X [n, d], from S x. */

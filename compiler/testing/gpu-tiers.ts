@@ -1,13 +1,13 @@
 /** Helpers of the tests of tiers at few bits: matrices whose every number is known, and their oracle in float64. */
 
+import { isDeepStrictEqual } from "node:util";
 import { factorQuantizer, subspaceOf, tierOf } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { Form, Plan, Quantizer } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "../layout/quantizer.js";
-import { lower } from "../lower/lower.js";
 import { evaluateNode, type Value } from "../oracle/reference.js";
-import { asHalf, wholeImage } from "../oracle/reference-plan.js";
+import { asHalf, tierSources, wholeImage } from "../oracle/reference-plan.js";
 import type { FactorSource } from "../pack/weights.js";
 import type { Weights } from "../read/weights.js";
 import { dot, gaussian } from "./kernels.js";
@@ -76,13 +76,15 @@ export function withQuantized(
   factors: FactorSource,
   make: (source: QuantizedSource, seed: number) => QuantizedLinear,
 ): FactorSource {
-  const known = new Map<string, QuantizedLinear>();
+  const known: (readonly [source: QuantizedSource, made: QuantizedLinear])[] = [];
   return {
     ...factors,
     quantized: async (source) => {
-      const key = JSON.stringify(source);
-      if (!known.has(key)) known.set(key, make(source, known.size + 1));
-      return known.get(key)!;
+      const found = known.find(([one]) => isDeepStrictEqual(one, source));
+      if (found !== undefined) return found[1];
+      const made = make(source, known.length + 1);
+      known.push([source, made]);
+      return made;
     },
   };
 }
@@ -159,7 +161,6 @@ export async function evaluateTieredPlan(
   ids: readonly number[],
   factors: FactorSource,
 ) {
-  const steps = lower(plan).flatMap((step) => (step.kind === "project" ? [step] : []));
   const values = new Map<ValueId, Value>();
   const measured = new Map<ValueId, ReturnType<typeof evaluateTiers>["measured"]>();
   for (const node of plan.graph.nodes) {
@@ -168,11 +169,10 @@ export async function evaluateTieredPlan(
     if (node.kind !== "linear") continue;
     const { form } = plan.linears.get(node.id)!;
     if (form.kind === "dense") continue;
-    const step = steps.find(({ parts }) => parts.some(({ linear }) => linear === node.id))!;
-    const part = step.parts.find(({ linear }) => linear === node.id)!;
+    const sources = tierSources(plan, node);
     const quantizedOf = async (source: QuantizedSource | null | undefined) =>
       source == null ? null : factors.quantized(source);
-    const k = step.gate?.k ?? 0;
+    const k = subspaceOf(form)?.k ?? 0;
     const bias = node.bias === null ? new Float32Array(dense.width) : weights.readVector(node.bias);
     const { data: x, width: d } = values.get(node.input)!;
     const found = evaluateTiers({
@@ -182,9 +182,9 @@ export async function evaluateTieredPlan(
       x,
       basis: k === 0 ? [] : await factors.basis(node.input, k),
       image: k === 0 ? [] : asHalf(await wholeImage(factors.image(node.id, k))),
-      quantized: await quantizedOf(part.quantized),
-      correction: (await quantizedOf(step.correction))?.matrix ?? null,
-      projections: (await quantizedOf(step.exact?.source))?.matrix ?? null,
+      quantized: await quantizedOf(sources?.quantized),
+      correction: (await quantizedOf(sources?.correction))?.matrix ?? null,
+      projections: (await quantizedOf(sources?.exact))?.matrix ?? null,
       dense: dense.data.map((value, i) => value - bias[i % dense.width]!),
     });
     dense.data.set(found.y.map((value, i) => value + bias[i % dense.width]!));
