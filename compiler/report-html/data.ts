@@ -7,11 +7,11 @@ import { programsOf } from "../ir/modes.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import { layerOf, linearById } from "../ir/walk.js";
+import { matrixName } from "../lower/names.js";
 import type { Evaluation, TierShares } from "../report/evaluation.js";
 import type { ListedPass, ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
 import type { SearchReport } from "../report/search.js";
-import { matrixName } from "../schedule/listing.js";
 
 /** What report.html is made from. */
 export interface PageInput {

@@ -1,9 +1,8 @@
 import type { KernelCall, Operand } from "../emit/operands.js";
-import { quantizerText } from "../ir/forms.js";
-import type { ValueId, VectorRef } from "../ir/graph.js";
+import type { ValueId } from "../ir/graph.js";
 import type { Kernel, Launch } from "../ir/program.js";
-import type { WeightSource } from "../ir/steps.js";
 import { layerOf } from "../ir/walk.js";
+import { matrixName, vectorName } from "../lower/names.js";
 import type { ListedLaunch, ListedPass } from "../report/program-json.js";
 
 /** Names what the launches of a program refer to; `calls` are what they were made from. */
@@ -75,33 +74,5 @@ function referent(operand: Operand): string {
       return `tiers of ${operand.gate}`;
     default:
       return operand satisfies never;
-  }
-}
-
-function vectorName({ tensor, first, length }: VectorRef): string {
-  return first === 0 ? tensor : `${tensor} [${first}, ${first + length})`;
-}
-
-/** What a matrix is called in program.json. */
-export function matrixName(source: WeightSource): string {
-  switch (source.kind) {
-    case "stacked":
-      return source.parts.map(matrixName).join(" + ");
-    case "stored": {
-      const { tensor, first, out } = source.matrix;
-      return first === 0 ? tensor : `${tensor} rows [${first}, ${first + out})`;
-    }
-    case "basis":
-      return `basis of ${source.input}, k = ${source.k}`;
-    case "image":
-      return `image of ${source.linear}, k = ${source.k}`;
-    case "quantized":
-      return `${source.linear} at ${quantizerText(source.quantizer)}, rank ${source.rank}`;
-    case "correction":
-      return `correction of ${source.recipe.input}, rank ${source.out}`;
-    case "projections":
-      return `error projections of ${source.recipe.input}, ${source.out}`;
-    default:
-      return source satisfies never;
   }
 }
