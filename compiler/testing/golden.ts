@@ -1,4 +1,4 @@
-/** Emitted kernels as files, so that a change of a template is read as a change of kernels. */
+/** Emitted kernels and other texts as files, so that a change of what makes them is read as a change of theirs. */
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,8 +11,7 @@ import { schedule } from "../schedule/program.js";
 import { openFixture } from "./fixtures.js";
 
 /**
- * Compares chosen kernels, by fixture, with the files of `folder`; with GSIC_UPDATE_GOLDEN=1 in the environment the
- * files are written first. `planned` gives forms that no options describe. Returns the templates of the chosen kernels, and those of all.
+ * Compares chosen kernels, by fixture, with the files of `folder`, as `compareGolden`. `planned` gives forms that no options describe. Returns the templates of the chosen kernels, and those of all.
  */
 export async function checkGolden(
   folder: string,
@@ -36,12 +35,17 @@ export async function checkGolden(
       shown.add(kernel!.template);
     }
   }
+  compareGolden(folder, found);
+  return { shown: [...shown].sort(), all: [...all].sort() };
+}
+
+/** Compares texts, by file, with all files of `folder`; with GSIC_UPDATE_GOLDEN=1 in the environment these are written first. */
+export function compareGolden(folder: string, found: ReadonlyMap<string, string>): void {
   if (process.env.GSIC_UPDATE_GOLDEN === "1") {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    for (const [file, source] of found) writeFileSync(join(folder, file), source);
+    for (const [file, text] of found) writeFileSync(join(folder, file), text);
   }
   expect(readdirSync(folder).sort()).toEqual([...found.keys()].sort());
-  for (const [file, source] of found) expect(source, file).toBe(readFileSync(join(folder, file), "utf8"));
-  return { shown: [...shown].sort(), all: [...all].sort() };
+  for (const [file, text] of found) expect(text, file).toBe(readFileSync(join(folder, file), "utf8"));
 }
