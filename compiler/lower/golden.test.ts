@@ -27,7 +27,10 @@ const shown = [
 ];
 
 const everyTier: Form = {
-  ...{ kind: "gated+tiered", k: 8, epsilon: 0.2, rank: 4 },
+  kind: "gated+tiered",
+  k: 8,
+  epsilon: 0.2,
+  rank: 4,
   quantizer: { bits: 4, group: 32, symmetric: false },
   exact: { projections: 8, threshold: 0.2 },
 };

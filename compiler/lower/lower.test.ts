@@ -47,7 +47,11 @@ function attention(query: ValueId, key: ValueId, value: ValueId): Node {
 /** A valid graph of these nodes and a head behind `y`, as a dense plan. */
 function planOf(nodes: readonly Node[]): Plan {
   const graph: Graph = {
-    ...{ name: "test", family: "made", vocabulary: width, context: 4, output: "logits" },
+    name: "test",
+    family: "made",
+    vocabulary: width,
+    context: 4,
+    output: "logits",
     nodes: [x, ...nodes, logits],
   };
   const plan = accountBytes(shareInputs({ graph, linears: new Map(), groups: [] }));
@@ -156,8 +160,11 @@ describe("what no fusion takes is a defect of the family", () => {
     ],
   ])("%s", (_, nodes, where, hint) => {
     const refused = expect.objectContaining({
-      ...{ category: "defect", code: "graph-unsupported", exitCode: 1 },
-      ...{ where: `test, family made: ${where}`, hint: expect.stringMatching(hint) },
+      category: "defect",
+      code: "graph-unsupported",
+      exitCode: 1,
+      where: `test, family made: ${where}`,
+      hint: expect.stringMatching(hint),
     });
     expect(() => lower(planOf(nodes))).toThrow(refused);
   });
@@ -184,8 +191,10 @@ describe("what a fusion absorbs is its own", () => {
   ])("%s", (_, by, where, reader) => {
     const plan = planOf([heads[0]!, heads[1]!, add("y", "q", "k")]);
     const refused = expect.objectContaining({
-      ...{ category: "defect", code: "graph-unsupported" },
-      ...{ where: `test, family made: ${where}`, message: expect.stringContaining(reader) },
+      category: "defect",
+      code: "graph-unsupported",
+      where: `test, family made: ${where}`,
+      message: expect.stringContaining(reader),
     });
     expect(() => lower(plan, [by, ...fusions])).toThrow(refused);
   });

@@ -58,7 +58,11 @@ export class StepMaker {
     });
     const step: ProjectStep = {
       kind: "project",
-      ...{ output, input, d, width, parts },
+      output,
+      input,
+      d,
+      width,
+      parts,
       activation: fused.activation ?? null,
       gatedUnit,
       residual: fused.residual ?? null,
