@@ -2,6 +2,7 @@ import { existsSync, realpathSync, statSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { bindingsText } from "./build-folder/bindings.js";
+import { Dump } from "./build-folder/dump.js";
 import { reportJson, reportOf, tuningReport } from "./build-folder/make-report.js";
 import { Built, readPlan } from "./build-folder/open.js";
 import { copyProducts } from "./build-folder/products.js";
@@ -41,7 +42,7 @@ export interface BuildOptions {
   readonly out?: string | undefined;
   readonly targets?: readonly string[] | undefined;
   readonly mode?: Mode | undefined;
-  /** Folder that receives the plan after every pass. */
+  /** Folder that receives what the build is after every stage, as text. */
   readonly dump?: string | undefined;
   readonly progress: Progress;
 }
@@ -64,10 +65,12 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     for (const tensor of auditWeights(model.weights, progress.stage("Checking the weights")))
       progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
     checkTexts(config, model.tokenizer);
+    const dump = options.dump === undefined ? null : dumpOf(options.dump, config, model);
     const algebra = new Algebra();
     try {
       const { plan, search, calibration } = await decide({
         ...options,
+        dump,
         config,
         mode,
         targets,
@@ -91,6 +94,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           factors,
           factorsFrom: calibration && fileIdentity(calibration.stats.file),
           calibration: calibration && calibrationOf(calibration),
+          dump,
           progress,
         });
       const report = await publish(out, make, resumableBundle(namedFiles(config.model.name).bundle));
@@ -108,6 +112,10 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
 function modeOfInput({ quality }: Config, edited: Plan | null): Mode {
   const rewritten = edited !== null && !isDense(edited);
   return rewritten && quality.mode === "exact" ? "bounded" : quality.mode;
+}
+
+function dumpOf(folder: string, { file }: Config, { fingerprint }: Model): Dump {
+  return new Dump(folder, { config: relative(folder, file), fingerprint });
 }
 
 /** The folder that a symbolic link leads to: the build goes there, and the link stays. */
@@ -145,6 +153,7 @@ interface Job {
   /** What stands for the statistics that the factors are made from. */
   readonly factorsFrom: string | null;
   readonly calibration: Report["calibration"];
+  readonly dump: Dump | null;
   readonly progress: Progress;
 }
 
@@ -155,6 +164,7 @@ async function makeBuild(job: Job): Promise<Report> {
   const programs: readonly ProgramMode[] = job.mode === "exact" ? ["exact"] : ["bounded", "exact"];
   const shapedBy = withTuning(commonTarget(targets), job.tuning);
   const scheduled = schedule(plan, programs, shapedBy, { linears: true });
+  await job.dump?.schedule(scheduled);
   const room = roomForCheck({ plan, scheduled, modes: programs, shapedBy });
   await requireRoom(staging, scheduled.weights.bytes + room + roomForTheRest, job.out);
   const { kernels } = scheduled;

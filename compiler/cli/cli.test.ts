@@ -218,8 +218,10 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(shown, shown.stderr).toMatchObject({ code: 0 });
     expect(shown.stdout).toContain(`${path("same/tiny-gpt2")} "Once upon a time"`);
     expect(differences(path("tiny"), path("same"))).toEqual([]);
-    const dumped = ["01-share-inputs.ts", "02-choose-forms.ts", "03-account-bytes.ts"];
-    expect(readdirSync(path("dump")).sort()).toEqual(dumped);
+    const plans = ["01-share-inputs.ts", "02-choose-forms.ts", "03-account-bytes.ts"];
+    const steps = ["04-steps-bounded.txt", "04-steps-exact.txt"];
+    const programs = ["05-program-bounded.txt", "05-program-exact.txt"];
+    expect(readdirSync(path("dump")).sort()).toEqual([...plans, ...steps, ...programs]);
     await compileSources(path("tiny/kernels"));
   });
 

@@ -19,13 +19,13 @@ export const passes: readonly Pass[] = [
 export function makePlan(
   graph: Graph,
   context: PassContext,
-  observe: (number: number, name: string, plan: Plan) => void = () => {},
+  observe: (name: string, plan: Plan) => void = () => {},
 ): Plan {
   let plan: Plan = { graph, linears: new Map(), groups: [] };
-  passes.forEach((pass, index) => {
+  for (const pass of passes) {
     plan = pass.run(plan, context);
     verifyPlan(plan, pass.name);
-    observe(index + 1, pass.name, plan);
-  });
+    observe(pass.name, plan);
+  }
   return plan;
 }

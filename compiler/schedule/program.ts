@@ -27,12 +27,21 @@ export interface Schedule {
   readonly divisions: readonly (readonly ProjectionDivision[])[];
   /** By mode, or by the name of the variant. */
   readonly programs: Readonly<Record<string, Program>>;
+  /** What each program was made from. */
+  readonly steps: Readonly<Record<string, ProgramSteps>>;
   /** The programs with the names of what their launches refer to. */
   readonly listings: Readonly<Record<string, Listing>>;
   readonly weights: PackedWeights;
   readonly arenaBytes: number;
   readonly cacheBytes: number;
   readonly counterBytes: number;
+}
+
+/** The steps of a pass, as they were lowered, and as a GPU runs them. */
+export interface ProgramSteps {
+  readonly steps: readonly Step[];
+  /** Null on CPUs, which run them as they were lowered. */
+  readonly deviceSteps: readonly DeviceStep[] | null;
 }
 
 /** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
@@ -93,6 +102,7 @@ export function scheduleAll(
     kernels: kernels.kernels,
     divisions: kernels.divisions,
     programs: Object.fromEntries(scheduled.map(({ name, program }) => [name, program])),
+    steps: Object.fromEntries(passes.map(({ name, steps }) => [name, steps])),
     listings: Object.fromEntries(scheduled.map(({ name, listing }) => [name, listing])),
     weights: memory.weights,
     arenaBytes: memory.arenaBytes,
@@ -115,7 +125,7 @@ interface Shared {
 /** A variant's pass, and what its linears alone are scheduled from. */
 function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory }: Shared) {
   const lowered = lower(plan);
-  const { steps, calls } = callsOf(lowered, graph.context, target);
+  const { steps, deviceSteps, calls } = callsOf(lowered, graph.context, target);
   const counters = new Map(planGates(plan).map((gate, index) => [gate.name, counterBytes * index]));
   const widths = stepWidths(steps);
   const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters);
@@ -133,6 +143,7 @@ function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory 
     name,
     program,
     counters,
+    steps: { steps: lowered, deviceSteps },
     listing: listLaunches(calls, launches, kernels.kernels, headAt, bytesOf),
     projections: lowered.filter((step) => step.kind === "project"),
   };
@@ -168,10 +179,14 @@ function scheduleCall(
 /** The steps as the target runs them, and their kernels. */
 function callsOf(steps: readonly Step[], context: number, target: Target) {
   if (target.device === "cpu") {
-    return { steps, calls: steps.map((step): KernelCall => kernelOf(step, context)) };
+    return { steps, deviceSteps: null, calls: steps.map((step): KernelCall => kernelOf(step, context)) };
   }
   const fused = fuse(steps, (factors) => computesOwn(factors, target));
-  return { steps: fused, calls: fused.map((step): KernelCall => deviceKernelOf(step, context, target)) };
+  return {
+    steps: fused,
+    deviceSteps: fused,
+    calls: fused.map((step): KernelCall => deviceKernelOf(step, context, target)),
+  };
 }
 
 /** Where the step that chooses a token leaves it; null without one. */

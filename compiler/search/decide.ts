@@ -1,17 +1,15 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import type { Dump } from "../build-folder/dump.js";
 import type { Algebra } from "../calibrate/algebra.js";
 import { collectStats } from "../calibrate/collect.js";
 import { type Config, configuredForm, isConfigured } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { adoptPlan } from "../graph-text/adopt.js";
 import type { ParsedPlan } from "../graph-text/parse.js";
-import { printPlan } from "../graph-text/print.js";
 import { isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
-import { makePlan, passes } from "../passes/index.js";
+import { makePlan } from "../passes/index.js";
 import type { SearchReport } from "../report/search.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
@@ -21,8 +19,8 @@ import { planLinears, requireValidation } from "./planner.js";
 interface PlanRequest {
   /** Path of the model.toml or graph.ts, for errors. */
   readonly input: string;
-  /** Folder that receives the plan after every pass. */
-  readonly dump?: string | undefined;
+  /** Receives the plan after every pass, and the planner's. */
+  readonly dump: Dump | null;
   readonly progress: Progress;
   readonly config: Config;
   readonly mode: Mode;
@@ -49,6 +47,7 @@ export async function decide({
     edited === null
       ? await planOf(model, config, mode, targets, dump)
       : adoptPlan(edited, model, input, targets[0]!.device);
+  if (edited !== null) await dump?.plan("adopt-plan", first);
   if (mode === "exact" && !isDense(first)) throw formsInExactMode(input);
   const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
   if (!searches) {
@@ -69,8 +68,7 @@ export async function decide({
     stats: calibration.stats,
     calibration: calibration.tokens,
   });
-  if (dump !== undefined)
-    await dumpPlans(dump, [[passes.length + 1, "plan-linears", found.plan]], model, config);
+  await dump?.plan("plan-linears", found.plan);
   return { plan: found.plan, search: found.report, calibration };
 }
 
@@ -92,29 +90,14 @@ async function planOf(
   config: Config,
   mode: Mode,
   targets: readonly Target[],
-  dump: string | undefined,
+  dump: Dump | null,
 ): Promise<Plan> {
   const options =
     mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : configuredForm(config.plan);
-  const stages: (readonly [number: number, name: string, plan: Plan])[] = [];
+  const stages: (readonly [name: string, plan: Plan])[] = [];
   const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (...stage) =>
     stages.push(stage),
   );
-  if (dump !== undefined) await dumpPlans(dump, stages, model, config);
+  if (dump !== null) for (const stage of stages) await dump.plan(...stage);
   return plan;
-}
-
-/** Writes plans as `NN-<name>.ts` into a folder. */
-async function dumpPlans(
-  folder: string,
-  stages: readonly (readonly [number: number, name: string, plan: Plan])[],
-  model: Model,
-  config: Config,
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const header = { config: relative(folder, config.file), fingerprint: model.fingerprint };
-  for (const [number, name, plan] of stages) {
-    const file = `${String(number).padStart(2, "0")}-${name}.ts`;
-    await writeFile(join(folder, file), printPlan(plan, header));
-  }
 }

@@ -18,7 +18,10 @@ export function addBuild(gsic: Command): void {
       list,
     )
     .addOption(modeOption())
-    .option("--dump <dir>", "write the plan after every pass into this folder")
+    .option(
+      "--dump <dir>",
+      "write what the build is after every stage into this folder: plans, steps, programs",
+    )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample: gsic build examples/tiny-gpt2/model.toml")
     .action(build);
