@@ -287,7 +287,7 @@ export function testProgram(name: string): Promise<string> {
 async function buildProgram(name: string): Promise<string> {
   const library = await buildRuntime("library");
   const { command } = await findCompiler();
-  const source = join(packageRoot, `compiler/emit/${name}_test_main.cpp`);
+  const source = join(packageRoot, `compiler/testing/${name}_test_main.cpp`);
   const hash = createHash("sha256")
     .update(await readFile(source))
     .digest("hex");
