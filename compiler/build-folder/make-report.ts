@@ -71,10 +71,10 @@ export function reportOf(facts: {
     prediction,
     launches_per_token: launches,
     launches_per_layer: byMode((mode) => launchesPerLayer(scheduled.listings[mode]!)),
-    linears: [...plan.linears.values()].map((linear) => ({
-      ...linear,
-      input: linearById(plan.graph, linear.linear).input,
-    })),
+    linears: [...plan.linears.values()].map((linear) => {
+      const { layer, input } = linearById(plan.graph, linear.linear);
+      return { ...linear, layer, input };
+    }),
     kernels: scheduled.kernels.map(({ symbol, summary, launch }, index) => ({
       symbol,
       summary,

@@ -5,43 +5,30 @@ import type { Graph, Node, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { Kernel, ProgramMode } from "../ir/program.js";
 import { violations } from "../ir/verify.js";
+import { linearById, mapInputs } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { noFactors } from "../pack/weights.js";
 import { type Schedule, schedule } from "../schedule/program.js";
 import type { PackedWeights } from "../schedule/weights-section.js";
 
-/** The layer that a value belongs to; null outside layers. */
-function layerOf(id: ValueId): number | null {
-  const number = /^layer(\d+)_/.exec(id)?.[1];
-  return number === undefined ? null : Number(number);
-}
-
 /** Layers of a graph. */
 export function layersOf({ nodes }: Graph): number {
-  return nodes.reduce((most, { id }) => Math.max(most, (layerOf(id) ?? -1) + 1), 0);
+  return nodes.reduce((most, { layer }) => Math.max(most, (layer ?? -1) + 1), 0);
 }
-
-const inputFields = new Set(["input", "left", "right", "query", "key", "value"]);
 
 /**
  * A plan of the first layers, between the same embeddings and the same output head: what follows the last layer reads
- * from the last one that is kept instead. Null where the graph is not of that form.
+ * the same part of the last one that is kept instead. Null where the graph is not of that form.
  */
 export function firstLayers(plan: Plan, count: number): Plan | null {
   const { graph } = plan;
-  const [last, kept] = [`layer${layersOf(graph) - 1}_`, `layer${count - 1}_`];
-  const redirect = (id: ValueId) => (id.startsWith(last) ? kept + id.slice(last.length) : id);
-  const redirected = (node: Node) =>
-    Object.fromEntries(
-      Object.entries(node).map(([field, value]) => [
-        field,
-        inputFields.has(field) ? redirect(value as ValueId) : value,
-      ]),
-    ) as unknown as Node;
+  const [last, kept] = [layersOf(graph) - 1, count - 1].map((layer) => nodesOf(graph, layer));
+  const instead = new Map(last!.map(({ id }, index) => [id, kept![index]?.id]));
+  const redirect = (id: ValueId) => instead.get(id) ?? id;
   const nodes = graph.nodes.flatMap((node) => {
-    const layer = layerOf(node.id);
-    return layer === null ? [redirected(node)] : layer < count ? [node] : [];
+    if (node.layer === null) return [mapInputs(node, redirect)];
+    return node.layer < count ? [node] : [];
   });
   const part = { ...graph, nodes };
   if (count < 1 || violations(part).length > 0) return null;
@@ -51,12 +38,16 @@ export function firstLayers(plan: Plan, count: number): Plan | null {
     linears: new Map([...plan.linears].filter(([id]) => present.has(id))),
     groups: plan.groups.flatMap((group) => {
       const linears = group.linears.filter((id) => present.has(id));
-      const outside = linears.some((id) => layerOf(id) === null);
+      const outside = linears.some((id) => linearById(graph, id).layer === null);
       return linears.length === 0
         ? []
         : [{ ...group, linears, input: outside ? redirect(group.input) : group.input }];
     }),
   };
+}
+
+function nodesOf({ nodes }: Graph, layer: number): readonly Node[] {
+  return nodes.filter((node) => node.layer === layer);
 }
 
 /** The first layers of a build as a model of its own. */

@@ -60,6 +60,8 @@ interface BuildName extends Pick<Report, "name" | "gsic" | "mode" | "targets"> {
 
 export interface LinearChange {
   readonly linear: ValueId;
+  /** Null outside the layers. */
+  readonly layer: number | null;
   readonly form: readonly [Form, Form];
   readonly bytes: readonly [ByteAccount, ByteAccount];
   readonly verdict: readonly [string, string];
@@ -117,13 +119,14 @@ function diffLinears(first: Report, second: Report): BuildDiff["linears"] {
   const known = new Set(first.linears.map(({ linear }) => linear));
   const changed: LinearChange[] = [];
   let same = 0;
-  for (const { linear, form, bytes, verdict } of first.linears) {
+  for (const { linear, layer, form, bytes, verdict } of first.linears) {
     const other = others.get(linear);
     if (other === undefined) continue;
     if (equal([form, bytes], [other.form, other.bytes])) same++;
     else
       changed.push({
         linear,
+        layer,
         form: [form, other.form],
         bytes: [bytes, other.bytes],
         verdict: [verdict, other.verdict],

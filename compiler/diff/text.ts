@@ -1,6 +1,6 @@
 import { formText } from "../ir/forms.js";
 import type { ByteAccount } from "../ir/plan.js";
-import { layerOf } from "../ir/walk.js";
+import { partOf } from "../ir/walk.js";
 import type { Estimate } from "../report/evaluation.js";
 import { klText } from "../search/report.js";
 import { duration, size, visible, wrap } from "../support/text.js";
@@ -108,11 +108,11 @@ function linearLines(
 ): string[] {
   const alike = new Map<string, { part: string; layers: number[]; change: LinearChange }>();
   for (const change of changed) {
-    const layer = layerOf(change.linear);
-    const part = layer?.part ?? change.linear;
+    const { linear, layer } = change;
+    const part = partOf({ id: linear, layer });
     const key = JSON.stringify([part, change.form, change.bytes]);
     const group = alike.get(key) ?? { part, layers: [], change };
-    if (layer !== null) group.layers.push(layer.index);
+    if (layer !== null) group.layers.push(layer);
     alike.set(key, group);
   }
   return [

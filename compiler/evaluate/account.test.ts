@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { linearById } from "../ir/walk.js";
 import { makePlan } from "../passes/index.js";
 import type { Report } from "../report/report.js";
 import { openFixture } from "../testing/fixtures.js";
@@ -74,6 +75,7 @@ async function gatedPlan() {
   const inputOf = (id: string) => plan.groups.find(({ linears }) => linears.includes(id))!.input;
   const linears: Report["linears"] = [...plan.linears.values()].map((linear) => ({
     ...linear,
+    layer: linearById(model.graph, linear.linear).layer,
     input: inputOf(linear.linear),
   }));
   return { graph: model.graph, linears, inputs: plan.groups.map(({ input }) => input) };

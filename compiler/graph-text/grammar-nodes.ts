@@ -1,12 +1,13 @@
 /** The nodes of a graph and the model itself, as a graph.ts says them. A new kind of node is one entry here. */
 
-import type { Graph, Node, RopeScaling } from "../ir/graph.js";
+import type { Graph, Node, Placed, RopeScaling } from "../ir/graph.js";
 import type { ByteAccount, Form } from "../ir/plan.js";
 import { type Codec, choice, count, integer, list, number, positive, text, value } from "./codec.js";
 import { argument, derived, type FieldCodecs, optional, saidBy } from "./codec-fields.js";
 import { object, shared, variants } from "./codec-objects.js";
 import { form } from "./grammar-forms.js";
 import { matrix, vector } from "./grammar-tensors.js";
+import { layerByName } from "./print-names.js";
 
 /** The node of that kind. */
 export type NodeOf<K extends Node["kind"], N = Node> = N extends { readonly kind: infer Q }
@@ -23,8 +24,8 @@ export interface Decided {
   readonly verdict: string | null;
 }
 
-/** What the call of a node says, besides its id: its fields, and of a linear what was decided for it. */
-export type Written<K extends Node["kind"]> = Omit<NodeOf<K>, "kind" | "id"> &
+/** What the call of a node says, besides its place: its fields, and of a linear what was decided for it. */
+export type Written<K extends Node["kind"]> = Omit<NodeOf<K>, "kind" | keyof Placed> &
   (K extends "linear" ? Decided : unknown);
 
 const scaling = variants<RopeScaling>({
@@ -60,7 +61,21 @@ const bytes: Codec<ByteAccount, unknown, ByteAccount | number> = {
   },
 };
 
-/** The fields of every kind of node. A node is called as its kind, where no field is said by its word. */
+/** `none` outside the layers. */
+const layer: Codec<number | null, unknown, number | "none"> = {
+  print: (index, printer) => (index === null ? text.print("none", printer) : number.print(index, printer)),
+  parse: (field) => (field.isText("none") ? null : field.integer(0)),
+};
+
+/** The fields that every node has; `name` is the constant that holds it, and its id unless another is given. */
+export function placeFields(name: string): FieldCodecs<Placed> {
+  return {
+    id: optional(text, name),
+    layer: derived(layer, ({ id }: Pick<Placed, "id">) => layerByName(id)),
+  };
+}
+
+/** The fields of every kind of node, besides those. A node is called as its kind, where no field is said by its word. */
 export const nodes = {
   embedding: {
     index: argument(0, choice(["token", "position"])),

@@ -1,11 +1,11 @@
 /** Nodes as calls: the table of grammar-nodes.ts, applied. */
 
-import type { Node } from "../ir/graph.js";
+import type { Node, Placed } from "../ir/graph.js";
 import type { LinearPlan } from "../ir/plan.js";
-import { type Printer, text } from "./codec.js";
-import { type FieldCodecs, optional, wordOf, wordsFor } from "./codec-fields.js";
+import type { Printer } from "./codec.js";
+import { type FieldCodecs, wordOf, wordsFor } from "./codec-fields.js";
 import { type CallText, parseCall, printCall } from "./codec-objects.js";
-import { type Decided, nodes, type Written } from "./grammar-nodes.js";
+import { type Decided, nodes, placeFields, type Written } from "./grammar-nodes.js";
 import { type CallExpression, type Scope, unknownFunction } from "./parse-fields.js";
 import { constants, words } from "./words.js";
 
@@ -23,9 +23,9 @@ const kinds: ReadonlyMap<string, Kind> = new Map(
 /** Functions that make a part of a node, such as a matrix. */
 const parts = words.filter((word) => !kinds.has(word) && !constants.has(word) && word !== "model");
 
-/** The fields of a node, with its id; `name` is the constant that holds it, and its id unless another is given. */
+/** The fields of a node, with its place; `name` is the constant that holds it, and its id unless another is given. */
 function fieldsOf(kind: Kind, name: string): FieldCodecs<AnyFields> {
-  return { id: optional(text, name), ...nodes[kind] } as unknown as FieldCodecs<AnyFields>;
+  return { ...placeFields(name), ...nodes[kind] } as unknown as FieldCodecs<AnyFields>;
 }
 
 /** The call that computes a node; of a linear with what was decided for it. */
@@ -65,7 +65,7 @@ export function parseNode(scope: Scope, expression: CallExpression, name: string
   const kind = kinds.get(expression.function)!;
   const { value, call } = parseCall<AnyFields, unknown>(fieldsOf(kind, name), scope, expression, {});
   if (kind !== "linear") return { node: { kind, ...value } as Node, decision: null };
-  const { form, bytes, verdict, ...linear } = value as unknown as Written<"linear"> & { readonly id: string };
+  const { form, bytes, verdict, ...linear } = value as unknown as Written<"linear"> & Placed;
   return {
     node: { kind, ...linear },
     decision: { form, bytes, verdict, place: call.argument("form").place },

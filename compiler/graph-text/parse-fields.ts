@@ -134,6 +134,10 @@ export class Field {
     return this.value.kind === "name" && this.value.name === name;
   }
 
+  isText(text: string): boolean {
+    return this.value.kind === "literal" && this.value.value === text;
+  }
+
   text(): string {
     const { value } = this;
     if (value.kind !== "literal" || typeof value.value !== "string") throw this.wrong("a string");

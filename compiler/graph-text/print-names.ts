@@ -18,6 +18,15 @@ function codePoint(character: string): string {
   return character.codePointAt(0)!.toString(16);
 }
 
+/**
+ * The layer of a value that a graph.ts says nothing of: the number in `layer<number>_<part>`, else null. The only place that
+ * reads a layer from a name, and only of this file's text: `layer` of nodes says it everywhere else.
+ */
+export function layerByName(id: ValueId): number | null {
+  const number = /^layer(\d{1,6})_./s.exec(id)?.[1];
+  return number === undefined ? null : Number(number);
+}
+
 /** A constant's name per value: its id where that is a plain identifier, else one like it. No two are the same. */
 export function constantNames(ids: readonly ValueId[]): ReadonlyMap<ValueId, string> {
   const plain = (id: string) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(id) && !reserved.has(id);

@@ -4,14 +4,13 @@ import { Project, ts } from "ts-morph";
 import { describe, expect, test } from "vitest";
 import type { Graph, Node } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import { layerOf } from "../ir/walk.js";
 import { makePlan } from "../passes/index.js";
 import type { ConfiguredForm } from "../passes/pass.js";
 import { packageRoot } from "../support/paths.js";
 import { fixtureNames, openFixture } from "../testing/fixtures.js";
 import { parsePlan } from "./parse.js";
 import { printPlan } from "./print.js";
-import { quote } from "./print-names.js";
+import { layerByName, quote } from "./print-names.js";
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it stands for the template syntax of generated code.
 const placeholder = "${x}";
@@ -148,11 +147,17 @@ describe("the text", () => {
   });
 });
 
-test("layers are told from names", () => {
-  expect(layerOf("layer12_attention_out")).toEqual({ index: 12, part: "attention_out" });
-  expect([layerOf("logits"), layerOf("layer_1"), layerOf("layer1_"), layerOf("xlayer1_a")]).toEqual(
-    Array(4).fill(null),
+test("layers that follow from names are not printed, others are", () => {
+  expect(["layer12_attention_out", "layer0_x"].map(layerByName)).toEqual([12, 0]);
+  const others = ["logits", "layer_1", "layer1_", "xlayer1_a", "layer1", "layer1234567_a"];
+  expect(others.map(layerByName)).toEqual(others.map(() => null));
+  const print = (graph: Graph) => printPlan(makePlan(graph, { options: dense }), header);
+  const text = print(tiny(["layer3_a", "b", "c", "d", "e"], Array(6).fill("t")));
+  expect(text).toContain(
+    'const layer3_a = embedding("token", matrix("t", "f32", [9, 8]), { layer: "none" });',
   );
+  expect(print(unusual())).toContain("layer: 1 });");
+  expect(text.match(/layer:/g)).toHaveLength(1);
 });
 
 test("literals show what cannot be seen", () => {
@@ -167,10 +172,19 @@ const table = (tensor: string, out: number, d: number) =>
 function tiny(ids: readonly string[], names: readonly string[]): Graph {
   const [a, b, c, d, e] = ids as [string, string, string, string, string];
   const nodes: Node[] = [
-    { kind: "embedding", id: a, index: "token", table: table(names[0]!, 9, 8), offset: 0, scale: 1 },
+    {
+      kind: "embedding",
+      id: a,
+      layer: null,
+      index: "token",
+      table: table(names[0]!, 9, 8),
+      offset: 0,
+      scale: 1,
+    },
     {
       kind: "norm",
       id: b,
+      layer: null,
       input: a,
       method: "rms",
       heads: 1,
@@ -181,12 +195,13 @@ function tiny(ids: readonly string[], names: readonly string[]): Graph {
     {
       kind: "linear",
       id: c,
+      layer: null,
       input: b,
       weight: table(names[2]!, 8, 8),
       bias: { tensor: names[3]!, length: 8, first: 0 },
     },
-    { kind: "add", id: d, left: a, right: c },
-    { kind: "linear", id: e, input: d, weight: table(names[0]!, 9, 8), bias: null },
+    { kind: "add", id: d, layer: null, left: a, right: c },
+    { kind: "linear", id: e, layer: null, input: d, weight: table(names[0]!, 9, 8), bias: null },
   ];
   return { name: names[4]!, family: names[5]!, vocabulary: 9, context: 16, nodes, output: e };
 }
@@ -201,6 +216,7 @@ function unusual(): Graph {
     {
       kind: "embedding",
       id: "positions",
+      layer: null,
       index: "position",
       table: { ...table("e", 18, 8), dtype: "q8_0" },
       offset: 2,
@@ -209,6 +225,7 @@ function unusual(): Graph {
     {
       kind: "norm",
       id: "layer0_n",
+      layer: 0,
       input: "positions",
       method: "layer",
       heads: 2,
@@ -219,15 +236,17 @@ function unusual(): Graph {
     {
       kind: "linear",
       id: "layer0_q",
+      layer: 0,
       input: "layer0_n",
       weight: part(160, 0),
       bias: { ...vector, length: 160 },
     },
-    { kind: "linear", id: "layer0_k", input: "layer0_n", weight: part(80, 160), bias: null },
-    { kind: "linear", id: "layer0_v", input: "layer0_n", weight: part(80, 240), bias: null },
+    { kind: "linear", id: "layer0_k", layer: 0, input: "layer0_n", weight: part(80, 160), bias: null },
+    { kind: "linear", id: "layer0_v", layer: 0, input: "layer0_n", weight: part(80, 240), bias: null },
     {
       kind: "rope",
       id: "layer0_qr",
+      layer: 0,
       input: "layer0_q",
       heads: 2,
       ...shape,
@@ -236,6 +255,7 @@ function unusual(): Graph {
     {
       kind: "rope",
       id: "layer0_kr",
+      layer: 0,
       input: "layer0_k",
       heads: 1,
       ...shape,
@@ -244,6 +264,7 @@ function unusual(): Graph {
     {
       kind: "rope",
       id: "layer0_krr",
+      layer: 0,
       input: "layer0_kr",
       heads: 1,
       ...shape,
@@ -252,6 +273,7 @@ function unusual(): Graph {
     {
       kind: "attention",
       id: "layer0_a",
+      layer: 0,
       query: "layer0_qr",
       key: "layer0_krr",
       value: "layer0_v",
@@ -261,9 +283,9 @@ function unusual(): Graph {
       scale: -0.1,
       window: 7,
     },
-    { kind: "activation", id: "rope_scaling", input: "layer0_a", function: "gelu" },
-    { kind: "multiply", id: "layer1_m", left: "rope_scaling", right: "layer0_q" },
-    { kind: "linear", id: "logits", input: "layer1_m", weight: table("h", 9, 160), bias: null },
+    { kind: "activation", id: "rope_scaling", layer: 1, input: "layer0_a", function: "gelu" },
+    { kind: "multiply", id: "layer1_m", layer: 1, left: "rope_scaling", right: "layer0_q" },
+    { kind: "linear", id: "logits", layer: null, input: "layer1_m", weight: table("h", 9, 160), bias: null },
   ];
   return { name: "unusual", family: "none", vocabulary: 9, context: 16, nodes, output: "logits" };
 }

@@ -1,6 +1,5 @@
 import type { ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import { layerOf } from "../ir/walk.js";
 import { bytesPerToken } from "../passes/cost.js";
 import { grouped, type Printer } from "./codec.js";
 import { type CallText, onOneLine, printCall } from "./codec-objects.js";
@@ -23,8 +22,8 @@ export function printPlan(plan: Plan, header: PlanHeader): string {
   const body: string[] = [];
   let section = "";
   for (const node of nodes) {
-    const layer = layerOf(node.id);
-    const next = layer === null ? (body.length === 0 ? "input" : "output") : `layer ${layer.index}`;
+    const { layer } = node;
+    const next = layer === null ? (body.length === 0 ? "input" : "output") : `layer ${layer}`;
     if (next !== section && !(layer === null && section === "input")) {
       body.push("", `// ${next}`);
       section = next;

@@ -1,6 +1,6 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import type { Node } from "../ir/graph.js";
-import { inputsOf } from "../ir/walk.js";
+import { inputsOf, mapInputs } from "../ir/walk.js";
 import { value } from "./codec.js";
 import { type FieldCodecs, shapeOf, wordsFor } from "./codec-fields.js";
 import { formWords } from "./grammar-forms.js";
@@ -102,6 +102,9 @@ test("the inputs of a node are the values that its call takes, in that order", (
   for (const kind of kinds) {
     const read = shapeOf(fieldsOf(kind)).arguments.filter(([, { parse }]) => parse === value.parse);
     const named = Object.fromEntries(Object.keys(nodes[kind]).map((field) => [field, field]));
-    expect(inputsOf({ ...named, kind } as unknown as Node)).toEqual(read.map(([field]) => field));
+    const node = { ...named, kind } as unknown as Node;
+    expect(inputsOf(node)).toEqual(read.map(([field]) => field));
+    const renamed = Object.fromEntries(read.map(([field]) => [field, `other ${field}`]));
+    expect(mapInputs(node, (input) => `other ${input}`)).toEqual({ ...node, ...renamed });
   }
 });

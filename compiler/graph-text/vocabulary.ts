@@ -22,6 +22,8 @@ export interface Value {
 export interface Named {
   /** The value's id, where the constant that holds it is not called the same. */
   readonly id?: string;
+  /** The layer that the value is a part of, counted from 0. Default: the one that its id, `layer<number>_<part>`, names. */
+  readonly layer?: number | "none";
 }
 
 /** A matrix [out, d] in the model's files. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { densePlan } from "../ir/forms.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
+import { mapInputs } from "../ir/walk.js";
 import { readGraph } from "../models/index.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { makePlan } from "../passes/index.js";
@@ -92,10 +93,15 @@ describe("the table", () => {
     for (const columns of [72, 80, 100, 140])
       expect(widest(planTable(hostile, columns))).toBeLessThanOrEqual(columns);
     expect(planTable(hostile)).not.toContain(esc);
+    const rename = (id: string) => `${id}_${long}`;
     const renamed = {
       ...hostile,
+      graph: {
+        ...graph,
+        nodes: graph.nodes.map((node) => ({ ...mapInputs(node, rename), id: rename(node.id) })),
+      },
       linears: new Map(
-        [...hostile.linears].map(([id, one]) => [id, { ...one, linear: `${one.linear}_${long}` }]),
+        [...hostile.linears].map(([id, one]) => [rename(id), { ...one, linear: rename(one.linear) }]),
       ),
     };
     for (const columns of [72, 100]) expect(widest(planTable(renamed, columns))).toBeLessThanOrEqual(columns);

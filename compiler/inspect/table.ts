@@ -1,7 +1,7 @@
 import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../ir/forms.js";
 import type { Node, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
-import { inputsOf, layerOf, linearById } from "../ir/walk.js";
+import { inputsOf, linearById, partOf } from "../ir/walk.js";
 import { bytesPerToken } from "../passes/cost.js";
 import type { SearchReport } from "../report/search.js";
 import { size, visible, wrap } from "../support/text.js";
@@ -52,9 +52,8 @@ export interface PlanJson {
 export function planJson(plan: Plan, search: SearchReport | null = null): PlanJson {
   const { name, family, vocabulary, context } = plan.graph;
   const linears = [...plan.linears.values()].map(({ linear, form, bytes, verdict }): LinearJson => {
-    const { input, weight } = linearById(plan.graph, linear);
+    const { input, layer, weight } = linearById(plan.graph, linear);
     const { tensor, dtype, out, d } = weight;
-    const layer = layerOf(linear)?.index ?? null;
     const found = linearSearch(search, linear);
     return { linear, layer, input, tensor, dtype, shape: [out, d], form, bytes, verdict, search: found };
   });
@@ -132,13 +131,13 @@ function telling(sections: readonly Section[]): { head: Row; sections: readonly 
 function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
   const sections: { layer: number | null; rows: Row[] }[] = [];
   for (const { linear, form, bytes, verdict } of plan.linears.values()) {
-    const layer = layerOf(linear);
-    const index = layer?.index ?? null;
-    if (sections.length === 0 || sections.at(-1)!.layer !== index) sections.push({ layer: index, rows: [] });
+    const node = linearById(plan.graph, linear);
+    const { layer } = node;
+    if (sections.length === 0 || sections.at(-1)!.layer !== layer) sections.push({ layer, rows: [] });
     sections
       .at(-1)!
       .rows.push([
-        visible(layer?.part ?? linear),
+        visible(partOf(node)),
         ...formCells(form),
         size(bytes.dense),
         size(bytes.fast),
@@ -266,7 +265,7 @@ export function planDot(plan: Plan): string {
 function byLayer(nodes: readonly Node[]): ReadonlyMap<number | null, readonly Node[]> {
   const layers = new Map<number | null, Node[]>();
   for (const node of nodes) {
-    const layer = layerOf(node.id)?.index ?? null;
+    const { layer } = node;
     const known = layers.get(layer);
     if (known === undefined) layers.set(layer, [node]);
     else known.push(node);
@@ -275,7 +274,7 @@ function byLayer(nodes: readonly Node[]): ReadonlyMap<number | null, readonly No
 }
 
 function attributes(node: Node, plan: Plan): string {
-  const part = layerOf(node.id)?.part ?? node.id;
+  const part = partOf(node);
   const decided = plan.linears.get(node.id);
   if (node.kind !== "linear" || decided === undefined) return `label=${dotText(part, node.kind)}`;
   const { form, bytes } = decided;

@@ -93,9 +93,15 @@ export type RopeScaling =
       readonly originalContext: number;
     };
 
-export type EmbeddingNode = {
-  readonly kind: "embedding";
+/** What a node of any kind has. */
+export interface Placed {
   readonly id: ValueId;
+  /** The layer that it is a part of, counted from 0; null before, between and behind the layers. */
+  readonly layer: number | null;
+}
+
+export type EmbeddingNode = Placed & {
+  readonly kind: "embedding";
   /** Which number selects the row: the token id, or its position. */
   readonly index: "token" | "position";
   readonly table: MatrixRef;
@@ -105,9 +111,8 @@ export type EmbeddingNode = {
   readonly scale: number;
 };
 
-export type NormNode = {
+export type NormNode = Placed & {
   readonly kind: "norm";
-  readonly id: ValueId;
   readonly input: ValueId;
   /** `layer`: (x - mean) / sqrt(var + epsilon) * gain + bias. `rms`: x / sqrt(mean(x^2) + epsilon) * gain. */
   readonly method: "layer" | "rms";
@@ -119,18 +124,16 @@ export type NormNode = {
 };
 
 /** y = W x + b. */
-export type LinearNode = {
+export type LinearNode = Placed & {
   readonly kind: "linear";
-  readonly id: ValueId;
   readonly input: ValueId;
   readonly weight: MatrixRef;
   readonly bias: VectorRef | null;
 };
 
 /** Rotary position embedding of `heads` vectors of `headDim`; the first `rotaryDim` channels turn. */
-export type RopeNode = {
+export type RopeNode = Placed & {
   readonly kind: "rope";
-  readonly id: ValueId;
   readonly input: ValueId;
   readonly heads: number;
   readonly headDim: number;
@@ -142,9 +145,8 @@ export type RopeNode = {
 };
 
 /** Causal attention with a KV cache; `heads / kvHeads` query heads read one key-value head. */
-export type AttentionNode = {
+export type AttentionNode = Placed & {
   readonly kind: "attention";
-  readonly id: ValueId;
   readonly query: ValueId;
   readonly key: ValueId;
   readonly value: ValueId;
@@ -157,17 +159,15 @@ export type AttentionNode = {
   readonly window: number | null;
 };
 
-export type ActivationNode = {
+export type ActivationNode = Placed & {
   readonly kind: "activation";
-  readonly id: ValueId;
   readonly input: ValueId;
   readonly function: ActivationFunction;
 };
 
 /** Element-wise `left + right` or `left * right`. */
-export type BinaryNode = {
+export type BinaryNode = Placed & {
   readonly kind: "add" | "multiply";
-  readonly id: ValueId;
   readonly left: ValueId;
   readonly right: ValueId;
 };

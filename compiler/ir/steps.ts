@@ -64,16 +64,21 @@ export interface ProjectionPart {
   readonly column: number;
 }
 
-/** One step of the token program before it becomes a launch. Values are buffers of [16, width] f32. */
+/**
+ * One step of the token program before it becomes a launch. Values are buffers of [16, width] f32. `layer` is that of the
+ * nodes that it computes, and of the linears that it prepares an input for; attention's names the cache, too.
+ */
 export type Step =
   | {
       readonly kind: "embed";
+      readonly layer: number | null;
       readonly output: ValueId;
       readonly width: number;
       readonly tables: readonly EmbeddingNode[];
     }
   | {
       readonly kind: "norm";
+      readonly layer: number | null;
       readonly output: ValueId;
       readonly width: number;
       readonly node: NormNode;
@@ -83,6 +88,7 @@ export type Step =
   /** g = V^T x. */
   | {
       readonly kind: "basis";
+      readonly layer: number | null;
       readonly output: ValueId;
       readonly input: ValueId;
       readonly k: number;
@@ -91,6 +97,7 @@ export type Step =
   /** y = f(W x + b) + residual, for all linears that read `input`; gated where `gate` is set. */
   | {
       readonly kind: "project";
+      readonly layer: number | null;
       readonly output: ValueId;
       readonly input: ValueId;
       readonly d: number;
@@ -162,7 +169,13 @@ export type DeviceStep =
   | StepOf<"embed">
   | StepOf<"norm">
   /** The products with an input's factors, side by side in `output`; `squares` receives ||x||^2 of each column, [16] f64. */
-  | ({ readonly kind: "factors"; readonly d: number; readonly factors: InputFactors } & Normed & GivenFactors)
+  | ({
+      readonly kind: "factors";
+      readonly layer: number | null;
+      readonly d: number;
+      readonly factors: InputFactors;
+    } & Normed &
+      GivenFactors)
   /** `given` is what an earlier launch computed; null without factors, and where every workgroup computes for itself. */
   | (StepOf<"project"> & Normed & { readonly given: GivenFactors | null })
   /** Normalises and turns the heads of query and key, appends key and value to the cache, and attends. */
@@ -182,6 +195,7 @@ export type DeviceStep =
   /** The id of the largest logit of each column: [16] i32. */
   | {
       readonly kind: "choose";
+      readonly layer: null;
       readonly input: ValueId;
       readonly output: ValueId;
       readonly vocabulary: number;

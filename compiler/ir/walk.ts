@@ -20,6 +20,26 @@ export function inputsOf(node: Node): readonly ValueId[] {
   }
 }
 
+/** The node with every value that it reads replaced: those that `inputsOf` lists. */
+export function mapInputs(node: Node, replace: (input: ValueId) => ValueId): Node {
+  switch (node.kind) {
+    case "embedding":
+      return node;
+    case "norm":
+    case "linear":
+    case "rope":
+    case "activation":
+      return { ...node, input: replace(node.input) };
+    case "attention":
+      return { ...node, query: replace(node.query), key: replace(node.key), value: replace(node.value) };
+    case "add":
+    case "multiply":
+      return { ...node, left: replace(node.left), right: replace(node.right) };
+    default:
+      return node satisfies never;
+  }
+}
+
 /** The linear node of that name; a defect of the caller if there is none. */
 export function linearById(graph: Graph, id: ValueId): LinearNode {
   const node = nodeIndex(graph).get(id);
@@ -66,8 +86,13 @@ function widthOf(node: Node, widths: ReadonlyMap<ValueId, number>): number {
   }
 }
 
-/** The layer that a value belongs to, and its name within it; null for what stands before and after the layers. */
-export function layerOf(id: ValueId): { readonly index: number; readonly part: string } | null {
-  const match = /^layer(\d{1,6})_(.+)$/s.exec(id);
-  return match === null ? null : { index: Number(match[1]), part: match[2]! };
+/** What a layer's value is called; the same part of different layers differs in their numbers only. */
+export function idInLayer(layer: number | null, part: string): ValueId {
+  return layer === null ? part : `layer${layer}_${part}`;
+}
+
+/** What a value is called beside others of its layer, for people; its whole id where it is not called as `idInLayer` does. */
+export function partOf({ id, layer }: Pick<Node, "id" | "layer">): string {
+  const prefix = idInLayer(layer, "");
+  return id.startsWith(prefix) && id !== prefix ? id.slice(prefix.length) : id;
 }

@@ -31,7 +31,7 @@ export function fuse(
         const factors = factorsOf(step, step.input);
         const given = factors === null || computesOwn(factors) ? null : givenOf(step);
         if (factors !== null && given !== null && step.counts)
-          fused.push({ kind: "factors", d: step.d, factors, ...input, ...given });
+          fused.push({ kind: "factors", layer: step.layer, d: step.d, factors, ...input, ...given });
         fused.push({ ...step, ...input, given });
         if (step.head) fused.push(chooseStep(step));
         break;
@@ -83,5 +83,5 @@ function givenOf({ input, gate, exact }: Extract<Step, { kind: "project" }>) {
 }
 
 function chooseStep({ output, width }: { output: ValueId; width: number }): DeviceStep {
-  return { kind: "choose", input: output, output: `${output}_choice`, vocabulary: width };
+  return { kind: "choose", layer: null, input: output, output: `${output}_choice`, vocabulary: width };
 }

@@ -14,7 +14,7 @@ export const fusions: readonly Fusion[] = [
       return tables.length === 2 ? { absorbs: tables, output: sum.id } : null;
     },
     steps: ({ absorbs, output }, make) => [
-      { kind: "embed", output, width: make.width(output), tables: absorbs },
+      { kind: "embed", layer: absorbs[0]!.layer, output, width: make.width(output), tables: absorbs },
     ],
   }),
   fusion({
@@ -23,7 +23,7 @@ export const fusions: readonly Fusion[] = [
     takes: "an embedding",
     match: (table) => ({ absorbs: [], table }),
     steps: ({ table }, make) => [
-      { kind: "embed", output: table.id, width: make.width(table.id), tables: [table] },
+      { kind: "embed", layer: table.layer, output: table.id, width: make.width(table.id), tables: [table] },
     ],
   }),
   fusion({
@@ -39,7 +39,7 @@ export const fusions: readonly Fusion[] = [
     takes: "the sum of a norm and another value",
     match: (sum, wiring) => termOf(sum, wiring, "norm"),
     steps: ({ absorbs: [node], residual, output }, make) => [
-      { kind: "norm", output, width: make.width(output), node, residual },
+      { kind: "norm", layer: node.layer, output, width: make.width(output), node, residual },
     ],
   }),
   fusion({
@@ -48,7 +48,7 @@ export const fusions: readonly Fusion[] = [
     takes: "a norm of whole values",
     match: (node) => (node.heads === 1 ? { absorbs: [], node } : null),
     steps: ({ node }, make) => [
-      { kind: "norm", output: node.id, width: make.width(node.id), node, residual: null },
+      { kind: "norm", layer: node.layer, output: node.id, width: make.width(node.id), node, residual: null },
     ],
   }),
   fusion({

@@ -28,10 +28,9 @@ export function callableLinears({ parts }: ProjectStep): {
 export function callSteps(step: ProjectStep, device: DeviceKind): readonly Step[] {
   const { linears, width } = callableLinears(step);
   const parts = step.parts.map((part, index) => ({ ...part, column: linears[index]!.column }));
+  const { layer, gate, input, d } = step;
   const basis: readonly Step[] =
-    step.gate === null
-      ? []
-      : [{ kind: "basis", output: step.gate.coordinates, input: step.input, k: step.gate.k, d: step.d }];
+    gate === null ? [] : [{ kind: "basis", layer, output: gate.coordinates, input, k: gate.k, d }];
   const project = (some: readonly ProjectionPart[], index: number): Step => ({
     ...step,
     width,

@@ -14,34 +14,45 @@ const x = inputNode("x", "table", 4, width);
 const logits = linear("logits", "y");
 
 function linear(id: ValueId, input: ValueId): LinearNode {
-  return { kind: "linear", id, input, weight: matrixRef(id, "f32", width, width), bias: null };
+  return { kind: "linear", id, layer: null, input, weight: matrixRef(id, "f32", width, width), bias: null };
 }
 
 function norm(id: ValueId, input: ValueId, heads = 1, method: NormNode["method"] = "rms"): NormNode {
   const gain = { tensor: id, length: width / heads, first: 0 };
-  return { kind: "norm", id, input, method, heads, gain, bias: null, epsilon: 1e-5 };
+  return { kind: "norm", id, layer: null, input, method, heads, gain, bias: null, epsilon: 1e-5 };
 }
 
 function rope(id: ValueId, input: ValueId, theta = 10000): RopeNode {
   const scaling = { kind: "none" } as const;
-  return { kind: "rope", id, input, heads: 2, headDim: 4, rotaryDim: 4, pairing: "half", theta, scaling };
+  return {
+    kind: "rope",
+    id,
+    layer: null,
+    input,
+    heads: 2,
+    headDim: 4,
+    rotaryDim: 4,
+    pairing: "half",
+    theta,
+    scaling,
+  };
 }
 
 function add(id: ValueId, left: ValueId, right: ValueId): Node {
-  return { kind: "add", id, left, right };
+  return { kind: "add", id, layer: null, left, right };
 }
 
 function multiply(id: ValueId, left: ValueId, right: ValueId): Node {
-  return { kind: "multiply", id, left, right };
+  return { kind: "multiply", id, layer: null, left, right };
 }
 
 function activation(id: ValueId, input: ValueId): Node {
-  return { kind: "activation", id, input, function: "silu" };
+  return { kind: "activation", id, layer: null, input, function: "silu" };
 }
 
 function attention(query: ValueId, key: ValueId, value: ValueId): Node {
   const shape = { heads: 2, kvHeads: 2, headDim: 4, scale: 0.5, window: null };
-  return { kind: "attention", id: "y", query, key, value, ...shape };
+  return { kind: "attention", id: "y", layer: null, query, key, value, ...shape };
 }
 
 /** A valid graph of these nodes and a head behind `y`, as a dense plan. */

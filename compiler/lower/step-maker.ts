@@ -35,7 +35,7 @@ export class StepMaker {
 
   /** The step of linears that read one value, side by side in `output`; before it the one that a gate of theirs needs. */
   project(output: ValueId, linears: readonly LinearNode[], fused: Fused = {}): readonly Step[] {
-    const { input } = linears[0]!;
+    const { input, layer } = linears[0]!;
     const { d } = linears[0]!.weight;
     const group = this.groupOf(input);
     const counts = !this.decided.has(input);
@@ -58,6 +58,7 @@ export class StepMaker {
     });
     const step: ProjectStep = {
       kind: "project",
+      layer,
       output,
       input,
       d,
@@ -71,7 +72,7 @@ export class StepMaker {
       head: fused.head ?? false,
     };
     if (gate === null || !counts) return [step];
-    return [{ kind: "basis", output: gate.coordinates, input, k: gate.k, d }, step];
+    return [{ kind: "basis", layer, output: gate.coordinates, input, k: gate.k, d }, step];
   }
 
   /** What the linears of an input share: factors and gates. */

@@ -7,6 +7,7 @@ import type {
   ValueId,
   VectorRef,
 } from "../ir/graph.js";
+import { idInLayer } from "../ir/walk.js";
 import type { Weights } from "../read/weights.js";
 import { GsicError } from "../support/errors.js";
 
@@ -36,16 +37,32 @@ export interface HeadPlace {
   readonly bias?: boolean;
 }
 
+/** A node as its method describes it: the builder knows the layer that it stands in. */
+type Unplaced<N extends Node = Node> = N extends Node ? Omit<N, "id" | "layer"> : never;
+
 /**
  * Collects a graph's nodes while it checks each tensor that they name. Problems are gathered, and `finish` reports
- * all of them, so that a person sees the whole of what is wrong with a checkpoint at once.
+ * all of them, so that a person sees the whole of what is wrong with a checkpoint at once. The names that its methods
+ * take are those within a layer; they return the ids of the values.
  */
 export class GraphBuilder {
   readonly nodes: Node[] = [];
   private readonly problems = new Set<string>();
   private readonly used = new Set<string>();
+  private layer: number | null = null;
 
   constructor(private readonly weights: Weights) {}
+
+  /** Makes the layers one after another; `make` is given what the one before returned, the first one `input`. */
+  layers(count: number, input: ValueId, make: (input: ValueId, layer: number) => ValueId): ValueId {
+    let value = input;
+    for (let layer = 0; layer < count; layer++) {
+      this.layer = layer;
+      value = make(value, layer);
+    }
+    this.layer = null;
+    return value;
+  }
 
   matrix(tensor: string, out: number, d: number, transposed = false, part?: LinearPlace["part"]): MatrixRef {
     const rows = part?.of ?? out;
@@ -60,44 +77,44 @@ export class GraphBuilder {
 
   /** Rows of a table, from row `offset` on, times `scale`. */
   embedding(
-    id: ValueId,
+    name: string,
     index: "token" | "position",
     table: MatrixRef,
     { offset = 0, scale = 1 }: { readonly offset?: number; readonly scale?: number } = {},
   ): ValueId {
-    return this.push({ kind: "embedding", id, index, table, offset, scale });
+    return this.push(name, { kind: "embedding", index, table, offset, scale });
   }
 
   /** `tensor` is the name without `.weight` and `.bias`, both [width]. */
-  layerNorm(id: ValueId, input: ValueId, tensor: string, width: number, epsilon: number): ValueId {
+  layerNorm(name: string, input: ValueId, tensor: string, width: number, epsilon: number): ValueId {
     const gain = this.vector(`${tensor}.weight`, width);
     const bias = this.vector(`${tensor}.bias`, width);
-    return this.push({ kind: "norm", id, input, method: "layer", heads: 1, gain, bias, epsilon });
+    return this.push(name, { kind: "norm", input, method: "layer", heads: 1, gain, bias, epsilon });
   }
 
   /** `heads` vectors of `width` are normalised, each on its own; `plus` is added to the stored gains. */
   rmsNorm(
-    id: ValueId,
+    name: string,
     input: ValueId,
     tensor: string,
     { width, epsilon, heads = 1, plus = 0 }: RmsNormShape,
   ): ValueId {
     const stored = this.vector(`${tensor}.weight`, width);
     const gain = plus === 0 ? stored : { ...stored, plus };
-    return this.push({ kind: "norm", id, input, method: "rms", heads, gain, bias: null, epsilon });
+    return this.push(name, { kind: "norm", input, method: "rms", heads, gain, bias: null, epsilon });
   }
 
-  linear(id: ValueId, input: ValueId, place: LinearPlace): ValueId {
+  linear(name: string, input: ValueId, place: LinearPlace): ValueId {
     const weight = this.matrix(`${place.tensor}.weight`, place.out, place.d, place.transposed, place.part);
     const bias = place.bias ? this.vector(`${place.tensor}.bias`, place.out, place.part) : null;
-    return this.push({ kind: "linear", id, input, weight, bias });
+    return this.push(name, { kind: "linear", input, weight, bias });
   }
 
   /** Linears [out, d] on one value; those that name one tensor are its rows, in this order. */
   linears(
     input: ValueId,
     d: number,
-    parts: readonly (Omit<LinearPlace, "d" | "part"> & { readonly id: ValueId })[],
+    parts: readonly (Omit<LinearPlace, "d" | "part"> & { readonly name: string })[],
   ): ValueId[] {
     const rows = new Map<string, number>();
     const placed = parts.map((part) => {
@@ -105,8 +122,8 @@ export class GraphBuilder {
       rows.set(part.tensor, first + part.out);
       return { ...part, d, first };
     });
-    return placed.map(({ id, first, ...place }) =>
-      this.linear(id, input, { ...place, part: { first, of: rows.get(place.tensor)! } }),
+    return placed.map(({ name, first, ...place }) =>
+      this.linear(name, input, { ...place, part: { first, of: rows.get(place.tensor)! } }),
     );
   }
 
@@ -114,37 +131,37 @@ export class GraphBuilder {
    * The output head: on the token embedding where it is tied, else on a matrix of its own. A tied head that is stored
    * nevertheless is taken as it is stored, since transformers unties it where it differs from the embedding.
    */
-  head(id: ValueId, input: ValueId, { tensor, table, tied, bias = false }: HeadPlace): ValueId {
+  head(name: string, input: ValueId, { tensor, table, tied, bias = false }: HeadPlace): ValueId {
     const own = !tied || this.weights.info(`${tensor}.weight`) !== undefined;
     const weight = own ? this.matrix(`${tensor}.weight`, table.out, table.d) : table;
     const vector = bias ? this.vector(`${tensor}.bias`, table.out) : null;
-    return this.push({ kind: "linear", id, input, weight, bias: vector });
+    return this.push(name, { kind: "linear", input, weight, bias: vector });
   }
 
-  rope(id: ValueId, input: ValueId, shape: Omit<RopeNode, "kind" | "id" | "input">): ValueId {
-    return this.push({ kind: "rope", id, input, ...shape });
+  rope(name: string, input: ValueId, shape: Omit<Unplaced<RopeNode>, "kind" | "input">): ValueId {
+    return this.push(name, { kind: "rope", input, ...shape });
   }
 
   attention(
-    id: ValueId,
+    name: string,
     query: ValueId,
     key: ValueId,
     value: ValueId,
-    shape: Omit<AttentionNode, "kind" | "id" | "query" | "key" | "value">,
+    shape: Omit<Unplaced<AttentionNode>, "kind" | "query" | "key" | "value">,
   ): ValueId {
-    return this.push({ kind: "attention", id, query, key, value, ...shape });
+    return this.push(name, { kind: "attention", query, key, value, ...shape });
   }
 
-  activation(id: ValueId, input: ValueId, activation: ActivationFunction): ValueId {
-    return this.push({ kind: "activation", id, input, function: activation });
+  activation(name: string, input: ValueId, activation: ActivationFunction): ValueId {
+    return this.push(name, { kind: "activation", input, function: activation });
   }
 
-  add(id: ValueId, left: ValueId, right: ValueId): ValueId {
-    return this.push({ kind: "add", id, left, right });
+  add(name: string, left: ValueId, right: ValueId): ValueId {
+    return this.push(name, { kind: "add", left, right });
   }
 
-  multiply(id: ValueId, left: ValueId, right: ValueId): ValueId {
-    return this.push({ kind: "multiply", id, left, right });
+  multiply(name: string, left: ValueId, right: ValueId): ValueId {
+    return this.push(name, { kind: "multiply", left, right });
   }
 
   /** Throws if a tensor was missing, of the wrong shape, or is left over; `ignorable` names tensors nobody needs. */
@@ -167,9 +184,10 @@ export class GraphBuilder {
     return this.nodes;
   }
 
-  private push(node: Node): ValueId {
-    this.nodes.push(node);
-    return node.id;
+  private push(name: string, node: Unplaced): ValueId {
+    const id = idInLayer(this.layer, name);
+    this.nodes.push({ ...node, id, layer: this.layer });
+    return id;
   }
 
   private expect(tensor: string, shape: readonly number[]): MatrixRef["dtype"] {

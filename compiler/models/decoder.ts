@@ -45,27 +45,26 @@ export function decoder(weights: Weights, name: string, family: string, shape: D
   const { hidden, inner, heads, kvHeads, headDim, rotaryDim, epsilon, pairing, names } = shape;
   const build = new GraphBuilder(weights);
   const table = build.matrix(`${names.embedding}.weight`, shape.vocabulary, hidden);
-  const norm = (id: string, input: string, tensor: string, width = hidden, heads = 1) =>
-    build.rmsNorm(id, input, tensor, { width, epsilon, heads, plus: shape.gainPlus });
-  let x = build.embedding("tokens", "token", table, { scale: shape.embeddingScale });
-  for (let layer = 0; layer < shape.layers; layer++) {
+  const norm = (name: string, input: string, tensor: string, width = hidden, heads = 1) =>
+    build.rmsNorm(name, input, tensor, { width, epsilon, heads, plus: shape.gainPlus });
+  const tokens = build.embedding("tokens", "token", table, { scale: shape.embeddingScale });
+  const last = build.layers(shape.layers, tokens, (x, layer) => {
     const block = names.layer(layer);
     const { theta, scaling, window } = shape.layer(layer);
-    const id = (part: string) => `layer${layer}_${part}`;
     const layerNorm = (part: string, input: string, tensor: string) =>
-      norm(id(part), input, `${block}.${tensor}`);
+      norm(part, input, `${block}.${tensor}`);
     const postNorm = (part: string, input: string, tensor: string | null) =>
       tensor === null ? input : layerNorm(part, input, tensor);
     const part = (name: string, tensor: string, out: number) => {
       const bias = names.hasBias(`${block}.${tensor}`);
-      return { id: id(name), tensor: `${block}.${tensor}`, out, bias };
+      return { name, tensor: `${block}.${tensor}`, out, bias };
     };
     /** Query or key as attention reads it. */
     const turned = (part: string, input: string, count: number, headNorm: string | null) => {
       const normal =
-        headNorm === null ? input : norm(id(`${part}_norm`), input, `${block}.${headNorm}`, headDim, count);
+        headNorm === null ? input : norm(`${part}_norm`, input, `${block}.${headNorm}`, headDim, count);
       const shape = { heads: count, headDim, rotaryDim, pairing, theta, scaling };
-      return build.rope(id(`${part}_rope`), normal, shape);
+      return build.rope(`${part}_rope`, normal, shape);
     };
 
     const attentionNorm = layerNorm("attention_norm", x, names.attentionNorm);
@@ -77,25 +76,25 @@ export function decoder(weights: Weights, name: string, family: string, shape: D
     const turnedQuery = turned("query", query, heads, names.queryNorm);
     const turnedKey = turned("key", key, kvHeads, names.keyNorm);
     const attentionShape = { heads, kvHeads, headDim, scale: shape.scale, window };
-    const attended = build.attention(id("attention"), turnedQuery, turnedKey, value, attentionShape);
+    const attended = build.attention("attention", turnedQuery, turnedKey, value, attentionShape);
     const [projected] = build.linears(attended, heads * headDim, [
       part("attention_out", names.attentionOut, hidden),
     ]) as [string];
     const added = postNorm("attention_post_norm", projected, names.attentionPostNorm);
-    x = build.add(id("attention_residual"), x, added);
+    const attentionSum = build.add("attention_residual", x, added);
 
-    const mlpNorm = layerNorm("mlp_norm", x, names.mlpNorm);
+    const mlpNorm = layerNorm("mlp_norm", attentionSum, names.mlpNorm);
     const [gate, up] = build.linears(mlpNorm, hidden, [
       part("gate", names.gate, inner),
       part("up", names.up, inner),
     ]) as [string, string];
-    const activated = build.activation(id("activation"), gate, shape.activation);
-    const product = build.multiply(id("mlp"), activated, up);
+    const activated = build.activation("activation", gate, shape.activation);
+    const product = build.multiply("mlp", activated, up);
     const [down] = build.linears(product, inner, [part("down", names.down, hidden)]) as [string];
-    x = build.add(id("mlp_residual"), x, postNorm("mlp_post_norm", down, names.mlpPostNorm));
-  }
-  const last = norm("final_norm", x, names.finalNorm);
-  const output = build.head("logits", last, { tensor: names.head, table, tied: shape.tied });
+    return build.add("mlp_residual", attentionSum, postNorm("mlp_post_norm", down, names.mlpPostNorm));
+  });
+  const normed = norm("final_norm", last, names.finalNorm);
+  const output = build.head("logits", normed, { tensor: names.head, table, tied: shape.tied });
   const nodes = build.finish(names.ignorable);
   return { name, family, vocabulary: shape.vocabulary, context: shape.context, nodes, output };
 }

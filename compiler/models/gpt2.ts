@@ -50,10 +50,9 @@ export function gpt2(weights: Weights, name: string): Graph {
   const table = build.matrix(`${names.tokens}.weight`, vocabulary, hidden);
   const tokens = build.embedding("tokens", "token", table);
   const places = build.matrix(`${names.positions}.weight`, context, hidden);
-  let x = build.add("embedded", tokens, build.embedding("positions", "position", places));
-  for (let layer = 0; layer < shape.layers; layer++) {
+  const embedded = build.add("embedded", tokens, build.embedding("positions", "position", places));
+  const last = build.layers(shape.layers, embedded, (x, layer) => {
     const tensor = (part: string) => `${names.layer(layer)}.${part}`;
-    const id = (part: string) => `layer${layer}_${part}`;
     const place = (part: string, out: number, d: number) => ({
       tensor: tensor(part),
       out,
@@ -61,31 +60,25 @@ export function gpt2(weights: Weights, name: string): Graph {
       transposed: names.transposed,
       bias: true,
     });
-    const attentionNorm = build.layerNorm(
-      id("attention_norm"),
-      x,
-      tensor(names.attentionNorm),
-      hidden,
-      epsilon,
-    );
+    const attentionNorm = build.layerNorm("attention_norm", x, tensor(names.attentionNorm), hidden, epsilon);
     const [query, key, value] = ["query", "key", "value"].map((part, index) =>
-      build.linear(id(part), attentionNorm, {
+      build.linear(part, attentionNorm, {
         ...place(names.fused, hidden, hidden),
         part: { first: index * hidden, of: 3 * hidden },
       }),
     ) as [string, string, string];
     const attention = { heads, kvHeads: heads, headDim, scale: shape.scale(layer), window: null };
-    const attended = build.attention(id("attention"), query, key, value, attention);
-    const out = build.linear(id("attention_out"), attended, place(names.attentionOut, hidden, hidden));
-    x = build.add(id("attention_residual"), x, out);
-    const mlpNorm = build.layerNorm(id("mlp_norm"), x, tensor(names.mlpNorm), hidden, epsilon);
-    const up = build.linear(id("up"), mlpNorm, place(names.up, inner, hidden));
-    const activated = build.activation(id("activation"), up, shape.activation);
-    const down = build.linear(id("down"), activated, place(names.down, hidden, inner));
-    x = build.add(id("mlp_residual"), x, down);
-  }
-  const last = build.layerNorm("final_norm", x, names.finalNorm, hidden, epsilon);
-  const output = build.head("logits", last, { tensor: names.head, table, tied: shape.tied });
+    const attended = build.attention("attention", query, key, value, attention);
+    const out = build.linear("attention_out", attended, place(names.attentionOut, hidden, hidden));
+    const attentionSum = build.add("attention_residual", x, out);
+    const mlpNorm = build.layerNorm("mlp_norm", attentionSum, tensor(names.mlpNorm), hidden, epsilon);
+    const up = build.linear("up", mlpNorm, place(names.up, inner, hidden));
+    const activated = build.activation("activation", up, shape.activation);
+    const down = build.linear("down", activated, place(names.down, hidden, inner));
+    return build.add("mlp_residual", attentionSum, down);
+  });
+  const normed = build.layerNorm("final_norm", last, names.finalNorm, hidden, epsilon);
+  const output = build.head("logits", normed, { tensor: names.head, table, tied: shape.tied });
   const nodes = build.finish((tensor) => /\.attn\.(bias|masked_bias)$/.test(tensor));
   return { name, family: "gpt2", vocabulary, context, nodes, output };
 }

@@ -25,14 +25,13 @@ export function gptj(weights: Weights, name: string): Graph {
   const prefix = weights.info("transformer.wte.weight") ? "transformer." : "";
   const build = new GraphBuilder(weights);
   const table = build.matrix(`${prefix}wte.weight`, vocabulary, hidden);
-  let x = build.embedding("tokens", "token", table);
-  for (let layer = 0; layer < layers; layer++) {
+  const tokens = build.embedding("tokens", "token", table);
+  const last = build.layers(layers, tokens, (x, layer) => {
     const block = `${prefix}h.${layer}`;
-    const id = (part: string) => `layer${layer}_${part}`;
     const linear = (part: string, input: string, tensor: string, out: number, d: number, bias: boolean) =>
-      build.linear(id(part), input, { tensor: `${block}.${tensor}`, out, d, bias });
+      build.linear(part, input, { tensor: `${block}.${tensor}`, out, d, bias });
     const rope = (part: string, input: string) =>
-      build.rope(id(part), input, {
+      build.rope(part, input, {
         heads,
         headDim,
         rotaryDim,
@@ -41,26 +40,30 @@ export function gptj(weights: Weights, name: string): Graph {
         scaling: { kind: "none" },
       });
 
-    const norm = build.layerNorm(id("norm"), x, `${block}.ln_1`, hidden, epsilon);
+    const norm = build.layerNorm("norm", x, `${block}.ln_1`, hidden, epsilon);
     const query = linear("query", norm, "attn.q_proj", hidden, hidden, false);
     const key = linear("key", norm, "attn.k_proj", hidden, hidden, false);
     const value = linear("value", norm, "attn.v_proj", hidden, hidden, false);
-    const attended = build.attention(
-      id("attention"),
-      rope("query_rope", query),
-      rope("key_rope", key),
-      value,
-      { heads, kvHeads: heads, headDim, scale: 1 / Math.sqrt(headDim), window: null },
-    );
+    const attended = build.attention("attention", rope("query_rope", query), rope("key_rope", key), value, {
+      heads,
+      kvHeads: heads,
+      headDim,
+      scale: 1 / Math.sqrt(headDim),
+      window: null,
+    });
     const projected = linear("attention_out", attended, "attn.out_proj", hidden, hidden, false);
-    x = build.add(id("attention_residual"), x, projected);
+    const attentionSum = build.add("attention_residual", x, projected);
     const up = linear("up", norm, "mlp.fc_in", inner, hidden, true);
-    const activated = build.activation(id("activation"), up, activation);
-    x = build.add(id("mlp_residual"), x, linear("down", activated, "mlp.fc_out", hidden, inner, true));
-  }
-  const last = build.layerNorm("final_norm", x, `${prefix}ln_f`, hidden, epsilon);
+    const activated = build.activation("activation", up, activation);
+    return build.add(
+      "mlp_residual",
+      attentionSum,
+      linear("down", activated, "mlp.fc_out", hidden, inner, true),
+    );
+  });
+  const normed = build.layerNorm("final_norm", last, `${prefix}ln_f`, hidden, epsilon);
   const tied = settings.flag("tie_word_embeddings", false);
-  const output = build.head("logits", last, { tensor: "lm_head", table, tied, bias: true });
+  const output = build.head("logits", normed, { tensor: "lm_head", table, tied, bias: true });
   const nodes = build.finish((tensor) => /\.attn\.(bias|masked_bias)$/.test(tensor));
   return { name, family: "gptj", vocabulary, context, nodes, output };
 }

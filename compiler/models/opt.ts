@@ -35,44 +35,50 @@ export function opt(weights: Weights, name: string): Graph {
 
   const prefix = weights.info("decoder.embed_tokens.weight") ? "decoder." : "model.decoder.";
   const build = new GraphBuilder(weights);
-  const project = (id: string, input: string, out: number, d: number) =>
-    out === d ? input : build.linear(id, input, { tensor: `${prefix}${id}`, out, d, bias: false });
+  const project = (part: string, input: string, out: number, d: number) =>
+    out === d ? input : build.linear(part, input, { tensor: `${prefix}${part}`, out, d, bias: false });
 
   const table = build.matrix(`${prefix}embed_tokens.weight`, vocabulary, embedded);
   const places = build.matrix(`${prefix}embed_positions.weight`, context + offset, hidden);
   const tokens = project("project_in", build.embedding("tokens", "token", table), hidden, embedded);
-  let x = build.add("embedded", tokens, build.embedding("positions", "position", places, { offset }));
-  for (let layer = 0; layer < layers; layer++) {
+  const embeddings = build.add(
+    "embedded",
+    tokens,
+    build.embedding("positions", "position", places, { offset }),
+  );
+  const last = build.layers(layers, embeddings, (x, layer) => {
     const block = `${prefix}layers.${layer}`;
-    const id = (part: string) => `layer${layer}_${part}`;
     const linear = (part: string, input: string, tensor: string, out: number, d: number) =>
-      build.linear(id(part), input, { tensor: `${block}.${tensor}`, out, d, bias });
+      build.linear(part, input, { tensor: `${block}.${tensor}`, out, d, bias });
     const norm = (part: string, input: string, tensor: string, here: boolean) =>
-      here ? build.layerNorm(id(part), input, `${block}.${tensor}`, hidden, epsilon) : input;
+      here ? build.layerNorm(part, input, `${block}.${tensor}`, hidden, epsilon) : input;
 
     const attentionInput = norm("attention_norm", x, "self_attn_layer_norm", normBefore);
     const [query, key, value] = (["query", "key", "value"] as const).map((part) =>
       linear(part, attentionInput, `self_attn.${part[0]}_proj`, hidden, hidden),
     ) as [string, string, string];
     const shape = { heads, kvHeads: heads, headDim, scale: 1 / Math.sqrt(headDim), window: null };
-    const attended = build.attention(id("attention"), query, key, value, shape);
+    const attended = build.attention("attention", query, key, value, shape);
     const projected = linear("attention_out", attended, "self_attn.out_proj", hidden, hidden);
-    x = build.add(id("attention_residual"), x, projected);
-    x = norm("attention_norm", x, "self_attn_layer_norm", !normBefore);
+    const sum = build.add("attention_residual", x, projected);
+    const attentionOutput = norm("attention_norm", sum, "self_attn_layer_norm", !normBefore);
 
-    const mlpInput = norm("mlp_norm", x, "final_layer_norm", normBefore);
+    const mlpInput = norm("mlp_norm", attentionOutput, "final_layer_norm", normBefore);
     const activated = build.activation(
-      id("activation"),
+      "activation",
       linear("up", mlpInput, "fc1", inner, hidden),
       activation,
     );
-    x = build.add(id("mlp_residual"), x, linear("down", activated, "fc2", hidden, inner));
-    x = norm("mlp_norm", x, "final_layer_norm", !normBefore);
-  }
-  if (finalNorm) x = build.layerNorm("final_norm", x, `${prefix}final_layer_norm`, hidden, epsilon);
-  const last = project("project_out", x, embedded, hidden);
+    const down = linear("down", activated, "fc2", hidden, inner);
+    const mlpSum = build.add("mlp_residual", attentionOutput, down);
+    return norm("mlp_norm", mlpSum, "final_layer_norm", !normBefore);
+  });
+  const normed = finalNorm
+    ? build.layerNorm("final_norm", last, `${prefix}final_layer_norm`, hidden, epsilon)
+    : last;
+  const projected = project("project_out", normed, embedded, hidden);
   const tied = settings.flag("tie_word_embeddings", true);
-  const output = build.head("logits", last, { tensor: "lm_head", table, tied });
+  const output = build.head("logits", projected, { tensor: "lm_head", table, tied });
   const nodes = build.finish(() => false);
   return { name, family: "opt", vocabulary, context, nodes, output };
 }

@@ -6,7 +6,7 @@ import type { ValueId } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
-import { layerOf, linearById } from "../ir/walk.js";
+import { linearById, nodeIndex, partOf } from "../ir/walk.js";
 import { matrixName } from "../lower/names.js";
 import type { Evaluation, TierShares } from "../report/evaluation.js";
 import type { ListedPass, ProgramJson } from "../report/program-json.js";
@@ -65,6 +65,8 @@ export interface LinearRow {
 export interface InputRow {
   readonly input: ValueId;
   readonly layer: number | null;
+  /** Its name within the layer. */
+  readonly part: string;
   readonly linears: readonly ValueId[];
   readonly sensitivity: number | null;
   /** Fractions of tokens by tier; null without a gate, or before `gsic eval`. */
@@ -125,7 +127,7 @@ export function pageData(input: PageInput): PageData {
       return {
         id: linear.linear,
         layer: linear.layer,
-        part: partOf(linear.linear),
+        part: partOf({ id: linear.linear, layer: linear.layer }),
         input: linear.input,
         tensor: linear.tensor,
         dtype: linear.dtype,
@@ -149,7 +151,7 @@ export function pageData(input: PageInput): PageData {
         kernels: kernels.get(linear.linear) ?? [],
       };
     }),
-    inputs: plan.groups.map((group) => inputRow(report, group)),
+    inputs: plan.groups.map((group) => inputRow(report, plan, group)),
     search: search && {
       max_kl: search.max_kl,
       dense: search.dense,
@@ -164,17 +166,22 @@ export function pageData(input: PageInput): PageData {
     },
     others: plan.graph.nodes
       .filter(({ kind }) => kind !== "linear")
-      .map(({ id, kind }) => ({
+      .map(({ id, kind, layer }) => ({
         id,
         kind,
-        layer: layerOf(id)?.index ?? null,
-        part: partOf(id),
+        layer,
+        part: partOf({ id, layer }),
         kernels: kernels.get(id) ?? [],
       })),
   };
 }
 
-function inputRow({ search, evaluation }: Report, { input, linears }: Plan["groups"][number]): InputRow {
+function inputRow(
+  { search, evaluation }: Report,
+  { graph }: Plan,
+  { input, linears }: Plan["groups"][number],
+): InputRow {
+  const node = nodeIndex(graph).get(input)!;
   const found = search?.inputs.find((one) => one.input === input);
   const rejected = found?.rejected ?? [];
   // The others are no faster than dense, or than a form that loses no more.
@@ -182,7 +189,8 @@ function inputRow({ search, evaluation }: Report, { input, linears }: Plan["grou
   return {
     input,
     linears,
-    layer: layerOf(input)?.index ?? null,
+    layer: node.layer,
+    part: partOf(node),
     sensitivity: found?.sensitivity ?? null,
     heldout: evaluation?.heldout?.tiers.by_input[input] ?? null,
     calibration: evaluation?.calibration?.tiers.by_input[input] ?? null,
@@ -202,11 +210,6 @@ function inputRow({ search, evaluation }: Report, { input, linears }: Plan["grou
 function sharesOf({ evaluation }: Report, input: ValueId, form: Form): TierShares | null {
   if (subspaceOf(form) === null && (tierOf(form)?.exact ?? null) === null) return oneTier;
   return evaluation?.heldout?.tiers.by_input[input] ?? null;
-}
-
-/** A value's name within its layer. */
-export function partOf(id: ValueId): string {
-  return layerOf(id)?.part ?? id;
 }
 
 /** The kernels that compute a value, or read a linear's weights, in the order of the launches of the first mode. */

@@ -1,6 +1,6 @@
 import dagre, { type Edge } from "@dagrejs/dagre";
 import type { Graph, Node, ValueId } from "../ir/graph.js";
-import { inputsOf, layerOf } from "../ir/walk.js";
+import { inputsOf } from "../ir/walk.js";
 
 export interface Point {
   readonly x: number;
@@ -90,7 +90,7 @@ export function layoutGraph(graph: Graph): Layout {
 function sectionsOf(nodes: readonly Node[]): { layer: number | null; nodes: Node[] }[] {
   const sections: { layer: number | null; nodes: Node[] }[] = [];
   for (const node of nodes) {
-    const layer = layerOf(node.id)?.index ?? null;
+    const { layer } = node;
     if (sections.length === 0 || sections.at(-1)!.layer !== layer) sections.push({ layer, nodes: [] });
     sections.at(-1)!.nodes.push(node);
   }

@@ -1,9 +1,9 @@
 import { curveBumpY, curveLinear, line } from "d3";
 import Handlebars from "handlebars";
-import type { Graph, Node, ValueId } from "../ir/graph.js";
-import { layerOf } from "../ir/walk.js";
+import type { Graph, Node } from "../ir/graph.js";
+import { partOf } from "../ir/walk.js";
 import { size } from "../support/text.js";
-import { type LinearRow, partOf } from "./data.js";
+import type { LinearRow } from "./data.js";
 import { type Box, type Column, layoutGraph, type Point } from "./layout.js";
 
 const escaped = (text: string): string => Handlebars.Utils.escapeExpression(text);
@@ -49,9 +49,8 @@ function edge(points: readonly Point[], between: boolean): string {
 }
 
 function boxSvg({ id, x, y, width, height }: Box, node: Node, row: LinearRow | null): string {
-  const lines =
-    row === null ? [partOf(id) === node.kind ? node.kind : `${partOf(id)} (${node.kind})`] : linearLines(row);
-  const spoken = `${nameOf(id)}: ${row === null ? node.kind : `${row.form}. ${row.verdict}`}`;
+  const lines = row === null ? otherLines(node) : linearLines(row);
+  const spoken = `${nameOf(node)}: ${row === null ? node.kind : `${row.form}. ${row.verdict}`}`;
   const step = 16;
   const first = y + height / 2 - ((lines.length - 1) * step) / 2 + 4;
   const texts = lines.map(
@@ -85,9 +84,13 @@ function formLine({
   return parts.join(", ");
 }
 
-function nameOf(id: ValueId): string {
-  const layer = layerOf(id);
-  return layer === null ? id : `layer ${layer.index}, ${layer.part}`;
+function otherLines(node: Node): string[] {
+  const part = partOf(node);
+  return [part === node.kind ? part : `${part} (${node.kind})`];
+}
+
+function nameOf(node: Node): string {
+  return node.layer === null ? node.id : `layer ${node.layer}, ${partOf(node)}`;
 }
 
 /** What fits into a box. */

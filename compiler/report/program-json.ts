@@ -3,7 +3,7 @@ import type { Kernel, LinearCall } from "../ir/program.js";
 /** A launch for people: what it runs, and what each pointer refers to. */
 export interface ListedLaunch {
   readonly kernel: string;
-  /** The layer whose values or cache it writes; null before and after the layers. */
+  /** The layer that it is a part of; null before and after the layers. */
   readonly layer: number | null;
   readonly arguments: readonly {
     readonly name: string;

@@ -41,10 +41,12 @@ export interface Report {
   /** What those seconds are made of. */
   readonly prediction: { readonly dense: Prediction; readonly fast: Prediction; readonly slow: Prediction };
   readonly launches_per_token: Readonly<Partial<Record<ProgramMode, number>>>;
-  /** Launches that write a layer's values or cache, per layer. */
+  /** Launches that are a part of a layer, per layer. */
   readonly launches_per_layer: Readonly<Partial<Record<ProgramMode, number>>>;
   readonly linears: readonly {
     readonly linear: string;
+    /** Null outside the layers, as of the output head. */
+    readonly layer: number | null;
     /** The value that it reads; linears of one input share their gate. */
     readonly input: string;
     readonly form: Form;

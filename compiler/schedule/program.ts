@@ -144,7 +144,7 @@ function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory 
     program,
     counters,
     steps: { steps: lowered, deviceSteps },
-    listing: listLaunches(calls, launches, kernels.kernels, headAt, bytesOf),
+    listing: listLaunches({ steps, calls, launches, kernels: kernels.kernels, bytesOf }, headAt),
     projections: lowered.filter((step) => step.kind === "project"),
   };
 }
@@ -172,7 +172,7 @@ function scheduleCall(
     y: block(step.output, width),
     launches,
   };
-  const listed = listLaunches(calls, launches, kernels.kernels, calls.length, bytesOf);
+  const listed = listLaunches({ steps, calls, launches, kernels: kernels.kernels, bytesOf }, calls.length);
   return { call, listed: { ...call, launches: listed.body } };
 }
 

@@ -35,11 +35,12 @@ export function attentionModel(
   const nodes: Node[] = [];
   tensor("x", vocabulary, width, random);
   const table = matrixRef("x", "f32", vocabulary, width);
-  nodes.push({ kind: "embedding", id: "x", index: "token", table, offset: 0, scale: 1 });
+  nodes.push({ kind: "embedding", id: "x", layer: null, index: "token", table, offset: 0, scale: 1 });
   const input = (name: string, count: number): string => {
     nodes.push({
       kind: "linear",
       id: name,
+      layer: null,
       input: "x",
       weight: matrix(name, count * headDim, width),
       bias: null,
@@ -49,12 +50,19 @@ export function attentionModel(
     if (norms) {
       tensor(`${name}_gain`, headDim, null, () => 1 + random() / 4);
       const gain = { tensor: `${name}_gain`, length: headDim, first: 0 };
-      const norm = { kind: "norm", id: `${name}_normed`, input: id, method: "rms" } as const;
+      const norm = { kind: "norm", id: `${name}_normed`, layer: null, input: id, method: "rms" } as const;
       nodes.push({ ...norm, heads: count, gain, bias: null, epsilon: 1e-3 });
       id = norm.id;
     }
     if (rope) {
-      const turned = { kind: "rope", id: `${name}_turned`, input: id, heads: count, headDim } as const;
+      const turned = {
+        kind: "rope",
+        id: `${name}_turned`,
+        layer: null,
+        input: id,
+        heads: count,
+        headDim,
+      } as const;
       nodes.push({ ...turned, ...rope, theta: 100, scaling: { kind: "none" } });
       id = turned.id;
     }
@@ -65,6 +73,7 @@ export function attentionModel(
   nodes.push({
     kind: "attention",
     id: "a",
+    layer: null,
     query,
     key,
     value,
@@ -77,6 +86,7 @@ export function attentionModel(
   nodes.push({
     kind: "linear",
     id: "logits",
+    layer: null,
     input: "a",
     weight: matrix("o", vocabulary, heads * headDim),
     bias: null,

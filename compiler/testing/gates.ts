@@ -27,11 +27,19 @@ export async function gateModel(
     {
       kind: "linear",
       id: "h",
+      layer: null,
       input: "x",
       weight: matrixRef("w", "f32", out, d),
       bias: { tensor: "bias", length: out, first: 0 },
     },
-    { kind: "linear", id: "logits", input: "h", weight: matrixRef("identity", "f32", out, out), bias: null },
+    {
+      kind: "linear",
+      id: "logits",
+      layer: null,
+      input: "h",
+      weight: matrixRef("identity", "f32", out, out),
+      bias: null,
+    },
   ];
   const model = await modelOf(
     {
@@ -120,7 +128,7 @@ export async function twoLaunchModel() {
   const { model, factors } = await gateModel(inputs, [[1, 0]]);
   const [x, h, logits] = model.graph.nodes as [Node, LinearNode, LinearNode];
   const second: LinearNode = { ...h, id: "second" };
-  const sum: Node = { kind: "add", id: "sum", left: h.id, right: second.id };
+  const sum: Node = { kind: "add", id: "sum", layer: null, left: h.id, right: second.id };
   const nodes = [x, h, second, sum, { ...logits, input: sum.id }];
   return { model: { ...model, graph: { ...model.graph, nodes } }, factors };
 }

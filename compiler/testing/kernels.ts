@@ -124,7 +124,7 @@ export function matrixRef(tensor: string, dtype: DType, out: number, d: number) 
 /** Reads row `position` of the table: the tests' inputs, one token after another. */
 export function inputNode(id: ValueId, tensor: string, tokens: number, d: number): Node {
   const table = matrixRef(tensor, "f32", tokens, d);
-  return { kind: "embedding", id, index: "position", table, offset: 0, scale: 1 };
+  return { kind: "embedding", id, layer: null, index: "position", table, offset: 0, scale: 1 };
 }
 
 /** Inputs of every size that f32 has; more than one pass of 16. */
@@ -159,6 +159,7 @@ export function linearModel(
   const node = {
     kind: "linear",
     id: "logits",
+    layer: null,
     input: "x",
     weight: matrixRef("w", dtype, out, d),
     bias: null,

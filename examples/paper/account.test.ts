@@ -7,6 +7,7 @@ function linear(input: string, out: number, d: number, k: number, w: number, fir
   const basis = first ? 2 * k * d : 0;
   return {
     linear: `${input}_${out}`,
+    layer: null,
     input,
     form: { kind: "gated" as const, k, epsilon: 0.1 },
     bytes: { dense, fast: basis + 2 * out * k, slow: basis + dense },

@@ -50,10 +50,17 @@ describe.each(targets)("embeddings on $name are rows of every type, scaled, from
       const token = { table: matrixRef("token", first, rows, d), offset: 0, scale: 1.5 };
       const position = { table: matrixRef("position", second, tokens + 2, d), offset: 2, scale: 1 };
       const nodes: Node[] = [
-        { kind: "embedding", id: "a", index: "token", ...token },
-        { kind: "embedding", id: "b", index: "position", ...position },
-        { kind: "add", id: "x", left: "a", right: "b" },
-        { kind: "linear", id: "logits", input: "x", weight: matrixRef("one", "f32", d, d), bias: null },
+        { kind: "embedding", id: "a", layer: null, index: "token", ...token },
+        { kind: "embedding", id: "b", layer: null, index: "position", ...position },
+        { kind: "add", id: "x", layer: null, left: "a", right: "b" },
+        {
+          kind: "linear",
+          id: "logits",
+          layer: null,
+          input: "x",
+          weight: matrixRef("one", "f32", d, d),
+          bias: null,
+        },
       ];
       const one = Float32Array.from({ length: d * d }, (_, i) => Number(i % (d + 1) === 0));
       const model = await modelOf(
@@ -81,14 +88,20 @@ describe.each(targets)(
       test(`${d} wide`, async () => {
         const tokens = 18;
         const gain = (name: string) => ({ tensor: name, length: d, first: 0 });
-        const norm = { kind: "norm", heads: 1, epsilon: 1e-5 } as const;
+        const norm = { kind: "norm", layer: null, heads: 1, epsilon: 1e-5 } as const;
         const layer = { ...norm, method: "layer", gain: gain("gain"), bias: gain("shift") } as const;
         const rms = { ...norm, method: "rms", gain: gain("gain"), bias: null } as const;
-        const linear = { kind: "linear", weight: matrixRef("w", "f32", d, d), bias: null } as const;
+        const linear = {
+          kind: "linear",
+          layer: null,
+          weight: matrixRef("w", "f32", d, d),
+          bias: null,
+        } as const;
         const nodes: Node[] = [
           {
             kind: "embedding",
             id: "x",
+            layer: null,
             index: "position",
             table: matrixRef("x", "f32", tokens, d),
             offset: 0,
@@ -97,18 +110,25 @@ describe.each(targets)(
           // Read by a residual as well: a launch of its own.
           { ...layer, id: "a", input: "x" },
           { ...linear, id: "b", input: "a" },
-          { kind: "add", id: "c", left: "a", right: "b" },
+          { kind: "add", id: "c", layer: null, left: "a", right: "b" },
           // After the linear, with a residual.
           { ...linear, id: "d", input: "c" },
           { ...rms, id: "e", input: "d" },
-          { kind: "add", id: "f", left: "c", right: "e" },
+          { kind: "add", id: "f", layer: null, left: "c", right: "e" },
           // A norm of a norm; the second one goes into the linear that reads it.
           { ...rms, id: "g", input: "f" },
           { ...layer, id: "h", input: "g" },
           { ...linear, id: "i", input: "h" },
-          { kind: "add", id: "j", left: "f", right: "i" },
+          { kind: "add", id: "j", layer: null, left: "f", right: "i" },
           { ...rms, id: "k", input: "j" },
-          { kind: "linear", id: "logits", input: "k", weight: matrixRef("head", "f32", 7, d), bias: null },
+          {
+            kind: "linear",
+            id: "logits",
+            layer: null,
+            input: "k",
+            weight: matrixRef("head", "f32", 7, d),
+            bias: null,
+          },
         ];
         const inputs = normal(tokens * d).map((value, i) =>
           i < d ? 1e-3 * value : i < 2 * d ? 1e4 * value : value + 2,

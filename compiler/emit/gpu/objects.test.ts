@@ -36,6 +36,7 @@ function kernelOf(step: DeviceStep, target: GpuTarget): Kernel {
 const norm: NormNode = {
   kind: "norm",
   id: "n",
+  layer: null,
   input: "h",
   method: "rms",
   heads: 1,
@@ -60,6 +61,7 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
   });
   return {
     kind: "project",
+    layer: null,
     output: "y",
     input: "x",
     normed: "x",
@@ -209,6 +211,7 @@ describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
     const attention: AttentionNode = {
       kind: "attention",
       id: "a",
+      layer: null,
       query: "q",
       key: "k",
       value: "v",
@@ -222,6 +225,7 @@ describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
     const rope: RopeNode = {
       kind: "rope",
       id: "r",
+      layer: null,
       input: "q",
       heads: 32,
       headDim: 128,
@@ -232,7 +236,7 @@ describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
     };
     const steps: DeviceStep[] = [
       { kind: "attend", layer: 0, output: "y", source: "x", ...place, attention, rope },
-      { kind: "choose", input: "logits", output: "ids", vocabulary: 128256 },
+      { kind: "choose", layer: null, input: "logits", output: "ids", vocabulary: 128256 },
     ];
     for (const step of steps) {
       const { kernel, resources } = await objectOf(step, mi300x);

@@ -1,20 +1,15 @@
 /* How the inputs of linears lie in subspaces. */
 
-/** What an input is, whatever its layer. @param {string} input @param {number | null} layer */
-function kindOf(input, layer) {
-  return layer === null ? input : input.slice(`layer${layer}_`.length);
-}
-
 /** The energy outside k eigenvectors, of every input. */
 function drawEnergy() {
-  const rows = data.inputs.flatMap(({ input, layer, activations }) =>
+  const rows = data.inputs.flatMap(({ input, layer, part, activations }) =>
     activations === null
       ? []
       : activations.k.map((k, index) => ({
           input,
           layer: String(layer ?? "model"),
           k: String(k),
-          kind: kindOf(input, layer),
+          kind: part,
           outside: 100 * (activations.outside.heldout[index] ?? 0),
         })),
   );

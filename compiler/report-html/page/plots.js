@@ -132,7 +132,7 @@ function everyNth(labels, most) {
 /** Fractions of tokens by tier: layers across, a panel per kind of input and text. */
 function drawTiers() {
   const tiers = /** @type {const} */ (["fast", "middle", "slow"]);
-  const rows = data.inputs.flatMap(({ input, layer, heldout, calibration }) =>
+  const rows = data.inputs.flatMap(({ input, layer, part, heldout, calibration }) =>
     [heldout, calibration].flatMap((shares, text) =>
       shares === null
         ? []
@@ -140,7 +140,7 @@ function drawTiers() {
             input,
             tier,
             layer: String(layer ?? "model"),
-            kind: kindOf(input, layer),
+            kind: part,
             text: texts[text],
             share: 100 * shares[tier],
           })),
