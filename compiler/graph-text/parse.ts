@@ -1,7 +1,7 @@
 import { conflict, formText } from "../ir/forms.js";
 import type { Graph, Node, ValueId } from "../ir/graph.js";
 import type { ByteAccount, InputGroup, LinearPlan, Plan } from "../ir/plan.js";
-import { violations } from "../ir/verify.js";
+import { violations, violationText } from "../ir/verify.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { shareInputs } from "../passes/share-inputs.js";
 import { parseCall } from "./codec-objects.js";
@@ -158,11 +158,8 @@ function checkWiring(graph: Graph, places: ReadonlyMap<ValueId, string>, modelPl
   const found = violations(graph);
   const first = found[0];
   if (first === undefined) return;
-  const about = first.slice(first.indexOf(": ") + 2);
-  const named = [...places]
-    .filter(([id]) => about.startsWith(`${id}: `))
-    .sort(([a], [b]) => b.length - a.length);
+  const place = (first.node === null ? undefined : places.get(first.node)) ?? modelPlace;
   const more = found.length > 1 ? ` (and ${found.length - 1} more)` : "";
   const hint = "keep the wiring and the shapes that the model has; forms, k and epsilon can be edited freely";
-  throw graphError("inconsistent", `${first}${more}`, named[0]?.[1] ?? modelPlace, hint);
+  throw graphError("inconsistent", `${violationText(first)}${more}`, place, hint);
 }

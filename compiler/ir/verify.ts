@@ -3,120 +3,175 @@ import type { Graph, Node, ValueId } from "./graph.js";
 import type { Plan } from "./plan.js";
 import { inputsOf, nodeIndex, valueWidths } from "./walk.js";
 
-/** A named property that must hold of every graph; returns what is wrong, or null. */
-interface Invariant {
-  readonly name: string;
-  readonly check: (node: Node, widths: ReadonlyMap<ValueId, number>, graph: Graph) => string | null;
+/** Two widths that must be the same; undefined: of a value that nothing defines. */
+interface Widths {
+  readonly found: number | undefined;
+  readonly expected: number | undefined;
 }
 
-const invariants: readonly Invariant[] = [
-  {
-    name: "inputs-have-the-node's-width",
-    check: (node, widths) => {
-      const width = (id: ValueId) => widths.get(id);
-      switch (node.kind) {
-        case "embedding":
-          return null;
-        case "norm":
-          return (
-            mismatch(width(node.input), node.heads * node.gain.length) ??
-            (node.bias === null ? null : mismatch(node.bias.length, node.gain.length))
-          );
-        case "linear":
-          return mismatch(width(node.input), node.weight.d);
-        case "rope":
-          return mismatch(width(node.input), node.heads * node.headDim);
-        case "activation":
-          return null;
-        case "attention":
-          return (
-            mismatch(width(node.query), node.heads * node.headDim) ??
-            mismatch(width(node.key), node.kvHeads * node.headDim) ??
-            mismatch(width(node.value), node.kvHeads * node.headDim)
-          );
-        case "add":
-        case "multiply":
-          return mismatch(width(node.left), width(node.right));
-        default:
-          return node satisfies never;
-      }
-    },
+/** A property that every graph must have and this one has not, and what is there instead. */
+export type BrokenInvariant =
+  | { readonly invariant: "defined-before-use"; readonly input: ValueId }
+  | { readonly invariant: "one-definition" }
+  | ({ readonly invariant: "inputs-have-the-node's-width" } & Widths)
+  | ({ readonly invariant: "bias-matches-rows" } & Widths)
+  | ({ readonly invariant: "a-divisor-for-each-pair" } & Widths)
+  | { readonly invariant: "heads-divide"; readonly heads: number; readonly kvHeads: number }
+  | { readonly invariant: "rotation-fits-head"; readonly rotaryDim: number; readonly headDim: number }
+  | { readonly invariant: "table-has-every-row"; readonly lastRow: number; readonly rows: number }
+  | { readonly invariant: "output-is-a-linear"; readonly output: ValueId }
+  | { readonly invariant: "output-has-the-vocabulary"; readonly rows: number }
+  | { readonly invariant: "every-linear-is-decided" }
+  /** `shared` is what linears of one input have in common, in words. */
+  | { readonly invariant: "a-group-shares"; readonly shared: string }
+  | { readonly invariant: "rank-in-fours"; readonly rank: number };
+
+/** What is wrong with a node; of the graph as a whole where `node` is null. */
+export type Violation = { readonly node: ValueId | null } & BrokenInvariant;
+
+/** A check of one node by itself. */
+type NodeCheck = (node: Node, widths: ReadonlyMap<ValueId, number>, graph: Graph) => BrokenInvariant | null;
+
+const nodeChecks: readonly NodeCheck[] = [
+  (node, widths) => {
+    const same = (id: ValueId, expected: number | undefined) =>
+      mismatch("inputs-have-the-node's-width", widths.get(id), expected);
+    switch (node.kind) {
+      case "embedding":
+      case "activation":
+        return null;
+      case "norm":
+        return same(node.input, node.heads * node.gain.length);
+      case "linear":
+        return same(node.input, node.weight.d);
+      case "rope":
+        return same(node.input, node.heads * node.headDim);
+      case "attention":
+        return (
+          same(node.query, node.heads * node.headDim) ??
+          same(node.key, node.kvHeads * node.headDim) ??
+          same(node.value, node.kvHeads * node.headDim)
+        );
+      case "add":
+      case "multiply":
+        return same(node.left, widths.get(node.right));
+      default:
+        return node satisfies never;
+    }
   },
-  {
-    name: "heads-divide",
-    check: (node) => {
-      if (node.kind === "attention" && node.heads % node.kvHeads !== 0) {
-        return `${node.heads} heads, ${node.kvHeads} key-value heads`;
-      }
-      if (node.kind === "rope" && (node.rotaryDim % 2 !== 0 || node.rotaryDim > node.headDim)) {
-        return `rotaryDim ${node.rotaryDim} of headDim ${node.headDim}`;
-      }
-      if (node.kind === "rope" && (node.scaling.kind === "divisors" || node.scaling.kind === "longrope")) {
-        return mismatch(node.scaling.divisors.length, node.rotaryDim / 2);
-      }
-      return null;
-    },
+  (node) => {
+    if (node.kind !== "attention" || node.heads % node.kvHeads === 0) return null;
+    return { invariant: "heads-divide", heads: node.heads, kvHeads: node.kvHeads };
   },
-  {
-    name: "table-has-every-row",
-    check: (node, _, graph) => {
-      if (node.kind !== "embedding") return null;
-      const rows = node.offset + (node.index === "token" ? graph.vocabulary : graph.context);
-      return rows <= node.table.out ? null : `row ${rows - 1} is read of ${node.table.out}`;
-    },
+  (node) => {
+    if (node.kind !== "rope") return null;
+    const { rotaryDim, headDim, scaling } = node;
+    if (rotaryDim % 2 !== 0 || rotaryDim > headDim)
+      return { invariant: "rotation-fits-head", rotaryDim, headDim };
+    if (scaling.kind !== "divisors" && scaling.kind !== "longrope") return null;
+    return mismatch("a-divisor-for-each-pair", scaling.divisors.length, rotaryDim / 2);
   },
-  {
-    name: "bias-matches-rows",
-    check: (node) =>
-      node.kind === "linear" && node.bias !== null ? mismatch(node.bias.length, node.weight.out) : null,
+  (node, _, graph) => {
+    if (node.kind !== "embedding") return null;
+    const lastRow = node.offset + (node.index === "token" ? graph.vocabulary : graph.context) - 1;
+    const rows = node.table.out;
+    return lastRow < rows ? null : { invariant: "table-has-every-row", lastRow, rows };
+  },
+  (node) => {
+    if ((node.kind !== "linear" && node.kind !== "norm") || node.bias === null) return null;
+    const rows = node.kind === "linear" ? node.weight.out : node.gain.length;
+    return mismatch("bias-matches-rows", node.bias.length, rows);
   },
 ];
 
-/** What is wrong with a graph: one line per violation, beginning with the invariant's name. */
-export function violations(graph: Graph): string[] {
-  const found: string[] = [];
+/** What is wrong with a graph. Where its wiring is, that is all that is looked for. */
+export function violations(graph: Graph): Violation[] {
+  const found: Violation[] = [];
   const seen = new Set<ValueId>();
   for (const node of graph.nodes) {
     for (const input of inputsOf(node)) {
-      if (!seen.has(input)) found.push(`defined-before-use: ${node.id} reads ${input}`);
+      if (!seen.has(input)) found.push({ invariant: "defined-before-use", node: node.id, input });
     }
-    if (seen.has(node.id)) found.push(`one-definition: ${node.id}`);
+    if (seen.has(node.id)) found.push({ invariant: "one-definition", node: node.id });
     seen.add(node.id);
   }
   if (found.length > 0) return found;
   const widths = valueWidths(graph);
   for (const node of graph.nodes) {
-    for (const { name, check } of invariants) {
-      const wrong = check(node, widths, graph);
-      if (wrong !== null) found.push(`${name}: ${node.id}: ${wrong}`);
+    for (const check of nodeChecks) {
+      const broken = check(node, widths, graph);
+      if (broken !== null) found.push({ node: node.id, ...broken });
     }
   }
-  const head = nodeIndex(graph).get(graph.output);
-  if (head?.kind !== "linear") found.push(`output-is-a-linear: ${graph.output}`);
-  else if (head.weight.out !== graph.vocabulary) found.push(`output-has-the-vocabulary: ${head.weight.out}`);
+  const { output, vocabulary } = graph;
+  const head = nodeIndex(graph).get(output);
+  if (head?.kind !== "linear") found.push({ invariant: "output-is-a-linear", node: null, output });
+  else if (head.weight.out !== vocabulary)
+    found.push({ invariant: "output-has-the-vocabulary", node: null, rows: head.weight.out });
   return found;
 }
 
 /** Throws (a defect of gsic) if a pass left a plan that violates an invariant. */
 export function verifyPlan(plan: Plan, pass: string): void {
   const found = violations(plan.graph);
-  for (const node of plan.graph.nodes) {
-    if (node.kind === "linear" && !plan.linears.has(node.id))
-      found.push(`every-linear-is-decided: ${node.id}`);
+  for (const { id, kind } of plan.graph.nodes) {
+    if (kind === "linear" && !plan.linears.has(id))
+      found.push({ invariant: "every-linear-is-decided", node: id });
   }
   for (const group of plan.groups) {
     const forms = group.linears.map((id) => [id, plan.linears.get(id)?.form] as const);
     const first = forms[0]?.[1];
-    for (const [id, form] of forms) {
-      const differs = form === undefined || first === undefined ? null : conflict(form, first);
-      if (differs !== null) found.push(`a-group-shares: ${id}: ${differs}`);
+    for (const [node, form] of forms) {
+      const shared = form === undefined || first === undefined ? null : conflict(form, first);
+      if (shared !== null) found.push({ invariant: "a-group-shares", node, shared });
       const rank = (form && tierOf(form)?.rank) ?? 0;
-      if (rank % 4 !== 0) found.push(`rank-in-fours: ${id}: ${rank}`);
+      if (rank % 4 !== 0) found.push({ invariant: "rank-in-fours", node, rank });
     }
   }
-  if (found.length > 0) throw new Error(`after pass ${pass}:\n  ${found.join("\n  ")}`);
+  if (found.length > 0) throw new Error(`after pass ${pass}:\n  ${found.map(violationText).join("\n  ")}`);
 }
 
-function mismatch(found: number | undefined, expected: number | undefined): string | null {
-  return found === expected ? null : `width ${found}, expected ${expected}`;
+/** A violation in words: the invariant's name, the node, and what is there. */
+export function violationText(violation: Violation): string {
+  const { invariant, node } = violation;
+  const details = detailsOf(violation);
+  return [invariant, ...(node === null ? [] : [node]), ...(details === null ? [] : [details])].join(": ");
+}
+
+function detailsOf(broken: BrokenInvariant): string | null {
+  switch (broken.invariant) {
+    case "one-definition":
+    case "every-linear-is-decided":
+      return null;
+    case "defined-before-use":
+      return `reads ${broken.input}`;
+    case "inputs-have-the-node's-width":
+    case "bias-matches-rows":
+    case "a-divisor-for-each-pair":
+      return `width ${broken.found}, expected ${broken.expected}`;
+    case "heads-divide":
+      return `${broken.heads} heads, ${broken.kvHeads} key-value heads`;
+    case "rotation-fits-head":
+      return `rotaryDim ${broken.rotaryDim} of headDim ${broken.headDim}`;
+    case "table-has-every-row":
+      return `row ${broken.lastRow} is read of ${broken.rows}`;
+    case "output-is-a-linear":
+      return broken.output;
+    case "output-has-the-vocabulary":
+      return String(broken.rows);
+    case "a-group-shares":
+      return broken.shared;
+    case "rank-in-fours":
+      return String(broken.rank);
+    default:
+      return broken satisfies never;
+  }
+}
+
+function mismatch(
+  invariant: Extract<BrokenInvariant, Widths>["invariant"],
+  found: number | undefined,
+  expected: number | undefined,
+): BrokenInvariant | null {
+  return found === expected ? null : { invariant, found, expected };
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { sharing } from "../ir/forms.js";
 import { blockSizes, type DType } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import { verifyPlan, violations } from "../ir/verify.js";
+import { verifyPlan, violations, violationText } from "../ir/verify.js";
 import { inputsOf, linearById } from "../ir/walk.js";
 import { fixtureNames, openFixture } from "../testing/fixtures.js";
 import { bytesPerToken } from "./cost.js";
@@ -108,24 +108,53 @@ test("the verifier names what a broken graph or plan violates", async () => {
   const attention = graph.nodes.find((node) => node.kind === "attention")!;
   const linear = linearById(graph, graph.output);
   expect(violations(graph)).toEqual([]);
-  expect(violations({ ...graph, nodes: graph.nodes.toReversed() })[0]).toContain("defined-before-use");
-  expect(violations({ ...graph, nodes: [graph.nodes[0]!, ...graph.nodes] })).toContain(
-    `one-definition: ${graph.nodes[0]!.id}`,
-  );
-  expect(violations(change(attention.id, { kvHeads: 2 })).join()).toContain("heads-divide");
-  expect(violations(change(linear.id, { bias: { tensor: "b", length: 3, first: 0 } })).join()).toContain(
-    "bias-matches-rows",
-  );
+  const { id: last } = linear;
+  expect(violations({ ...graph, nodes: graph.nodes.toReversed() })[0]).toEqual({
+    ...{ invariant: "defined-before-use", node: last, input: linear.input },
+  });
+  const first = graph.nodes[0]!.id;
+  expect(violations({ ...graph, nodes: [graph.nodes[0]!, ...graph.nodes] })).toEqual([
+    { invariant: "one-definition", node: first },
+  ]);
+  expect(violations(change(attention.id, { kvHeads: 2 }))).toContainEqual({
+    ...{ invariant: "heads-divide", node: attention.id, heads: attention.heads, kvHeads: 2 },
+  });
+  expect(violations(change(last, { bias: { tensor: "b", length: 3, first: 0 } }))).toEqual([
+    { invariant: "bias-matches-rows", node: last, found: 3, expected: graph.vocabulary },
+  ]);
   const table = graph.nodes.find((node) => node.kind === "embedding")!;
-  expect(violations(change(table.id, { offset: 1 })).join()).toContain("table-has-every-row");
-  expect(violations(change(table.id, { index: "position" })).join()).toBe("");
-  expect(violations({ ...change(table.id, { index: "position" }), context: 1e6 }).join()).toContain(
-    "table-has-every-row",
-  );
+  const rows = table.table.out;
+  const short = { invariant: "table-has-every-row", node: table.id, rows };
+  expect(violations(change(table.id, { offset: 1 }))).toEqual([{ ...short, lastRow: rows }]);
+  expect(violations(change(table.id, { index: "position" }))).toEqual([]);
+  expect(violations({ ...change(table.id, { index: "position" }), context: 1e6 })).toEqual([
+    { ...short, lastRow: 1e6 - 1 },
+  ]);
   const norm = graph.nodes.find((node) => node.kind === "norm")!;
-  expect(violations(change(norm.id, { heads: 2 })).join()).toContain("inputs-have-the-node's-width");
-  expect(violations({ ...graph, vocabulary: 7 }).join()).toContain("output-has-the-vocabulary");
-  expect(violations({ ...graph, output: attention.id }).join()).toContain("output-is-a-linear");
+  const wide = violations(change(norm.id, { heads: 2 }));
+  const width = norm.gain.length;
+  expect(wide).toContainEqual({
+    ...{ invariant: "inputs-have-the-node's-width", node: norm.id, found: width, expected: 2 * width },
+  });
+  expect(violationText(wide[0]!)).toBe(
+    `inputs-have-the-node's-width: ${norm.id}: width ${width}, expected ${2 * width}`,
+  );
+  const rope = graph.nodes.find((node) => node.kind === "rope")!;
+  const { headDim, rotaryDim } = rope;
+  expect(violations(change(rope.id, { rotaryDim: headDim + 2 }))).toEqual([
+    { invariant: "rotation-fits-head", node: rope.id, rotaryDim: headDim + 2, headDim },
+  ]);
+  expect(violations(change(rope.id, { scaling: { kind: "divisors", divisors: [1] } }))).toEqual([
+    { invariant: "a-divisor-for-each-pair", node: rope.id, found: 1, expected: rotaryDim / 2 },
+  ]);
+  const unlike = { ...graph, vocabulary: 7 };
+  expect(violations(unlike)).toEqual([
+    { invariant: "output-has-the-vocabulary", node: null, rows: graph.vocabulary },
+  ]);
+  expect(violationText(violations(unlike)[0]!)).toBe(`output-has-the-vocabulary: ${graph.vocabulary}`);
+  expect(violations({ ...graph, output: attention.id })).toEqual([
+    { invariant: "output-is-a-linear", node: null, output: attention.id },
+  ]);
 
   const [second, decided] = [...plan.linears][1]!;
   const mixed = {
