@@ -3,7 +3,7 @@ import type { Node, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import { inputsOf, linearById, partOf } from "../ir/walk.js";
 import { bytesPerToken } from "../passes/cost.js";
-import type { SearchReport } from "../report/search.js";
+import type { RejectedForm, SearchReport } from "../report/search.js";
 import { size, visible, wrap } from "../support/text.js";
 
 // ------------------------------------------------------------------------------------------------------ json
@@ -33,7 +33,7 @@ export interface LinearSearch {
   /** Of this linear, in nats per token, and its share of the whole plan's. */
   readonly predicted_kl: number;
   readonly kl_share: number;
-  readonly rejected: SearchReport["inputs"][number]["rejected"];
+  readonly rejected: readonly RejectedForm[];
 }
 
 /** A plan as plain data: all linears in execution order. */

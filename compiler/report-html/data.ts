@@ -11,7 +11,7 @@ import { matrixName } from "../lower/names.js";
 import type { Evaluation, TierShares } from "../report/evaluation.js";
 import type { ListedPass, ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
-import type { SearchReport } from "../report/search.js";
+import type { Rejection, SearchReport } from "../report/search.js";
 
 /** What report.html is made from. */
 export interface PageInput {
@@ -185,7 +185,7 @@ function inputRow(
   const found = search?.inputs.find((one) => one.input === input);
   const rejected = found?.rejected ?? [];
   // The others are no faster than dense, or than a form that loses no more.
-  const front = rejected.filter(({ reason }) => reason.startsWith("the KL that it"));
+  const front = rejected.filter(({ why }) => why !== "slower" && why !== "dominated");
   return {
     input,
     linears,
@@ -194,16 +194,31 @@ function inputRow(
     sensitivity: found?.sensitivity ?? null,
     heldout: evaluation?.heldout?.tiers.by_input[input] ?? null,
     calibration: evaluation?.calibration?.tiers.by_input[input] ?? null,
-    rejected: front.map(({ form, bytes_per_token, seconds_per_token, predicted_kl, reason }) => ({
-      form: formText(form),
-      bytes: bytes_per_token,
-      seconds: seconds_per_token,
-      kl: predicted_kl,
-      reason,
+    rejected: front.map((one) => ({
+      form: formText(one.form),
+      bytes: one.bytes_per_token,
+      seconds: one.seconds_per_token,
+      kl: one.predicted_kl,
+      reason: rejectionText(one),
     })),
     dominated: rejected.length - front.length,
     activations: found?.activations ?? null,
   };
+}
+
+function rejectionText(rejection: Rejection): string {
+  switch (rejection.why) {
+    case "slower":
+      return "no faster than dense";
+    case "dominated":
+      return `${formText(rejection.by)} is no slower and loses no more`;
+    case "saves-too-little":
+      return "the KL that it saves is cheaper elsewhere";
+    case "loses-too-much":
+      return "the KL that it costs buys more elsewhere";
+    default:
+      return rejection satisfies never;
+  }
 }
 
 /** Fractions of tokens by tier on held-out text, of the linears that read an input; null where they are not known. */

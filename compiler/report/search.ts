@@ -26,6 +26,25 @@ export interface DraftingGain {
   readonly length: number;
 }
 
+/** Why a candidate was not taken, beside the one that was. */
+export type Rejection =
+  /** It is no faster than dense. */
+  | { readonly why: "slower" }
+  /** The form `by` is no slower and loses no more. */
+  | { readonly why: "dominated"; readonly by: Form }
+  /** It saves KL for time that saves more elsewhere. */
+  | { readonly why: "saves-too-little" }
+  /** It saves time for KL that buys more elsewhere. */
+  | { readonly why: "loses-too-much" };
+
+/** A form that the planner thought of and did not take, with its predictions. */
+export type RejectedForm = Rejection & {
+  readonly form: Form;
+  readonly bytes_per_token: number;
+  readonly seconds_per_token: number;
+  readonly predicted_kl: number;
+};
+
 /**
  * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone; KL is in nats per
  * token.
@@ -75,12 +94,6 @@ export interface SearchReport {
     readonly kl_share: number;
     /** How the input lies in subspaces; null where no gate was thought of, so that nobody looked. */
     readonly activations: ActivationSurvey | null;
-    readonly rejected: readonly {
-      readonly form: Form;
-      readonly bytes_per_token: number;
-      readonly seconds_per_token: number;
-      readonly predicted_kl: number;
-      readonly reason: string;
-    }[];
+    readonly rejected: readonly RejectedForm[];
   }[];
 }

@@ -3,7 +3,7 @@ import { formText } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
 import { leastGain } from "../passes/cost.js";
-import type { ActivationSurvey, SearchReport } from "../report/search.js";
+import type { ActivationSurvey, Rejection, SearchReport } from "../report/search.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
@@ -120,7 +120,7 @@ export function searchReport(
           bytes_per_token: one.meanBytes,
           seconds_per_token: one.seconds,
           predicted_kl: one.loss,
-          reason: rejection(one, chosen, found.judged[index]!),
+          ...rejection(one, chosen, found.judged[index]!),
         })),
       };
     }),
@@ -166,16 +166,18 @@ function againstRounding(kl: number, at: RoundedAt, share: (bytes: number) => st
   return [sentence, `At the plan's bytes, ${between}, it would be ${klText(at.kl)}${times(at.kl)}.`];
 }
 
-function rejection(one: Judged, chosen: Judged, all: readonly Judged[]): string {
+/** What is predicted of a candidate that decides whether it is taken. */
+type Weighed = Pick<Judged, "form" | "cost" | "loss">;
+
+/** Why a candidate was not taken; `all` are those of its decision, dense first. */
+export function rejection(one: Weighed, chosen: Weighed, all: readonly Weighed[]): Rejection {
   const dense = all[0]!;
-  if (one !== dense && one.cost >= dense.cost) return "no faster than dense";
+  if (one !== dense && one.cost >= dense.cost) return { why: "slower" };
   const better = all.find(
     ({ cost, loss }) => cost <= one.cost && loss <= one.loss && (cost < one.cost || loss < one.loss),
   );
-  if (better !== undefined) return `${formText(better.form)} is no slower and loses no more`;
-  return one.cost > chosen.cost
-    ? "the KL that it saves is cheaper elsewhere"
-    : "the KL that it costs buys more elsewhere";
+  if (better !== undefined) return { why: "dominated", by: better.form };
+  return { why: one.cost > chosen.cost ? "saves-too-little" : "loses-too-much" };
 }
 
 function percent(share: number): string {

@@ -70,7 +70,7 @@ export function madeUpSearch(kl = 0.0125): SearchReport {
             bytes_per_token: 6e4,
             seconds_per_token: 1.2e-6,
             predicted_kl: kl / 20,
-            reason: "the KL that it saves is cheaper elsewhere",
+            why: "saves-too-little",
           },
         ],
       },
