@@ -31,12 +31,11 @@ export interface MeasuredLaunch {
   readonly weightBytes: number | null;
 }
 
-const isImage = (name: string) => /^(image\d+|gate_image|up_image)$/.test(name);
-const isWeight = (name: string) => /^(weight\d+|gate_weight|up_weight)$/.test(name);
+type ListedArgument = ListedLaunch["arguments"][number];
 
 /** The tiers of a launch: both of a gated one. */
 export function gateStates(launch: ListedLaunch): readonly GateState[] {
-  return launch.arguments.some(({ name }) => isImage(name)) ? ["closed", "open"] : [null];
+  return launch.arguments.some(({ rows }) => rows?.tier === "image") ? ["closed", "open"] : [null];
 }
 
 /**
@@ -59,27 +58,27 @@ export function measuredLaunch(launch: ListedLaunch, template: string, gate: Gat
   } else if (gate !== null) {
     fill("x", "f32", gate === "closed" ? 0 : 1);
   }
-  const isRead = (name: string) =>
+  const isRead = ({ name, rows }: ListedArgument) =>
     gate === null ||
     !(
-      (gate === "open" && isImage(name)) ||
-      (gate === "closed" && isWeight(name)) ||
+      (gate === "open" && rows?.tier === "image") ||
+      (gate === "closed" && rows?.tier === "weight") ||
       (given && name === "basis")
     );
   // Coordinates that the kernel computes for itself are zero where its basis is.
-  const isZero = (name: string) => !isRead(name) || (gate === "open" && name === "basis");
-  const read = launch.arguments.filter(({ buffer, name }) => buffer === "weights" && isRead(name));
+  const isZero = (one: ListedArgument) => !isRead(one) || (gate === "open" && one.name === "basis");
+  const read = launch.arguments.filter((one) => one.buffer === "weights" && isRead(one));
   // Tables of embeddings and of angles: a launch reads a row.
   const lookUp = ["embed", "attend", "cache"].includes(template);
   return {
     job: {
       kernel: launch.kernel,
       rotate: !lookUp,
-      arguments: launch.arguments.map(({ name, buffer, offset, bytes }) => ({
-        buffer,
-        offset,
-        bytes: buffer === "weights" ? bytes! : 0,
-        zero: buffer === "weights" && isZero(name),
+      arguments: launch.arguments.map((one) => ({
+        buffer: one.buffer,
+        offset: one.offset,
+        bytes: one.buffer === "weights" ? one.bytes! : 0,
+        zero: one.buffer === "weights" && isZero(one),
       })),
       values,
     },

@@ -124,19 +124,21 @@ function distinctLaunches({ folder }: Built, { kernels, modes }: ProgramJson, mo
   for (const launch of [...body, ...head]) {
     const known = found.get(launch.kernel);
     const template = templates.get(launch.kernel);
-    if (template === undefined || launch.arguments.some(({ bytes }) => bytes === undefined)) {
-      throw new GsicError({
-        category: "usage",
-        code: "build-incomplete",
-        message: "the build was made by an earlier gsic, and does not say how large its weights are",
-        where: join(folder, "program.json"),
-        hint: "build it again: gsic build <model.toml>",
-      });
-    }
+    if (template === undefined) throw incomplete(folder, launch.kernel);
     if (known === undefined) found.set(launch.kernel, { launch, template, count: 1 });
     else known.count++;
   }
   return [...found.values()];
+}
+
+function incomplete(folder: string, kernel: string): GsicError {
+  return new GsicError({
+    category: "usage",
+    code: "build-incomplete",
+    message: `a launch names a kernel that is not there, ${kernel}`,
+    where: join(folder, "program.json"),
+    hint: "build it again: gsic build <model.toml>",
+  });
 }
 
 /** Measures launches of a bundle's kernels, in their order. */

@@ -88,10 +88,15 @@ function readUtf8(file: string): string {
   return decodeUtf8(readWhole(file, mostBytes), file, 0);
 }
 
-/** Reads what a build's launches are. Throws `build-incomplete` (category usage). */
+/** Reads what a build's launches are. Throws `build-incomplete` (category usage), also for builds of an earlier gsic. */
 function readProgram(file: string): ProgramJson {
   try {
-    return JSON.parse(readUtf8(file)) as ProgramJson;
+    const program = JSON.parse(readUtf8(file)) as ProgramJson;
+    const launches = Object.values(program.modes).flatMap(({ body }) => body);
+    // What says of an argument that it is written came after all else that is read here.
+    if (launches.some(({ writes }) => writes === undefined))
+      throw new Error("the build was made by an earlier gsic, and does not say all that is needed");
+    return program;
   } catch (cause) {
     throw new GsicError({
       category: "usage",

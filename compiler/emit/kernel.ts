@@ -29,13 +29,13 @@ type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 
 function embed(step: StepOf<"embed">): CpuKernelCall {
   const operands = new Operands();
-  operands.value("y", step.output);
+  operands.value("y", step.output, "write");
   const tables = step.tables.map(({ table, index, offset, scale }) => ({
     type: table.dtype,
     out: table.out,
     d: table.d,
     scale: scale === 1 ? null : floatLiteral(scale),
-    argument: operands.weight(`${index}_table`, { kind: "stored", matrix: table }),
+    argument: operands.weight(`${index}_table`, { kind: "stored", matrix: table }, null),
     index: `${index === "token" ? "step.tokens[column]" : "step.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
   }));
   const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(table), 0);
@@ -56,8 +56,8 @@ function embed(step: StepOf<"embed">): CpuKernelCall {
 
 function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall {
   const operands = new Operands();
-  operands.value("x", node.input);
-  operands.value("y", output);
+  operands.value("x", node.input, "read");
+  operands.value("y", output, "write");
   operands.bias("gain", node.gain);
   const layer = node.method === "layer";
   const formula = `y = ${normFormula(node.method, "x")}`;
@@ -71,7 +71,7 @@ function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall 
       width,
       layer,
       bias: operands.bias("bias", node.bias),
-      residual: residual === null ? null : operands.value("residual", residual),
+      residual: residual === null ? null : operands.value("residual", residual, "read"),
       epsilon: floatLiteral(node.epsilon),
     },
     operands: operands.slots,
@@ -82,9 +82,10 @@ function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall 
 function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
   const { heads, kvHeads, headDim } = step.attention;
   const operands = new Operands();
-  operands.value("source", step.source);
-  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" });
-  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" });
+  const turns = step.norms !== null || step.rope !== null;
+  operands.value("source", step.source, turns ? "update" : "read");
+  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "write");
+  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "write");
   const normParams = (name: string, { gain, epsilon }: NormNode) => ({
     gain: operands.add(name, "float", { kind: "vector", vector: gain }),
     epsilon: floatLiteral(epsilon),
@@ -124,8 +125,8 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
 function attend(step: StepOf<"attend">, context: number): CpuKernelCall {
   const { heads, kvHeads, headDim, scale, window } = step.attention;
   const operands = new Operands();
-  operands.value("source", step.source);
-  operands.value("y", step.output);
+  operands.value("source", step.source, "read");
+  operands.value("y", step.output, "write");
   operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" });
   operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" });
   const width = heads * headDim;

@@ -24,10 +24,25 @@ export interface BiasPart {
   readonly length: number;
 }
 
+/** What a kernel does with an argument; `update`: it reads and writes it. */
+export type Access = "read" | "write" | "update";
+
+/** Which matrix of a linear computes one of its tiers. */
+export type TierMatrix = "image" | "quantized" | "weight";
+
+/** The linears whose rows a matrix holds, one below the other, for one of their tiers. */
+export interface LinearRows {
+  readonly tier: TierMatrix;
+  readonly linears: readonly ValueId[];
+}
+
 export interface OperandSlot {
   readonly name: string;
   readonly type: string;
   readonly operand: Operand;
+  readonly access: Access;
+  /** Null of tables, of factors that linears share, and of all that is no matrix. */
+  readonly rows: LinearRows | null;
 }
 
 /** A template of one folder with its parameters (all but the symbol), and what the launch passes to it. */
@@ -49,19 +64,27 @@ export type KernelCall = CpuKernelCall | GpuKernelCall;
 
 /** Collects the operands of a kernel; `add` gives the slot. The step is always slot 0. */
 export class Operands {
-  readonly slots: OperandSlot[] = [{ name: "step", type: "gsic_step", operand: { kind: "step" } }];
+  readonly slots: OperandSlot[] = [
+    { name: "step", type: "gsic_step", operand: { kind: "step" }, access: "read", rows: null },
+  ];
 
-  add(name: string, type: string, operand: Operand): number {
-    this.slots.push({ name, type, operand });
+  add(
+    name: string,
+    type: string,
+    operand: Operand,
+    access: Access = "read",
+    rows: LinearRows | null = null,
+  ): number {
+    this.slots.push({ name, type, operand, access, rows });
     return this.slots.length - 1;
   }
 
-  value(name: string, id: ValueId): number {
-    return this.add(name, "float", { kind: "value", id });
+  value(name: string, id: ValueId, access: Access): number {
+    return this.add(name, "float", { kind: "value", id }, access);
   }
 
-  weight(name: string, source: WeightSource): number {
-    return this.add(name, `packed ${typeText(source)}`, { kind: "weight", source });
+  weight(name: string, source: WeightSource, rows: LinearRows | null): number {
+    return this.add(name, `packed ${typeText(source)}`, { kind: "weight", source }, "read", rows);
   }
 
   bias(name: string, vector: VectorRef | null): number | null {

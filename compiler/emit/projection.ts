@@ -4,7 +4,7 @@ import type { ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir/
 import { factorBytes, sourceBytes } from "../layout/matrix.js";
 import { shapeOf, typeText } from "../layout/shape.js";
 import { doubleLiteral } from "./literal.js";
-import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
+import { bytesRead, type CpuKernelCall, isPadded, Operands, type TierMatrix } from "./operands.js";
 
 type BasisStep = Extract<Step, { kind: "basis" }>;
 type ProjectStep = Extract<Step, { kind: "project" }>;
@@ -12,10 +12,10 @@ type ProjectStep = Extract<Step, { kind: "project" }>;
 /** g = V^T x. */
 export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
   const operands = new Operands();
-  operands.value("x", input);
-  operands.value("y", output);
+  operands.value("x", input, "read");
+  operands.value("y", output, "write");
   const source = { kind: "basis", input, k, d } as const;
-  const weight = operands.weight("basis", source);
+  const weight = operands.weight("basis", source, null);
   return {
     template: "project",
     symbol: `basis_${k}x${d}`,
@@ -52,9 +52,9 @@ export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
 /** y = f(W x + b) + residual, for all linears that read one value, in as many tiers as their form has. */
 export function project(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
-  operands.value("x", step.input);
-  operands.value("y", step.output);
-  const residual = step.residual === null ? null : operands.value("residual", step.residual);
+  operands.value("x", step.input, "read");
+  operands.value("y", step.output, "write");
+  const residual = step.residual === null ? null : operands.value("residual", step.residual, "read");
   const gates = gateParams(step, operands);
   const products = step.parts.flatMap((part, index) => {
     const { out } = shapeOf(part.weight);
@@ -62,7 +62,7 @@ export function project(step: ProjectStep): CpuKernelCall {
     const bias = operands.bias(`bias${index}`, part.bias);
     return tiers(step).map(({ tier, of }) => {
       const source = part[of]!;
-      const weight = operands.weight(`${of}${index}`, source);
+      const weight = operands.weight(`${of}${index}`, source, { tier: of, linears: [part.linear] });
       return { ...product(step, tier, of), matrix: matrixType(source), ...rows, weight, bias };
     });
   });
@@ -84,8 +84,8 @@ export function project(step: ProjectStep): CpuKernelCall {
 /** y = f(gate) * up, both from one value. */
 export function gatedUnit(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
-  operands.value("x", step.input);
-  operands.value("y", step.output);
+  operands.value("x", step.input, "read");
+  operands.value("y", step.output, "write");
   const gates = gateParams(step, operands);
   const [first, second] = step.parts as [ProjectionPart, ProjectionPart];
   const gateBias = operands.bias("gate_bias", first.bias);
@@ -96,8 +96,8 @@ export function gatedUnit(step: ProjectStep): CpuKernelCall {
       ...product(step, tier, of),
       gateMatrix: matrixType(a),
       upMatrix: matrixType(b),
-      gateWeight: operands.weight(`gate_${of}`, a),
-      upWeight: operands.weight(`up_${of}`, b),
+      gateWeight: operands.weight(`gate_${of}`, a, { tier: of, linears: [first.linear] }),
+      upWeight: operands.weight(`up_${of}`, b, { tier: of, linears: [second.linear] }),
       gateBias,
       upBias,
     };
@@ -125,9 +125,6 @@ function common(step: ProjectStep) {
 
 /** The tier of a projection by what its tokens cost; null where no gate decides. */
 export type Tier = "fast" | "middle" | "slow" | null;
-
-/** Which matrix of a part computes a tier. */
-export type TierMatrix = "image" | "quantized" | "weight";
 
 /** The tiers of a projection, the cheapest first. */
 export function tiers(
@@ -171,11 +168,11 @@ function quantizedType({ out, d, quantizer, rank }: QuantizedSource): string {
 function gateParams(step: ProjectStep, operands: Operands) {
   const { gate, exact, input, d, counts } = step;
   const counters = (name: string) =>
-    counts ? operands.add(`${name}_counters`, "uint64_t", { kind: "counter", gate: name }) : null;
+    counts ? operands.add(`${name}_counters`, "uint64_t", { kind: "counter", gate: name }, "update") : null;
   return {
     gate: gate && {
-      coordinates: operands.value("g", gate.coordinates),
-      basis: operands.weight("basis", { kind: "basis", input, k: gate.k, d }),
+      coordinates: operands.value("g", gate.coordinates, "read"),
+      basis: operands.weight("basis", { kind: "basis", input, k: gate.k, d }, null),
       counters: counters(gateName(input, "subspace", true)),
       k: gate.k,
       d,
@@ -184,7 +181,7 @@ function gateParams(step: ProjectStep, operands: Operands) {
     exact: exact && {
       columns: gate === null ? "columns" : "tiers.slow",
       matrix: quantizedType(exact.source),
-      weight: operands.weight("projections", exact.source),
+      weight: operands.weight("projections", exact.source, null),
       counters: counters(gateName(input, "error", gate !== null)),
       threshold: doubleLiteral(exact.threshold),
     },
@@ -203,7 +200,7 @@ function integerParams({ gate, correction, d }: ProjectStep, operands: Operands)
     columns: gate !== null ? "tiers.slow" : "columns",
     correction: correction && {
       matrix: quantizedType(correction),
-      weight: operands.weight("correction", correction),
+      weight: operands.weight("correction", correction, null),
     },
   };
 }

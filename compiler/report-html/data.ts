@@ -6,8 +6,7 @@ import type { ValueId } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
-import { linearById, nodeIndex, partOf } from "../ir/walk.js";
-import { matrixName } from "../lower/names.js";
+import { nodeIndex, partOf } from "../ir/walk.js";
 import type { Evaluation, TierShares } from "../report/evaluation.js";
 import type { ListedPass, ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
@@ -231,7 +230,7 @@ function sharesOf({ evaluation }: Report, input: ValueId, form: Form): TierShare
 function kernelsByNode(plan: Plan, program: ProgramJson): ReadonlyMap<ValueId, readonly string[]> {
   const found = new Map<ValueId, Set<string>>();
   for (const pass of Object.values(program.modes).slice(0, 1))
-    for (const { kernel, nodes } of launchedNodes(plan, program, pass))
+    for (const { kernel, nodes } of launchedNodes(plan, pass))
       for (const id of nodes) found.set(id, (found.get(id) ?? new Set()).add(kernel));
   return new Map([...found].map(([id, symbols]) => [id, [...symbols]]));
 }
@@ -244,7 +243,7 @@ function measuredSeconds({ plan, report, program }: PageInput) {
     const pass = program.modes[mode];
     if (times === null || pass === undefined) return null;
     const seconds = new Map<ValueId, number>();
-    launchedNodes(plan, program, pass).forEach(({ nodes }, index) => {
+    launchedNodes(plan, pass).forEach(({ nodes }, index) => {
       const linears = nodes.filter((id) => bytes.has(id));
       const total = linears.reduce((sum, id) => sum + weigh(bytes.get(id)!), 0);
       for (const id of linears) {
@@ -259,27 +258,13 @@ function measuredSeconds({ plan, report, program }: PageInput) {
 }
 
 /** The launches of a pass, each with the nodes that it computes, and the linears whose weights it reads. */
-function launchedNodes(plan: Plan, { kernels }: ProgramJson, { body, head }: ListedPass) {
-  const lookUps = new Set(kernels.filter(({ template }) => template === "embed").map(({ symbol }) => symbol));
-  const named = new Map<string, ValueId[]>();
-  const refer = (name: string, id: ValueId) => named.set(name, [...(named.get(name) ?? []), id]);
-  for (const { id, kind } of plan.graph.nodes) {
-    if (kind !== "linear") refer(id, id);
-    else refer(matrixName({ kind: "stored", matrix: linearById(plan.graph, id).weight }), id);
-  }
-  const written = new Set<string>();
-  return [...body, ...head].map((launch) => {
-    const nodes = new Set<ValueId>();
-    for (const { name, refers_to: referent } of launch.arguments) {
-      if (name === "y") written.add(referent);
-      for (const part of referent.split(" + ")) {
-        const made = /^(?:image of )?(.+?)(?: at \d bits\/.*|, k = \d+)$/.exec(part)?.[1];
-        if (made !== undefined && plan.linears.has(made)) nodes.add(made);
-        const isOutput = name === "y" || !written.has(part);
-        for (const id of named.get(part) ?? [])
-          if (plan.linears.has(id) ? !lookUps.has(launch.kernel) : isOutput) nodes.add(id);
-      }
-    }
-    return { kernel: launch.kernel, nodes: [...nodes] };
+function launchedNodes({ graph }: Plan, { body, head }: ListedPass) {
+  const index = nodeIndex(graph);
+  return [...body, ...head].map(({ kernel, writes, arguments: all }) => {
+    const nodes = all.flatMap(({ name, value, rows }) => [
+      ...(value !== null && index.has(value) && writes.includes(name) ? [value] : []),
+      ...(rows === null ? [] : rows.linears),
+    ]);
+    return { kernel, nodes: [...new Set(nodes)] };
   });
 }

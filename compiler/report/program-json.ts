@@ -1,19 +1,30 @@
+import type { ValueId } from "../ir/graph.js";
 import type { Kernel, LinearCall } from "../ir/program.js";
 
-/** A launch for people: what it runs, and what each pointer refers to. */
+/** A launch: what it runs, and what each pointer refers to. */
 export interface ListedLaunch {
   readonly kernel: string;
   /** The layer that it is a part of; null before and after the layers. */
   readonly layer: number | null;
+  /** Names of the arguments that it reads, and of those that it writes; one that it updates is among both. */
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
   readonly arguments: readonly {
     readonly name: string;
     readonly type: string;
     readonly buffer: string;
     readonly offset: number;
-    /** The tensor, the value or the part of the cache. */
+    /** The tensor, the value or the part of the cache, in words for people. */
     readonly refers_to: string;
     /** Bytes of a matrix, a vector, a table or a value; null for the rest. */
     readonly bytes: number | null;
+    /** The value that it is, of the graph or between two launches; null of weights and the rest. */
+    readonly value: ValueId | null;
+    /** The linears whose rows a matrix holds, and for which of their tiers; null of what belongs to no linear alone. */
+    readonly rows: {
+      readonly tier: "image" | "quantized" | "weight";
+      readonly linears: readonly ValueId[];
+    } | null;
   }[];
 }
 

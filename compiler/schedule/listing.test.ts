@@ -14,7 +14,7 @@ async function scheduled(fixture: string, name: string, shape: Partial<GpuShape>
   const read = readTarget(name);
   const target = isGpu(read) ? { ...read, gpu: { ...read.gpu, ...shape } } : read;
   const plan = makePlan(model.graph, { options, device: target.device });
-  return schedule(plan, ["bounded", "exact"], target);
+  return { graph: model.graph, ...schedule(plan, ["bounded", "exact"], target) };
 }
 
 describe.each(["gpt2-f32", "llama-f16"])("the launches of %s", (fixture) => {
@@ -38,6 +38,36 @@ describe.each(["gpt2-f32", "llama-f16"])("the launches of %s", (fixture) => {
       expect(named.every((name) => name !== "")).toBe(true);
     }
   });
+
+  test.each(["cpu-portable", "mi300x"])(
+    "for %s say what they read and write, and of which linears",
+    async (name) => {
+      const { listings, graph } = await scheduled(fixture, name);
+      for (const [mode, tiers] of [
+        ["bounded", ["image", "weight"]],
+        ["exact", ["weight"]],
+      ] as const) {
+        const written = new Set<string | null>();
+        const rows = new Map<string, string[]>();
+        for (const { reads, writes, arguments: all } of [...listings[mode]!.body, ...listings[mode]!.head]) {
+          const named = (names: readonly string[]) => all.filter((one) => names.includes(one.name));
+          for (const { buffer, value } of named(reads))
+            if (buffer === "arena") expect(written).toContain(value);
+          for (const { value } of named(writes)) written.add(value);
+          expect(named(writes).every(({ buffer }) => buffer !== "weights" && buffer !== "step")).toBe(true);
+          expect(new Set([...reads, ...writes])).toEqual(new Set(all.map((one) => one.name)));
+          for (const { rows: held } of all)
+            for (const linear of held?.linears ?? [])
+              rows.set(linear, [...(rows.get(linear) ?? []), held!.tier]);
+        }
+        const linears = graph.nodes.flatMap(({ id, kind }) => (kind === "linear" ? [id] : []));
+        expect([...rows.keys()].sort()).toEqual(linears.sort());
+        for (const id of linears)
+          expect(rows.get(id)!.sort(), id).toEqual(id === "logits" ? ["weight"] : tiers);
+        expect(written).toContain(graph.output);
+      }
+    },
+  );
 
   test("are five a layer on a GPU, and one more for each gated value whose basis is large", async () => {
     const { listings } = await scheduled(fixture, "mi300x");

@@ -23,12 +23,16 @@ export function listLaunches(
     return {
       kernel: kernels[launch.kernel]!.symbol,
       layer: steps[index]!.layer,
-      arguments: operands.map(({ name, type, operand }, slot) => ({
+      reads: operands.flatMap(({ name, access }) => (access === "write" ? [] : [name])),
+      writes: operands.flatMap(({ name, access }) => (access === "read" ? [] : [name])),
+      arguments: operands.map(({ name, type, operand, rows }, slot) => ({
         name,
         type,
         ...launch.arguments[slot]!,
         refers_to: referent(operand),
         bytes: bytesOf(operand),
+        value: operand.kind === "value" ? operand.id : null,
+        rows,
       })),
     };
   });

@@ -55,15 +55,8 @@ export function attentionModel(
       id = norm.id;
     }
     if (rope) {
-      const turned = {
-        kind: "rope",
-        id: `${name}_turned`,
-        layer: null,
-        input: id,
-        heads: count,
-        headDim,
-      } as const;
-      nodes.push({ ...turned, ...rope, theta: 100, scaling: { kind: "none" } });
+      const turned = { kind: "rope", id: `${name}_turned`, layer: null, input: id, heads: count } as const;
+      nodes.push({ ...turned, headDim, ...rope, theta: 100, scaling: { kind: "none" } });
       id = turned.id;
     }
     return id;

@@ -3,6 +3,7 @@ import { weightReads } from "../../check/traffic.js";
 import { factorQuantizer } from "../../ir/forms.js";
 import { blockSizes, type DType } from "../../ir/graph.js";
 import type { Form, Quantizer } from "../../ir/plan.js";
+import type { ProgramMode } from "../../ir/program.js";
 import { packedBytes } from "../../layout/matrix.js";
 import { quantizedBytes } from "../../layout/quantized.js";
 import { bytesPerToken } from "../../passes/cost.js";
@@ -28,6 +29,19 @@ function loadedOf({ scheduled }: Simulated, { traffic }: SimulatedResult, argume
   const moved = traffic.find(({ symbol }) => symbol === kernel.symbol)!;
   const slot = kernel.arguments.findIndex(({ name }) => name === argument);
   return { launches: moved.launches, loaded: moved.arguments[slot]!.loaded };
+}
+
+/** What program.json says of a program's arguments is what its kernels were seen to load and store. */
+function expectListed({ scheduled }: Simulated, { traffic }: SimulatedResult, mode: ProgramMode) {
+  const { body, head } = scheduled.listings[mode]!;
+  const launches = [...body, ...head];
+  for (const { symbol, arguments: moved } of traffic) {
+    const { reads, writes, arguments: listed } = launches.find(({ kernel }) => kernel === symbol)!;
+    for (const [slot, { name }] of listed.entries()) {
+      expect(moved[slot]!.stored > 0, `${symbol} stores ${name}`).toBe(writes.includes(name));
+      if (moved[slot]!.loaded > 0) expect(reads, symbol).toContain(name);
+    }
+  }
 }
 
 describe("a launch loads every byte of a packed matrix once, whatever its type and however many columns there are", () => {
@@ -98,6 +112,7 @@ test("a launch loads every byte of a matrix at few bits, of its low-rank factor 
         ]),
       );
       expect(weightReads(simulated.scheduled, "bounded", found.traffic).ratio).toBe(1);
+      expectListed(simulated, found, "bounded");
     }
   }
   model.weights.close();
@@ -113,8 +128,9 @@ describe("a dense token loads the bytes that the plan says", () => {
       const { model, ids } = await openFixture(name);
       const simulated = await simulatedBundle(model, densePlan, ["exact"], noFactors, target);
       const { dense } = bytesPerToken(makePlan(model.graph, { options: densePlan, device: target.device }));
-      const { traffic } = await feedSimulated(simulated, ids, { chunks: [1] });
-      const reads = weightReads(simulated.scheduled, "exact", traffic);
+      const found = await feedSimulated(simulated, ids, { chunks: [1] });
+      const reads = weightReads(simulated.scheduled, "exact", found.traffic);
+      expectListed(simulated, found, "exact");
       expect(reads.ratio).toBe(1);
       expect(Math.abs(reads.simulated_bytes / (dense * ids.length) - 1)).toBeLessThan(0.02);
       model.weights.close();

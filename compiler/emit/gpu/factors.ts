@@ -45,7 +45,7 @@ export function factors(step: FactorsStep, { gpu, device }: GpuTarget): GpuKerne
       column,
       last: column + out - 1,
       bias: null,
-      weight: operands.weight(name, source),
+      weight: operands.weight(name, source, null),
     };
   });
   const bytes = sources.reduce((sum, source) => sum + sourceBytes(device, source), 0);
@@ -139,12 +139,17 @@ export function factorParams(step: ProjectStep, operands: DeviceOperands, gpu: G
   const splits = (source: WeightSource) => (own ? ruledSplits(source, { ...gpu, computeUnits: 1 }) : null);
   const counters = (name: string, kind: "subspace" | "error") =>
     step.counts
-      ? operands.add(name, "uint64_t", { kind: "counter", gate: gateName(step.normed, kind, gate !== null) })
+      ? operands.add(
+          name,
+          "uint64_t",
+          { kind: "counter", gate: gateName(step.normed, kind, gate !== null) },
+          "update",
+        )
       : "nullptr";
   // Where the factors are given, the basis settles what is near the threshold.
-  if (all.basis !== null) operands.weight("basis", all.basis);
+  if (all.basis !== null) operands.weight("basis", all.basis, null);
   if (own) {
-    for (const { name, source } of named(all)) if (name !== "basis") operands.weight(name, source);
+    for (const { name, source } of named(all)) if (name !== "basis") operands.weight(name, source, null);
   }
   const undecided = gate === null ? "columns" : "tiers.open";
   return {

@@ -38,7 +38,7 @@ function embed(step: StepOf<"embed">, { gpu }: GpuTarget): GpuKernelCall {
   const operands = new DeviceOperands();
   operands.output("y", step.output);
   const tables = step.tables.map(({ table, index, offset, scale }) => ({
-    name: operands.weight(`${index}_table`, { kind: "stored", matrix: table }),
+    name: operands.weight(`${index}_table`, { kind: "stored", matrix: table }, null),
     type: table.dtype,
     out: table.out,
     d: table.d,
@@ -99,8 +99,8 @@ function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): Gp
   const operands = new DeviceOperands();
   operands.input("source", step.source);
   operands.output("y", step.output);
-  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" });
-  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" });
+  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "update");
+  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "update");
   if (step.rope !== null) operands.add("angles", "const float", { kind: "rope", rope: step.rope });
   const epsilonOf = (name: string, { gain, epsilon }: NormNode) => {
     operands.vector(name, gain);

@@ -1,7 +1,7 @@
 import type { ValueId, VectorRef } from "../../ir/graph.js";
 import type { WeightSource } from "../../ir/steps.js";
 import { typeText } from "../../layout/shape.js";
-import { type Operand, type OperandSlot, Operands } from "../operands.js";
+import { type Access, type LinearRows, type Operand, type OperandSlot, Operands } from "../operands.js";
 
 /** Collects the parameters of a GPU kernel, by name; the first is always `step`. */
 export class DeviceOperands {
@@ -22,8 +22,14 @@ export class DeviceOperands {
       .join(", ");
   }
 
-  add(name: string, type: string, operand: Operand): string {
-    this.operands.add(name, type, operand);
+  add(
+    name: string,
+    type: string,
+    operand: Operand,
+    access: Access = "read",
+    rows: LinearRows | null = null,
+  ): string {
+    this.operands.add(name, type, operand, access, rows);
     return name;
   }
 
@@ -32,11 +38,11 @@ export class DeviceOperands {
   }
 
   output(name: string, id: ValueId, type = "float"): string {
-    return this.add(name, type, { kind: "value", id });
+    return this.add(name, type, { kind: "value", id }, "write");
   }
 
-  weight(name: string, source: WeightSource): string {
-    return this.add(name, `const packed ${typeText(source)}`, { kind: "weight", source });
+  weight(name: string, source: WeightSource, rows: LinearRows | null): string {
+    return this.add(name, `const packed ${typeText(source)}`, { kind: "weight", source }, "read", rows);
   }
 
   vector(name: string, vector: VectorRef): string {

@@ -2,14 +2,13 @@ import type { GpuTarget } from "../../config/target.js";
 import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir/steps.js";
 import { shapeOf } from "../../layout/shape.js";
 import { tileRows } from "../../layout/tiles.js";
-import type { GpuKernelCall } from "../operands.js";
+import type { GpuKernelCall, TierMatrix } from "../operands.js";
 import {
   projectAccount,
   projectName,
   projectShape,
   projectSummary,
   type Tier,
-  type TierMatrix,
   tiers,
 } from "../projection.js";
 import { groupsOf, launchOf, splitsOf, unitShapeOf } from "./division.js";
@@ -37,7 +36,10 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
         rank,
         column,
         last: column + out - 1,
-        weight: operands.weight(`${of}${index}`, source),
+        weight: operands.weight(`${of}${index}`, source, {
+          tier: of,
+          linears: parts.map(({ linear }) => linear),
+        }),
         bias: biasName(parts, `bias${index}`, operands),
         source,
       };
@@ -85,8 +87,8 @@ export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
       gateType,
       upType: unitShapeOf(b).type,
       rank,
-      gateWeight: operands.weight(`gate_${of}`, a),
-      upWeight: operands.weight(`up_${of}`, b),
+      gateWeight: operands.weight(`gate_${of}`, a, { tier: of, linears: [first.linear] }),
+      upWeight: operands.weight(`up_${of}`, b, { tier: of, linears: [second.linear] }),
       gateBias,
       upBias,
     };

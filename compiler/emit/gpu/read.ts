@@ -7,6 +7,8 @@ const depth = 8;
 /** More workgroups than any device holds at once. */
 const most = 1 << 16;
 
+const unknown = { operand: { kind: "step" }, access: "read", rows: null } as const;
+
 /**
  * The kernel that only reads: every bundle for GPUs carries it, no program launches it, and `gsic bench` measures with
  * it what the device can read. It takes (step, data, length, sink), see templates/include/gsic/gpu/read.h.
@@ -26,10 +28,10 @@ export function readKernel({ gpu }: GpuTarget): GpuKernelCall {
     },
     // What it reads is no part of the bundle: only names and types matter.
     operands: [
-      { name: "step", type: "gsic_step", operand: { kind: "step" } },
-      { name: "data", type: "const u32x4", operand: { kind: "step" } },
-      { name: "length", type: "const uint64_t", operand: { kind: "step" } },
-      { name: "sink", type: "uint32_t", operand: { kind: "step" } },
+      { name: "step", type: "gsic_step", ...unknown },
+      { name: "data", type: "const u32x4", ...unknown },
+      { name: "length", type: "const uint64_t", ...unknown },
+      { name: "sink", type: "uint32_t", ...unknown, access: "write" },
     ],
     launch: launchOf(gpu, waves, most, 0),
   };
