@@ -358,7 +358,17 @@ test("a command line or a file that is wrong is refused", async () => {
   for (const [args, expected, message] of cases) {
     const { code, stderr } = await finish(path("gsic-tool"), args);
     expect(code, stderr).toBe(expected);
-    expect(stderr).toContain(message);
+    const { error } = JSON.parse(stderr.trim().split("\n").at(-1)!) as {
+      error: Record<string, string | null>;
+    };
+    expect(Object.keys(error)).toEqual(["code", "category", "message", "where", "hint"]);
+    expect(error.category).toBe(["defect", "usage", "data", "environment"][expected - 1]);
+    expect(Object.values(error).join("\n")).toContain(message);
+    expect(error.where).not.toBe("");
+    if (message === "cannot be written") {
+      expect(error).toMatchObject({ code: "output-unwritable", where: args.at(-1) });
+      expect(error.hint).toContain("has room");
+    }
   }
   expect((await finish("ls", [folder])).stdout).not.toContain("partial");
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { toolError } from "../cc/tool.js";
+import { type ToolMessages, toolError } from "../cc/tool.js";
 import { GsicError } from "../support/errors.js";
 import { openBuild } from "./open.js";
 
@@ -51,11 +51,18 @@ test("a build that was moved says so, and what to do", () => {
 });
 
 describe("what gsic-tool says becomes an error with code, place and next step", () => {
+  const error = (
+    category: NonNullable<ToolMessages["error"]>["category"],
+    code: string,
+    message: string,
+    where: string | null,
+    hint: string | null,
+  ): ToolMessages => ({ error: { category, code, message, where, hint }, others: "" });
   const args = ["logits", "/b/m.gsi", "--ids-file", "/t/ids", "--out", "/none/l"];
   test.each([
     [
       3,
-      "gsic-tool: /b/m.gsi: byte 12: it is damaged; copy it again [bundle-invalid]",
+      error("data", "bundle-invalid", "it is damaged", "/b/m.gsi: byte 12", "copy it again"),
       {
         code: "bundle-invalid",
         exitCode: 3,
@@ -66,21 +73,35 @@ describe("what gsic-tool says becomes an error with code, place and next step", 
     ],
     [
       4,
-      "gsic-tool: /none/l: cannot be written: no such folder; check that the folder exists [output-unwritable]",
+      error(
+        "environment",
+        "output-unwritable",
+        "cannot be written",
+        "/none/l",
+        "check that the folder exists",
+      ),
       { code: "output-unwritable", exitCode: 4, where: "/none/l", hint: "check that the folder exists" },
     ],
     [
       2,
-      "gsic-tool: token 1 is id 40; ids of this model go from 0 to 39 [argument-invalid]",
+      error("usage", "argument-invalid", "token 1 is id 40", null, null),
       { code: "argument-invalid", exitCode: 2, where: "/b/m.gsi", message: "token 1 is id 40" },
     ],
     [
       1,
-      "gsic-tool: a defect of gsic: x [tool-failed]",
-      { code: "tool-failed", exitCode: 1, where: "/b/m.gsi" },
+      error("defect", "tool-failed", "x", null, null),
+      { code: "tool-failed", exitCode: 1, where: "/b/m.gsi", message: "gsic-tool logits ended with 1: x" },
     ],
-    ["SIGSEGV", "", { code: "tool-failed", exitCode: 1, message: "gsic-tool logits ended with SIGSEGV: " }],
-  ])("%s: %s", (ended, messages, expected) => {
+    [
+      "SIGSEGV",
+      { error: null, others: "a library's last words" },
+      {
+        code: "tool-failed",
+        exitCode: 1,
+        message: "gsic-tool logits ended with SIGSEGV: a library's last words",
+      },
+    ],
+  ])("%s: %o", (ended, messages, expected) => {
     expect(toolError(args, ended, messages)).toMatchObject(expected);
     expect(toolError(args, ended, messages).hint).toBeTruthy();
   });

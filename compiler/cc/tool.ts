@@ -5,12 +5,62 @@ import { buildRuntime } from "./index.js";
 /** Told how far a long task is; `total` does not change. */
 export type ProgressListener = (done: number, total: number) => void;
 
-/** Exit codes of gsic-tool that mean more than "a defect"; as in runtime/main/main.cpp. */
-const categories: Readonly<Record<number, "usage" | "data" | "environment">> = {
-  2: "usage",
-  3: "data",
-  4: "environment",
-};
+/** A line that gsic-tool writes on standard error for this file: how far it is, or why it ends (runtime/tools/tool.cpp). */
+type ToolLine =
+  | { readonly progress: number; readonly total: number }
+  | {
+      readonly error: {
+        readonly code: string;
+        readonly category: "usage" | "data" | "environment" | "defect";
+        readonly message: string;
+        /** A file, and maybe a byte of it; null where it is not known. */
+        readonly where: string | null;
+        /** What to do next; null where the tool knows nothing special. */
+        readonly hint: string | null;
+      };
+    };
+
+/** What a tool wrote on standard error. */
+export interface ToolMessages {
+  readonly error: Extract<ToolLine, { error: unknown }>["error"] | null;
+  /** Lines that are not the tool's own, such as a library's. */
+  readonly others: string;
+}
+
+/** Reads lines of a tool's standard error as they come; returns what they said when it ended. */
+function readingLines(progress: ProgressListener) {
+  let error: ToolMessages["error"] = null;
+  let others = "";
+  let rest = "";
+  const take = (text: string) => {
+    const line = toolLine(text);
+    if (line === null) others += `${text}\n`;
+    else if ("error" in line) error = line.error;
+    else progress(line.progress, line.total);
+  };
+  return {
+    write(text: string): void {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      lines.forEach(take);
+    },
+    end(): ToolMessages {
+      if (rest !== "") take(rest);
+      return { error, others: others.trim() };
+    },
+  };
+}
+
+/** Null where a line is no JSON of the tool. */
+function toolLine(text: string): ToolLine | null {
+  if (!text.startsWith("{")) return null;
+  try {
+    const line = JSON.parse(text) as object;
+    return "progress" in line || "error" in line ? (line as ToolLine) : null;
+  } catch {
+    return null;
+  }
+}
 
 /**
  * Runs a subcommand of gsic-tool (runtime/tools), the native helper that computes on bundles; returns its standard
@@ -26,56 +76,35 @@ export async function runTool(
     const env = { ...process.env, ...environment };
     const child = spawn(tool, args, { stdio: ["ignore", "pipe", "pipe"], env });
     const out: Buffer[] = [];
-    let messages = "";
-    let line = "";
+    const lines = readingLines(progress);
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      const lines = (line + text).split("\n");
-      line = lines.pop()!;
-      for (const one of lines) {
-        const step = /^\{"progress":(\d+),"total":(\d+)\}$/.exec(one.trim());
-        if (step === null) messages += `${one}\n`;
-        else progress(Number(step[1]), Number(step[2]));
-      }
-    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => lines.write(text));
     child.on("error", reject);
     child.on("close", (code, signal) => {
       if (code === 0) return resolve(Buffer.concat(out).toString());
-      reject(toolError(args, signal ?? code ?? 1, (messages + line).trim()));
+      reject(toolError(args, signal ?? code ?? 1, lines.end()));
     });
   });
 }
 
-/**
- * The error that gsic-tool printed, `gsic-tool: [place: ]what[; what next] [code]`, where `place` is a file of its
- * arguments and maybe a byte of it. A tool that ended otherwise has failed itself.
- */
-export function toolError(args: readonly string[], ended: number | string, messages: string): GsicError {
-  const category = categories[Number(ended)];
-  const found = /^gsic-tool: (.*) \[([a-z-]+)\]$/ms.exec(messages);
-  if (category === undefined || found === null) {
+/** The error that gsic-tool reported. A tool that ended without one, or with a defect, has failed itself. */
+export function toolError(
+  args: readonly string[],
+  ended: number | string,
+  { error, others }: ToolMessages,
+): GsicError {
+  const place = args[1] ?? "gsic-tool";
+  if (error === null || error.category === "defect") {
     return new GsicError({
-      category: category ?? "defect",
+      category: "defect",
       code: "tool-failed",
-      message: `gsic-tool ${args[0]} ended with ${ended}: ${messages}`,
-      where: args[1] ?? "gsic-tool",
+      message: `gsic-tool ${args[0]} ended with ${ended}: ${error?.message ?? others}`,
+      where: place,
       hint: "this is a defect of gsic; please report it",
     });
   }
-  const [, text, code] = found as unknown as [string, string, string];
-  const file = args.find((one) => one.includes("/") && text.startsWith(`${one}: `)) ?? null;
-  const said = file === null ? text : text.slice(file.length + 2);
-  const byte = /^(byte \d+): /.exec(said);
-  const what = byte === null ? said : said.slice(byte[0].length);
-  const semicolon = what.lastIndexOf("; ");
-  const place = file ?? args[1] ?? "gsic-tool";
-  return new GsicError({
-    category,
-    code,
-    message: semicolon < 0 ? what : what.slice(0, semicolon),
-    where: byte === null ? place : `${place}: ${byte[1]}`,
-    hint: semicolon < 0 ? nextSteps[category] : what.slice(semicolon + 2),
-  });
+  const { category, code, message, where, hint } = error;
+  return new GsicError({ category, code, message, where: where ?? place, hint: hint ?? nextSteps[category] });
 }
 
 /** What to do next where the tool does not say. */

@@ -24,7 +24,7 @@ class Claim {
  public:
   explicit Claim(std::shared_ptr<SessionState> state) : state_(std::move(state)) {
     if (state_->busy.exchange(true, std::memory_order_acquire))
-      throw Error(GSIC_BUSY, "another call on this session is still running; use one session per thread");
+      throw Error(GSIC_BUSY, "another call on this session is still running", "use one session per thread");
   }
   ~Claim() { state_->busy.store(false, std::memory_order_release); }
   Claim(const Claim &) = delete;

@@ -45,7 +45,7 @@ class Bundle {
   /// The whole file.
   Bytes bytes() const { return file_.bytes(); }
   /// Throws GSIC_BAD_BUNDLE: "path: byte N: what".
-  [[noreturn]] void refuse(uint64_t offset, const std::string &what) const;
+  [[noreturn]] void refuse(uint64_t offset, const std::string &what, const std::string &hint) const;
 
  private:
   struct Section {

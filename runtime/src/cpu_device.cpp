@@ -41,7 +41,7 @@ class CodeFile {
     const char *folder = std::getenv("TMPDIR");
     path_ = std::string(folder != nullptr ? folder : "/tmp") + "/gsic-XXXXXX";
     number_ = mkstemp(path_.data());
-    if (number_ < 0) throw Error(GSIC_IO, path_ + ": cannot be made, to load kernels from: " + system_error_text());
+    if (number_ < 0) throw Error::at(path_, GSIC_IO, "cannot be made, to load kernels from: " + system_error_text());
     temporary_ = true;
   }
   ~CodeFile() {
@@ -57,7 +57,7 @@ class CodeFile {
     while (code.size > 0) {
       const ssize_t written = ::write(number_, code.data, code.size);
       if (written <= 0)
-        throw Error(GSIC_IO, path_ + ": cannot be written, to load kernels from: " + system_error_text());
+        throw Error::at(path_, GSIC_IO, "cannot be written, to load kernels from: " + system_error_text());
       code.data += written;
       code.size -= size_t(written);
     }

@@ -16,8 +16,7 @@ void *open_library(const Driver &driver, const std::vector<std::string> &librari
     if (void *handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
     failures.push_back(dlerror());
   }
-  throw Error(GSIC_NO_DEVICE,
-              std::string(driver.title) + " cannot be opened: " + failures.front() + "; " + driver.hint);
+  throw Error(GSIC_NO_DEVICE, std::string(driver.title) + " cannot be opened: " + failures.front(), driver.hint);
 }
 
 }  // namespace
@@ -47,8 +46,10 @@ Driver open_driver(DeviceKind kind) {
   else
     bind_cuda(driver, bind);
   if (bind.missing().empty()) return driver;
-  throw Error(GSIC_NO_DEVICE, std::string(given ? chosen : driver.title) + " lacks " + comma_separated(bind.missing()) +
-                                  ": it is too old, or another library; " + driver.hint);
+  throw Error(GSIC_NO_DEVICE,
+              std::string(given ? chosen : driver.title) + " lacks " + comma_separated(bind.missing()) +
+                  ": it is too old, or another library",
+              driver.hint);
 }
 
 }  // namespace gsic

@@ -9,14 +9,36 @@
 
 namespace gsic {
 
-/// A failure with the status that the C ABI reports. The message says what, where, and what to do next.
+/// A failure with the status that the C ABI reports: what happened, where, and what to do next. `what()` is all of it
+/// in one line, "where: message; hint".
 class Error : public std::runtime_error {
  public:
-  Error(gsic_status status, const std::string &message) : std::runtime_error(message), status_(status) {}
+  Error(gsic_status status, const std::string &message, const std::string &hint = {})
+      : Error({}, status, message, hint) {}
+
+  /// `where` is a file, and maybe a byte of it.
+  static Error at(const std::string &where, gsic_status status, const std::string &message,
+                  const std::string &hint = {}) {
+    return Error(where, status, message, hint);
+  }
+
   gsic_status status() const { return status_; }
+  const std::string &message() const { return message_; }
+  /// Empty where no place is known.
+  const std::string &where() const { return where_; }
+  /// Empty where there is nothing special to do.
+  const std::string &hint() const { return hint_; }
 
  private:
+  Error(const std::string &where, gsic_status status, const std::string &message, const std::string &hint)
+      : std::runtime_error((where.empty() ? "" : where + ": ") + message + (hint.empty() ? "" : "; " + hint)),
+        status_(status),
+        message_(message),
+        where_(where),
+        hint_(hint) {}
+
   gsic_status status_;
+  std::string message_, where_, hint_;
 };
 
 /// The text of the current `errno`.

@@ -4,6 +4,9 @@ namespace gsic {
 namespace {
 
 constexpr int kMostNameBytes = 256;
+constexpr const char *kWhereLost =
+    "close the model and open it again; where that fails too, restart this program, and look into the system's log "
+    "(dmesg)";
 
 }  // namespace
 
@@ -64,7 +67,7 @@ void GpuContext::close() noexcept {
 
 GpuContext::Lock GpuContext::enter() {
   Lock lock(mutex_);
-  if (!lost_.empty()) throw Error(GSIC_DEVICE_LOST, "an earlier call failed: " + lost_);
+  if (!lost_.empty()) throw Error(GSIC_DEVICE_LOST, "an earlier call failed: " + lost_, kWhereLost);
   if (driver_.device_set.call != nullptr)
     call(driver_.device_set, device_);
   else
@@ -84,11 +87,9 @@ GpuContext::Lock GpuContext::enter_to_release() noexcept {
 void GpuContext::fail(int status, const char *function) {
   const std::string what = std::string(function) + " on " + name_ + ": " + driver_.text(status);
   if (status == kDriverOutOfMemory)
-    throw Error(GSIC_OUT_OF_MEMORY, what + "; close other programs and sessions that use the device");
-  lost_ = what +
-          "; close the model and open it again; where that fails too, restart this program, and look into the "
-          "system's log (dmesg)";
-  throw Error(GSIC_DEVICE_LOST, lost_);
+    throw Error(GSIC_OUT_OF_MEMORY, what, "close other programs and sessions that use the device");
+  lost_ = what;
+  throw Error(GSIC_DEVICE_LOST, lost_, kWhereLost);
 }
 
 void GpuContext::require_memory(uint64_t bytes, const std::string &what) {

@@ -28,7 +28,7 @@ class Linears::Claim {
  public:
   explicit Claim(std::atomic<bool> &busy) : busy_(busy) {
     if (busy_.exchange(true, std::memory_order_acquire))
-      throw Error(GSIC_BUSY, "another call on these linears is still running; open them once per thread");
+      throw Error(GSIC_BUSY, "another call on these linears is still running", "open them once per thread");
   }
   ~Claim() { busy_.store(false, std::memory_order_release); }
   Claim(const Claim &) = delete;
@@ -41,8 +41,8 @@ class Linears::Claim {
 Linears::Linears(std::shared_ptr<const Model> model, const std::string &mode)
     : model_(std::move(model)), calls_(model_->programs(mode).main->linears) {
   if (calls_.empty())
-    throw Error(GSIC_INVALID_ARGUMENT,
-                model_->path() + ": has no launches of linears alone; build the model again with this gsic");
+    throw Error::at(model_->path(), GSIC_INVALID_ARGUMENT, "has no launches of linears alone",
+                    "build the model again with this gsic");
   Device &device = model_->device();
   const Manifest &manifest = model_->manifest();
   arena_ = device.allocate(manifest.buffer(Buffer::arena), "the linears' values");
@@ -67,8 +67,8 @@ void Linears::write_steps() {
 
 const LinearCall &Linears::find(size_t call) const {
   if (call < calls_.size()) return calls_[call];
-  throw Error(GSIC_INVALID_ARGUMENT,
-              "there is no call " + std::to_string(call) + " of linears; there are " + std::to_string(calls_.size()));
+  throw Error(GSIC_INVALID_ARGUMENT, "there is no call " + std::to_string(call) + " of linears",
+              "there are " + std::to_string(calls_.size()));
 }
 
 uint8_t *Linears::at(Buffer buffer, uint64_t offset) const {
@@ -141,7 +141,7 @@ void Linears::enqueue(size_t index, const float *x, size_t columns, float *y, vo
   const Claim claim(busy_);
   const LinearCall &call = find(index);
   if (model_->target().device == DeviceKind::cpu)
-    throw Error(GSIC_INVALID_ARGUMENT, "this model runs on the CPU, which has no streams; use gsic_linears_run");
+    throw Error(GSIC_INVALID_ARGUMENT, "this model runs on the CPU, which has no streams", "use gsic_linears_run");
   for (size_t done = 0; done < columns;) {
     const uint32_t some = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, columns - done));
     enqueue_pass(call, x + done * call.x.width, some, y + done * call.y.width, stream);

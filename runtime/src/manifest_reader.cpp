@@ -8,7 +8,7 @@ namespace {
 
 constexpr uint64_t kMostEntries = 1u << 20;
 constexpr int kDeepest = 32;
-constexpr const char *kNext = "; build the model again with this gsic";
+constexpr const char *kNext = "build the model again with this gsic";
 
 }  // namespace
 
@@ -27,14 +27,14 @@ ManifestReader::ManifestReader(const Bundle &bundle) : bundle_(bundle), section_
   try {
     root_ = json::parse(section_.data, section_.data + section_.size, watch);
   } catch (const json::parse_error &error) {
-    bundle_.refuse(offset() + error.byte, std::string("the manifest is not JSON: ") + error.what() + kNext);
+    bundle_.refuse(offset() + error.byte, std::string("the manifest is not JSON: ") + error.what(), kNext);
   } catch (const json::exception &error) {
-    bundle_.refuse(offset(), std::string("the manifest is not JSON: ") + error.what() + kNext);
+    bundle_.refuse(offset(), std::string("the manifest is not JSON: ") + error.what(), kNext);
   }
 }
 
 void ManifestReader::refuse(const std::string &key, const std::string &what) const {
-  bundle_.refuse(offset(), "manifest: " + key + " " + what + kNext);
+  bundle_.refuse(offset(), "manifest: " + key + " " + what, kNext);
 }
 
 const nlohmann::json &ManifestReader::member(const json &object, const std::string &at, const char *key) const {

@@ -27,7 +27,7 @@ struct Descriptor {
 };
 
 [[noreturn]] void cannot_read(const std::string &path, const std::string &why) {
-  throw Error(GSIC_IO, path + ": cannot be read: " + why);
+  throw Error::at(path, GSIC_IO, "cannot be read: " + why);
 }
 
 }  // namespace

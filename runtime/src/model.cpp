@@ -62,9 +62,9 @@ void Model::choose(const OpenOptions &options) {
   }
   const std::string subject = options.target.empty() ? "no target of the bundle runs on this machine"
                                                      : "the target '" + options.target + "' cannot be used";
-  throw Error(GSIC_NO_DEVICE, path() + ": " + subject + "; the bundle has: " + comma_separated(tried) +
-                                  "; build the model on this machine, or with --target cpu for all CPUs" +
-                                  (cpu_mask().empty() ? "" : ", or unset GSIC_CPU"));
+  throw Error::at(path(), GSIC_NO_DEVICE, subject + "; the bundle has: " + comma_separated(tried),
+                  std::string("build the model on this machine, or with --target cpu for all CPUs") +
+                      (cpu_mask().empty() ? "" : ", or unset GSIC_CPU"));
 }
 
 void Model::open(const Target &target, uint32_t threads) {
@@ -80,8 +80,8 @@ void Model::open(const Target &target, uint32_t threads) {
   for (size_t i = 0; i < manifest_.kernels.size(); i++)
     if (module->kernel(i) == nullptr)
       bundle_.refuse(uint64_t(section.data - bundle_.bytes().data),
-                     "the code of target '" + target.name + "' lacks the kernel '" + manifest_.kernels[i].symbol +
-                         "'; build the model again");
+                     "the code of target '" + target.name + "' lacks the kernel '" + manifest_.kernels[i].symbol + "'",
+                     "build the model again");
   device_ = std::move(device);
   module_ = std::move(module);
 }
@@ -94,14 +94,15 @@ void Model::load_tokenizer() {
   } catch (const Error &) {
     throw;
   } catch (const std::runtime_error &error) {
-    bundle_.refuse(uint64_t(section.data - bundle_.bytes().data),
-                   std::string("tokenizer: ") + error.what() + "; build the model again with this gsic");
+    bundle_.refuse(uint64_t(section.data - bundle_.bytes().data), std::string("tokenizer: ") + error.what(),
+                   "build the model again with this gsic");
   }
 }
 
 const Tokenizer &Model::require_tokenizer() const {
   if (tokenizer_) return *tokenizer_;
-  throw Error(GSIC_NO_TOKENIZER, path() + ": the model was built without a tokenizer; give token ids instead of text");
+  throw Error::at(path(), GSIC_NO_TOKENIZER, "the model was built without a tokenizer",
+                  "give token ids instead of text");
 }
 
 ModePrograms Model::programs(const std::string &mode) const {
@@ -111,7 +112,7 @@ ModePrograms Model::programs(const std::string &mode) const {
     return {&manifest_.programs.at(drafting->second.verify), &manifest_.programs.at(drafting->second.draft)};
   const auto found = manifest_.programs.find(name);
   if (found != manifest_.programs.end()) return {&found->second};
-  throw Error(GSIC_INVALID_ARGUMENT, path() + ": there is no mode '" + name + "'; the modes are: " + mode_list_);
+  throw Error::at(path(), GSIC_INVALID_ARGUMENT, "there is no mode '" + name + "'", "the modes are: " + mode_list_);
 }
 
 }  // namespace gsic

@@ -49,10 +49,10 @@ Choice largest(const float *logits, size_t count) {
 
 Sampler::Sampler(const gsic_sampling &options) : options_(options) {
   if (!(options.temperature >= 0) || std::isinf(options.temperature))
-    throw Error(GSIC_INVALID_ARGUMENT,
-                "the temperature is " + std::to_string(options.temperature) + "; it must be 0 (greedy) or above");
+    throw Error(GSIC_INVALID_ARGUMENT, "the temperature is " + std::to_string(options.temperature),
+                "it must be 0 (greedy) or above");
   if (!(options.top_p >= 0 && options.top_p <= 1))
-    throw Error(GSIC_INVALID_ARGUMENT, "top_p is " + std::to_string(options.top_p) + "; it must be from 0 to 1");
+    throw Error(GSIC_INVALID_ARGUMENT, "top_p is " + std::to_string(options.top_p), "it must be from 0 to 1");
 }
 
 Choice Sampler::pick(const float *logits, size_t count, size_t position) {

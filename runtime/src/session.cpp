@@ -97,16 +97,20 @@ int32_t Session::read_choice(const Program &program, uint32_t column, size_t pos
   std::memcpy(&id, model_->device().read(source, staging_->address(0), sizeof id), sizeof id);
   if (id < 0) refuse_logits(position + column);
   if (uint32_t(id) >= model_->manifest().vocabulary)
-    throw Error(GSIC_INTERNAL, "the program chose token " + std::to_string(id) +
-                                   ", which there is not: a kernel is "
-                                   "wrong; run `gsic build` again, which checks them");
+    throw Error(GSIC_INTERNAL,
+                "the program chose token " + std::to_string(id) +
+                    ", which there is not: a kernel is "
+                    "wrong",
+                "run `gsic build` again, which checks them");
   return id;
 }
 
 void Session::refuse_logits(size_t position) const {
-  throw Error(GSIC_INTERNAL, "the logits at position " + std::to_string(position) +
-                                 " are not all finite numbers: the model's weights overflow, or a kernel is "
-                                 "wrong; run `gsic build` again, which checks both");
+  throw Error(GSIC_INTERNAL,
+              "the logits at position " + std::to_string(position) +
+                  " are not all finite numbers: the model's weights overflow, or a kernel is "
+                  "wrong",
+              "run `gsic build` again, which checks both");
 }
 
 void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {

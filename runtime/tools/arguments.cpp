@@ -83,7 +83,7 @@ std::vector<int32_t> Arguments::ids() const {
   const MappedFile file(text("ids-file"));
   const Bytes bytes = file.bytes();
   if (bytes.size == 0 || bytes.size % sizeof(int32_t) != 0)
-    throw Error(GSIC_IO, file.path() + ": " + std::to_string(bytes.size) + " bytes are no list of int32");
+    throw Error::at(file.path(), GSIC_IO, std::to_string(bytes.size) + " bytes are no list of int32");
   std::vector<int32_t> ids(bytes.size / sizeof(int32_t));
   std::memcpy(ids.data(), bytes.data, bytes.size);
   return ids;

@@ -16,8 +16,10 @@ namespace gsic {
 /// A result could not be written. The message is "path: why; what next".
 struct OutputError : std::runtime_error {
   explicit OutputError(const std::string &path, const std::string &why)
-      : std::runtime_error(path + ": cannot be written: " + why +
-                           "; check that the folder exists, may be written, and has room") {}
+      : std::runtime_error("cannot be written: " + why), where(path) {}
+
+  std::string where;
+  static constexpr const char *hint = "check that the folder exists, may be written, and has room";
 };
 
 /// The command line of a subcommand. Every getter throws GSIC_INVALID_ARGUMENT with the option's name.

@@ -161,7 +161,7 @@ void run_calibrate(const Arguments &arguments) {
   const uint64_t memory = arguments.number("memory", 1, uint64_t(1) << 50, default_memory());
   const auto model = arguments.open_model();
   const std::vector<Tap> &taps = model->programs("exact").main->taps;
-  if (taps.empty()) throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": the bundle has no taps to calibrate from");
+  if (taps.empty()) throw Error::at(model->path(), GSIC_INVALID_ARGUMENT, "the bundle has no taps to calibrate from");
   const Work work(taps, exact_bytes, sketch_width);
   if (arguments.number("describe", 0, 1, 0) == 1) return describe(*model, work, work.groups(0, memory));
 

@@ -49,11 +49,11 @@ void observe(Session &session, const std::vector<int32_t> &ids, size_t begin, si
 void run_inputs(const Arguments &arguments) {
   const auto model = arguments.open_model();
   const std::vector<Tap> &taps = model->programs("exact").main->taps;
-  if (taps.empty()) throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": the bundle has no taps to read inputs from");
+  if (taps.empty()) throw Error::at(model->path(), GSIC_INVALID_ARGUMENT, "the bundle has no taps to read inputs from");
   const std::vector<int32_t> ids = arguments.ids();
   const size_t window = arguments.number("window", 2, model->manifest().context);
   const std::vector<size_t> positions = spaced_positions(ids.size(), window, arguments.number("most", 1, 1u << 18));
-  if (positions.empty()) throw Error(GSIC_INVALID_ARGUMENT, "--ids-file: one token predicts nothing; give more");
+  if (positions.empty()) throw Error(GSIC_INVALID_ARGUMENT, "--ids-file: one token predicts nothing", "give more");
   std::vector<TensorHeader> tensors;
   for (const Tap &tap : taps) tensors.push_back({tap.value, "F32", {positions.size(), tap.width}});
   std::map<std::string, std::string> metadata = arguments.metadata();

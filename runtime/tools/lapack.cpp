@@ -110,7 +110,7 @@ Eigen nystrom_eigen(uint64_t seed, std::vector<double> &y, size_t d, size_t l, s
   std::vector<double> core = core_of(seed, y, d, l, shift);
   for (int attempt = 0; !cholesky(core, l); attempt++) {
     if (attempt == 8 || norm == 0)
-      throw Error(GSIC_INVALID_ARGUMENT, "nystrom: Omega^T Y is not positive definite; the sketch is damaged");
+      throw Error(GSIC_INVALID_ARGUMENT, "nystrom: Omega^T Y is not positive definite", "the sketch is damaged");
     shift *= 4;
     core = core_of(seed, y, d, l, shift);
   }

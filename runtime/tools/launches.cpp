@@ -260,7 +260,7 @@ class Bench {
 
 json read_jobs(const std::string &path) {
   std::ifstream file(path);
-  if (!file) throw Error(GSIC_IO, path + ": cannot be read");
+  if (!file) throw Error::at(path, GSIC_IO, "cannot be read");
   try {
     return json::parse(file);
   } catch (const json::exception &error) {
@@ -273,9 +273,9 @@ json read_jobs(const std::string &path) {
 void run_launches(const Arguments &arguments) {
   const auto model = arguments.open_model();
   if (!DeviceCeiling::kernel(model->manifest()))
-    throw Error(GSIC_INVALID_ARGUMENT, model->path() +
-                                           ": it has no kernel 'gsic_read': single launches are measured on "
-                                           "GPUs, in bundles of this gsic; build the model again for one");
+    throw Error::at(model->path(), GSIC_INVALID_ARGUMENT,
+                    "it has no kernel 'gsic_read': single launches are measured on GPUs, in bundles of this gsic",
+                    "build the model again for one");
   const json jobs = read_jobs(arguments.text("jobs"));
   const size_t repeat = arguments.number("repeat", 1, 1000, 5);
   ordered_json document = {{"target", model->target().name},

@@ -59,13 +59,13 @@ SafetensorsWriter::~SafetensorsWriter() {
 void SafetensorsWriter::fail() const { throw OutputError(path_, system_error_text()); }
 
 void SafetensorsWriter::write(const void *data, size_t bytes) {
-  if (bytes > left_) throw Error(GSIC_INTERNAL, path_ + ": more data than the header promises");
+  if (bytes > left_) throw Error::at(path_, GSIC_INTERNAL, "more data than the header promises");
   if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) fail();
   left_ -= bytes;
 }
 
 void SafetensorsWriter::finish() {
-  if (left_ != 0) throw Error(GSIC_INTERNAL, path_ + ": less data than the header promises");
+  if (left_ != 0) throw Error::at(path_, GSIC_INTERNAL, "less data than the header promises");
   const bool closed = std::fclose(file_) == 0;
   file_ = nullptr;
   if (closed && rename(partial_.c_str(), path_.c_str()) == 0) return;
@@ -149,7 +149,7 @@ void ResumableWriter::flush() {
 
 void ResumableWriter::write(const std::string &tensor, const void *data, size_t bytes, uint64_t offset) {
   const Place &place = places_.at(tensor);
-  if (offset + bytes > place.bytes) throw Error(GSIC_INTERNAL, path_ + ": " + tensor + ": more data than it has room");
+  if (offset + bytes > place.bytes) throw Error::at(path_, GSIC_INTERNAL, tensor + ": more data than it has room");
   write_at(data, bytes, place.begin + offset);
 }
 

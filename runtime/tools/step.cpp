@@ -81,11 +81,11 @@ void run_step(const Arguments &arguments) {
   const auto model = arguments.open_model();
   const Manifest &manifest = model->manifest();
   if (model->target().device != DeviceKind::cpu)
-    throw Error(GSIC_INVALID_ARGUMENT,
-                model->path() + ": its target is a GPU, whose launches `gsic-tool launches` measures");
+    throw Error::at(model->path(), GSIC_INVALID_ARGUMENT,
+                    "its target is a GPU, whose launches `gsic-tool launches` measures");
   const size_t repeat = arguments.number("repeat", 1, 1000, 5);
   if (manifest.context < 4)
-    throw Error(GSIC_INVALID_ARGUMENT, model->path() + ": a context of 4 tokens is needed at least");
+    throw Error::at(model->path(), GSIC_INVALID_ARGUMENT, "a context of 4 tokens is needed at least");
   const size_t prompt = std::min<size_t>(arguments.number("prompt", 1, 1u << 20, 16), manifest.context - 2);
   const size_t tokens = std::min<size_t>(arguments.number("tokens", 2, 1u << 20, 32), manifest.context - prompt);
   const Prompts prompts(arguments, *model, prompt);

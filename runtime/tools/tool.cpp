@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "arguments.h"
 #include "error.h"
@@ -49,8 +50,22 @@ const char *name(gsic_status status) {
   }
 }
 
-int fail(int code, const std::string &what, const char *error) {
-  std::fprintf(stderr, "gsic-tool: %s [%s]\n", what.c_str(), error);
+/// The words of the exit codes 1 to 4 in compiler/support/errors.ts.
+constexpr const char *kCategories[] = {"", "defect", "usage", "data", "environment"};
+
+/// Prints the error as one line of JSON, which compiler/cc/tool.ts reads; null where a place or a next step is not
+/// known.
+int fail(int code, const char *error, const std::string &message, const std::string &where = {},
+         const std::string &hint = {}) {
+  const auto known = [](const std::string &text) { return text.empty() ? nlohmann::json() : nlohmann::json(text); };
+  const nlohmann::ordered_json line = {{"error",
+                                        {{"code", error},
+                                         {"category", kCategories[code]},
+                                         {"message", message},
+                                         {"where", known(where)},
+                                         {"hint", known(hint)}}}};
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::fprintf(stderr, "%s\n", text.c_str());
   return code;
 }
 
@@ -60,20 +75,19 @@ int main(int count, char **arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   const auto found = count > 1 ? kSubcommands.find(arguments[1]) : kSubcommands.end();
   if (found == kSubcommands.end())
-    return fail(2,
+    return fail(2, "argument-invalid", "there is no such command", {},
                 "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, step, linalg, exchange, "
-                "machine, cpu",
-                "argument-invalid");
+                "machine, cpu");
   try {
     found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;
   } catch (const gsic::Error &error) {
-    return fail(exit_code(error.status()), error.what(), name(error.status()));
+    return fail(exit_code(error.status()), name(error.status()), error.message(), error.where(), error.hint());
   } catch (const gsic::OutputError &error) {
-    return fail(4, error.what(), "output-unwritable");
+    return fail(4, "output-unwritable", error.what(), error.where, error.hint);
   } catch (const std::bad_alloc &) {
-    return fail(4, "out of memory; close other programs", "out-of-memory");
+    return fail(4, "out-of-memory", "out of memory", {}, "close other programs");
   } catch (const std::exception &error) {
-    return fail(1, std::string("a defect of gsic: ") + error.what(), "tool-failed");
+    return fail(1, "tool-failed", error.what());
   }
 }
