@@ -10,6 +10,7 @@ import { readConfig } from "../config/config.js";
 import { factorQuantizer } from "../ir/forms.js";
 import type { LinearNode } from "../ir/graph.js";
 import type { Quantizer } from "../ir/plan.js";
+import { partOf } from "../ir/walk.js";
 import { dequantized, groupsOf, type ShapedMatrix } from "../layout/quantizer.js";
 import { openModel } from "../models/model.js";
 import { Algebra } from "./algebra.js";
@@ -83,8 +84,8 @@ for (const [input, nodes] of groups) {
     dense += 2 * out * d;
     relative += matrix.error / matrix.energy;
     linears++;
-    const { id, weight } = nodes[index]!;
-    const part = id.replace(/\d+/, "*");
+    const { weight } = nodes[index]!;
+    const part = partOf(nodes[index]!);
     const { error, energy } = parts.get(part) ?? { error: 0, energy: 0 };
     parts.set(part, { error: error + matrix.error / matrix.energy, energy: energy + 1 });
     if (folder === undefined) continue;

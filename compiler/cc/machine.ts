@@ -12,6 +12,8 @@ export interface Machine {
     readonly name?: string;
     readonly units?: number;
     readonly problem?: string;
+    /** What to do about the problem, where the runtime knows. */
+    readonly hint?: string;
   }[];
 }
 

@@ -133,7 +133,8 @@ function gpu(device: "hip" | "cuda"): Promise<Check> {
   const fix = "install the GPU's driver";
   return check({ id: `gpu-${device}`, title, fix, optional: true }, async () => {
     const found = (await readMachine()).gpus.find((one) => one.device === device);
-    if (found?.name === undefined) throw noGpu(found?.problem ?? "the runtime does not know");
+    if (found?.name === undefined)
+      throw noGpu(found?.problem ?? "the runtime does not know", found?.hint ?? fix);
     return {
       found: `${found.name}, ${found.units} compute units`,
       details: { name: found.name, units: found.units },
@@ -141,10 +142,9 @@ function gpu(device: "hip" | "cuda"): Promise<Check> {
   });
 }
 
-/** The runtime's own words, `what; what next`. GPUs are needed to run builds for them, not to make them. */
-function noGpu(problem: string): GsicError {
-  const [message, next] = problem.split(/; (?=[^;]*$)/) as [string, string?];
-  const hint = `${next ?? "install the GPU's driver"}, to run builds for it (they are built without)`;
+/** The runtime's own words. GPUs are needed to run builds for them, not to make them. */
+function noGpu(message: string, next: string): GsicError {
+  const hint = `${next}, to run builds for it (they are built without)`;
   return new GsicError({ category: "environment", code: "no-device", message, hint });
 }
 

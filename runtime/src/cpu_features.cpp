@@ -60,7 +60,8 @@ const Mask *mask() {
     known.push_back(one.value);
   }
   throw Error(GSIC_INVALID_ARGUMENT, std::string("the variable GSIC_CPU is '") + value + "', which is none of: " +
-                                         comma_separated(known) + "; unset it to use all that this CPU has");
+                                         comma_separated(known),
+              "unset it to use all that this CPU has");
 }
 
 bool hides(const Mask *mask, const std::string &feature) {

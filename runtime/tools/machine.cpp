@@ -1,6 +1,6 @@
 // gsic-tool machine: what the runtime finds on this machine, as JSON on standard output:
 // {"cpu": {"features": [names], "mask": GSIC_CPU or null},
-//  "gpus": [{"device": "hip" | "cuda", "name", "units"} or {"device", "problem"}]}.
+//  "gpus": [{"device": "hip" | "cuda", "name", "units"} or {"device", "problem", "hint"}]}.
 // gsic-tool cpu: the first of these alone, without a look at drivers.
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -19,7 +19,8 @@ nlohmann::ordered_json describe(DeviceKind kind) {
     found["name"] = device->name();
     found["units"] = device->threads();
   } catch (const Error &error) {
-    found["problem"] = error.what();
+    found["problem"] = error.message();
+    if (!error.hint().empty()) found["hint"] = error.hint();
   }
   return found;
 }
