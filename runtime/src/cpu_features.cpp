@@ -59,8 +59,8 @@ const Mask *mask() {
     if (std::strcmp(one.value, value) == 0) return &one;
     known.push_back(one.value);
   }
-  throw Error(GSIC_INVALID_ARGUMENT, std::string("the variable GSIC_CPU is '") + value + "', which is none of: " +
-                                         comma_separated(known),
+  throw Error(GSIC_INVALID_ARGUMENT,
+              std::string("the variable GSIC_CPU is '") + value + "', which is none of: " + comma_separated(known),
               "unset it to use all that this CPU has");
 }
 
