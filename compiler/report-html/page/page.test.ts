@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { timesInStep } from "../../bench/launch-times.js";
 import { measureStep } from "../../bench/step.js";
 import { build } from "../../build.js";
-import { openBuild, readPlan } from "../../build-folder/open.js";
+import { Built, openBuild, readPlan } from "../../build-folder/open.js";
 import { recordMeasured } from "../../cli/record.js";
 import { readConfig } from "../../config/config.js";
 import { evaluate } from "../../evaluate/command.js";
@@ -63,7 +63,7 @@ test("names and reasons cannot become markup", async () => {
   const { folder, report } = openBuild(searched);
   const hostile = '</script><img src=x onerror="alert(1)">';
   const linears = new Map([...plan.linears].map(([id, one]) => [id, { ...one, verdict: hostile }]));
-  const text = reportHtmlOf({ folder, report: { ...report, family: hostile } }, { ...plan, linears });
+  const text = reportHtmlOf(new Built(folder, { ...report, family: hostile }), { ...plan, linears });
   expect(text).not.toContain("<img src");
   expect(text.match(/<\/script>/g)).toHaveLength(page(searched).match(/<\/script>/g)!.length);
 });
