@@ -2,7 +2,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Plan } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
-import { packQuantized } from "../layout/quantized.js";
+import { layouts } from "../layout/devices.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
 import type { Model } from "../models/model.js";
 import { evaluatePlan, type PlanOptions, type PlanValues } from "../oracle/reference-plan.js";
@@ -64,7 +64,7 @@ async function compareItem(
   content: QuantizedLinear,
 ): Promise<void> {
   let position = begin + item.offset;
-  for (const piece of packQuantized(weights.device, source, content)) {
+  for (const piece of layouts[weights.device].packQuantized(source, content)) {
     const found = Buffer.alloc(piece.length);
     await file.read(found, 0, found.length, position);
     if (!found.equals(piece))

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import type { WeightSource } from "../ir/steps.js";
-import { packedBytes, packMatrix, rowsOfTile, runRows, sourceBytes } from "../layout/matrix.js";
+import { layouts } from "../layout/devices.js";
+import { sourceBytes } from "../layout/matrix.js";
 import type { Weights } from "../read/weights.js";
 import type { Packed } from "./layers.js";
 
@@ -15,6 +16,7 @@ export async function compareTiles(
   progress: (done: number, total: number) => void = () => {},
 ): Promise<number> {
   const { device, items } = packed.weights;
+  const layout = layouts[device];
   const file = await open(packed.bundle, "r");
   let compared = 0;
   try {
@@ -25,19 +27,19 @@ export async function compareTiles(
       for (const source of partsOf(content.source)) {
         if (source.kind === "stored") {
           const { dtype, out, d } = source.matrix;
-          const run = runRows(device, dtype, d);
-          const runBytes = packedBytes(device, dtype, run, d);
+          const run = layout.runRows(dtype, d);
+          const runBytes = layout.packedBytes(dtype, run, d);
           for (const number of someRuns(Math.ceil(out / run), index)) {
             const first = number * run;
             const rows = weights.readStoredRows(source.matrix, first, Math.min(run, out - first));
-            const expected = packMatrix(device, dtype, d, rows);
+            const expected = layout.packMatrix(dtype, d, rows);
             const found = Buffer.alloc(expected.length);
             await file.read(found, 0, found.length, begin + number * runBytes);
             if (!found.equals(expected))
               throw new Error(
                 `self-check failed: run ${number} of ${source.matrix.tensor} is not what is stored`,
               );
-            compared += Math.ceil(Math.min(run, out - first) / rowsOfTile(device, dtype));
+            compared += Math.ceil(Math.min(run, out - first) / layout.rowsOfTile(dtype));
           }
         }
         begin += sourceBytes(device, source);

@@ -38,7 +38,7 @@ function embed(step: StepOf<"embed">): CpuKernelCall {
     argument: operands.weight(`${index}_table`, { kind: "stored", matrix: table }, null),
     index: `${index === "token" ? "step.tokens[column]" : "step.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
   }));
-  const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(table), 0);
+  const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes("cpu", table), 0);
   return {
     template: "embed",
     symbol: `embed_${step.width}`,

@@ -22,7 +22,7 @@ export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
     params: {
       summary: "g = V^T x",
       shape: `x [columns, ${d}], V^T [${k}, ${d}], g [columns, ${k}]`,
-      account: bytesRead(factorBytes(k, d)),
+      account: bytesRead(factorBytes("cpu", k, d)),
       width: k,
       padded: isPadded(k),
       firstColumn: "0",
@@ -116,7 +116,7 @@ function common(step: ProjectStep) {
   return {
     summary: projectSummary(step),
     shape: projectShape(step),
-    account: projectAccount(step),
+    account: projectAccount(step, "cpu"),
     width: step.width,
     padded: isPadded(step.width),
     activation: step.activation ?? "identity",
@@ -262,7 +262,7 @@ export function projectShape(step: ProjectStep): string {
   return [`x [columns, ${d}]`, ...described.reverse(), `y [columns, ${width}]`].join(", ");
 }
 
-export function projectAccount(step: ProjectStep, device: DeviceKind = "cpu"): string {
+export function projectAccount(step: ProjectStep, device: DeviceKind): string {
   const all = tiers(step);
   const bytes = (of: TierMatrix) =>
     step.parts.reduce(

@@ -2,6 +2,7 @@ import { conflict, formText } from "../ir/forms.js";
 import type { Graph, Node, ValueId } from "../ir/graph.js";
 import type { ByteAccount, InputGroup, LinearPlan, Plan } from "../ir/plan.js";
 import { violations, violationText } from "../ir/verify.js";
+import { layoutKinds } from "../layout/devices.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { shareInputs } from "../passes/share-inputs.js";
 import { parseCall } from "./codec-objects.js";
@@ -123,15 +124,14 @@ function planOf(graph: Graph, decisions: ReadonlyMap<ValueId, Decision>): Plan {
 
 /** Counts bytes as weights are packed for the device of the build that wrote the file: of those, the nearest to it. */
 function accountWritten(plan: Plan, decisions: ReadonlyMap<ValueId, Decision>): Plan {
-  const accounts = (["cpu", "hip"] as const).map((device) => {
+  const accounts = layoutKinds.map((device) => {
     const accounted = accountBytes(plan, { device });
     const same = [...accounted.linears].filter(([id, { bytes }]) =>
       sameBytes(decisions.get(id)!.bytes, bytes),
     );
     return { accounted, same: same.length };
   });
-  const [cpu, gpu] = accounts as [(typeof accounts)[0], (typeof accounts)[0]];
-  return gpu.same > cpu.same ? gpu.accounted : cpu.accounted;
+  return accounts.reduce((best, one) => (one.same > best.same ? one : best)).accounted;
 }
 
 /** Throws `graph-forms-differ` where linears of one value cannot be computed side by side. */

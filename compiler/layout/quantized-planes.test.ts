@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { randomLowRank, randomQuantized } from "../testing/gpu-tiers.js";
-import { quantizedBytes } from "./quantized.js";
+import { gpuLayout } from "./gpu.js";
 import { packQuantizedPlanes, planeBits, quantizedTile } from "./quantized-planes.js";
 
 const cases = fc.record({
@@ -21,7 +21,7 @@ test("every number of a matrix at few bits lies where its kernels look for it, a
       const lowRank = rank === 0 ? null : randomLowRank(out, rank, d);
       const shape = { out, d, quantizer, rank };
       const packed = Buffer.concat([...packQuantizedPlanes(shape, { matrix, lowRank })]);
-      expect(packed).toHaveLength(quantizedBytes("hip", shape));
+      expect(packed).toHaveLength(gpuLayout.quantizedBytes(shape));
       const layout = quantizedTile(shape);
       const [low, high] = planeBits[bits];
       const groups = Math.ceil(d / group);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Quantizer } from "../ir/plan.js";
-import { quantizedBytes } from "./quantized.js";
+import { cpuLayout } from "./cpu.js";
 import { packQuantizedTiles, quantizedTileLayout } from "./quantized-tiles.js";
 import type { QuantizedLinear } from "./quantizer.js";
 
@@ -119,7 +119,7 @@ test("packing at few bits loses nothing, and takes the bytes that the layout say
   fc.assert(
     fc.property(packings, (packed) => {
       const found = pack(packed);
-      expect(found).toHaveLength(quantizedBytes("cpu", packed.shape));
+      expect(found).toHaveLength(cpuLayout.quantizedBytes(packed.shape));
       expect(unpack(packed, found)).toEqual(packed.content);
     }),
     { numRuns: 60 },

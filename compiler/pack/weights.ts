@@ -1,9 +1,8 @@
 import type { BiasPart } from "../emit/operands.js";
 import type { ValueId } from "../ir/graph.js";
-import type { DeviceKind } from "../ir/program.js";
 import type { QuantizedSource, WeightSource } from "../ir/steps.js";
-import { packedBytes, packMatrix, runRows } from "../layout/matrix.js";
-import { packQuantized } from "../layout/quantized.js";
+import { layouts } from "../layout/devices.js";
+import type { MatrixLayout } from "../layout/matrix-layout.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
 import { ropeTable } from "../layout/rope.js";
 import { shapeOf } from "../layout/shape.js";
@@ -71,7 +70,7 @@ export async function* weightChunks(
     if (offset > position) yield new Uint8Array(offset - position);
     switch (content.kind) {
       case "matrix":
-        yield* matrixChunks(content.source, device, weights, factors, buffers);
+        yield* matrixChunks(content.source, layouts[device], weights, factors, buffers);
         break;
       case "vector": {
         const padded = new Float32Array(strideOf(content.vector.length));
@@ -94,22 +93,22 @@ export async function* weightChunks(
 
 async function* matrixChunks(
   source: WeightSource,
-  device: DeviceKind,
+  layout: MatrixLayout,
   weights: Weights,
   factors: FactorSource,
   buffers: Buffers,
 ): AsyncGenerator<Uint8Array> {
   if ("quantizer" in source) {
-    yield* packQuantized(device, source, await factors.quantized(source));
+    yield* layout.packQuantized(source, await factors.quantized(source));
     return;
   }
   const { dtype, d } = shapeOf(source);
-  const pack = (rows: Uint8Array) => packMatrix(device, dtype, d, rows, buffers.packed);
+  const pack = (rows: Uint8Array) => layout.packMatrix(dtype, d, rows, buffers.packed);
   switch (source.kind) {
     case "stored": {
       const { matrix } = source;
-      const run = runRows(device, dtype, d);
-      const step = run * Math.max(1, Math.floor(chunkBytes / packedBytes(device, dtype, run, d)));
+      const run = layout.runRows(dtype, d);
+      const step = run * Math.max(1, Math.floor(chunkBytes / layout.packedBytes(dtype, run, d)));
       for (let row = 0; row < matrix.out; row += step) {
         const rows = Math.min(step, matrix.out - row);
         yield pack(weights.readStoredRows(matrix, row, rows, buffers.stored));
@@ -123,7 +122,7 @@ async function* matrixChunks(
       for await (const rows of factors.image(source.linear, source.k)) yield pack(bytesOf(toF16(rows)));
       break;
     case "stacked":
-      for (const part of source.parts) yield* matrixChunks(part, device, weights, factors, buffers);
+      for (const part of source.parts) yield* matrixChunks(part, layout, weights, factors, buffers);
       break;
     default:
       source satisfies never;

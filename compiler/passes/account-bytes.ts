@@ -3,8 +3,8 @@ import type { LinearNode, ValueId } from "../ir/graph.js";
 import type { ByteAccount, LinearPlan, Plan } from "../ir/plan.js";
 import type { DeviceKind } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
+import { layouts } from "../layout/devices.js";
 import { factorBytes, matrixBytes } from "../layout/matrix.js";
-import { quantizedBytes } from "../layout/quantized.js";
 
 /** Counts, per linear, the bytes of weights that a token reads; what linears share counts at the first of its group. */
 export function accountBytes(plan: Plan, { device = "cpu" }: { device?: DeviceKind } = {}): Plan {
@@ -35,9 +35,9 @@ const nothingShared: SharedBytes = { basis: 0, correction: 0, projections: 0 };
 function sharedBytes(plan: Plan, group: Plan["groups"][0], d: number, device: DeviceKind): SharedBytes {
   const { subspace, rank, exact } = sharing(plan, group);
   const rows = (out: number) =>
-    out === 0 ? 0 : quantizedBytes(device, { out, d, quantizer: factorQuantizer, rank: 0 });
+    out === 0 ? 0 : layouts[device].quantizedBytes({ out, d, quantizer: factorQuantizer, rank: 0 });
   return {
-    basis: subspace === null ? 0 : factorBytes(subspace.k, d, device),
+    basis: subspace === null ? 0 : factorBytes(device, subspace.k, d),
     correction: rows(rank),
     projections: rows(exact?.projections ?? 0),
   };
@@ -51,13 +51,13 @@ function accountOf(
   device: DeviceKind,
 ): ByteAccount {
   const { out, d } = weight;
-  const dense = matrixBytes(weight, device);
+  const dense = matrixBytes(device, weight);
   const [subspace, tier] = [subspaceOf(form), tierOf(form)];
   const costs: number[] = [];
-  if (subspace !== null) costs.push(shared.basis + factorBytes(out, subspace.k, device));
+  if (subspace !== null) costs.push(shared.basis + factorBytes(device, out, subspace.k));
   const decided = shared.basis + shared.projections;
   if (tier !== null) {
-    const quantized = quantizedBytes(device, { out, d, quantizer: tier.quantizer, rank: tier.rank });
+    const quantized = layouts[device].quantizedBytes({ out, d, quantizer: tier.quantizer, rank: tier.rank });
     costs.push(decided + shared.correction + quantized);
   }
   if (tier === null || tier.exact !== null) costs.push(decided + dense);

@@ -4,8 +4,7 @@ import { factorQuantizer } from "../../ir/forms.js";
 import { blockSizes, type DType } from "../../ir/graph.js";
 import type { Form, Quantizer } from "../../ir/plan.js";
 import type { ProgramMode } from "../../ir/program.js";
-import { packedBytes } from "../../layout/matrix.js";
-import { quantizedBytes } from "../../layout/quantized.js";
+import { layouts } from "../../layout/devices.js";
 import { bytesPerToken } from "../../passes/cost.js";
 import { makePlan } from "../../passes/index.js";
 import { densePlan, noFactors, openFixture } from "../../testing/fixtures.js";
@@ -64,7 +63,7 @@ describe("a launch loads every byte of a packed matrix once, whatever its type a
           const found = await feedSimulated(simulated, ids, { chunks, units: 3 });
           expect(loadedOf(simulated, found, "weight0"), `${target.name}: passes of ${chunks}`).toEqual({
             launches,
-            loaded: launches * packedBytes(target.device, dtype, out, d),
+            loaded: launches * layouts[target.device].packedBytes(dtype, out, d),
           });
         }
       }
@@ -101,7 +100,7 @@ test("a launch loads every byte of a matrix at few bits, of its low-rank factor 
     ] as const) {
       const found = await feedSimulated(simulated, ids, { mode: "bounded", chunks, units: 3 });
       const bytes = (of: number, source: { quantizer: Quantizer; rank: number }) =>
-        launches * quantizedBytes(target.device, { out: of, d, ...source });
+        launches * layouts[target.device].quantizedBytes({ out: of, d, ...source });
       const loaded = new Map(
         ["quantized0", "correction"].map((name) => [name, loadedOf(simulated, found, name).loaded]),
       );

@@ -34,7 +34,7 @@ export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTar
 
 type StepOf<Kind extends DeviceStep["kind"]> = Extract<DeviceStep, { kind: Kind }>;
 
-function embed(step: StepOf<"embed">, { gpu }: GpuTarget): GpuKernelCall {
+function embed(step: StepOf<"embed">, { device, gpu }: GpuTarget): GpuKernelCall {
   const operands = new DeviceOperands();
   operands.output("y", step.output);
   const tables = step.tables.map(({ table, index, offset, scale }) => ({
@@ -45,7 +45,7 @@ function embed(step: StepOf<"embed">, { gpu }: GpuTarget): GpuKernelCall {
     scale: scale === 1 ? null : floatLiteral(scale),
     index: `${index === "token" ? "load(&step->tokens[column])" : "now.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
   }));
-  const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(table, "hip"), 0);
+  const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(device, table), 0);
   const elements = Math.max(...step.tables.map(({ table }) => unitLayouts[table.dtype].elements));
   const items = maxColumns * Math.ceil(step.width / elements);
   return {
