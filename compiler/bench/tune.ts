@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Built } from "../build-folder/open.js";
 import { type CodeObject, compileGpuKernels } from "../cc/index.js";
-import { commonTarget, type GpuTarget, isGpu } from "../config/target.js";
+import { commonTarget, isTunable } from "../config/devices.js";
+import { type GpuTarget, isGpu } from "../config/target.js";
 import { readTarget } from "../config/targets.js";
 import {
   defaultTuningFile,
@@ -64,10 +65,10 @@ const worthwhile = 0.99;
  * `tuning-unwritable`, and what compiling and the device throw.
  */
 export async function tune(built: Built, options: TuneOptions): Promise<TuningMeasurements> {
-  requireGpu(built);
+  requireTunable(built);
   const { progress, repeat, environment } = options;
-  const targets = built.report.targets.map(readTarget);
-  const target = commonTarget(targets) as GpuTarget;
+  const targets = built.report.targets.map(readTarget).filter(isGpu);
+  const target = commonTarget(targets);
   const config = built.config;
   const file =
     options.file === null
@@ -76,7 +77,7 @@ export async function tune(built: Built, options: TuneOptions): Promise<TuningMe
   const others = existsSync(file) ? readTuningFile(file) : [];
   const { plan } = await built.plan;
   const found = variantsOf(plan, programsOf(built.report), target, options.splits);
-  const compiled = await compileVariants(found, targets.filter(isGpu)[0]!, progress);
+  const compiled = await compileVariants(found, targets[0]!, progress);
   const folder = await mkdtemp(join(tmpdir(), "gsic-tune-"));
   try {
     const measured = await measure(folder, plan, found, compiled, target, {
@@ -184,9 +185,9 @@ function write(file: string, text: string): Promise<void> {
   });
 }
 
-/** Refuses a build that runs on CPUs. */
-function requireGpu({ report, folder }: Built): void {
-  if (report.device !== "cpu") return;
+/** Refuses a build whose kernels are not divided among waves. */
+function requireTunable({ report, folder }: Built): void {
+  if (isTunable(report.device)) return;
   throw new GsicError({
     category: "usage",
     code: "bench-not-gpu",

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { commonTarget, isCpu, isGpu } from "./target.js";
+import { commonTarget } from "./devices.js";
+import { isCpu, isGpu } from "./target.js";
 import { readTargetFile } from "./target-file.js";
 import { bestFirst, machineTargets, readTarget, targetNames, targetsOf } from "./targets.js";
 

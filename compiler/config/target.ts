@@ -1,5 +1,19 @@
+import type { DeviceKind } from "../ir/program.js";
+
 /** A machine that kernels are emitted for: data alone, read from `targets/<name>.toml`. */
 export type Target = CpuTarget | GpuTarget;
+
+/** The targets of a kind of device. */
+export type TargetOf<Kind extends DeviceKind> = Target & { readonly device: Kind };
+
+/** What each kind of device makes of a target of its own. */
+export type ByDevice<Result> = { readonly [Kind in DeviceKind]: (target: TargetOf<Kind>) => Result };
+
+/** What a target's kind of device makes of it. */
+export function ofTarget<Result>(table: ByDevice<Result>, target: Target): Result {
+  // An entry takes the targets of its kind, which the type checker cannot follow.
+  return (table[target.device] as (target: Target) => Result)(target);
+}
 
 interface TargetBase {
   readonly name: string;
@@ -7,6 +21,8 @@ interface TargetBase {
   readonly dialect: string;
   /** Compiler flags beside those that every kernel gets. */
   readonly flags: readonly string[];
+  /** What the machine must have, by the names of the compiler's `__builtin_cpu_supports`; none of GPUs. */
+  readonly features: readonly string[];
   readonly cost: CostModel;
 }
 
@@ -24,8 +40,6 @@ export interface CpuTarget extends TargetBase {
   readonly device: "cpu";
   /** As `uname -m` names it, or `any`. */
   readonly architecture: string;
-  /** What the machine must have, by the names of the compiler's `__builtin_cpu_supports`. */
-  readonly features: readonly string[];
 }
 
 export interface GpuTarget extends TargetBase {
@@ -51,30 +65,12 @@ export interface GpuShape {
   readonly tuned?: ReadonlyMap<string, number> | undefined;
 }
 
-/**
- * What one set of kernels for several targets is shaped by: the first of them, with no more of anything than all have.
- */
-export function commonTarget(targets: readonly Target[]): Target {
-  const first = targets[0]!;
-  const gpus = targets.filter(isGpu);
-  if (!isGpu(first)) return first;
-  const least = (of: (shape: GpuShape) => number) => Math.min(...gpus.map(({ gpu }) => of(gpu)));
-  return {
-    ...first,
-    gpu: {
-      ...first.gpu,
-      lds: least(({ lds }) => lds),
-      workgroupsPerUnit: least(({ workgroupsPerUnit }) => workgroupsPerUnit),
-      wavesPerWorkgroup: least(({ wavesPerWorkgroup }) => wavesPerWorkgroup),
-      cacheBandwidthPerUnit: least(({ cacheBandwidthPerUnit }) => cacheBandwidthPerUnit),
-    },
-  };
-}
-
+/** Whether a target is of CPUs: those of this machine calibrate and measure, whatever a build is for. */
 export function isCpu(target: Target): target is CpuTarget {
   return target.device === "cpu";
 }
 
+/** Whether kernels for a target are shaped by what a GPU's compute unit has. */
 export function isGpu(target: Target): target is GpuTarget {
-  return !isCpu(target);
+  return "gpu" in target;
 }

@@ -20,9 +20,7 @@ export function targetNames(): string[] {
  */
 export function machineTargets(): CpuTarget[] {
   const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
-  const targets = targetNames()
-    .map(readTarget)
-    .filter((target) => target.device === "cpu");
+  const targets = targetNames().map(readTarget).filter(isCpu);
   return bestFirst(targets.filter((target) => ["any", machine].includes(target.architecture)));
 }
 
@@ -31,8 +29,7 @@ export function machineTargets(): CpuTarget[] {
  * other, so theirs is the order that they were named in.
  */
 export function bestFirst<T extends Target>(targets: readonly T[]): T[] {
-  const needs = (target: Target) => (isCpu(target) ? target.features.length : 0);
-  return [...targets].sort((a, b) => needs(b) - needs(a));
+  return [...targets].sort((a, b) => b.features.length - a.features.length);
 }
 
 /** The name that stands for every CPU target of this machine's architecture: one build for CPUs old and new. */

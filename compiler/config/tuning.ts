@@ -5,7 +5,8 @@ import { decodeUtf8, readWhole } from "../read/file.js";
 import type { ProjectionShape } from "../report/tuning.js";
 import { GsicError, messageOf } from "../support/errors.js";
 import type { Config } from "./config.js";
-import { isGpu, type Target } from "./target.js";
+import { configFor, isTunable } from "./devices.js";
+import type { Target } from "./target.js";
 
 /** How long a launch took with one choice, in seconds; null where it could not be compiled. */
 export interface Candidate {
@@ -51,7 +52,7 @@ export function defaultTuningFile(config: Config, target: Target): string {
  * there; null without. Entries of other targets are left out. Throws `tuning-missing` and `tuning-invalid` (category usage).
  */
 export function tuningOf(config: Config, target: Target): Tuning | null {
-  if (!isGpu(target)) return null;
+  if (!isTunable(target.device)) return null;
   const file = config.target.tuning ?? defaultTuningFile(config, target);
   if (!existsSync(file)) {
     if (config.target.tuning === null) return null;
@@ -69,11 +70,9 @@ export function tuningOf(config: Config, target: Target): Tuning | null {
 
 /** A target whose kernels are divided as measured. Choices that its workgroups cannot make are left to the rule. */
 export function withTuning<T extends Target>(target: T, tuning: Tuning | null): T {
-  if (tuning === null || !isGpu(target)) return target;
-  const { wavesPerWorkgroup: waves } = target.gpu;
-  const usable = tuning.shapes.filter(({ splits }) => splits <= waves && waves % splits === 0);
-  const tuned = new Map(usable.map((shape) => [shapeKey(shape), shape.splits]));
-  return { ...target, gpu: { ...target.gpu, tuned } };
+  const { divided } = configFor(target);
+  if (tuning === null || divided === null) return target;
+  return divided(target, new Map(tuning.shapes.map((shape) => [shapeKey(shape), shape.splits])));
 }
 
 /** All entries of a tuning file. Throws `tuning-invalid` (category usage) with the file and the place. */

@@ -137,7 +137,7 @@ export function manifestOf({
       name: one.target.name,
       device: one.target.device,
       architecture: one.target.architecture,
-      features: one.target.device === "cpu" ? one.target.features : [],
+      features: one.target.features,
       section: sectionOf(one.target),
       code: "objects" in one ? placesOf(one.objects) : null,
     })),
