@@ -1,4 +1,4 @@
-import type { CallableLinear, DeviceKind } from "../ir/program.js";
+import type { CallableLinear } from "../ir/program.js";
 import type { ProjectionPart, Step } from "../ir/steps.js";
 
 export type ProjectStep = Extract<Step, { kind: "project" }>;
@@ -22,10 +22,13 @@ export function callableLinears({ parts }: ProjectStep): {
 
 /**
  * The steps that compute the linears of a projection, and nothing else: without activation, residual and product, for
- * every column. Matrices are packed as the pass has them: a GPU's gate and up are a step each, since a step would stack
- * them in one.
+ * every column. Matrices are packed as the pass has them: where a step stacks its matrices in one, gate and up are a step
+ * each, since the pass has them apart.
  */
-export function callSteps(step: ProjectStep, device: DeviceKind): readonly Step[] {
+export function callSteps(
+  step: ProjectStep,
+  { stacksParts }: { readonly stacksParts: boolean },
+): readonly Step[] {
   const { linears, width } = callableLinears(step);
   const parts = step.parts.map((part, index) => ({ ...part, column: linears[index]!.column }));
   const { layer, gate, input, d } = step;
@@ -41,6 +44,6 @@ export function callSteps(step: ProjectStep, device: DeviceKind): readonly Step[
     counts: index === 0,
     head: false,
   });
-  const apart = step.gatedUnit && device !== "cpu";
+  const apart = step.gatedUnit && stacksParts;
   return [...basis, ...(apart ? parts.map((part) => [part]) : [parts]).map(project)];
 }

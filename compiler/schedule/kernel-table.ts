@@ -1,5 +1,6 @@
-import { type ProjectionDivision, projectionDivisions } from "../emit/gpu/projection-divisions.js";
-import type { KernelCall, Operand } from "../emit/operands.js";
+import type { EmittedCall } from "../emit/emitter.js";
+import type { ProjectionDivision } from "../emit/gpu/projection-divisions.js";
+import type { Operand } from "../emit/operands.js";
 import { loadTemplates } from "../emit/template.js";
 import type { Argument, Kernel, Launch } from "../ir/program.js";
 
@@ -15,7 +16,7 @@ export class KernelTable {
     this.render = loadTemplates(dialect);
   }
 
-  index(call: KernelCall): number {
+  index(call: EmittedCall): number {
     const content = JSON.stringify([call.template, call.params]);
     const known = this.byContent.get(content);
     if (known !== undefined) return known;
@@ -28,12 +29,12 @@ export class KernelTable {
       launch: call.launch,
       source: this.render(call.template, { ...call.params, symbol }),
     });
-    this.divisions.push(projectionDivisions(call));
+    this.divisions.push(call.divisions);
     this.byContent.set(content, this.kernels.length - 1);
     return this.kernels.length - 1;
   }
 
-  launch(call: KernelCall, resolve: (operand: Operand) => Argument): Launch {
+  launch(call: EmittedCall, resolve: (operand: Operand) => Argument): Launch {
     return { kernel: this.index(call), arguments: call.operands.map(({ operand }) => resolve(operand)) };
   }
 

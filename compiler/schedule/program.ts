@@ -1,17 +1,13 @@
 import type { Target } from "../config/target.js";
-import { computesOwn } from "../emit/gpu/division.js";
-import { deviceKernelOf } from "../emit/gpu/kernel.js";
+import { emitterFor } from "../emit/devices.js";
+import type { Emitter } from "../emit/emitter.js";
 import type { ProjectionDivision } from "../emit/gpu/projection-divisions.js";
-import { readKernel } from "../emit/gpu/read.js";
-import { kernelOf } from "../emit/kernel.js";
-import type { KernelCall } from "../emit/operands.js";
 import { densePlan, planGates } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { Kernel, LinearCall, Program, ProgramMode, Tap } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
 import { strideOf } from "../layout/stride.js";
-import { fuse } from "../lower/fuse.js";
 import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";
 import { lower } from "../lower/lower.js";
 import type { ListedCall, Listing } from "../report/program-json.js";
@@ -80,7 +76,7 @@ export function scheduleAll(
   { linears = false }: ScheduleOptions = {},
 ): Schedule {
   const shared: Shared = {
-    target,
+    emitter: emitterFor(target),
     graph: variants[0]!.plan.graph,
     kernels: new KernelTable(target.dialect),
     memory: new Memory(variants[0]!.plan.graph, target.device),
@@ -96,7 +92,7 @@ export function scheduleAll(
     };
   });
   const { kernels, memory } = shared;
-  if (target.device !== "cpu") kernels.index(readKernel(target));
+  for (const call of shared.emitter.unlaunched) kernels.index(call);
   const gates = Math.max(0, ...passes.map(({ counters }) => counters.size));
   return {
     kernels: kernels.kernels,
@@ -116,16 +112,16 @@ const counterBytes = 16;
 
 /** What the programs of a schedule share. */
 interface Shared {
-  readonly target: Target;
+  readonly emitter: Emitter;
   readonly graph: Graph;
   readonly kernels: KernelTable;
   readonly memory: Memory;
 }
 
 /** A variant's pass, and what its linears alone are scheduled from. */
-function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory }: Shared) {
+function schedulePass({ name, plan }: Variant, { emitter, graph, kernels, memory }: Shared) {
   const lowered = lower(plan);
-  const { steps, deviceSteps, calls } = callsOf(lowered, graph.context, target);
+  const { steps, deviceSteps, calls } = emitter.emit(lowered, graph.context);
   const counters = new Map(planGates(plan).map((gate, index) => [gate.name, counterBytes * index]));
   const widths = stepWidths(steps);
   const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters);
@@ -136,7 +132,7 @@ function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory 
     head: launches.slice(headAt),
     logits: { offset: offsets.get(graph.output)!, stride: strideOf(graph.vocabulary) },
     greedy: greedyOf(steps, offsets),
-    taps: target.device === "cpu" && name === "exact" ? taps(plan, steps, offsets, widths) : [],
+    taps: emitter.keepsInputs && name === "exact" ? taps(plan, steps, offsets, widths) : [],
     tiers: [...counters.keys()],
   };
   return {
@@ -153,9 +149,9 @@ function schedulePass({ name, plan }: Variant, { target, graph, kernels, memory 
 function scheduleCall(
   step: ProjectStep,
   counters: ReadonlyMap<string, number>,
-  { target, graph, kernels, memory }: Shared,
+  { emitter, graph, kernels, memory }: Shared,
 ): { readonly call: LinearCall; readonly listed: ListedCall } {
-  const { steps, calls } = callsOf(callSteps(step, target.device), graph.context, target);
+  const { steps, calls } = emitter.emit(callSteps(step, emitter), graph.context);
   const { linears, width } = callableLinears(step);
   const widths = new Map([...stepWidths(steps), [step.input, step.d]]);
   const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters);
@@ -174,19 +170,6 @@ function scheduleCall(
   };
   const listed = listLaunches({ steps, calls, launches, kernels: kernels.kernels, bytesOf }, calls.length);
   return { call, listed: { ...call, launches: listed.body } };
-}
-
-/** The steps as the target runs them, and their kernels. */
-function callsOf(steps: readonly Step[], context: number, target: Target) {
-  if (target.device === "cpu") {
-    return { steps, deviceSteps: null, calls: steps.map((step): KernelCall => kernelOf(step, context)) };
-  }
-  const fused = fuse(steps, (factors) => computesOwn(factors, target));
-  return {
-    steps: fused,
-    deviceSteps: fused,
-    calls: fused.map((step): KernelCall => deviceKernelOf(step, context, target)),
-  };
 }
 
 /** Where the step that chooses a token leaves it; null without one. */

@@ -1,6 +1,6 @@
 import type { PlanOptions } from "../config/config.js";
 import type { Target } from "../config/target.js";
-import { computesOwn } from "../emit/gpu/division.js";
+import { emitterFor } from "../emit/devices.js";
 import { meanBytes } from "../evaluate/account.js";
 import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
@@ -53,27 +53,24 @@ export function candidateOf(
     slow: total(({ slow }) => slow),
   };
   const mean = meanBytes(bytes, shares);
-  const launches = needsLaunch(graph, group, form, target) ? 1 : 0;
+  const launches = emitterFor(target).launchesFactors(factorsOf(graph, group, form)) ? 1 : 0;
   const cost = { ...target.cost, launch: 0 };
   const seconds = predictSeconds(mean, launches, cost).total;
   return { form, bytes, meanBytes: mean, seconds, errors, shares };
 }
 
-/** Whether what the linears share is multiplied in a launch of its own. */
-function needsLaunch(graph: Graph, group: InputGroup, form: Form, target: Target): boolean {
+/** What the linears of a group share in a form. */
+function factorsOf(graph: Graph, group: InputGroup, form: Form): InputFactors {
   const subspace = subspaceOf(form);
-  if (target.device === "cpu") return subspace !== null;
   const { input, linears } = group;
   const { d } = linearById(graph, linears[0]!).weight;
   const recipe = recipeOfForm(group, form);
   const factor = (out: number) => ({ out, d, quantizer: factorQuantizer, rank: 0, recipe });
-  const factors: InputFactors = {
+  return {
     basis: subspace && { kind: "basis", input, k: subspace.k, d },
     correction: recipe.rank === 0 ? null : { kind: "correction", ...factor(recipe.rank) },
     projections: recipe.projections === 0 ? null : { kind: "projections", ...factor(recipe.projections) },
   };
-  const some = subspace !== null || recipe.rank > 0 || recipe.projections > 0;
-  return some && !computesOwn(factors, target);
 }
 
 function groupAccounts(graph: Graph, group: InputGroup, form: Form, { device }: Target): ByteAccount[] {

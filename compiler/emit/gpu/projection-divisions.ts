@@ -1,5 +1,5 @@
 import type { ProjectionShape } from "../../report/tuning.js";
-import type { KernelCall } from "../operands.js";
+import type { GpuKernelCall } from "../operands.js";
 import type { Tier } from "../projection.js";
 
 /** A product of a GPU kernel, and how it is divided: `splits` waves share a tile of four rows. */
@@ -9,9 +9,8 @@ export interface ProjectionDivision extends ProjectionShape {
   readonly splits: number;
 }
 
-/** The products of a kernel that are divided by `splitsOf`; none for CPUs, and for kernels that do not multiply. */
-export function projectionDivisions(call: KernelCall): readonly ProjectionDivision[] {
-  if (call.launch === null) return [];
+/** The products of a kernel that are divided by `splitsOf`; none of kernels that do not multiply. */
+export function projectionDivisions(call: GpuKernelCall): readonly ProjectionDivision[] {
   switch (call.template) {
     case "project":
       return call.params.products.map(({ type, out, d, tier, splits }) => ({
