@@ -161,7 +161,7 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
         gated.find(({ launch }) => launch.job.values.every(({ value }) => value === 0))!,
       ];
       const kernels = [found.read, ...variants.map(({ kernel }) => kernel)];
-      const code = { target, objects: await compileGpuKernels(kernels, target) };
+      const code = { kind: "objects" as const, target, objects: await compileGpuKernels(kernels, target) };
       const bundle = join(await temporaryFolder(), "tuning.gsi");
       await writeTuningBundle(bundle, { graph: plan.graph, scheduled: found.scheduled, kernels, code });
       const { account, environment } = await simulated(kernels);

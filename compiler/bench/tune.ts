@@ -143,7 +143,12 @@ async function measure(
   const [reading] = await compileGpuKernels([read], target);
   const objects = [reading!, ...compiled.map(({ object }) => object)];
   const bundle = join(folder, "tuning.gsi");
-  await writeTuningBundle(bundle, { graph: plan.graph, scheduled, kernels, code: { target, objects } });
+  await writeTuningBundle(bundle, {
+    graph: plan.graph,
+    scheduled,
+    kernels,
+    code: { kind: "objects", target, objects },
+  });
   return runLaunches(
     bundle,
     compiled.map(({ variant }) => variant.launch),

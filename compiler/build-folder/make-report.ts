@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import type { TargetCode } from "../cc/index.js";
 import { buildFiles } from "../config/build-files.js";
+import { isTunable } from "../config/devices.js";
 import { shapeKey, type Tuning } from "../config/tuning.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode, ProgramMode } from "../ir/program.js";
@@ -81,7 +82,7 @@ export function reportOf(facts: {
       launch,
       resources: resourcesOf(code, index),
     })),
-    tuning: device === "cpu" ? null : tuning,
+    tuning: isTunable(device) ? tuning : null,
     self_check: check,
     evaluation: null,
     speed: null,
@@ -114,7 +115,7 @@ export function tuningReport(
 /** What a kernel takes of each target's device. */
 function resourcesOf(code: readonly TargetCode[], kernel: number): Record<string, ResourceFacts> {
   const found = code.flatMap((one) => {
-    const facts = "objects" in one ? one.objects[kernel]!.resources : null;
+    const facts = one.kind === "objects" ? one.objects[kernel]!.resources : null;
     return facts === null ? [] : [[one.target.name, facts] as const];
   });
   return Object.fromEntries(found);

@@ -1,6 +1,6 @@
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { objectEndings, type TargetCode } from "../cc/index.js";
+import { gpuTools, type ObjectsCode, type TargetCode } from "../cc/index.js";
 import { buildFiles } from "../config/build-files.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Schedule } from "../schedule/program.js";
@@ -20,24 +20,25 @@ export async function writeSources(
   await mkdir(folder);
   for (const { symbol, source } of kernels) await writeFile(join(folder, `${symbol}.cpp`), source);
   await cp(join(templatesFolder, "include"), join(folder, "include"), { recursive: true });
-  for (const one of code) if ("objects" in one) await writeObjects(folder, scheduled, one);
+  for (const one of code) if (one.kind === "objects") await writeObjects(folder, scheduled, one);
   await writeFile(join(staging, buildFiles.program), `${JSON.stringify(programJson(scheduled))}\n`);
 }
 
 async function writeObjects(
   folder: string,
   { kernels }: Schedule,
-  { target, objects }: Extract<TargetCode, { objects: unknown }>,
+  { target, objects }: ObjectsCode,
 ): Promise<void> {
   const inside = join(folder, target.name);
   await mkdir(inside);
+  const { ending } = gpuTools[target.device];
   const resources: Record<string, unknown> = {};
   for (const [index, { symbol }] of kernels.entries()) {
     const object = objects[index]!;
-    await writeFile(join(inside, `${symbol}${objectEndings[target.device]}`), object.bytes);
-    resources[symbol] = object.resources;
+    await writeFile(join(inside, `${symbol}${ending}`), object.bytes);
+    if (object.resources !== null) resources[symbol] = object.resources;
   }
-  if (target.device === "hip")
+  if (Object.keys(resources).length > 0)
     await writeFile(join(inside, "resources.json"), `${JSON.stringify(resources, null, 2)}\n`);
 }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { buildRuntime, cacheFolder } from "../cc/index.js";
+import { buildRuntime, cacheFolder, type LibraryCode } from "../cc/index.js";
 import { calibrationTarget } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import { type Config, isConfigured } from "../config/config.js";
@@ -20,7 +20,7 @@ import { size } from "../support/text.js";
 import { neededRanks, tooFew } from "./factors.js";
 import { openStats, type StatsFile } from "./stats-file.js";
 import { asWindows, encodeFiles, requireTokenizer } from "./text.js";
-import { type CpuCode, compileForCpus, writeWorkBundle } from "./work-bundle.js";
+import { compileForCpus, writeWorkBundle } from "./work-bundle.js";
 
 /** Tokens that calibration runs over, and where they come from. */
 export interface CalibrationTokens {
@@ -132,7 +132,7 @@ async function removeAbandoned(folder: string): Promise<void> {
 /** The dense model as a bundle in a work folder, compiled and written when it is first needed. */
 class DenseBundle {
   private written: Promise<string> | undefined;
-  private compiled: Promise<CpuCode[]> | undefined;
+  private compiled: Promise<LibraryCode[]> | undefined;
   private readonly graph: Graph;
   private readonly dense: Schedule;
 
@@ -162,12 +162,12 @@ class DenseBundle {
     return this.written;
   }
 
-  private code(): Promise<CpuCode[]> {
+  private code(): Promise<LibraryCode[]> {
     this.compiled ??= this.compile();
     return this.compiled;
   }
 
-  private compile(): Promise<CpuCode[]> {
+  private compile(): Promise<LibraryCode[]> {
     return compileForCpus(this.dense, [this.target], "Compiling the dense model", this.progress);
   }
 

@@ -1,4 +1,4 @@
-import { compileKernels } from "../cc/index.js";
+import { compileKernels, type LibraryCode } from "../cc/index.js";
 import type { CpuTarget } from "../config/target.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
@@ -8,25 +8,20 @@ import type { FactorSource } from "../pack/weights.js";
 import type { Schedule } from "../schedule/program.js";
 import type { Progress } from "../support/progress.js";
 
-/** Machine code of the programs of a work bundle, for one CPU target. */
-export interface CpuCode {
-  readonly target: CpuTarget;
-  readonly bytes: Uint8Array;
-}
-
 /** Compiles a schedule's kernels for CPUs, showing how far it is. */
 export async function compileForCpus(
   { kernels }: Schedule,
   targets: readonly CpuTarget[],
   title: string,
   progress: Progress,
-): Promise<CpuCode[]> {
+): Promise<LibraryCode[]> {
   const update = progress.stage(title);
-  const code: CpuCode[] = [];
+  const code: LibraryCode[] = [];
   for (const target of targets) {
     const done = code.length * kernels.length;
     const total = targets.length * kernels.length;
     code.push({
+      kind: "library",
       target,
       bytes: await compileKernels(kernels, target, (count) => update(done + count, total)),
     });
@@ -39,7 +34,7 @@ export interface WorkBundle {
   readonly model: Model;
   readonly graph: Graph;
   readonly schedule: Schedule;
-  readonly code: readonly CpuCode[];
+  readonly code: readonly LibraryCode[];
   readonly factors: FactorSource;
 }
 

@@ -1,13 +1,9 @@
 import { isAbsolute } from "node:path";
-import type { GpuTarget } from "../config/target.js";
 import { GsicError } from "../support/errors.js";
 import { execute } from "../support/process.js";
 import type { CxxCompiler } from "./compilers.js";
+import { type GpuDevice, gpuTools } from "./gpu-devices.js";
 
-type GpuDevice = GpuTarget["device"];
-
-/** The back end of clang that writes a device's code, as `clang --print-targets` names it. */
-const backEnds: Readonly<Record<GpuDevice, string>> = { hip: "amdgcn", cuda: "nvptx64" };
 /** Before it, clang does not take all the flags that kernels are compiled with. */
 const leastVersion = 17;
 const newestVersion = 22;
@@ -45,7 +41,7 @@ export async function probe(device: GpuDevice, commands: readonly string[]): Pro
   throw new GsicError({
     category: "environment",
     code: "gpu-compiler-missing",
-    message: `no clang on this machine compiles for ${device === "hip" ? "AMD" : "NVIDIA"} GPUs: ${tried}`,
+    message: `no clang on this machine compiles for ${gpuTools[device].vendor} GPUs: ${tried}`,
     hint: `run node compiler/setup.mjs --gpu, or install clang and lld, version ${leastVersion} or later (Debian: apt-get install clang-19 lld-19), or name one in GSIC_CLANG`,
   });
 }
@@ -56,9 +52,9 @@ async function problemOf(device: GpuDevice, command: string, version: string): P
   if (number === undefined) return "is not clang";
   if (Number(number) < leastVersion) return `is version ${number}, before ${leastVersion}`;
   const targets = (await printed(command, "--print-targets")) ?? "";
-  const back = backEnds[device];
+  const { backEnd: back, isLinked } = gpuTools[device];
   if (!new RegExp(`^\\s*${back}\\s`, "m").test(targets)) return `lacks the back end ${back}`;
-  if (device === "cuda") return null;
+  if (!isLinked) return null;
   // clang prints the bare name of a program that it does not find.
   const linker = (await printed(command, "-print-prog-name=lld"))?.trim() ?? "";
   return isAbsolute(linker) ? null : `finds no lld: install lld-${number}`;

@@ -9,7 +9,8 @@ import { inParallel } from "../support/process.js";
 import { cached, contentHash, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, run } from "./compilers.js";
 import { findGpuCompiler } from "./gpu-compiler.js";
-import { parseResources, refuseSpills } from "./resources.js";
+import { gpuTools } from "./gpu-devices.js";
+import { refuseSpills } from "./resources.js";
 
 /** A GPU kernel's machine code: an ELF file for AMD's devices, PTX text with a closing NUL for NVIDIA's. */
 export interface CodeObject {
@@ -17,9 +18,6 @@ export interface CodeObject {
   /** Null for PTX, whose registers the driver assigns. */
   readonly resources: ResourceFacts | null;
 }
-
-/** How the files of a device's code objects end. */
-export const objectEndings: Readonly<Record<GpuTarget["device"], string>> = { hip: ".hsaco", cuda: ".ptx" };
 
 const commonFlags = ["-O3", "-std=c++17", "-ffp-contract=off"];
 
@@ -34,7 +32,7 @@ export async function compileGpuKernels(
   progress: (done: number) => void = () => {},
 ): Promise<CodeObject[]> {
   const compiler = await findGpuCompiler(target.device);
-  const flags = [...deviceFlags(target), ...commonFlags, ...target.flags];
+  const flags = [...gpuTools[target.device].flags(target.architecture), ...commonFlags, ...target.flags];
   const headers = await contentHash([join(templatesFolder, "include")]);
   const objects: CodeObject[] = [];
   let done = 0;
@@ -48,48 +46,6 @@ export async function compileGpuKernels(
   return objects;
 }
 
-function deviceFlags({ device, architecture }: GpuTarget): readonly string[] {
-  switch (device) {
-    case "hip":
-      return [
-        "-x",
-        "hip",
-        `--offload-arch=${architecture}`,
-        "--offload-device-only",
-        "--no-gpu-bundle-output",
-        // Without the last, a symbol would be named after the source's path.
-        "-nogpuinc",
-        "-nogpulib",
-        "-Rpass-analysis=kernel-resource-usage",
-        "-fuse-cuid=none",
-        // Kernels are one function: calls would need a stack, and keep arrays out of registers.
-        "-mllvm",
-        "-amdgpu-early-inline-all=true",
-        "-mllvm",
-        "-amdgpu-function-calls=false",
-        // Pairs of floats must lie side by side: that takes 30 registers more, and large kernels spill.
-        "-fno-slp-vectorize",
-      ];
-    case "cuda":
-      return [
-        "-x",
-        "cuda",
-        `--cuda-gpu-arch=${architecture}`,
-        "--cuda-device-only",
-        "-nocudainc",
-        "-nocudalib",
-        "--cuda-feature=+ptx80",
-        "-S",
-        "-fuse-cuid=none",
-        // One function as well.
-        "-mllvm",
-        "-inline-threshold=100000",
-      ];
-    default:
-      return device satisfies never;
-  }
-}
-
 async function compile(
   compiler: CxxCompiler,
   { symbol, source }: Kernel,
@@ -97,7 +53,8 @@ async function compile(
   flags: readonly string[],
   key: string,
 ): Promise<CodeObject> {
-  const outputs = [objectPath(`${key}${objectEndings[device]}`), objectPath(`${key}.json`)];
+  const { ending, resourcesOf, loadable } = gpuTools[device];
+  const outputs = [objectPath(`${key}${ending}`), objectPath(`${key}.json`)];
   const [bytes, resources] = await cached(outputs, symbol, async ([object, facts], folder) => {
     const name = `${symbol}.cpp`;
     await writeFile(join(folder, name), source);
@@ -106,10 +63,9 @@ async function compile(
     const messages = await run(compiler, args, `kernel ${symbol}`, folder).catch((cause: unknown) => {
       throw isUnknownArchitecture(cause) ? unknownArchitecture(compiler, architecture) : cause;
     });
-    await writeFile(facts!, JSON.stringify(device === "hip" ? parseResources(messages, symbol) : null));
+    await writeFile(facts!, JSON.stringify(resourcesOf(messages, symbol)));
   });
-  const code = device === "cuda" ? Buffer.concat([bytes!, Buffer.of(0)]) : bytes!;
-  return { bytes: code, resources: JSON.parse(resources!.toString()) as ResourceFacts | null };
+  return { bytes: loadable(bytes!), resources: JSON.parse(resources!.toString()) as ResourceFacts | null };
 }
 
 /** Refuses spills, and a launch that promises another amount of LDS than the kernel takes. */

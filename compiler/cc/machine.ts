@@ -2,13 +2,14 @@
 
 import type { CpuTarget, Target } from "../config/target.js";
 import { machineTargets, targetsOf } from "../config/targets.js";
+import type { GpuDevice } from "./gpu-devices.js";
 import { runTool } from "./tool.js";
 
 /** What `gsic-tool machine` prints. */
 export interface Machine {
   readonly cpu: Cpu;
   readonly gpus: readonly {
-    readonly device: "hip" | "cuda";
+    readonly device: GpuDevice;
     readonly name?: string;
     readonly units?: number;
     readonly problem?: string;

@@ -2,7 +2,15 @@
 
 import { access, constants, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { buildRuntime, cacheFolder, findCompiler, findGpuCompiler } from "../cc/index.js";
+import {
+  buildRuntime,
+  cacheFolder,
+  findCompiler,
+  findGpuCompiler,
+  type GpuDevice,
+  gpuDevices,
+  gpuTools,
+} from "../cc/index.js";
 import { readMachine, runnableTargets } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import { GsicError } from "../support/errors.js";
@@ -18,12 +26,12 @@ const leastFree = 1e9;
 
 /** Runs every check, in the order in which what they look at is needed. */
 export async function runChecks(): Promise<Check[]> {
-  const tools = [node(), compiler(), libraries(), gpuCompiler("hip"), gpuCompiler("cuda"), python()];
+  const tools = [node(), compiler(), libraries(), ...gpuDevices.map(gpuCompiler), python()];
   const first = await Promise.all(tools);
   // Compiling takes all cores: one at a time.
   const runtime = await nativeTool();
   const addon = await nodeAddon();
-  const machine = await Promise.all([cpu(), gpu("hip"), gpu("cuda"), cache(), output()]);
+  const machine = await Promise.all([cpu(), ...gpuDevices.map(gpu), cache(), output()]);
   return [...first, runtime, addon, ...machine];
 }
 
@@ -70,13 +78,14 @@ async function hasHeader(command: string, header: string): Promise<boolean> {
   return (await execute(command, [...args, "-o", "/dev/null"])).code === 0;
 }
 
-function gpuCompiler(device: "hip" | "cuda"): Promise<Check> {
-  const title = device === "hip" ? "Compiler, AMD GPUs" : "Compiler, NVIDIA GPUs";
+function gpuCompiler(device: GpuDevice): Promise<Check> {
+  const { vendor, isLinked } = gpuTools[device];
+  const title = `Compiler, ${vendor} GPUs`;
   const fix = "node compiler/setup.mjs --gpu";
   return check({ id: `compiler-${device}`, title, fix, optional: true }, async () => {
     const { command, version } = await findGpuCompiler(device);
     const clang = `${command}: ${version.split("\n")[0]}`;
-    if (device === "cuda") return clang;
+    if (!isLinked) return clang;
     const linker = (await execute(command, ["-print-prog-name=lld"])).stdout.trim();
     const { stdout } = await execute(linker, ["-flavor", "gnu", "--version"]);
     return `${clang}; ${stdout.split("\n")[0]}`;
@@ -128,8 +137,8 @@ function cpu(): Promise<Check> {
   });
 }
 
-function gpu(device: "hip" | "cuda"): Promise<Check> {
-  const title = device === "hip" ? "GPU, AMD" : "GPU, NVIDIA";
+function gpu(device: GpuDevice): Promise<Check> {
+  const title = `GPU, ${gpuTools[device].vendor}`;
   const fix = "install the GPU's driver";
   return check({ id: `gpu-${device}`, title, fix, optional: true }, async () => {
     const found = (await readMachine()).gpus.find((one) => one.device === device);

@@ -36,8 +36,8 @@ test("the manifest says where each kernel's code object lies, for every target",
         }),
       );
     const code = [
-      { target: gpuTarget("mi300x"), objects: objects(1) },
-      { target: gpuTarget("mi250x"), objects: objects(2) },
+      { kind: "objects" as const, target: gpuTarget("mi300x"), objects: objects(1) },
+      { kind: "objects" as const, target: gpuTarget("mi250x"), objects: objects(2) },
     ];
     const path = join(await temporaryFolder(), "model.gsi");
     await writeModelBundle(path, {

@@ -139,7 +139,7 @@ export function manifestOf({
       architecture: one.target.architecture,
       features: one.target.features,
       section: sectionOf(one.target),
-      code: "objects" in one ? placesOf(one.objects) : null,
+      code: one.kind === "objects" ? placesOf(one.objects) : null,
     })),
     kernels: schedule.kernels.map(({ symbol, arguments: parameters, launch }) => ({
       symbol,
@@ -174,13 +174,20 @@ export function codeSection(code: TargetCode): BytesSection {
 
 /** A section of machine code: one shared object, or code objects one after another. */
 function codeChunks(code: TargetCode): Uint8Array[] {
-  if ("bytes" in code) return [code.bytes];
-  const places = placesOf(code.objects);
-  return code.objects.flatMap(({ bytes }, index) => {
-    const end = places[index]!.offset + bytes.length;
-    const next = places[index + 1]?.offset ?? end;
-    return [bytes, new Uint8Array(next - end)];
-  });
+  switch (code.kind) {
+    case "library":
+      return [code.bytes];
+    case "objects": {
+      const places = placesOf(code.objects);
+      return code.objects.flatMap(({ bytes }, index) => {
+        const end = places[index]!.offset + bytes.length;
+        const next = places[index + 1]?.offset ?? end;
+        return [bytes, new Uint8Array(next - end)];
+      });
+    }
+    default:
+      return code satisfies never;
+  }
 }
 
 function sectionOf(target: Target): string {

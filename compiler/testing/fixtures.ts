@@ -5,7 +5,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, test } from "vitest";
-import { compileKernels } from "../cc/index.js";
+import { compileFor } from "../cc/index.js";
 import { runnableTargets, targetsHere } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import type { CpuTarget } from "../config/target.js";
@@ -95,7 +95,7 @@ export async function writePlanBundle(
   const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { linears: true });
   const code = [];
   for (const target of targets ?? (await testTargets()))
-    code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
+    code.push(await compileFor(scheduled.kernels, target));
   const path = join(await temporaryFolder(), "model.gsi");
   await writeModelBundle(path, { model, plan, schedule: scheduled, modes, code, factors });
   return path;

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { compileGpuKernels } from "../cc/index.js";
-import type { GpuTarget } from "../config/target.js";
+import { type GpuTarget, isGpu } from "../config/target.js";
 import { readTarget } from "../config/targets.js";
 import type { Kernel, LaunchShape } from "../ir/program.js";
 import { messageOf } from "../support/errors.js";
@@ -10,7 +10,7 @@ import { messageOf } from "../support/errors.js";
 /** A GPU target by its name. */
 export function gpuTarget(name: string): GpuTarget {
   const target = readTarget(name);
-  if (target.device === "cpu") throw new Error(`${name} is a CPU`);
+  if (!isGpu(target)) throw new Error(`${name} is no GPU`);
   return target;
 }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { compileKernels } from "../cc/index.js";
+import { compileFor } from "../cc/index.js";
 import { readConfig } from "../config/config.js";
 import { readTarget } from "../config/targets.js";
 import type { Token } from "../load.js";
@@ -26,8 +26,7 @@ export async function makeBundle(): Promise<void> {
   const plan = makePlan(source.graph, { options: densePlan });
   const scheduled = schedule(plan, ["bounded", "exact"], readTarget("cpu-portable"));
   const code = [];
-  for (const target of await testTargets())
-    code.push({ target, bytes: await compileKernels(scheduled.kernels, target) });
+  for (const target of await testTargets()) code.push(await compileFor(scheduled.kernels, target));
   const content = { model: source, plan, schedule: scheduled, code, factors: noFactors };
   await writeModelBundle(bundle, { ...content, modes: ["bounded", "exact"] });
   source.weights.close();

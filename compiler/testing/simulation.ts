@@ -1,6 +1,7 @@
 /** Helpers of the tests of GPU kernels: bundles whose kernels the stand-in driver simulates, and runs of them. */
 
 import { join } from "node:path";
+import type { GpuDevice } from "../cc/index.js";
 import { type KernelTraffic, readTraffic, standinEnvironment } from "../cc/standin.js";
 import type { GpuShape, GpuTarget } from "../config/target.js";
 import type { Plan } from "../ir/plan.js";
@@ -42,7 +43,11 @@ function headerOnly(): Uint8Array {
 /** A code object that only the stand-in driver takes, which runs the kernel that was compiled for this machine. */
 function objectOf({ symbol }: Kernel, { device, architecture }: GpuTarget) {
   const text = `.version 8.0\n.target ${architecture}\n.visible .entry ${symbol}()\n{\nret;\n}\n\0`;
-  return { bytes: device === "hip" ? headerOnly() : new TextEncoder().encode(text), resources: null };
+  const bytes = { hip: headerOnly(), cuda: new TextEncoder().encode(text) } satisfies Record<
+    GpuDevice,
+    Uint8Array
+  >;
+  return { bytes: bytes[device], resources: null };
 }
 
 /** A bundle, and what runs it. */
@@ -83,7 +88,8 @@ export async function simulatedPlan(
   const { kernels } = scheduled;
   const environment = await standinEnvironment(kernels, target.gpu.wave);
   const bundle = join(await temporaryFolder(), "model.gsi");
-  const code = [{ target, objects: kernels.map((kernel) => objectOf(kernel, target)) }];
+  const objects = kernels.map((kernel) => objectOf(kernel, target));
+  const code = [{ kind: "objects" as const, target, objects }];
   await writeModelBundle(bundle, { model, plan, schedule: scheduled, modes, code, factors });
   return { bundle, scheduled, target, environment };
 }
