@@ -1,12 +1,12 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readTraffic, standinEnvironment } from "../cc/standin.js";
+import { readTraffic } from "../cc/standin.js";
 import { runTool } from "../cc/tool.js";
-import { type GpuTarget, isGpu, type Target } from "../config/target.js";
+import type { Target } from "../config/target.js";
 import { isDense, tierOf } from "../ir/forms.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import type { Kernel, ProgramMode } from "../ir/program.js";
+import type { ProgramMode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
 import { referenceLogits } from "../oracle/reference.js";
 import type { FactorSource } from "../pack/weights.js";
@@ -15,15 +15,13 @@ import type { FormsCheck, SelfCheck, WeightReads } from "../report/self-check.js
 import type { Schedule } from "../schedule/program.js";
 import type { Progress } from "../support/progress.js";
 import { temporaryFolder } from "../support/temporary.js";
+import { checkerFor } from "./devices.js";
 import { evaluateChecked } from "./factors.js";
 import { layersOf, type Packed, type Part, parametersOf, partOf, writePart } from "./layers.js";
 import { compareTiles } from "./tiles.js";
 import { weightReads } from "./traffic.js";
 
-/** Above this fraction of the largest logit, a build is refused; kernels of GPUs may round activations. */
-export const tolerance = { cpu: 1e-4, simulation: 1e-3 } as const;
-
-/** The same for linears at few bits, whose kernels multiply activations of 15 to 16 bits. */
+/** Above this fraction of the largest logit, a build is refused that has linears at few bits, whose kernels multiply activations of 15 to 16 bits. */
 const fewBitsTolerance = 5e-4;
 
 /** Weights that the oracle can multiply in a few seconds, and simulated lanes in a few minutes. */
@@ -116,8 +114,7 @@ async function compareLogits(
   },
 ): Promise<Comparison> {
   const { bundle, model, graph, modes, targets, scheduled, progress, packed } = options;
-  const gpu = targets.find(isGpu);
-  const by = gpu === undefined ? "cpu" : "simulation";
+  const checker = checkerFor(targets[0]!);
   const count = Math.min(parametersOf(graph) > 2e7 ? 3 : 19, graph.context);
   // A fixed walk through the vocabulary: as good as any text, and needs no tokenizer.
   const ids = Array.from({ length: count }, (_, i) => (7 + i * 7919) % graph.vocabulary);
@@ -125,7 +122,7 @@ async function compareLogits(
   try {
     const file = join(folder, "ids");
     await writeFile(file, Int32Array.from(ids));
-    const standin = gpu && (await simulated(scheduled.kernels, gpu, progress));
+    const accounting = await checker.prepare(scheduled.kernels, progress);
     const checking = progress.stage("Checking the build against the float64 oracle");
     const expected = referenceLogits(graph, model.weights, ids, checking);
     const found = new Map<ProgramMode, Float32Array>();
@@ -134,12 +131,12 @@ async function compareLogits(
       const out = join(folder, `${mode}.safetensors`);
       const account = join(folder, `${mode}.json`);
       const args = ["logits", bundle, "--mode", mode, "--ids-file", file, "--out", out];
-      await runTool(args, checking, standin?.(account));
+      await runTool(args, checking, accounting?.(account));
       found.set(mode, (await readTensors(out)).tensors.get("logits")!.data as Float32Array);
-      if (gpu !== undefined) reads[mode] = weightReads(scheduled, mode, await readTraffic(account));
+      if (accounting !== null) reads[mode] = weightReads(scheduled, mode, await readTraffic(account));
     }
     const exactError = relativeError(found.get("exact")!, expected);
-    if (!(exactError <= tolerance[by])) {
+    if (!(exactError <= checker.tolerance)) {
       throw new Error(
         `self-check failed: logits differ from the oracle's by ${exactError} of the largest logit`,
       );
@@ -148,11 +145,11 @@ async function compareLogits(
     const logits = other === undefined ? null : found.get(other)!;
     return {
       tokens: count,
-      computed_by: by,
+      computed_by: checker.by,
       exactError,
       otherError: logits && relativeError(logits, expected),
       forms: logits && packed && (await compareForms({ ...options, packed }, ids, logits, expected)),
-      weight_reads: gpu === undefined ? null : reads,
+      weight_reads: accounting && reads,
       skipped: null,
     };
   } finally {
@@ -171,7 +168,7 @@ async function compareForms(
 ): Promise<FormsCheck> {
   const { model, plan, factors, targets, packed, progress } = options;
   const checking = progress.stage("Checking the rewritten linears against their float64 oracle");
-  const dense = tolerance[targets.some(isGpu) ? "simulation" : "cpu"];
+  const dense = checkerFor(targets[0]!).tolerance;
   const fewBits = [...plan.linears.values()].some(({ form }) => tierOf(form) !== null);
   const most = fewBits ? Math.max(fewBitsTolerance, dense) : dense;
   const settings = { tolerance: most, progress: checking };
@@ -188,12 +185,6 @@ async function compareForms(
     );
   }
   return { tokens, error, matrices };
-}
-
-/** The environment of a run on simulated lanes, given where to write what they read. */
-async function simulated(kernels: readonly Kernel[], target: GpuTarget, progress: Progress) {
-  const update = progress.stage(`Compiling ${kernels.length} kernels for a simulation of ${target.name}`);
-  return standinEnvironment(kernels, target.gpu.wave, (done) => update(done, kernels.length));
 }
 
 /** max |a - b| / max |b|. */
