@@ -1,5 +1,5 @@
 import { programsOf } from "../ir/modes.js";
-import type { ProgramMode } from "../ir/program.js";
+import type { DeviceKind, ProgramMode } from "../ir/program.js";
 import type { Prediction } from "../report/prediction.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
@@ -36,6 +36,40 @@ export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
     programs: program.modes,
   };
 }
+
+/** What is said of a build for a kind of device; where it is a list, it may be nothing. */
+interface DeviceTexts {
+  /** What it is for. */
+  targets(report: Report): string;
+  /** What a token is predicted to take, when it is built. */
+  prediction(report: Report): readonly string[];
+  /** What it runs, when it is inspected. */
+  details(report: Report): readonly string[];
+}
+
+const cpuTexts: DeviceTexts = {
+  targets({ targets }) {
+    const names = targets.join(", ");
+    // Of one CPU alone, also how to get a build for others.
+    const forAll = targets.length > 1 || names === "cpu-portable";
+    return forAll ? names : `${names}: CPUs like this one; --target cpu builds for all`;
+  },
+  prediction: () => [],
+  details: () => [],
+};
+
+const gpuTexts: DeviceTexts = {
+  targets: ({ targets }) => targets.join(", "),
+  prediction: (report) => [predictionText(report)],
+  details: (report) => [deviceText(report)],
+};
+
+/** What is said of builds for each kind of device. */
+export const deviceTexts: Readonly<Record<DeviceKind, DeviceTexts>> = {
+  cpu: cpuTexts,
+  hip: gpuTexts,
+  cuda: gpuTexts,
+};
 
 /**
  * A GPU build for a terminal: launches, the prediction's parts, and what each kernel takes of the device. No line is

@@ -4,16 +4,9 @@ import type { EquationSix, Estimate, Evaluation, TextQuality, TierShares } from 
 import type { Report } from "../report/report.js";
 import type { FormsCheck } from "../report/self-check.js";
 import { wrap } from "../support/text.js";
-import { predictionText } from "./device.js";
+import { deviceTexts } from "./device.js";
 import { formGroups } from "./forms-text.js";
 import { searchText } from "./search-text.js";
-
-/** What a build is for; of a CPU alone, how to get a build for others. */
-function targetsText({ targets, device }: Report): string {
-  const names = targets.join(", ");
-  if (device !== "cpu" || targets.length > 1 || names === "cpu-portable") return names;
-  return `${names}: CPUs like this one; --target cpu builds for all`;
-}
 
 /** The report of a build for a terminal of 100 columns. */
 export function reportText(report: Report, out: string): string {
@@ -21,7 +14,7 @@ export function reportText(report: Report, out: string): string {
   const lines = [
     `${report.name}: ${report.family}, ${report.linears.length} linears, context ${report.context}`,
     `  mode        ${report.mode} (the build has ${report.modes.join(", ")})`,
-    `  targets     ${targetsText(report)}`,
+    `  targets     ${deviceTexts[report.device].targets(report)}`,
     ...paragraphs("forms", formGroups(report.linears.map(({ form }) => form))),
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];
@@ -39,7 +32,7 @@ export function reportText(report: Report, out: string): string {
       .map((mode) => `${report.launches_per_token[mode]} a token in ${mode} mode`)
       .join(", ")}`,
   );
-  if (report.device !== "cpu") lines.push(...paragraph("predicted", predictionText(report)));
+  lines.push(...paragraphs("predicted", deviceTexts[report.device].prediction(report)));
   lines.push(`  kernels     ${report.kernels.length}, in ${out}/kernels`);
   lines.push(...paragraph("checked", checkText(report)));
   if (report.text_unavailable !== null)
@@ -139,7 +132,7 @@ export function checkText({ self_check: check }: Report): string {
   const exact = `exact logits${part} within ${check.exactError!.toExponential(1)} of the float64 oracle (${check.tokens} tokens)${also}${but}`;
   const text = `${exact}${formsCheckText(check.forms ?? null, check.tokens)}`;
   const reads = check.weight_reads?.exact;
-  if (check.computed_by === "cpu" || reads === undefined) return text;
+  if (reads === undefined) return text;
   return `${text}, on simulated lanes, which read ${(100 * reads.ratio).toFixed(1)} % of the bytes planned`;
 }
 

@@ -5,9 +5,10 @@ import type { DeviceKind } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import { layouts } from "../layout/devices.js";
 import { factorBytes, matrixBytes } from "../layout/matrix.js";
+import type { PassContext } from "./pass.js";
 
 /** Counts, per linear, the bytes of weights that a token reads; what linears share counts at the first of its group. */
-export function accountBytes(plan: Plan, { device = "cpu" }: { device?: DeviceKind } = {}): Plan {
+export function accountBytes(plan: Plan, { device = "cpu" }: Pick<PassContext, "device"> = {}): Plan {
   const linears = new Map<ValueId, LinearPlan>(plan.linears);
   for (const group of plan.groups) {
     group.linears.forEach((id, index) => {

@@ -68,8 +68,8 @@ function configuredTier({ bits = [4], rank = [0] }: ConfiguredForm, d: number): 
 }
 
 /** Says where a form reads no less than dense even in its cheapest tier. */
-function withWarnings(plan: Plan, { device }: PassContext): Plan {
-  const accounted = accountBytes(plan, device === undefined ? {} : { device });
+function withWarnings(plan: Plan, context: PassContext): Plan {
+  const accounted = accountBytes(plan, context);
   const linears = new Map(plan.linears);
   for (const { linears: ids } of plan.groups) {
     const total = (of: "fast" | "dense") =>

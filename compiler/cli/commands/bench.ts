@@ -1,16 +1,11 @@
 import type { Command } from "commander";
-import { timesAlone, timesInStep } from "../../bench/launch-times.js";
-import { measureLaunches } from "../../bench/launches.js";
-import { launchesText } from "../../bench/launches-text.js";
+import { deviceBenches } from "../../bench/devices.js";
 import { type BenchOptions, measureModes, measureScaling } from "../../bench/modes.js";
-import { measureStep } from "../../bench/step.js";
-import { stepText } from "../../bench/step-text.js";
 import { benchText, scalingText } from "../../bench/text.js";
 import { tune } from "../../bench/tune.js";
 import { tuneText } from "../../bench/tune-text.js";
-import { type Built, modeOf, openBuild } from "../../build-folder/open.js";
+import { type Built, openBuild } from "../../build-folder/open.js";
 import { prepareRuntime } from "../../cc/index.js";
-import { programOf } from "../../ir/modes.js";
 import type { Mode } from "../../ir/program.js";
 import { terminalProgress } from "../../support/progress.js";
 import { count, type Json, jsonOption, modeOption, splits } from "../options.js";
@@ -78,7 +73,7 @@ async function bench(
   const { tokens, prompt, threads } = options;
   const { measured, prompts } = await measureModes(built, { tokens, repeat, prompt, threads });
   const scaling =
-    options.scaling && built.report.device === "cpu"
+    options.scaling && deviceBenches[built.report.device].hasThreads
       ? await measureScaling(built, { tokens, repeat, prompt }, measured)
       : null;
   await record(built, { speed: measured });
@@ -91,19 +86,14 @@ async function bench(
 
 /** `gsic bench --launches`: on a CPU in the step, in all modes; on a GPU alone, in one. */
 async function benchLaunches(built: Built, options: Json & BenchOptions & { mode?: Mode }): Promise<void> {
-  const { repeat, mode } = options;
   const progress = terminalProgress();
-  const listener = progress.stage("Measuring every launch");
-  if (built.report.device === "cpu") {
-    const shown = programOf(modeOf(built, mode));
-    const measured = await measureStep(built, options, listener);
-    progress.finish();
-    await record(built, { launch_times: timesInStep(measured) });
-    print(options.json ? JSON.stringify(measured) : stepText(measured, shown));
-    return;
-  }
-  const measured = await measureLaunches(built, { mode, repeat, progress: listener });
+  const bench = deviceBenches[built.report.device];
+  const { json, text, times } = await bench.launches(
+    built,
+    options,
+    progress.stage("Measuring every launch"),
+  );
   progress.finish();
-  await record(built, { launch_times: timesAlone(measured, built.program.modes[measured.mode]!) });
-  print(options.json ? JSON.stringify(measured) : launchesText(measured));
+  await record(built, { launch_times: times });
+  print(options.json ? JSON.stringify(json) : text);
 }

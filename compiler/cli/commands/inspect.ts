@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type Built, openBuild, readPlan } from "../../build-folder/open.js";
 import { targetsFor } from "../../cc/machine.js";
 import { configuredForm, isConfigured, readConfig } from "../../config/config.js";
-import { deviceJson, deviceText } from "../../inspect/device.js";
+import { deviceJson, deviceTexts } from "../../inspect/device.js";
 import { searchText } from "../../inspect/search-text.js";
 import { planDot, planJson, planTable } from "../../inspect/table.js";
 import type { Plan } from "../../ir/plan.js";
@@ -46,7 +46,7 @@ async function inspect(
 /** What a build knows beside its plan. */
 function buildTexts(report: Report): string[] {
   const search = report.search === null ? [] : [searchText(report.search).join("\n")];
-  return report.device === "cpu" ? search : [...search, deviceText(report)];
+  return [...search, ...deviceTexts[report.device].details(report)];
 }
 
 async function planOfConfig(path: string): Promise<Plan> {
