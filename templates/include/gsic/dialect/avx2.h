@@ -1,9 +1,12 @@
-// Sixteen lanes in two registers of AVX2, with its fused multiply-add and conversions of f16. For cpu.h.
+// Sixteen lanes in two registers of AVX2, with its fused multiply-add and conversions of f16.
 #ifndef GSIC_DIALECT_AVX2_H
 #define GSIC_DIALECT_AVX2_H
 
 #include <immintrin.h>
 #include <stdint.h>
+
+#include "gsic/dialect/lanes.h"
+#include "gsic/dialect/x86.h"
 
 namespace gsic {
 
@@ -63,10 +66,55 @@ inline i32x16 shift_right(i32x16 a, i32x16 by) {
 inline f32x16 to_f32(i32x16 a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 inline i32x16 round_to_i32(f32x16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
 inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+inline i32x16 multiply_i32(i32x16 a, i32x16 b) {
+  return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)};
+}
 inline f32x16 as_f32(i32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
 
 inline __m256 fold(f32x16 a) { return _mm256_add_ps(a.lo, a.hi); }
 inline __m256 fold_maximum(f32x16 a) { return _mm256_max_ps(a.lo, a.hi); }
+
+/// The sum of the sixteen lanes: halves are added until one lane is left.
+inline float reduce(f32x16 a) { return sum_of(fold(fold(a))); }
+/// The sums of four vectors' lanes, each added in the order of `reduce`.
+inline void reduce_four(const f32x16 *v, float *sums) {
+  sums_of(fold(fold(v[0])), fold(fold(v[1])), fold(fold(v[2])), fold(fold(v[3])), sums);
+}
+inline float reduce_maximum(f32x16 a) { return maximum_of(fold_maximum(a)); }
+/// Lane i is the sum of v[i]'s lanes.
+inline f32x16 reduce_each(const f32x16 (&v)[16]) {
+  float sums[kLanes];
+  for (int i = 0; i < kLanes; i++) sums[i] = reduce(v[i]);
+  return load(sums);
+}
+
+// Activations are elements 0 and 2, and 1 and 3, as 16 bits: two vpmaddwd (vpmaddubsw would saturate).
+
+constexpr int kDotColumns = 4;
+
+struct Quad {
+  int32_t even, odd;
+};
+struct DotSum {
+  i32x16 v;
+};
+
+inline void store_quads(Quad *quads, i32x16 n) {
+  const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,  //
+                                         0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+  const __m256i words = _mm256_shuffle_epi8(_mm256_packs_epi32(n.lo, n.hi), order);
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(quads), _mm256_permute4x64_epi64(words, 0xd8));
+}
+inline DotSum dot_start(i32x16 value) { return {value}; }
+inline __m256i dot_half(__m256i sum, __m256i q, __m256i even, __m256i odd) {
+  const __m256i a = _mm256_madd_epi16(_mm256_and_si256(q, _mm256_set1_epi16(255)), even);
+  return _mm256_add_epi32(_mm256_add_epi32(sum, a), _mm256_madd_epi16(_mm256_srli_epi16(q, 8), odd));
+}
+inline void dot(DotSum &sum, i32x16 q, const Quad &x) {
+  const __m256i even = _mm256_set1_epi32(x.even), odd = _mm256_set1_epi32(x.odd);
+  sum.v = {dot_half(sum.v.lo, q.lo, even, odd), dot_half(sum.v.hi, q.hi, even, odd)};
+}
+inline i32x16 dot_total(const DotSum &sum) { return sum.v; }
 
 }  // namespace gsic
 

@@ -1,9 +1,12 @@
-// Sixteen lanes in one register of AVX-512. For cpu.h.
+// Sixteen lanes in one register of AVX-512.
 #ifndef GSIC_DIALECT_AVX512_H
 #define GSIC_DIALECT_AVX512_H
 
 #include <immintrin.h>
 #include <stdint.h>
+
+#include "gsic/dialect/lanes.h"
+#include "gsic/dialect/x86.h"
 
 namespace gsic {
 
@@ -49,6 +52,7 @@ inline i32x16 shift_right(i32x16 a, i32x16 by) { return {_mm512_srlv_epi32(a.v, 
 inline f32x16 to_f32(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline i32x16 round_to_i32(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 inline f32x16 as_f32(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
 
 /// [fold(a), fold(b)], where a vector's fold is lane i + lane i + 8.
@@ -81,6 +85,44 @@ inline __m256 fold_maximum(f32x16 a) {
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
   return _mm256_max_ps(_mm512_castps512_ps256(a.v), high);
 }
+
+/// The sum of the sixteen lanes: halves are added until one lane is left.
+inline float reduce(f32x16 a) { return sum_of(fold(fold(a))); }
+/// The sums of four vectors' lanes, each added in the order of `reduce`.
+inline void reduce_four(const f32x16 *v, float *sums) {
+  sums_of(fold(fold(v[0])), fold(fold(v[1])), fold(fold(v[2])), fold(fold(v[3])), sums);
+}
+inline float reduce_maximum(f32x16 a) { return maximum_of(fold_maximum(a)); }
+
+#if defined(__AVX512VNNI__)
+
+// An activation is n = 256 high + low, two numbers of 8 bits: two vpdpbusd.
+
+/// Most columns that one tile multiplies at once, a power of two: as many sums as the registers hold.
+constexpr int kDotColumns = 8;
+
+struct Quad {
+  int32_t high, low;
+};
+struct DotSum {
+  __m512i high, low;
+};
+
+/// Four quads of sixteen activations.
+inline void store_quads(Quad *quads, i32x16 n) {
+  const __m512i rounded = _mm512_srai_epi32(_mm512_add_epi32(n.v, _mm512_set1_epi32(128)), 8);
+  const __m128i high = _mm512_cvtepi32_epi8(rounded), low = _mm512_cvtepi32_epi8(n.v);
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(quads), _mm_unpacklo_epi32(high, low));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(quads + 2), _mm_unpackhi_epi32(high, low));
+}
+inline DotSum dot_start(i32x16 value) { return {_mm512_setzero_si512(), value.v}; }
+inline void dot(DotSum &sum, i32x16 q, const Quad &x) {
+  sum.high = _mm512_dpbusd_epi32(sum.high, q.v, _mm512_set1_epi32(x.high));
+  sum.low = _mm512_dpbusd_epi32(sum.low, q.v, _mm512_set1_epi32(x.low));
+}
+inline i32x16 dot_total(const DotSum &sum) { return {_mm512_add_epi32(_mm512_slli_epi32(sum.high, 8), sum.low)}; }
+
+#endif
 
 }  // namespace gsic
 

@@ -1,48 +1,32 @@
-// The CPU dialect: sixteen lanes of f32 and of i32, as one, two or sixteen machine registers.
+// The CPU dialect: sixteen lanes of f32 and of i32, as one (avx512.h), two (avx2.h) or sixteen machine registers
+// (portable.h).
 //
 // Every target has the same sixteen lanes and reduces them in the same order, so kernels add in the same order on
 // all of them. AVX-512 and AVX2 give the same bits; the portable form rounds products once more where the machine
 // has no fused multiply-add.
+//
+// Each of them defines, in namespace gsic:
+//   f32x16, i32x16                  sixteen lanes
+//   kColumnBlock                    columns that a tile of floats multiplies at once
+//   zero(), broadcast(a), load(p), store(p, a)
+//   add, multiply, maximum, fma     lane by lane; fma(float, float, float) as well
+//   load_f16, load_u8, load_i8, load_i32, load_f16_scalar
+//   broadcast_i32, lane_index, add_i32, multiply_i32, bit_and, bit_or, or_masked, shift_left, shift_right
+//   to_f32, round_to_i32, as_f32    numbers, and bits
+//   reduce(a)                       the sum of the lanes: halves are added until one is left
+//   reduce_four(v, sums), reduce_each(v)   of several vectors, in the same order
+//   reduce_maximum(a)
+//   prefetch(p)
+//   kDotColumns, Quad, DotSum, store_quads, dot_start, dot, dot_total   see dot.h
 #ifndef GSIC_DIALECT_CPU_H
 #define GSIC_DIALECT_CPU_H
 
-namespace gsic {
-
-constexpr int kLanes = 16;
-
-}  // namespace gsic
-
 #if defined(__AVX512F__)
 #include "gsic/dialect/avx512.h"
-#include "gsic/dialect/x86.h"
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "gsic/dialect/avx2.h"
-#include "gsic/dialect/x86.h"
 #else
 #include "gsic/dialect/portable.h"
 #endif
-
-namespace gsic {
-
-#if !defined(__AVX512F__)
-
-inline f32x16 reduce_each(const f32x16 (&v)[16]) {
-  float sums[kLanes];
-  for (int i = 0; i < kLanes; i++) sums[i] = reduce(v[i]);
-  return load(sums);
-}
-
-#endif
-
-/// a * b + c, rounded once where the machine can do so at once.
-inline float fma(float a, float b, float c) {
-#if defined(__FMA__) || defined(__FP_FAST_FMAF)
-  return __builtin_fmaf(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
-
-}  // namespace gsic
 
 #endif

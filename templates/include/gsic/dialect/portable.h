@@ -1,4 +1,4 @@
-// Sixteen lanes as vectors of the compiler, for any machine. For cpu.h.
+// Sixteen lanes as vectors of the compiler, for any machine.
 #ifndef GSIC_DIALECT_PORTABLE_H
 #define GSIC_DIALECT_PORTABLE_H
 
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gsic/dialect/half.h"
+#include "gsic/dialect/lanes.h"
 
 namespace gsic {
 
@@ -83,6 +84,7 @@ inline i32x16 round_to_i32(f32x16 a) {
   return b;
 }
 inline i32x16 add_i32(i32x16 a, i32x16 b) { return {a.v + b.v}; }
+inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {a.v * b.v}; }
 inline f32x16 as_f32(i32x16 a) {
   f32x16 b;
   memcpy(&b.v, &a.v, sizeof b.v);
@@ -109,6 +111,43 @@ inline float load_f16_scalar(const uint8_t *p) {
   memcpy(&half, p, 2);
   return f16_to_f32(half);
 }
+
+/// Lane i is the sum of v[i]'s lanes.
+inline f32x16 reduce_each(const f32x16 (&v)[16]) {
+  float sums[kLanes];
+  for (int i = 0; i < kLanes; i++) sums[i] = reduce(v[i]);
+  return load(sums);
+}
+
+/// a * b + c, rounded once where the machine can do so at once.
+inline float fma(float a, float b, float c) {
+#if defined(__FMA__) || defined(__FP_FAST_FMAF)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// Activations are 16 bits.
+
+constexpr int kDotColumns = 1;
+
+struct Quad {
+  int16_t x[4];
+};
+struct DotSum {
+  i32x16 v;
+};
+
+inline void store_quads(Quad *quads, i32x16 n) {
+  for (int i = 0; i < kLanes; i++) quads[i / 4].x[i % 4] = int16_t(n.v[i]);
+}
+inline DotSum dot_start(i32x16 value) { return {value}; }
+inline void dot(DotSum &sum, i32x16 q, const Quad &x) {
+  // Byte i of a lane is element i: the lowest byte comes first, as on every machine that the portable form runs on.
+  for (int i = 0; i < 4; i++) sum.v.v += ((q.v >> (8 * i)) & 255) * int32_t(x.x[i]);
+}
+inline i32x16 dot_total(const DotSum &sum) { return sum.v; }
 
 }  // namespace gsic
 
