@@ -103,6 +103,32 @@ export class Algebra {
     return result!;
   }
 
+  /** A^T B for A [inner, m] and B [inner, n]: [m, n]. */
+  async transposedMultiply(
+    a: Float32Array,
+    b: Float32Array,
+    m: number,
+    n: number,
+    inner: number,
+  ): Promise<Float32Array> {
+    const header = { op: "matmul", m, n, k: inner, transpose_a: true, transpose_b: false };
+    const [result] = await this.request(header, [a, b], [m * n]);
+    return result!;
+  }
+
+  /** A B for A [m, inner] and B [inner, n]: [m, n]. */
+  async multiply(
+    a: Float32Array,
+    b: Float32Array,
+    m: number,
+    n: number,
+    inner: number,
+  ): Promise<Float32Array> {
+    const header = { op: "matmul", m, n, k: inner, transpose_a: false, transpose_b: false };
+    const [result] = await this.request(header, [a, b], [m * n]);
+    return result!;
+  }
+
   /**
    * What the subspaces of several k leave of inputs X [n, d], and what outputs lack then; `basis` is V^T, orthonormal
    * rows, at least the last of `ks`, which ascend; `weights` is W [out, d], stacked where linears share the input.

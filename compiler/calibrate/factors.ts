@@ -1,6 +1,6 @@
 import { sharing } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
-import type { Plan } from "../ir/plan.js";
+import type { InputGroup, Plan } from "../ir/plan.js";
 import type { InputStats } from "../ir/statistics.js";
 import type { QuantizedSource, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
@@ -13,7 +13,16 @@ import { GsicError } from "../support/errors.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
 import { distinctDirections } from "./rank.js";
 import type { StatsFile } from "./stats-file.js";
-import { defaultTiers, quantizeGroup, type TierGroup, type TierSettings } from "./tiers.js";
+import {
+  defaultTiers,
+  type OutputGradients,
+  quantizeGroup,
+  type TierGroup,
+  type TierLosses,
+  type TierSettings,
+  type TierVariant,
+  tierLosses,
+} from "./tiers.js";
 
 const largestF16 = 65504;
 
@@ -125,9 +134,16 @@ export class Factors implements FactorSource {
     }
   }
 
-  /** E||y' - y||^2 by linear, of what a recipe makes. */
-  async errors(recipe: TierRecipe): Promise<readonly number[]> {
-    return (await this.tiers(recipe)).matrices.map(({ error }) => error);
+  /** What each variant would lose in the linears of one input. */
+  async tierLosses(
+    { input, linears }: InputGroup,
+    variants: readonly TierVariant[],
+    known: OutputGradients,
+  ): Promise<readonly TierLosses[]> {
+    const nodes = linears.map((id) => linearById(this.plan.graph, id));
+    const weights = nodes.map(({ weight }) => this.weights.readRows(weight, 0, weight.out));
+    const stats = this.stats.read(input, nodes[0]!.weight.d);
+    return this.answer(input, () => tierLosses(this.algebra, stats, weights, variants, this.settings, known));
   }
 
   /** What a recipe's error, and its projections, do to inputs X [n, d], token by token. */
@@ -181,7 +197,7 @@ export class Factors implements FactorSource {
     const sampled = samples === undefined ? {} : { samples };
     const gate = projections === 0 ? undefined : { projections, seed: projectionSeed, ...sampled };
     const settings = { ...this.settings, k: rank };
-    return this.answer(input, () => quantizeGroup(this.algebra, stats, inputs, settings, gate));
+    return this.answer(input, () => quantizeGroup(this.algebra, stats, inputs, settings, gate, false));
   }
 
   /** Images are kept as f16; one that does not fit would turn into infinities. */

@@ -18,7 +18,14 @@ import {
 } from "../testing/calibrated-tiers.js";
 import { eigenvalues } from "../testing/eigenvalues.js";
 import { Algebra } from "./algebra.js";
-import { quantizeGroup, roundToNearest, type TierGroup, type TierInput, type TierSettings } from "./tiers.js";
+import {
+  quantizeGroup,
+  roundToNearest,
+  type TierGroup,
+  type TierInput,
+  type TierSettings,
+  tierLosses,
+} from "./tiers.js";
 
 const quantizers: readonly Quantizer[] = ([3, 4, 5, 6, 8] as const).flatMap((bits) =>
   ([32, 64, 128] as const).flatMap((group) => [true, false].map((symmetric) => ({ bits, group, symmetric }))),
@@ -205,6 +212,77 @@ describe("the gate", () => {
     const mean = predicted.reduce((sum, value) => sum + value) / error.reduce((sum, value) => sum + value);
     expect(mean).toBeGreaterThan(0.85);
     expect(mean).toBeLessThan(1.15);
+  });
+});
+
+describe("what variants would lose", () => {
+  const d = 96;
+  const stats = correlated(d, 2 * d, 34);
+  const c = momentOf(stats);
+  // Of four panels of 64 rows every other one is sampled, and all of two.
+  const inputs = [input(230, d, 35), input(70, d, 36)];
+  const weights = inputs.map((one) => one.weights);
+  const tokens = 11;
+  const known = {
+    inputs: normals(tokens * d, 37),
+    gradients: inputs.map(({ out }, index) => normals(tokens * out, 38 + index)),
+  };
+  const five: Quantizer = { bits: 5, group: 64, symmetric: false };
+  const variants = [
+    { quantizer: four, rank: 0, sampled: false },
+    { quantizer: five, rank: 8, sampled: false },
+    { quantizer: five, rank: 0, sampled: true },
+  ];
+
+  test("is what those lose that are quantised, and what the gradients make of it", async () => {
+    const losses = await tierLosses(algebra, stats, weights, variants, corrected, known);
+    for (const [number, { quantizer, rank }] of variants.slice(0, 2).entries()) {
+      const made = inputs.map((one) => ({ ...one, quantizer }));
+      const group = await quantizeGroup(algebra, stats, made, { ...corrected, k: rank });
+      const energies = new Float64Array(tokens);
+      group.matrices.forEach(({ quantized, lowRank, error }, index) => {
+        expect(losses[number]!.errors[index]! / error).toBeCloseTo(1, 6);
+        const wrong = errorOf(weights[index]!, quantized, lowRank, group.b);
+        const { out } = inputs[index]!;
+        const images = multiply(known.inputs, transpose(wrong, out, d), tokens, d, out);
+        const changes = images.map((y, i) => y * known.gradients[index]![i]!);
+        const divergence = changes.reduce((sum, one) => sum + one * one, 0) / 2 / tokens;
+        expect(losses[number]!.divergences[index]! / divergence).toBeCloseTo(1, 5);
+        images.forEach((y, i) => {
+          energies[Math.floor(i / out)]! += y * y;
+        });
+      });
+      energies.forEach((energy, token) => {
+        expect(losses[number]!.tokens[token]! / energy).toBeCloseTo(1, 5);
+      });
+    }
+  });
+
+  test("is asked of some rows", async () => {
+    const [, , sampled] = await tierLosses(algebra, stats, weights, variants, corrected, known);
+    const made = inputs.map((one) => ({ ...one, quantizer: five }));
+    const group = await quantizeGroup(algebra, stats, made, { ...corrected, k: 0 });
+    const errorOfRows = (index: number, ranges: readonly (readonly [number, number])[]) => {
+      const wrong = errorOf(weights[index]!, group.matrices[index]!.quantized, null, null);
+      return ranges.reduce((sum, [from, to]) => sum + energyOf(wrong.subarray(from * d, to * d), c, d), 0);
+    };
+    const halves = [
+      [0, 64],
+      [128, 192],
+    ] as const;
+    expect(sampled!.errors[0]! / errorOfRows(0, halves)).toBeCloseTo(1, 5);
+    expect(sampled!.errors[1]! / errorOfRows(1, [[0, 70]])).toBeCloseTo(1, 5);
+    expect(sampled!.divergences).toEqual([0, 0]);
+  });
+
+  test("does not depend on the number of threads", async () => {
+    const results = [];
+    for (const threads of [1, 3]) {
+      const own = new Algebra(threads);
+      results.push(await tierLosses(own, stats, weights, variants, corrected, known));
+      await own.close();
+    }
+    expect(results[1]).toEqual(results[0]);
   });
 });
 

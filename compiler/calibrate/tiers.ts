@@ -35,7 +35,7 @@ export interface TierInput {
 export interface TierMatrix {
   readonly quantized: ShapedMatrix;
   readonly lowRank: LowRank | null;
-  /** E||(W - Q - A B^T) x||^2, and E||W x||^2. */
+  /** E||(W - Q - A B^T) x||^2, and E||W x||^2; NaN where nobody asked. */
   readonly error: number;
   readonly energy: number;
 }
@@ -69,7 +69,7 @@ export interface GateRequest {
 
 /**
  * Quantises linears that read the same input, and fits the low-rank correction that is best under its second moment.
- * The same input gives the same bytes, whatever the number of threads. Throws `AlgebraError` where weights or second
+ * The same input gives the same bytes, whatever the number of threads. Without `losses` it is not computed what is lost. Throws `AlgebraError` where weights or second
  * moment are not finite, or the latter is not positive semidefinite.
  */
 export async function quantizeGroup(
@@ -78,6 +78,7 @@ export async function quantizeGroup(
   inputs: readonly TierInput[],
   settings: TierSettings,
   gate?: GateRequest,
+  losses = true,
 ): Promise<TierGroup> {
   const { d } = stats;
   const samples = (gate?.samples?.length ?? 0) / d;
@@ -92,6 +93,7 @@ export async function quantizeGroup(
       symmetric,
     })),
     ...settings,
+    losses,
     projections,
     projection_seed: gate?.seed ?? 0,
     samples,
@@ -109,16 +111,75 @@ export async function quantizeGroup(
   kinds.push(["f32", 3 * samples]);
   const answer = await algebra.exchangeArrays(header, arrays, kinds);
   const reader = new Reader(answer.arrays, d);
-  const { errors, energies } = answer.fields as unknown as Losses;
+  const { errors = [], energies = [] } = answer.fields as unknown as Partial<Losses>;
   const matrices = inputs.map(({ out, quantizer }, index) => ({
     quantized: reader.matrix(quantizer, out),
     lowRank: settings.k === 0 ? null : reader.lowRank(),
-    error: errors[index]!,
-    energy: energies[index]!,
+    error: errors[index] ?? Number.NaN,
+    energy: energies[index] ?? Number.NaN,
   }));
   const b = settings.k === 0 ? null : reader.matrix(factorQuantizer, settings.k);
   const s = projections === 0 ? null : reader.matrix(factorQuantizer, projections);
   return { matrices, b, projections: s, samples: reader.samples(samples) };
+}
+
+/** One way to quantise all linears of an input. */
+export interface TierVariant {
+  readonly quantizer: Quantizer;
+  readonly rank: number;
+  /** True: the errors are those of some rows of each linear, always the same, and nothing else is computed. */
+  readonly sampled: boolean;
+}
+
+/** What is known of the linears of an input at some tokens: X [tokens, d], and by linear G [tokens, out]. */
+export interface OutputGradients {
+  readonly inputs: Float32Array;
+  /** An output that is wrong by y at a token costs (G y)^2 / 2 of KL. */
+  readonly gradients: readonly Float32Array[];
+}
+
+/** What a variant would lose, by linear. */
+export interface TierLosses {
+  /** E||(W - Q - A B^T) x||^2. */
+  readonly errors: readonly number[];
+  /** The KL that this is predicted to cause, in nats per token; errors of outputs and tokens count as independent. */
+  readonly divergences: readonly number[];
+  /** ||E x||^2 of all linears together, by token. */
+  readonly tokens: Float32Array;
+}
+
+/** What variants of a group would lose, without their matrices: what they share is computed once. */
+export async function tierLosses(
+  algebra: Algebra,
+  stats: InputStats,
+  weights: readonly Float32Array[],
+  variants: readonly TierVariant[],
+  settings: TierSettings,
+  known: OutputGradients,
+): Promise<TierLosses[]> {
+  const { d, secondMoment } = stats;
+  const tokens = known.inputs.length / d;
+  const shape = ({ bits, group, symmetric }: Quantizer) => ({ bits, group, symmetric });
+  const header = {
+    op: "tier_losses",
+    d,
+    matrices: weights.map(({ length }) => ({ out: length / d, ...shape(variants[0]!.quantizer) })),
+    variants: variants.map(({ quantizer, rank, sampled }) => ({ ...shape(quantizer), k: rank, sampled })),
+    ...settings,
+    k: 0,
+    tokens,
+    ...momentHeader(stats),
+  };
+  const moment = secondMoment.kind === "exact" ? secondMoment.matrix : secondMoment.product;
+  const arrays = [moment, ...weights, known.inputs, ...known.gradients];
+  const kinds = variants.map(() => ["f32", tokens] as const);
+  const answer = await algebra.exchangeArrays(header, arrays, kinds);
+  const { errors, divergences } = answer.fields as unknown as Record<string, readonly number[][]>;
+  return variants.map((_, index) => ({
+    errors: errors![index]!,
+    divergences: divergences![index]!,
+    tokens: answer.arrays[index]! as Float32Array,
+  }));
 }
 
 interface Losses {

@@ -87,7 +87,7 @@ export interface SearchReport {
     readonly seconds_per_token: number;
     /** E||y' - y||^2 by linear, on calibration text. */
     readonly errors: readonly number[];
-    /** KL of the output per unit of that error. */
+    /** KL of the output per unit of that error, the mean over the linears. */
     readonly sensitivity: number;
     readonly predicted_kl: number;
     /** Of the predicted KL of the whole plan. */

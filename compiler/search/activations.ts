@@ -8,8 +8,7 @@ import { type SurveyContext, subspacesOf, withinRank } from "./surveys.js";
 const quantiles = Array.from({ length: 21 }, (_, index) => index / 20);
 
 /**
- * The spectrum and the residuals of what the linears of a group read; null where the statistics give no subspace. Call
- * it after `surveySubspaces` of the same group, whose basis it uses.
+ * The spectrum and the residuals of what the linears of a group read; null where the statistics give no subspace.
  */
 export async function surveyActivations(
   context: SurveyContext,

@@ -21,6 +21,8 @@ export interface Candidate {
   readonly seconds: number;
   /** E||y' - y||^2 by linear: what the form computes beside W x, on calibration activations. */
   readonly errors: readonly number[];
+  /** The KL of the model's output that these are predicted to cause, in nats per token, by linear. */
+  readonly divergences: readonly number[];
   /** Tokens by tier. */
   readonly shares: TierShares;
 }
@@ -39,7 +41,7 @@ export function candidateOf(
   graph: Graph,
   group: InputGroup,
   form: Form,
-  errors: readonly number[],
+  { errors, divergences }: Pick<Candidate, "errors" | "divergences">,
   shares: TierShares,
   target: Target,
 ): Candidate {
@@ -56,7 +58,7 @@ export function candidateOf(
   const launches = emitterFor(target).launchesFactors(factorsOf(graph, group, form)) ? 1 : 0;
   const cost = { ...target.cost, launch: 0 };
   const seconds = predictSeconds(mean, launches, cost).total;
-  return { form, bytes, meanBytes: mean, seconds, errors, shares };
+  return { form, bytes, meanBytes: mean, seconds, errors, divergences, shares };
 }
 
 /** What the linears of a group share in a form. */

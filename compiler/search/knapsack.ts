@@ -65,3 +65,14 @@ export function undominated<T extends Option>(options: readonly T[]): T[] {
   }
   return kept;
 }
+
+/** Whether mixtures of two options, in any shares, are both cheaper and lose less than `one`. */
+export function aboveHull(options: readonly Option[], one: Option): boolean {
+  return options.some((a) =>
+    options.some((b) => {
+      if (a.cost > one.cost || b.cost < one.cost) return false;
+      const share = b.cost === a.cost ? 0 : (one.cost - a.cost) / (b.cost - a.cost);
+      return a.loss + share * (b.loss - a.loss) <= one.loss;
+    }),
+  );
+}

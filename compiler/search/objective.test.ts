@@ -42,12 +42,12 @@ test("the best draft is neither the most faithful plan nor the fastest", () => {
   const fast = point(0.3, 0.4, 1);
   const { best, next } = bestDraft();
   expect(best([fast, good, faithful, dense])).toBe(good);
-  for (const budget of next([fast, good, faithful, dense])) {
+  for (const budget of next([fast, good, faithful, dense], false)) {
     expect(budget).toBeGreaterThan(faithful.predictedKl);
     expect(budget).toBeLessThan(fast.predictedKl);
   }
   expect(best([point(0.99, 0.5, 1), dense])).toBe(dense);
-  expect(next([point(0.99, 0.5, 1), dense])).toEqual([]);
+  expect(next([point(0.99, 0.5, 1), dense], false)).toEqual([]);
 });
 
 test("within a budget the cheapest plan is taken whose interval is, too", () => {
@@ -55,8 +55,17 @@ test("within a budget the cheapest plan is taken whose interval is, too", () => 
   const inside = point(0.4, 0.9, 0.018);
   const above = point(0.39, 0.9, 0.019);
   expect(best([above, inside, dense])).toBe(inside);
-  for (const budget of next([above, inside, dense])) {
-    expect(budget).toBeGreaterThan(0.015);
-    expect(budget).toBeLessThan(0.021);
-  }
+  for (const last of [false, true])
+    for (const budget of next([above, inside, dense], last)) {
+      expect(budget).toBeGreaterThan(0.015);
+      expect(budget).toBeLessThan(0.021);
+    }
+});
+
+test("where all measured plans are within the budget, the next is further, at most four times", () => {
+  const { next } = leastTimeWithin(0.02);
+  const [faithful, good] = [point(0.8, 0.99, 0.001), point(0.4, 0.95, 0.01)];
+  expect(next([faithful, good, dense], false)).toEqual([expect.closeTo((0.97 * 0.01 * 0.02) / 0.011, 9)]);
+  expect(next([faithful, dense], false)).toEqual([expect.closeTo(0.97 * 0.004, 9)]);
+  expect(next([dense], false)).toEqual([]);
 });

@@ -113,11 +113,22 @@ test("the same inputs give the same plan; a budget that nothing meets gives the 
   expect(second.report).toEqual(first.report);
   expect(first.report.pays).toBe(true);
   expectRoundToNearest(first.report);
+  expectPredictions(first.report);
   const strict = await plantedModel(await trained(), `${bounded}max_kl = 1e-12\n${settings}`);
   const { plan, report } = await planned(strict);
   expect([...plan.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
   expect(report.verdict).toContain("does not profit");
 });
+
+/** What the pass backwards predicts is what whole plans are measured to cause, but for a factor that is near to 1. */
+function expectPredictions({ frontier }: SearchReport): void {
+  const predicted = frontier.filter(({ predicted_kl: kl }) => kl > 0 && kl < 0.1);
+  expect(predicted.length).toBeGreaterThanOrEqual(2);
+  for (const { predicted_kl, kl } of predicted) {
+    expect(kl.value / predicted_kl).toBeGreaterThan(0.5);
+    expect(kl.value / predicted_kl).toBeLessThan(2);
+  }
+}
 
 /** Plain rounding was measured at the configured bits, and what the planner chose is better at the same bytes. */
 function expectRoundToNearest({ round_to_nearest: rounded, frontier, dense, verdict }: SearchReport): void {

@@ -8,6 +8,7 @@ import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Search } from "./search.js";
+import type { GroupEffects } from "./sensitivity.js";
 
 /** The chosen plan, every linear with its reason; the dense plan where the chosen one gains too little. */
 export function withVerdicts(found: Search, objective: Objective, decisions: readonly Decision[]): Plan {
@@ -15,10 +16,9 @@ export function withVerdicts(found: Search, objective: Objective, decisions: rea
   const linears = new Map<ValueId, LinearPlan>(point.plan.linears);
   decisions.forEach(({ group }, index) => {
     const [chosen, all] = [point.chosen[index]!, found.judged[index]!];
-    const losses = lossByLinear(chosen);
     group.linears.forEach((id, number) => {
       const linear = linears.get(id)!;
-      const share = point.predictedKl === 0 ? 0 : losses[number]! / point.predictedKl;
+      const share = point.predictedKl === 0 ? 0 : chosen.divergences[number]! / point.predictedKl;
       const read = meanBytes(linear.bytes, chosen.shares) / linear.bytes.dense;
       const verdict = isDense(chosen)
         ? denseVerdict(all, point !== found.chosen)
@@ -41,12 +41,6 @@ function densePoint(frontier: readonly FrontierPoint[]): FrontierPoint {
 
 function isDense({ form }: Judged): boolean {
   return form.kind === "dense";
-}
-
-/** What each linear of a candidate contributes to its predicted KL: as its error to theirs. */
-function lossByLinear({ errors, loss }: Judged): readonly number[] {
-  const all = errors.reduce((sum, error) => sum + error, 0);
-  return errors.map((error) => (all === 0 ? 0 : (loss * error) / all));
 }
 
 function denseVerdict(all: readonly Judged[], gaveUp: boolean): string {
@@ -73,7 +67,7 @@ export function searchReport(
   found: Search,
   objective: Objective,
   decisions: readonly Decision[],
-  sensitivities: readonly number[],
+  effects: readonly GroupEffects[],
   rounded: readonly RoundedPlan[],
   activations: readonly (ActivationSurvey | null)[],
   maxKl: number | null,
@@ -111,7 +105,7 @@ export function searchReport(
         bytes_per_token: chosen.meanBytes,
         seconds_per_token: chosen.seconds,
         errors: chosen.errors,
-        sensitivity: sensitivities[index]!,
+        sensitivity: mean(effects[index]!.sensitivities),
         predicted_kl: chosen.loss,
         kl_share: point.predictedKl === 0 ? 0 : chosen.loss / point.predictedKl,
         activations: activations[index]!,
@@ -178,6 +172,10 @@ export function rejection(one: Weighed, chosen: Weighed, all: readonly Weighed[]
   );
   if (better !== undefined) return { why: "dominated", by: better.form };
   return { why: one.cost > chosen.cost ? "saves-too-little" : "loses-too-much" };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function percent(share: number): string {

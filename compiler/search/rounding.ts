@@ -31,18 +31,20 @@ export interface RoundedAt {
 
 /**
  * Measures plans in which every linear has the same bits and is rounded to nearest: the scale of a group is its range's,
- * no error is passed on and nothing corrected. The fewest bits first.
+ * no error is passed on and nothing corrected. Of the given widths the two whose bytes surround `bytes` are measured, or
+ * the two nearest where all lie on one side. The fewest bits first.
  */
 export async function measureRounding(
   laboratory: Laboratory,
   plan: Plan,
   { stats, algebra }: { readonly stats: StatsFile; readonly algebra: Algebra },
   widths: readonly Quantizer["bits"][],
+  bytes: number,
   validation: MeasuredText,
   { device }: Target,
 ): Promise<RoundedPlan[]> {
   const factors = new Factors(plan, laboratory.model.weights, stats, algebra, roundToNearest);
-  const variants = [...new Set(widths)]
+  const all = [...new Set(widths)]
     .sort((a, b) => a - b)
     .map((bits) => {
       const form = { kind: "tiered", quantizer: quantizerOf(bits), rank: 0, exact: null } as const;
@@ -50,6 +52,10 @@ export async function measureRounding(
       const rounded = accountBytes({ ...plan, linears }, { device });
       return { name: `round_${bits}`, key: `round to nearest: ${planKey(rounded)}`, plan: rounded, bits };
     });
+  const read = all.map(({ plan: rounded }) => bytesPerToken(rounded).fast);
+  const larger = read.findIndex((one) => one >= bytes);
+  const beside = larger < 0 ? all.length - 2 : Math.min(larger - 1, all.length - 2);
+  const variants = all.slice(Math.max(0, beside), Math.max(0, beside) + 2);
   const title = "Measuring plain round to nearest on validation text";
   const found = await measureVariants({ ...laboratory, factors }, variants, validation, title);
   return variants.map(({ bits, name, plan: rounded }) => ({

@@ -18,7 +18,13 @@ export interface Samples {
   close(): Promise<void>;
 }
 
-/** Runs the dense model over a text, and keeps what its linears read at up to 1024 tokens, evenly spaced. */
+/** Of how many tokens a sample is taken, in windows evenly spaced over a text. */
+const mostTokens = 2048;
+
+/**
+ * Runs the dense model over windows of a text, evenly spaced, and keeps what its linears read at up to 1024 tokens, evenly
+ * spaced too.
+ */
 export async function sampleInputs(laboratory: Laboratory, plan: Plan, text: MeasuredText): Promise<Samples> {
   const folder = await temporaryFolder("inputs");
   const close = () => rm(folder, { recursive: true, force: true });
@@ -27,7 +33,7 @@ export async function sampleInputs(laboratory: Laboratory, plan: Plan, text: Mea
       join(folder, name),
     ) as [string, string, string];
     await writeVariants(bundle, laboratory, plan, [], text.window);
-    await writeFile(ids, text.ids);
+    await writeFile(ids, spacedWindows(text, mostTokens));
     const settings = ["--window", String(text.window), "--most", String(mostSamples), "--out", out];
     const update = laboratory.progress.stage("Looking at the inputs of linears");
     await runTool(["inputs", bundle, "--ids-file", ids, ...settings], update);
@@ -42,4 +48,15 @@ export async function sampleInputs(laboratory: Laboratory, plan: Plan, text: Mea
     await close();
     throw cause;
   }
+}
+
+/** Windows of a text, evenly spaced, that have about so many tokens; one at least. */
+export function spacedWindows(
+  { ids, window }: Pick<MeasuredText, "ids" | "window">,
+  most: number,
+): Int32Array {
+  const all = Math.ceil(ids.length / window);
+  const count = Math.min(all, Math.max(1, Math.floor(most / window)));
+  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * all) / count) * window);
+  return Int32Array.from(starts.flatMap((start) => [...ids.subarray(start, start + window)]));
 }

@@ -32,15 +32,14 @@ export async function search(
   laboratory: Laboratory,
   graphPlan: Plan,
   decisions: readonly Decision[],
-  sensitivities: readonly number[],
   validation: MeasuredText,
   objective: Objective,
   target: Target,
 ): Promise<Search> {
-  const judged = decisions.map(({ candidates }, index) =>
+  const judged = decisions.map(({ candidates }) =>
     candidates.map((candidate): Judged => {
-      const error = candidate.errors.reduce((sum, one) => sum + one, 0);
-      return { ...candidate, cost: candidate.seconds, loss: sensitivities[index]! * error };
+      const loss = candidate.divergences.reduce((sum, one) => sum + one, 0);
+      return { ...candidate, cost: candidate.seconds, loss };
     }),
   );
   const options = judged.map(undominated);
@@ -67,7 +66,10 @@ export async function search(
     for (const { name, key } of variants) points.set(key, pointOf(plans.get(key)!, found.get(name)!));
   };
   await measure([0, ...objective.first]);
-  for (let round = 0; round < rounds; round++) await measure(objective.next([...points.values()]));
+  for (let round = 1; round <= rounds; round++) {
+    const budgets = objective.next([...points.values()], round === rounds);
+    await measure(budgets);
+  }
   const frontier = [...points.values()].sort((a, b) => a.seconds - b.seconds);
   return { judged, frontier, chosen: objective.best(frontier) };
 }

@@ -21,7 +21,7 @@ export interface FittedGate<Gate> {
 }
 
 /** Rows of S. */
-const projections = 8;
+export const projections = 8;
 /** Fractions of tokens that are sent to an exact tier. */
 const opened = [0.05, 0.15];
 
@@ -65,14 +65,15 @@ export async function withinRank<T>(
   return null;
 }
 
-/** The subspace gates that the configuration allows, of those k that the statistics suffice for. */
+/** The subspace gates that the configuration allows, of those k of `closing` that the statistics suffice for. */
 export async function surveySubspaces(
   context: SurveyContext,
   group: InputGroup,
+  closing: readonly number[],
 ): Promise<readonly FittedGate<SubspaceGate>[]> {
   const { options, factors, ledger, samples } = context;
   const { input, linears } = group;
-  const ks = subspacesOf(context, group);
+  const ks = subspacesOf(context, group).filter((k) => closing.includes(k));
   if (ks.length === 0) return [];
   return ledger.get(`subspaces: ${JSON.stringify([input, ks, options.epsilon])}`, async () => {
     const x = (await samples()).read(input);

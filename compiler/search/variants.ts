@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { compileForCpus, writeWorkBundle } from "../calibrate/work-bundle.js";
 import type { CpuTarget } from "../config/target.js";
 import { measureModes } from "../evaluate/evaluate.js";
-import { densePlan } from "../ir/forms.js";
+import { densePlan, isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Model } from "../models/model.js";
 import type { FactorSource } from "../pack/weights.js";
@@ -35,7 +35,8 @@ const batch = 16;
 
 /**
  * Measures plans against the dense model, by the kernels that a build would have: programs of one bundle, over one set
- * of weights. `key` names a variant in the ledger, and must tell its plan; what is there already is not measured again.
+ * of weights. `key` names a variant in the ledger, and must tell its plan; what is there already is not measured again, nor
+ * is a dense plan: the dense model is what the others run beside.
  */
 export async function measureVariants(
   laboratory: Laboratory,
@@ -50,15 +51,20 @@ export async function measureVariants(
     const folder = await temporaryFolder("plan");
     try {
       const bundle = join(folder, "variants.gsi");
-      await writeVariants(bundle, laboratory, missing[0]!.plan, missing, text.window);
+      const rewritten = missing.filter(({ plan }) => !isDense(plan));
+      await writeVariants(bundle, laboratory, missing[0]!.plan, rewritten, text.window);
       const update = progress.stage(`${title}: ${missing.length} plans, ${text.ids.length} tokens each`);
-      for (let first = 0; first < missing.length; first += batch) {
-        const some = missing.slice(first, first + batch);
+      for (let first = 0; first === 0 || first < rewritten.length; first += batch) {
+        const some = rewritten.slice(first, first + batch);
         const names = some.map(({ name }) => name);
         const listen = (done: number, total: number) =>
-          update(first + (some.length * done) / total, missing.length);
+          update(first + (some.length * done) / total, rewritten.length);
         const found = await measureModes(bundle, names, text.ids, text.window, listen);
-        await ledger.add(some.map((variant) => [nameIn(variant), found.get(variant.name)!] as const));
+        const dense = missing.filter(({ plan }) => isDense(plan));
+        await ledger.add([
+          ...some.map((variant) => [nameIn(variant), found.get(variant.name)!] as const),
+          ...dense.map((variant) => [nameIn(variant), found.get("exact")!] as const),
+        ]);
       }
     } finally {
       await rm(folder, { recursive: true, force: true });

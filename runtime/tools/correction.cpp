@@ -20,6 +20,8 @@ constexpr size_t kSpareDirections = 16;
 constexpr int kMostIterations = 60;
 /// Iteration ends when the energy that k directions hold grows by less than this share.
 constexpr double kTolerance = 1e-4;
+/// How many iterations it usually takes, which decides by what the residual is multiplied.
+constexpr size_t kUsualIterations = 10;
 /// Eigenvalues below this share of the largest count as zero.
 constexpr double kNullShare = 1e-11;
 /// Sums over rows are taken in this many parts, whatever the number of threads.
@@ -87,19 +89,54 @@ Doubles summed(ThreadPool &pool, const Stack &stack, size_t n,
   return total;
 }
 
-/// S E^T E for the rows of S [n, d].
-Doubles through_residual(ThreadPool &pool, const Stack &stack, const Doubles &rows, size_t n) {
-  const std::vector<float> s = narrowed(rows);
-  const int d = int(stack.d), width = int(n);
-  return summed(pool, stack, n, [&](const Panel &panel, size_t, float *sum) {
-    std::vector<float> e(kPanelRows * stack.d), f(kPanelRows * n);
-    stack.residual(panel.matrix, panel.first, panel.count, e.data());
-    const int count = int(panel.count);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, count, width, d, 1, e.data(), d, s.data(), d, 0, f.data(),
-                width);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, d, count, 1, f.data(), width, e.data(), d, 1, sum, d);
-  });
-}
+/// E = W - Q of a stack, to multiply by E^T E: as it is, or where that pays as E^T E itself.
+class Residual {
+ public:
+  Residual(ThreadPool &pool, const Stack &stack, size_t n) : pool_(pool), stack_(stack), panels_(panels_of(stack)) {
+    const size_t d = stack.d;
+    if (stack.rows() > d && d < kUsualIterations * 4 * n) {
+      gram_ = summed(pool, stack, d, [&](const Panel &panel, size_t, float *sum) {
+        std::vector<float> e(kPanelRows * d);
+        stack.residual(panel.matrix, panel.first, panel.count, e.data());
+        cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, int(d), int(panel.count), 1, e.data(), int(d), 1, sum,
+                    int(d));
+      });
+      return;
+    }
+    rows_.resize(stack.rows() * d);
+    std::vector<size_t> first(panels_.size(), 0);
+    for (size_t i = 1; i < panels_.size(); i++) first[i] = first[i - 1] + panels_[i - 1].count;
+    each(pool, panels_.size(), [&](size_t i) {
+      stack.residual(panels_[i].matrix, panels_[i].first, panels_[i].count, &rows_[first[i] * d]);
+    });
+  }
+
+  /// S E^T E for the rows of S [n, d].
+  Doubles through(const Doubles &rows, size_t n) const {
+    const int d = int(stack_.d), width = int(n);
+    if (!gram_.empty()) {
+      Doubles result(rows.size());
+      cblas_dsymm(CblasRowMajor, CblasRight, CblasLower, width, d, 1, gram_.data(), d, rows.data(), d, 0, result.data(),
+                  d);
+      return result;
+    }
+    const std::vector<float> s = narrowed(rows);
+    return summed(pool_, stack_, n, [&](const Panel &panel, size_t row, float *sum) {
+      std::vector<float> f(kPanelRows * n);
+      const float *e = &rows_[row * stack_.d];
+      const int count = int(panel.count);
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, count, width, d, 1, e, d, s.data(), d, 0, f.data(), width);
+      cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, d, count, 1, f.data(), width, e, d, 1, sum, d);
+    });
+  }
+
+ private:
+  ThreadPool &pool_;
+  const Stack &stack_;
+  const std::vector<Panel> panels_;
+  Doubles gram_;
+  std::vector<float> rows_;
+};
 
 /// Rounds the rows of A = E P^T, P [k, d], each with its own scale.
 void round_a(const Stack &stack, const Panel &panel, const std::vector<float> &p, size_t k, CorrectionRows &to) {
@@ -178,13 +215,14 @@ std::vector<double> best_directions(ThreadPool &pool, const Stack &stack, const 
   const size_t d = stack.d, n = std::min(d, k + kSpareDirections);
   Doubles x = random_rows(n, d);
   std::copy(start.begin(), start.end(), x.begin());
+  const Residual residual(pool, stack, n);
   double before = 0;
   for (int iteration = 0;; iteration++) {
     Doubles s = moment.times(x, n);
     const Doubles white = whitening(products(x, s, n, n, d), n);
     x = combined(white, x, n, n, d);
     s = combined(white, s, n, n, d);
-    const Doubles next = through_residual(pool, stack, s, n);
+    const Doubles next = residual.through(s, n);
     Eigen ritz = all_eigen(products(next, s, n, n, d), n);
     double energy = 0;
     for (size_t i = 0; i < k; i++) energy += ritz.values[i];

@@ -16,14 +16,23 @@
 //                      -> ||E x||^2 [N], ||S x||^2 [N], ||x||^2 [N]; survey.h has more about both
 //
 //   {"op":"quantize","d":D,"matrices":[{"out":R,"bits":B,"group":G,"symmetric":bool},...],"k":K,"search":bool,
-//    "feedback":bool,"damping":X,"rounds":N,"projections":P,"projection_seed":S,"samples":T}
+//    "feedback":bool,"damping":X,"rounds":N,"losses":bool,"projections":P,"projection_seed":S,"samples":T}
 //        C [D,D], the weights W of all matrices [sum of R,D], samples [T,D]
-//        -> "errors" and "energies" of each matrix in the header: E||(W - Q - A B^T) x||^2 and E||W x||^2; then for
-//           each matrix q u8 [R,D], scales i8 [R,ceil(D/G)], zeros u8 [R,ceil(D/G)] unless symmetric, row scales [R],
-//           and if K > 0 A i8 [R,K] with its row scales [R]; if K > 0 B^T [K,D] as a matrix of 8 bits, groups of 64,
-//           symmetric; if P > 0 S [P,D] likewise; if T > 0 ||E x||^2, ||S x||^2 and ||x||^2 of the samples [3,T].
+//        -> "errors" and "energies" of each matrix in the header: E||(W - Q - A B^T) x||^2 and E||W x||^2, unless
+//           "losses" is false; then for each matrix q u8 [R,D], scales i8 [R,ceil(D/G)], zeros u8 [R,ceil(D/G)] unless
+//           symmetric, row scales [R], and if K > 0 A i8 [R,K] with its row scales [R]; if K > 0 B^T [K,D] as a matrix
+//           of 8 bits, groups of 64, symmetric; if P > 0 S [P,D] likewise; if T > 0 ||E x||^2, ||S x||^2 and ||x||^2 of
+//           the samples [3,T].
 //    With "l":L, "seed" and "mean_squared_norm", in the place of C its sketch Y [D,L]. The bytes do not depend on the
 //    number of threads.
+//
+//   {"op":"tier_losses","d":D,"matrices":[as above],"variants":[{"bits":B,"group":G,"symmetric":bool,"k":K,
+//    "sampled":bool},...],"search":bool,"feedback":bool,"damping":X,"rounds":N,"tokens":T}
+//        C [D,D] or its sketch as above, the weights W of all matrices [sum of R,D], X [T,D], G [T,R] of each matrix
+//        -> in the header, by variant and matrix, what it would lose: "errors" as above, and "divergences" in nats per
+//           token, the mean over the tokens of the sum of (G E x)^2 / 2 over the outputs, E = W - Q - A B^T;
+//           then ||E x||^2 of all matrices together [T] by variant. Where "sampled", the errors are those of some rows
+//           alone, evenly spaced, and the others are zero.
 //
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
 // computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that
@@ -120,12 +129,18 @@ std::vector<Matrix> checked(const Eigen &eigen, uint64_t d) {
   return {narrowed(eigen.values), narrowed(eigen.vectors)};
 }
 
+/// In slabs of rows of C, each on one thread: the bits do not depend on how many there are.
 std::vector<Matrix> multiply(const json &request, const Matrix &a, const Matrix &b, bool transpose_a,
                              bool transpose_b) {
-  const int m = int(dimension(request, "m")), n = int(dimension(request, "n")), k = int(dimension(request, "k"));
-  Matrix c(size_t(m) * size_t(n));
-  cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, m, n, k,
-              1, a.data(), transpose_a ? m : k, b.data(), transpose_b ? k : n, 0, c.data(), n);
+  constexpr size_t kSlab = 128;
+  const size_t m = dimension(request, "m"), n = dimension(request, "n"), k = dimension(request, "k");
+  Matrix c(m * n);
+  each_slab((m + kSlab - 1) / kSlab, [&](size_t slab) {
+    const size_t first = slab * kSlab, rows = std::min(kSlab, m - first);
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+                int(rows), int(n), int(k), 1, a.data() + first * (transpose_a ? 1 : k), int(transpose_a ? m : k),
+                b.data(), int(transpose_b ? k : n), 0, c.data() + first * n, int(n));
+  });
   return {std::move(c)};
 }
 
@@ -174,8 +189,9 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
     };
   }
   if (op != "nystrom")
-    refuse("'" + op +
-           "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize");
+    refuse(
+        "'" + op +
+        "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize, tier_losses");
   const uint64_t l = dimension(request, "l"), seed = seed_of(request);
   if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
   return [=, sketch = read_matrix(d, l)] {
@@ -187,13 +203,14 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
 /// Reads a request's arrays, then returns what computes its answer.
 std::function<Answer()> read_request(const json &request, ThreadPool &pool) {
   const int blas_threads = int(pool.size());
-  if (request.value("op", "") != "quantize")
+  const std::string op = request.value("op", "");
+  if (op != "quantize" && op != "tier_losses")
     return [compute = read_matrices(request)] {
       Answer answer;
       for (const Matrix &matrix : compute()) answer.add(matrix);
       return answer;
     };
-  return [compute = read_quantize(request, pool), blas_threads] {
+  return [compute = op == "quantize" ? read_quantize(request, pool) : read_tier_losses(request, pool), blas_threads] {
     // How OpenBLAS splits a product, and so its last bits, depends on its number of threads.
     openblas_set_num_threads(1);
     const BlasThreads restored{blas_threads};

@@ -31,6 +31,10 @@ struct BlasThreads {
   ~BlasThreads() { openblas_set_num_threads(count); }
 };
 
+/// Calls `work(i)` for all i below `count` on as many threads as OpenBLAS has, which meanwhile has one in each. Throws
+/// what `work` threw.
+void each_slab(size_t count, const std::function<void(size_t)> &work);
+
 /// Throws GSIC_INVALID_ARGUMENT: the header cannot be understood, and what follows it cannot be found.
 [[noreturn]] void refuse(const std::string &what);
 
@@ -45,6 +49,9 @@ std::vector<float> read_matrix(uint64_t rows, uint64_t columns);
 
 /// Reads the arrays of {"op":"quantize"}; returns what computes its answer on the workers of a pool.
 std::function<Answer()> read_quantize(const nlohmann::json &request, ThreadPool &pool);
+
+/// The same of {"op":"tier_losses"}.
+std::function<Answer()> read_tier_losses(const nlohmann::json &request, ThreadPool &pool);
 
 }  // namespace gsic
 

@@ -11,6 +11,13 @@
 namespace gsic {
 namespace {
 
+/// Columns of a root that errors are multiplied by at a time: below its diagonal, a triangular one costs half.
+constexpr size_t kRootColumns = 128;
+/// The least that is added to C's diagonal before it is factored, as a share of its mean; and how often that grows
+/// tenfold.
+constexpr double kRootRidge = 1e-8;
+constexpr int kMostRidges = 8;
+
 std::vector<double> widened(const std::vector<float> &values) {
   if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
     throw Error(GSIC_INVALID_ARGUMENT, "the second moment holds values that are no finite numbers");
@@ -44,15 +51,35 @@ std::vector<double> SecondMoment::diagonal() const {
   return result;
 }
 
-double SecondMoment::energy(const float *rows, size_t n) const {
-  const std::vector<double> wide(rows, rows + n * d);
-  if (dense()) {
-    const std::vector<double> image = product(wide.data(), matrix.data(), n, d, d, false);
-    return std::max(0.0, cblas_ddot(int(n * d), wide.data(), 1, image.data(), 1));
+double MomentRoot::energy(const float *errors, size_t n) const {
+  std::vector<float> image(n * kRootColumns);
+  double sum = 0;
+  for (size_t first = 0; first < rank; first += kRootColumns) {
+    const size_t width = std::min(kRootColumns, rank - first), begin = triangular ? first : 0;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(n), int(width), int(d - begin), 1, errors + begin,
+                int(d), &rows[begin * rank + first], int(rank), 0, image.data(), int(width));
+    for (size_t row = 0; row < n; row++) sum += cblas_dsdot(int(width), &image[row * width], 1, &image[row * width], 1);
   }
-  const std::vector<double> image = product(wide.data(), factor.data(), n, rank, d, false);
-  return cblas_ddot(int(n * rank), image.data(), 1, image.data(), 1) +
-         remainder * cblas_ddot(int(n * d), wide.data(), 1, wide.data(), 1);
+  for (size_t row = 0; row < n && remainder != 0; row++)
+    sum += remainder * cblas_dsdot(int(d), errors + row * d, 1, errors + row * d, 1);
+  return std::max(0.0, sum);
+}
+
+MomentRoot root_of(const SecondMoment &moment) {
+  const size_t d = moment.d;
+  if (!moment.dense()) return {d, moment.rank, false, {moment.factor.begin(), moment.factor.end()}, moment.remainder};
+  double trace = 0;
+  for (size_t i = 0; i < d; i++) trace += moment.matrix[i * d + i];
+  // C was rounded to f32: its null directions may have become a little negative.
+  double ridge = kRootRidge * trace / double(d);
+  for (int attempt = 0; attempt < kMostRidges; attempt++, ridge *= 10) {
+    std::vector<double> lower = moment.matrix;
+    for (size_t i = 0; i < d; i++) lower[i * d + i] += ridge > 0 ? ridge : 1;
+    if (!lower_cholesky(lower, d)) continue;
+    for (size_t i = 0; i < d; i++) std::fill(&lower[i * d] + i + 1, &lower[i * d] + d, 0.0);
+    return {d, d, true, {lower.begin(), lower.end()}, -(ridge > 0 ? ridge : 1)};
+  }
+  throw Error(GSIC_INVALID_ARGUMENT, "the second moment is not positive semidefinite");
 }
 
 SecondMoment exact_moment(const std::vector<float> &matrix, size_t d) {

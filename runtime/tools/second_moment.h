@@ -21,9 +21,24 @@ struct SecondMoment {
   /// B C for the rows of B [p, d].
   std::vector<double> times(const std::vector<double> &rows, size_t p) const;
   std::vector<double> diagonal() const;
-  /// The sum of e C e^T over the rows e of [n, d].
-  double energy(const float *rows, size_t n) const;
 };
+
+/// What tr(E C E^T) is computed by in f32: C ~= R R^T + remainder I with R [d, rank], lower triangular where C is kept
+/// whole. Errors avoid the directions in which C is large, so that E C E^T itself would cancel in f32; the squares of E
+/// R do not.
+struct MomentRoot {
+  size_t d = 0;
+  size_t rank = 0;
+  bool triangular = false;
+  std::vector<float> rows;
+  double remainder = 0;
+
+  /// The sum of e C e^T over the rows e of [n, d].
+  double energy(const float *errors, size_t n) const;
+};
+
+/// Throws GSIC_INVALID_ARGUMENT where C is not positive semidefinite.
+MomentRoot root_of(const SecondMoment &moment);
 
 /// From C itself. Throws GSIC_INVALID_ARGUMENT where a value is not finite.
 SecondMoment exact_moment(const std::vector<float> &matrix, size_t d);

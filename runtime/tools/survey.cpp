@@ -16,14 +16,9 @@ namespace {
 /// kTokens (2 d + kRows) numbers a thread. Both are fixed: results do not depend on the number of threads.
 constexpr size_t kTokens = 64, kRows = 512;
 
-/// Calls `work(first, count)` for blocks of tokens, on as many threads as OpenBLAS has, which meanwhile has one. Throws
-/// what `work` threw.
+/// Calls `work(first, count)` for blocks of tokens.
 void each_block(size_t tokens, const std::function<void(size_t, size_t)> &work) {
-  const int threads = openblas_get_num_threads();
-  const BlasThreads restored{threads};
-  openblas_set_num_threads(1);
-  ThreadPool pool{uint32_t(threads)};
-  each(pool, (tokens + kTokens - 1) / kTokens, [&](size_t block) {
+  each_slab((tokens + kTokens - 1) / kTokens, [&](size_t block) {
     const size_t first = block * kTokens;
     work(first, std::min(kTokens, tokens - first));
   });
@@ -64,6 +59,14 @@ void remove_directions(const SurveyMatrix &basis, size_t first, size_t last, std
 }
 
 }  // namespace
+
+void each_slab(size_t count, const std::function<void(size_t)> &work) {
+  const int threads = openblas_get_num_threads();
+  const BlasThreads restored{threads};
+  openblas_set_num_threads(1);
+  ThreadPool pool{uint32_t(threads)};
+  each(pool, count, work);
+}
 
 std::vector<SurveyMatrix> subspace_survey(const SurveyMatrix &inputs, const SurveyMatrix &basis,
                                           const SurveyMatrix &weights, size_t d, const std::vector<size_t> &ks) {

@@ -20,34 +20,65 @@ void quantize_all(ThreadPool &pool, Stack &stack, const Rounding &rounding) {
   });
 }
 
-/// One round: quantises under what a correction along `b` [k, d] leaves of C.
-void quantize_under(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const TierSettings &settings,
-                    const std::vector<double> &b) {
+/// The metric under what a correction along `b` [k, d] leaves of C.
+TierMetric metric_along(const SecondMoment &moment, const TierSettings &settings, std::vector<double> b) {
   const Projection projection = settings.k == 0 ? Projection{} : projection_of(moment, b, settings.k);
+  TierMetric metric;
+  metric.directions = std::move(b);
   if (settings.feedback) {
-    const Feedback feedback = feedback_of(moment, projection, settings.damping);
-    quantize_all(pool, stack, {settings.search, &feedback.weights, &feedback});
+    metric.feedback = feedback_of(moment, projection, settings.damping);
   } else {
     const std::vector<double> diagonal = projected_diagonal(moment, projection);
-    const std::vector<float> weights(diagonal.begin(), diagonal.end());
-    quantize_all(pool, stack, {settings.search, &weights, nullptr});
+    metric.weights.assign(diagonal.begin(), diagonal.end());
   }
+  return metric;
+}
+
+void quantize_under(ThreadPool &pool, Stack &stack, const TierSettings &settings, const TierMetric &metric) {
+  const Feedback *feedback = settings.feedback ? &metric.feedback : nullptr;
+  quantize_all(pool, stack, {settings.search, settings.feedback ? &feedback->weights : &metric.weights, feedback});
+}
+
+/// Adds what the rows E [count, d] of a panel do: the sum of (G E x)^2 / 2 over all tokens, and ||E x||^2 of each.
+void add_divergence(const OutputGradients &known, const Panel &panel, size_t out, const float *e, size_t d,
+                    TierLoss &loss) {
+  std::vector<float> images(known.tokens * panel.count);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, int(known.tokens), int(panel.count), int(d), 1,
+              known.inputs.data(), int(d), e, int(d), 0, images.data(), int(panel.count));
+  const std::vector<float> &gradients = known.gradients[panel.matrix];
+  loss.tokens.assign(known.tokens, 0);
+  for (size_t t = 0; t < known.tokens; t++)
+    for (size_t r = 0; r < panel.count; r++) {
+      const double image = double(images[t * panel.count + r]);
+      const double change = image * double(gradients[t * out + panel.first + r]);
+      loss.divergence += change * change / 2;
+      loss.tokens[t] += image * image;
+    }
 }
 
 }  // namespace
 
-void quantize_stack(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const TierSettings &settings) {
-  if (!std::all_of(stack.weights.begin(), stack.weights.end(), [](float value) { return std::isfinite(value); }))
-    throw Error(GSIC_INVALID_ARGUMENT, "the weights hold values that are no finite numbers");
-  std::vector<double> b = settings.k == 0 ? std::vector<double>() : leading_directions(moment, settings.k);
-  for (size_t round = 0; round < std::max<size_t>(1, settings.rounds); round++) {
-    quantize_under(pool, stack, moment, settings, b);
-    if (settings.k > 0) b = best_directions(pool, stack, moment, settings.k, b);
-  }
-  if (settings.k > 0) set_correction(pool, stack, moment, b, settings.k);
+TierMetric metric_of(const SecondMoment &moment, const TierSettings &settings) {
+  return metric_along(moment, settings,
+                      settings.k == 0 ? std::vector<double>() : leading_directions(moment, settings.k));
 }
 
-std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const SecondMoment &moment) {
+void quantize_stack(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const TierSettings &settings,
+                    const TierMetric &metric) {
+  if (!std::all_of(stack.weights.begin(), stack.weights.end(), [](float value) { return std::isfinite(value); }))
+    throw Error(GSIC_INVALID_ARGUMENT, "the weights hold values that are no finite numbers");
+  quantize_under(pool, stack, settings, metric);
+  if (settings.k == 0) return;
+  std::vector<double> b = best_directions(pool, stack, moment, settings.k, metric.directions);
+  for (size_t round = 1; round < settings.rounds; round++) {
+    quantize_under(pool, stack, settings, metric_along(moment, settings, b));
+    b = best_directions(pool, stack, moment, settings.k, b);
+  }
+  set_correction(pool, stack, moment, b, settings.k);
+}
+
+std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const MomentRoot &root, bool energies,
+                                const OutputGradients *gradients) {
   const std::vector<Panel> panels = panels_of(stack);
   std::vector<float> b(stack.k() * stack.d);
   stack.b.dequantize(0, stack.k(), b.data(), stack.d);
@@ -56,11 +87,19 @@ std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const Seco
     const Panel &panel = panels[i];
     std::vector<float> e(panel.count * stack.d);
     stack.error(panel.matrix, panel.first, panel.count, b, e.data());
-    parts[i] = {moment.energy(e.data(), panel.count), moment.energy(stack.row(panel.matrix, panel.first), panel.count)};
+    parts[i].error = root.energy(e.data(), panel.count);
+    if (energies) parts[i].energy = root.energy(stack.row(panel.matrix, panel.first), panel.count);
+    if (gradients != nullptr)
+      add_divergence(*gradients, panel, stack.matrices[panel.matrix].rows, e.data(), stack.d, parts[i]);
   });
   for (size_t i = 0; i < panels.size(); i++) {
-    losses[panels[i].matrix].error += parts[i].error;
-    losses[panels[i].matrix].energy += parts[i].energy;
+    TierLoss &loss = losses[panels[i].matrix];
+    loss.error += parts[i].error;
+    loss.energy += parts[i].energy;
+    if (gradients == nullptr) continue;
+    loss.divergence += parts[i].divergence / double(gradients->tokens);
+    loss.tokens.resize(gradients->tokens);
+    for (size_t t = 0; t < gradients->tokens; t++) loss.tokens[t] += parts[i].tokens[t];
   }
   return losses;
 }

@@ -19,18 +19,43 @@ struct TierSettings {
   size_t rounds = 1;
 };
 
-/// Of one matrix: E||(W - Q - A B^T) x||^2 and E||W x||^2.
+/// What a matrix loses: E||(W - Q - A B^T) x||^2 and E||W x||^2; and the divergence of the model's output that the
+/// former is predicted to cause, where gradients are known.
 struct TierLoss {
   double error = 0;
   double energy = 0;
+  double divergence = 0;
+  /// ||E x||^2 of every token of the gradients.
+  std::vector<double> tokens;
 };
 
-/// Quantises stack.weights into stack.matrices, whose quantisers and shapes are set, and sets the correction. The first
-/// round takes the leading directions of C for those of the correction. Throws GSIC_INVALID_ARGUMENT where a weight is
-/// not finite.
-void quantize_stack(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const TierSettings &settings);
+/// Inputs X [tokens, d], and by matrix G [tokens, out]: how the log-probabilities of the model's output change with its
+/// output, so that an output that is wrong by y at a token costs (G y)^2 / 2 of KL.
+struct OutputGradients {
+  size_t tokens = 0;
+  std::vector<float> inputs;
+  std::vector<std::vector<float>> gradients;
+};
 
-std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const SecondMoment &moment);
+/// What a stack is quantised under: the first directions of the correction, and the errors' feedback or column weights.
+struct TierMetric {
+  std::vector<double> directions;
+  Feedback feedback;
+  std::vector<float> weights;
+};
+
+/// Takes the leading directions of C for those of the correction.
+TierMetric metric_of(const SecondMoment &moment, const TierSettings &settings);
+
+/// Quantises stack.weights into stack.matrices, whose quantisers and shapes are set, and sets the correction; `metric`
+/// is that of the first round. Throws GSIC_INVALID_ARGUMENT where a weight is not finite.
+void quantize_stack(ThreadPool &pool, Stack &stack, const SecondMoment &moment, const TierSettings &settings,
+                    const TierMetric &metric);
+
+/// By matrix. Energies are computed where they are asked for; divergences, in nats per token and with errors of
+/// different outputs and tokens taken as independent, where there are gradients.
+std::vector<TierLoss> losses_of(ThreadPool &pool, const Stack &stack, const MomentRoot &root, bool energies,
+                                const OutputGradients *gradients);
 
 /// For samples X [n, d]: ||E x||^2 (E = W - Q - A B^T stacked), ||S x||^2 for S, and ||x||^2, one after another, as
 /// [3, n].
