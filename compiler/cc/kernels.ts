@@ -1,11 +1,14 @@
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Target } from "../config/target.js";
 import type { Kernel } from "../ir/program.js";
 import { templatesFolder } from "../support/paths.js";
 import { inParallel } from "../support/process.js";
-import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
+import { cachedCompile, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, findCompiler, run, unloadable } from "./compilers.js";
+import { Includes } from "./includes.js";
+import { precompiled } from "./precompiled.js";
 
 const kernelFlags = [
   "-std=c++17",
@@ -31,37 +34,90 @@ export async function compileKernels(
 ): Promise<Uint8Array> {
   const compiler = await findCompiler();
   const flags = [...kernelFlags, ...unloadable(compiler), ...target.flags];
-  return readFile(await sharedObject(compiler, kernels, flags, `kernels of ${target.name}`, progress));
+  const what = `kernels of ${target.name}`;
+  return readFile(await sharedObject(compiler, kernels, flags, what, progress, "gsic/dialect/cpu.h"));
 }
 
-/** Compiles each kernel by itself and links all into a shared object; returns its path in the cache. */
+/** A source that is compiled by itself. */
+interface Unit {
+  readonly name: string;
+  readonly source: string;
+  readonly flags: readonly string[];
+  /** Hash of all that its object depends on. */
+  readonly key: string;
+  /** Its object in the cache. */
+  readonly object: string;
+}
+
+/**
+ * Compiles each kernel by itself, and each core that they share, and links all into a shared object; returns its path
+ * in the cache. `prefix` is a header that is worth precompiling for them.
+ */
 export async function sharedObject(
   compiler: CxxCompiler,
   kernels: readonly Kernel[],
   flags: readonly string[],
   what: string,
   progress: (done: number) => void,
+  prefix?: string,
 ): Promise<string> {
   const include = join(templatesFolder, "include");
-  const headers = await contentHash([include]);
-  const keys = kernels.map(({ source }) => hashOf(compiler.version, flags.join(" "), headers, source));
-  const library = objectPath(`${hashOf(...keys)}.so`);
+  const includes = new Includes(include);
+  const units = await unitsOf(compiler, kernels, flags, includes);
+  const library = objectPath(`${hashOf(...units.map(({ key }) => key))}.so`);
   await cachedCompile(library, what, async (output) => {
-    const objects = keys.map((key) => objectPath(`${key}.o`));
+    const missing = units.filter(({ object }) => !existsSync(object)).length;
+    const begin = prefix
+      ? await precompiled({ compiler, header: prefix, flags, include }, includes, missing)
+      : [];
     let done = 0;
-    await inParallel(kernels, async (kernel, index) => {
-      await cachedCompile(objects[index]!, kernel.symbol, async (object, folder) => {
-        const source = join(folder, `${kernel.symbol}.cpp`);
-        await writeFile(source, kernel.source);
-        await run(
-          compiler,
-          [...flags, `-I${include}`, "-c", source, "-o", object],
-          `kernel ${kernel.symbol}`,
-        );
-      });
-      progress(++done);
+    await inParallel(units, async (unit, index) => {
+      await compileUnit(compiler, unit, include, begin);
+      if (index >= units.length - kernels.length) progress(++done);
     });
+    const objects = units.map(({ object }) => object);
     await run(compiler, ["-shared", "-Wl,--build-id=none", ...objects, "-o", output, "-lm"], what);
   });
   return library;
+}
+
+/** The cores, which take longest, and then the kernels. */
+async function unitsOf(
+  { version }: CxxCompiler,
+  kernels: readonly Kernel[],
+  flags: readonly string[],
+  includes: Includes,
+): Promise<Unit[]> {
+  const cores = new Map(kernels.flatMap(({ cores }) => cores ?? []).map((core) => [core.name, core]));
+  const sources = [
+    ...[...cores.values()].map(({ name, source }) => ({ name, source, flags })),
+    ...kernels.map(({ symbol, source, cores }) => ({
+      name: symbol,
+      source,
+      flags: cores === undefined ? flags : [...flags, "-DGSIC_CORES_APART"],
+    })),
+  ];
+  return Promise.all(
+    sources.map(async (unit) => {
+      const key = hashOf(version, unit.flags.join(" "), await includes.hash(unit.source), unit.source);
+      return { ...unit, key, object: objectPath(`${key}.o`) };
+    }),
+  );
+}
+
+/** A precompiled header that the compiler cannot map to where it was made is left out: objects are the same. */
+async function compileUnit(
+  compiler: CxxCompiler,
+  { name, source, flags, object }: Unit,
+  include: string,
+  precompiled: readonly string[],
+): Promise<void> {
+  await cachedCompile(object, name, async (output, folder) => {
+    const file = join(folder, `${name}.cpp`);
+    await writeFile(file, source);
+    const compile = (begin: readonly string[]) =>
+      run(compiler, [...flags, ...begin, `-I${include}`, "-c", file, "-o", output], `kernel ${name}`);
+    if (precompiled.length === 0) await compile([]);
+    else await compile(precompiled).catch(() => compile([]));
+  });
 }

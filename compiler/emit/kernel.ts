@@ -51,6 +51,7 @@ function embed(step: StepOf<"embed">): CpuKernelCall {
     },
     operands: operands.slots,
     launch: null,
+    cores: [],
   };
 }
 
@@ -76,6 +77,7 @@ function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall 
     },
     operands: operands.slots,
     launch: null,
+    cores: [],
   };
 }
 
@@ -119,6 +121,7 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
     },
     operands: operands.slots,
     launch: null,
+    cores: [],
   };
 }
 
@@ -150,5 +153,6 @@ function attend(step: StepOf<"attend">, context: number): CpuKernelCall {
     },
     operands: operands.slots,
     launch: null,
+    cores: [],
   };
 }

@@ -1,7 +1,7 @@
 import type { GpuTemplateParams } from "../../templates/gpu-params.js";
 import type { Common, TemplateParams } from "../../templates/params.js";
 import type { RopeNode, ValueId, VectorRef } from "../ir/graph.js";
-import type { LaunchShape } from "../ir/program.js";
+import type { Core, LaunchShape } from "../ir/program.js";
 import type { WeightSource } from "../ir/steps.js";
 import { typeText } from "../layout/shape.js";
 import { strideOf } from "../layout/stride.js";
@@ -57,9 +57,15 @@ type CallOf<Params extends { readonly [Name in keyof Params]: Common }> = {
 }[keyof Params & string];
 
 /** A kernel of a CPU. */
-export type CpuKernelCall = CallOf<TemplateParams> & { readonly launch: null };
+export type CpuKernelCall = CallOf<TemplateParams> & {
+  readonly launch: null;
+  readonly cores: readonly Core[];
+};
 /** A kernel of a GPU. */
-export type GpuKernelCall = CallOf<GpuTemplateParams> & { readonly launch: LaunchShape };
+export type GpuKernelCall = CallOf<GpuTemplateParams> & {
+  readonly launch: LaunchShape;
+  readonly cores?: undefined;
+};
 export type KernelCall = CpuKernelCall | GpuKernelCall;
 
 /** Collects the operands of a kernel; `add` gives the slot. The step is always slot 0. */

@@ -3,6 +3,7 @@ import type { DeviceKind } from "../ir/program.js";
 import type { ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir/steps.js";
 import { factorBytes, sourceBytes } from "../layout/matrix.js";
 import { shapeOf, typeText } from "../layout/shape.js";
+import { coresOf } from "./cores.js";
 import { doubleLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands, type TierMatrix } from "./operands.js";
 
@@ -46,6 +47,7 @@ export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
     },
     operands: operands.slots,
     launch: null,
+    cores: coresOf(operands),
   };
 }
 
@@ -78,6 +80,7 @@ export function project(step: ProjectStep): CpuKernelCall {
     },
     operands: operands.slots,
     launch: null,
+    cores: coresOf(operands),
   };
 }
 
@@ -108,6 +111,7 @@ export function gatedUnit(step: ProjectStep): CpuKernelCall {
     params: { ...common(step), ...gates, products },
     operands: operands.slots,
     launch: null,
+    cores: coresOf(operands),
   };
 }
 

@@ -26,6 +26,15 @@ export interface Kernel {
   /** Null on CPUs, where all workers share every launch. */
   readonly launch: LaunchShape | null;
   readonly source: string;
+  /** What its object is linked with; absent: nothing, the source is compiled with all that it includes. */
+  readonly cores?: readonly Core[];
+}
+
+/** Code that kernels of every shape share: a source of its own, which instantiates a class of gsic/cores. */
+export interface Core {
+  /** What tells it from others, in messages. */
+  readonly name: string;
+  readonly source: string;
 }
 
 export interface KernelArgument {

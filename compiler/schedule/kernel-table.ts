@@ -28,6 +28,7 @@ export class KernelTable {
       arguments: call.operands.map(({ name, type }) => ({ name, type })),
       launch: call.launch,
       source: this.render(call.template, { ...call.params, symbol }),
+      ...(call.cores && { cores: call.cores }),
     });
     this.divisions.push(call.divisions);
     this.byContent.set(content, this.kernels.length - 1);

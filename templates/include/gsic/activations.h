@@ -9,6 +9,7 @@
 #ifndef GSIC_ACTIVATIONS_H
 #define GSIC_ACTIVATIONS_H
 
+#include "gsic/core.h"
 #include "gsic/dialect/dot.h"
 #include "gsic/exponent.h"
 #include "gsic/work.h"
@@ -17,56 +18,30 @@ namespace gsic {
 
 constexpr int kDotBlock = kBlock;
 
-/// One column of D activations. `x` is read up to a multiple of 32, where it is zero.
-template <int D> struct DotColumn {
-  static constexpr int blocks = (D + kDotBlock - 1) / kDotBlock;
+/// A block of activations.
+struct DotBlock {
+  Quad quads[kDotBlock / 4];
+  float scale;        ///< 2^(e - E)
+  int32_t minus_sum;  ///< - sum of n
+};
+
+/// One column of activations.
+struct DotColumn {
   /// The result is factor[1] (row scale (factor[0] sum)): two factors, since their product may be no f32.
   float factor[2];
-  float scales[blocks];        ///< 2^(e - E)
-  int32_t minus_sums[blocks];  ///< - sum of n
-  Quad quads[blocks * kDotBlock / 4];
+  DotBlock *blocks;
+};
 
-  void set(const float *x) {
-    int exponents[blocks], largest = -64;
-    bool finite = true;
-    for (int block = 0; block < blocks; block++) {
-      const uint32_t bits = largest_bits(x + block * kDotBlock);
-      finite &= bits < 0x7f800000;
-      exponents[block] = block_exponent(bits);
-      largest = largest > exponents[block] ? largest : exponents[block];
-    }
-    for (int block = 0; block < blocks; block++) {
-      scales[block] = largest - exponents[block] > 126 ? 0.0f : power_of_two(exponents[block] - largest);
-      if (finite)
-        set_block(block, x + block * kDotBlock, exponents[block]);
-      else
-        clear_block(block);
-    }
-    const int half = (largest - 141) / 2;
-    factor[0] = power_of_two(half);
-    factor[1] = finite ? power_of_two(largest - 141 - half) : __builtin_nanf("");
-  }
-
- private:
-  void set_block(int block, const float *x, int exponent) {
-    const int half = (141 - exponent) / 2;
-    const f32x16 first = broadcast(power_of_two(half)), second = broadcast(power_of_two(141 - exponent - half));
-    i32x16 n[2];
-    for (int i = 0; i < 2; i++) n[i] = round_to_i32(multiply(multiply(load(x + kLanes * i), first), second));
-    int32_t integers[kLanes], sum = 0;
-    const i32x16 both = add_i32(n[0], n[1]);
-    memcpy(integers, &both, sizeof integers);
-    for (int i = 0; i < kLanes; i++) sum += integers[i];
-    for (int i = 0; i < 2; i++) store_quads(quads + block * kDotBlock / 4 + 4 * i, n[i]);
-    minus_sums[block] = -sum;
-  }
-
-  void clear_block(int block) {
-    for (int i = 0; i < 2; i++) store_quads(quads + block * kDotBlock / 4 + 4 * i, broadcast_i32(0));
-    minus_sums[block] = 0;
-  }
+/// The code that makes columns: cores/activations.h.
+template <int Block> struct GSIC_CORE ActivationCore {
+  /// Fills a column of `blocks` blocks. `x` is read up to a multiple of 32, where it is zero.
+  static void set(const float *x, int blocks, DotColumn &column);
 };
 
 }  // namespace gsic
+
+#if !defined(GSIC_CORES_APART)
+#include "gsic/cores/activations.h"
+#endif
 
 #endif

@@ -25,11 +25,6 @@ constexpr int kBlockRows = kLanes;
 /// first-level cache: q4_1 and rows of 4096 are read 1.06 times as fast on a Zen 4.
 constexpr int kLongRow = 2048, kLongPrefetch = 2048;
 
-/// Prefetches Bytes that lie Ahead of a place.
-template <int Bytes, int Ahead> inline void prefetch_ahead(const uint8_t *place) {
-  for (int line = 0; line < Bytes; line += 64) prefetch(place + Ahead + line);
-}
-
 template <int N> struct Count {
   static constexpr int value = N;
 };
@@ -169,119 +164,65 @@ template <class W, int Out, int D> struct BlockMatrix {
 
 // ------------------------------------------------------------------------------------------------------ products
 
-/// One column of activations for a matrix M: 2^-e x[j] times the `position_scale` of its place in a block, where e is
-/// such that the largest |2^-e x| is between 1 and 2. An element below 2^-126 of the largest one may lose bits. A
-/// column with an element that is not finite has the factor NaN, so that all its products are NaN.
-template <class M> struct BlockColumn {
-  float factor[2];  ///< The result is factor[1] (factor[0] sum): two factors, since their product may be no f32.
-  float sums[M::blocks * M::groups];  ///< of 2^-e x, for every group
-  float x[M::d];
-
-  void set(const float *from) {
-    uint32_t largest = 0;
-    for (int block = 0; block < M::blocks; block++) {
-      const uint32_t bits = largest_bits(from + kBlock * block);
-      largest = largest > bits ? largest : bits;
-    }
-    const bool finite = largest < 0x7f800000;
-    const int exponent = finite ? block_exponent(largest) - 127 : 0, half = exponent / 2;
-    factor[0] = power_of_two(half);
-    factor[1] = finite ? power_of_two(exponent - half) : __builtin_nanf("");
-    const f32x16 first = broadcast(finite ? power_of_two(-half) : 0.0f);
-    const f32x16 second = broadcast(power_of_two(half - exponent));
-    for (int block = 0; block < M::blocks; block++) set_block(block, from + kBlock * block, first, second);
-  }
-
- private:
-  void set_block(int block, const float *from, f32x16 first, f32x16 second) {
-    f32x16 scaled[2];
-    for (int half = 0; half < 2; half++) {
-      float positions[kLanes];
-      for (int i = 0; i < kLanes; i++) positions[i] = position_scale<M::type::bits>(kLanes * half + i);
-      scaled[half] = multiply(multiply(load(from + kLanes * half), first), second);
-      store(x + kBlock * block + kLanes * half, multiply(scaled[half], load(positions)));
-    }
-    if constexpr (M::groups == 1)
-      sums[block] = reduce(add(scaled[0], scaled[1]));
-    else
-      for (int half = 0; half < 2; half++) sums[2 * block + half] = reduce(scaled[half]);
-  }
+/// A block of a column of activations: 2^-e x[j] times the `position_scale` of its place, and their sum without that
+/// factor, for every group.
+template <class W> struct BlockActivations {
+  float sums[W::scales::groups];
+  float x[kBlock];
 };
 
-/// Adds the products of a step with C columns to `total`; `super` are the superblock's scales.
-template <class M, int C>
-inline void add_step(const uint8_t *super, const uint8_t *step, int block, const BlockColumn<M> *const *x,
-                     f32x16 (&total)[C]) {
-  using scales = typename M::scales;
-  if constexpr (M::d >= kLongRow) prefetch_ahead<M::step_bytes, kLongPrefetch>(step);
-  f32x16 half[2][C];
-  each_element<M::type::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
-    constexpr int at = decltype(j)::value;
-    f32x16(&sum)[C] = half[at / kLanes];
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) {
-      const f32x16 value = broadcast(x[c]->x[block * kBlock + at]);
-      sum[c] = at % kLanes == 0 ? multiply(q, value) : fma(q, value, sum[c]);
-    }
-  });
-  f32x16 scale[M::groups], minimum[M::groups];
-  scales::load(super, step, scale, minimum);
-#pragma GCC unroll 8
-  for (int c = 0; c < C; c++) {
-    if constexpr (M::groups == 1) half[0][c] = add(half[0][c], half[1][c]);
-#pragma GCC unroll 2
-    for (int group = 0; group < M::groups; group++) {
-      total[c] = fma(scale[group], half[group][c], total[c]);
-      if constexpr (scales::has_minimum)
-        total[c] = fma(minimum[group], broadcast(x[c]->sums[block * M::groups + group]), total[c]);
-    }
-  }
-}
+/// One column of activations; e is such that the largest |2^-e x| is between 1 and 2. An element below 2^-126 of the
+/// largest one may lose bits. A column with an element that is not finite has the factor NaN, so that all its products
+/// are NaN.
+template <class W> struct BlockColumn {
+  float factor[2];  ///< The result is factor[1] (factor[0] sum): two factors, since their product may be no f32.
+  BlockActivations<W> *blocks;
+};
+
+/// Tiles one after another. Without a shape in its type, so that all matrices of a type share the code.
+struct BlockTiles {
+  const uint8_t *place;  ///< the first tile
+  int tiles, blocks;     ///< how many, of so many blocks each
+};
+
+/// The code of all matrices of a type, with rows that are Long or not: cores/blocks.h.
+template <class W, bool Long> struct GSIC_CORE BlockCore {
+  /// Fills a column from its `blocks` blocks of 32 activations.
+  static void set(const float *from, int blocks, BlockColumn<W> &column);
+  /// y[column * kRunRows + row], for 1 to 16 columns.
+  static void multiply(const BlockTiles &tiles, const BlockColumn<W> *x, int columns, float *y);
+};
 
 /// The products of a run of rows with the columns of a pass; x is [16, stride_of(D)].
 template <class M> class BlockProduct {
  public:
+  using Core = BlockCore<typename M::type, (M::d >= kLongRow)>;
+
   BlockProduct(const Columns &columns, const float *x) : columns_(columns.count) {
-    for (int i = 0; i < columns.count; i++) x_[i].set(x + columns.index[i] * stride_of(M::d));
+    for (int i = 0; i < columns.count; i++) {
+      x_[i].blocks = blocks_[i];
+      Core::set(x + columns.index[i] * stride_of(M::d), M::blocks, x_[i]);
+    }
   }
   /// `first` begins a tile; at most kRunRows rows.
   void run(M matrix, int first, int rows) {
-    for (int row = 0; row < rows; row += kBlockRows) {
-      const uint8_t *const tile = matrix.tile((first + row) / kBlockRows);
-      for (int column = 0, columns; column < columns_; column += columns) {
-        columns = columns_ - column < kColumnBlock ? columns_ - column : kColumnBlock;
-        run_tile<kColumnBlock>(tile, column, columns, row);
-      }
-    }
+    const int tiles = (rows + kBlockRows - 1) / kBlockRows;
+    Core::multiply({matrix.tile(first / kBlockRows), tiles, M::blocks}, x_, columns_, y_[0]);
   }
   /// Row `row` of the last run, column number c.
   float at(int c, int row) const { return y_[c][row]; }
 
  private:
-  /// One tile and `columns` columns from number `first` on, at most C.
-  template <int C> void run_tile(const uint8_t *tile, int first, int columns, int row) {
-    if constexpr (C > 1) {
-      if (columns < C) return run_tile<C - 1>(tile, first, columns, row);
-    }
-    const BlockColumn<M> *x[C];
-    f32x16 total[C];
-    for (int c = 0; c < C; c++) {
-      x[c] = &x_[first + c];
-      total[c] = zero();
-    }
-    int block = 0;
-    for (const uint8_t *super = tile; block < M::blocks; super += M::super_bytes)
-      for (int step = 0; step < M::steps; step++, block++)
-        add_step<M, C>(super, super + M::scales::header + step * M::step_bytes, block, x, total);
-    for (int c = 0; c < C; c++)
-      store(y_[first + c] + row, multiply(multiply(total[c], broadcast(x[c]->factor[0])), broadcast(x[c]->factor[1])));
-  }
-
   int columns_;
-  BlockColumn<M> x_[GSIC_MAX_COLUMNS];
+  BlockColumn<typename M::type> x_[GSIC_MAX_COLUMNS];
+  BlockActivations<typename M::type> blocks_[GSIC_MAX_COLUMNS][M::blocks];
   float y_[GSIC_MAX_COLUMNS][kRunRows];
 };
 
 }  // namespace gsic
+
+#if !defined(GSIC_CORES_APART)
+#include "gsic/cores/blocks.h"
+#endif
 
 #endif

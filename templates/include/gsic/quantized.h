@@ -25,21 +25,22 @@
 namespace gsic {
 
 constexpr int kDotRows = kLanes;
-/// How far ahead of its reads a tile of rows of d elements is prefetched, in bytes. For one column on a Zen 4, two
-/// threads, weights in huge pages: rows of 576 to 2048 are read 1.1 to 1.4 times as fast as by the hardware's own
-/// prefetching, rows of 4096 1.1 to 1.2 times at twice the distance.
-constexpr int prefetch_distance(int columns, int d) { return columns == 1 && d >= 4096 ? 2048 : 1024; }
+/// Where the group scales of a tile begin.
+constexpr int kDotScalesAt = 64;
+/// Most tiles of a run: what is multiplied with all columns before the results are stored.
+constexpr int kDotRun = 8;
 
 /// A matrix [Out, D] with, if K > 0, its A [Out, K].
 template <int Out, int D, int Bits, int Group, bool Symmetric, int K = 0> struct Quantized {
   static_assert(Bits == 3 || Bits == 4 || Bits == 5 || Bits == 6 || Bits == 8, "3, 4, 5, 6 or 8 bits");
-  static_assert(Group % kDotBlock == 0 && K % 4 == 0, "groups of whole blocks, k a multiple of 4");
+  static_assert(Group == 32 || Group == 64 || Group == 128, "groups of 32, 64 or 128 columns");
+  static_assert(K % 4 == 0, "k is a multiple of 4");
   static constexpr int out = Out, d = D, bits = Bits, k = K;
   static constexpr bool symmetric = Symmetric;
-  static constexpr int blocks = (D + kDotBlock - 1) / kDotBlock, blocks_per_group = Group / kDotBlock;
+  static constexpr int blocks = (D + kDotBlock - 1) / kDotBlock, group_shift = Group / kDotBlock / 2;
   static constexpr int groups = (D + Group - 1) / Group, tiles = (Out + kDotRows - 1) / kDotRows;
   static constexpr int64_t group_bytes = (int64_t(groups) * kDotRows + 63) / 64 * 64;
-  static constexpr int64_t scales_at = 64, zeros_at = scales_at + group_bytes;
+  static constexpr int64_t zeros_at = kDotScalesAt + group_bytes;
   static constexpr int64_t blocks_at = zeros_at + (Symmetric ? 0 : group_bytes), block_bytes = 64 * Bits;
   static constexpr int64_t a_at = blocks_at + blocks * block_bytes;
   static constexpr int64_t tile_bytes = a_at + (K > 0 ? 64 + kDotRows * K : 0);
@@ -49,163 +50,119 @@ template <int Out, int D, int Bits, int Group, bool Symmetric, int K = 0> struct
   const uint8_t *tile(int index) const { return data + index * tile_bytes; }
 };
 
-/// Register J of q in a plane of Width bits, moved to bit To of each byte; the other bits are anything.
-template <int Width, int J, int To> inline i32x16 from_plane(const uint8_t *plane) {
-  return moved<To - J * Width % 8>(load_i32(plane + J * Width / 8 * 64));
-}
+/// Tiles one after another, and how one lies, in bytes. Without a shape in its type, so that all matrices of so many
+/// bits share the code.
+struct DotTiles {
+  const uint8_t *place;  ///< the first tile
+  int64_t bytes;
+  int zeros_at, blocks_at, a_at;
+  int tiles, blocks;
+  int group_shift;  ///< a group is 2^group_shift blocks
+  int k;            ///< columns of A; 0: none
+};
 
-/// Register J of a block.
-template <int Bits, int J> inline i32x16 register_of(const uint8_t *block) {
-  constexpr int lower = Bits == 8 ? 8 : Bits == 3 ? 2 : 4, upper = Bits - lower;
-  const i32x16 q = from_plane<lower, J, 0>(block);
-  if constexpr (lower == 8) {
-    return q;
-  } else {
-    const i32x16 masked = bit_and(q, broadcast_i32(((1 << lower) - 1) * 0x01010101));
-    if constexpr (upper == 0)
-      return masked;
-    else
-      return or_masked(masked, from_plane<upper, J, lower>(block + 64 * lower),
-                       broadcast_i32((((1 << upper) - 1) << lower) * 0x01010101));
-  }
-}
+/// The columns that tiles meet, those of x and of g = B^T x.
+struct DotInput {
+  int count;
+  const DotColumn *x[GSIC_MAX_COLUMNS], *g[GSIC_MAX_COLUMNS];
+};
 
-/// Adds registers J to Count - 1 of a block, times the quads from `quad` on, to the sums of C columns.
-template <int Bits, int Count, int C, int D, int J = 0>
-inline void dot_block(const uint8_t *block, const DotColumn<D> *const *x, int quad, DotSum (&sums)[C]) {
-  if constexpr (J < Count) {
-    const i32x16 q = register_of<Bits, J>(block);
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) dot(sums[c], q, x[c]->quads[quad + J]);
-    dot_block<Bits, Count, C, D, J + 1>(block, x, quad, sums);
-  }
-}
+/// Results of a run of tiles: [column][row].
+struct DotResult {
+  float y[GSIC_MAX_COLUMNS][kDotRun * kDotRows];
+};
 
-/// row scale * the column's power of two * total.
-inline f32x16 scaled(f32x16 total, const float (&factor)[2], const uint8_t *row_scales) {
-  const f32x16 row = load(reinterpret_cast<const float *>(row_scales));
-  return multiply(multiply(multiply(total, broadcast(factor[0])), row), broadcast(factor[1]));
-}
-
-/// The products of a tile's rows with C columns of x.
-template <class M, int C> inline void dot_tile(const uint8_t *tile, const DotColumn<M::d> *const *x, f32x16 (&y)[C]) {
-  f32x16 total[C];
-  for (int c = 0; c < C; c++) total[c] = zero();
-  const uint8_t *place = tile + M::blocks_at;
-  for (int group = 0, block = 0; group < M::groups; group++) {
-    const int begin = group * M::blocks_per_group, rest = M::blocks - begin;
-    const int end = begin + (rest < M::blocks_per_group ? rest : M::blocks_per_group);
-    const f32x16 scale = to_f32(load_i8(tile + M::scales_at + kDotRows * group));
-    for (; block < end; block++, place += M::block_bytes) {
-      prefetch_ahead<M::block_bytes, prefetch_distance(C, M::d)>(place);
-      DotSum sums[C];
-#pragma GCC unroll 8
-      for (int c = 0; c < C; c++) {
-        const i32x16 minus_sum = broadcast_i32(x[c]->minus_sums[block]);
-        if constexpr (M::symmetric)
-          sums[c] = dot_start(shift_left<M::bits - 1>(minus_sum));
-        else
-          sums[c] = dot_start(multiply_i32(load_u8(tile + M::zeros_at + kDotRows * group), minus_sum));
-      }
-      dot_block<M::bits, 8, C>(place, x, block * 8, sums);
-#pragma GCC unroll 8
-      for (int c = 0; c < C; c++)
-        total[c] = fma(to_f32(dot_total(sums[c])), multiply(scale, broadcast(x[c]->scales[block])), total[c]);
-    }
-  }
-  for (int c = 0; c < C; c++) y[c] = scaled(total[c], x[c]->factor, tile);
-}
-
-/// Adds A g to y: A is symmetric with 8 bits and row scales alone.
-template <class M, int C>
-inline void add_correction(const uint8_t *tile, const DotColumn<M::k> *const *g, f32x16 (&y)[C]) {
-  const uint8_t *place = tile + M::a_at + 64;
-  f32x16 total[C];
-  for (int c = 0; c < C; c++) total[c] = zero();
-  const auto add_block = [&](int block, auto count) {
-    DotSum sums[C];
-    for (int c = 0; c < C; c++) sums[c] = dot_start(shift_left<7>(broadcast_i32(g[c]->minus_sums[block])));
-    dot_block<8, decltype(count)::value, C>(place + block * 512, g, block * 8, sums);
-    for (int c = 0; c < C; c++) total[c] = fma(to_f32(dot_total(sums[c])), broadcast(g[c]->scales[block]), total[c]);
-  };
-  constexpr int whole = M::k / kDotBlock, rest = M::k % kDotBlock / 4;
-  for (int block = 0; block < whole; block++) add_block(block, Count<8>());
-  if constexpr (rest > 0) add_block(whole, Count<rest>());
-  for (int c = 0; c < C; c++) y[c] = add(y[c], scaled(total[c], g[c]->factor, tile + M::a_at));
-}
+/// The code of all matrices of so many bits: cores/dots.h.
+template <int Bits, bool Symmetric> struct GSIC_CORE DotCore {
+  static void multiply(const DotTiles &tiles, const DotInput &input, DotResult &result);
+};
 
 /// The columns of x as integers, and those of g = B^T x if K > 0. Every worker makes them for itself, on its stack:
 /// 2.25 bytes an element and column (590 KB for 16 columns of 16384), of which only the columns in use are touched.
 /// A barrier would cost more than the K products that each worker repeats.
-template <int D, int K = 0> struct QuantizedInput {
-  DotColumn<D> x[GSIC_MAX_COLUMNS];
-  DotColumn<(K > 0 ? K : 1)> g[K > 0 ? GSIC_MAX_COLUMNS : 1];
-
+template <int D, int K = 0> class QuantizedInput {
+ public:
   /// `value` is x, [16, stride_of(D)]; its elements beyond D are zero.
   QuantizedInput(const Columns &columns, const float *value) {
-    for (int i = 0; i < columns.count; i++) x[columns.index[i]].set(value + columns.index[i] * stride_of(D));
+    for (int i = 0; i < columns.count; i++) {
+      const int column = columns.index[i];
+      x_[column].blocks = x_blocks_[column];
+      ActivationCore<kDotBlock>::set(value + column * stride_of(D), blocks_of(D), x_[column]);
+    }
   }
   /// The same, with g = B^T x.
   QuantizedInput(const Columns &columns, const float *value, Quantized<K, D, 8, 64, true> basis);
-};
 
-/// Results of a tile, for the columns of a pass: [column][row].
-struct TileResult {
-  float y[GSIC_MAX_COLUMNS][kDotRows];
-};
-
-template <class M, int C, int K>
-inline void tile_columns(const uint8_t *tile, const Columns &columns, int first, const QuantizedInput<M::d, K> &input,
-                         TileResult &result) {
-  const DotColumn<M::d> *x[C];
-  for (int c = 0; c < C; c++) x[c] = &input.x[columns.index[first + c]];
-  f32x16 y[C];
-  dot_tile<M, C>(tile, x, y);
-  if constexpr (M::k > 0) {
-    static_assert(M::k == K, "the input has another k than the matrix");
-    const DotColumn<K> *g[C];
-    for (int c = 0; c < C; c++) g[c] = &input.g[columns.index[first + c]];
-    add_correction<M, C>(tile, g, y);
+  DotInput of(const Columns &columns) const {
+    DotInput input;
+    input.count = columns.count;
+    for (int i = 0; i < columns.count; i++) {
+      input.x[i] = x_ + columns.index[i];
+      if constexpr (K > 0) input.g[i] = g_ + columns.index[i];
+    }
+    return input;
   }
-  for (int c = 0; c < C; c++) store(result.y[first + c], y[c]);
+
+ private:
+  static constexpr int blocks_of(int width) { return (width + kDotBlock - 1) / kDotBlock; }
+
+  DotColumn x_[GSIC_MAX_COLUMNS], g_[K > 0 ? GSIC_MAX_COLUMNS : 1];
+  DotBlock x_blocks_[GSIC_MAX_COLUMNS][blocks_of(D)];
+  DotBlock g_blocks_[K > 0 ? GSIC_MAX_COLUMNS : 1][blocks_of(K > 0 ? K : 1)];
+};
+
+/// Multiplies a run of `count` tiles from number `first` on.
+template <class M> inline void multiply_run(M matrix, int first, int count, const DotInput &input, DotResult &result) {
+  DotCore<M::bits, M::symmetric>::multiply(
+      {matrix.tile(first), M::tile_bytes, M::zeros_at, M::blocks_at, M::a_at, count, M::blocks, M::group_shift, M::k},
+      input, result);
 }
 
-/// The columns from `first` on, in register blocks of C columns and then of fewer; the tile stays in a near cache.
-template <int C, class M, int K>
-inline void tile_product(const uint8_t *tile, const Columns &columns, int first, const QuantizedInput<M::d, K> &input,
-                         TileResult &result) {
-  for (; first + C <= columns.count; first += C) tile_columns<M, C>(tile, columns, first, input, result);
-  if constexpr (C > 1) tile_product<C / 2, M>(tile, columns, first, input, result);
+/// Calls `each(first, count)` for runs of this worker's share of the tiles.
+template <class M, class Each> inline void for_each_tile_run(const gsic_worker &worker, Each each) {
+  const Range tiles = share(worker, M::tiles);
+  for (int first = tiles.begin, count; first < tiles.end; first += count) {
+    count = tiles.end - first < kDotRun ? tiles.end - first : kDotRun;
+    each(first, count);
+  }
+}
+
+/// Rows of a matrix in a run.
+template <class M> inline int rows_of(int first, int count) {
+  const int rows = M::out - first * kDotRows;
+  return rows < count * kDotRows ? rows : count * kDotRows;
 }
 
 /// y = Q x + A g for this worker's share of the rows; `store(row, column, value)` receives every element once.
 template <class M, int K, class Store>
 inline void multiply(const gsic_worker &worker, M matrix, const Columns &columns, const QuantizedInput<M::d, K> &input,
                      Store store) {
-  const Range tiles = share(worker, M::tiles);
-  TileResult result;
-  for (int tile = tiles.begin; tile < tiles.end; tile++) {
-    tile_product<kDotColumns, M>(matrix.tile(tile), columns, 0, input, result);
-    const int first = tile * kDotRows, rows = M::out - first < kDotRows ? M::out - first : kDotRows;
+  static_assert(M::k == 0 || M::k == K, "the input has another k than the matrix");
+  const DotInput of = input.of(columns);
+  DotResult result;
+  for_each_tile_run<M>(worker, [&](int first, int count) {
+    multiply_run(matrix, first, count, of, result);
+    const int begin = first * kDotRows, rows = rows_of<M>(first, count);
     for (int c = 0; c < columns.count; c++)
-      for (int row = 0; row < rows; row++) store(first + row, columns.index[c], result.y[c][row]);
-  }
+      for (int row = 0; row < rows; row++) store(begin + row, columns.index[c], result.y[c][row]);
+  });
 }
 
 /// Two matrices with the same rows and columns on the same input: `store(row, column, first, second)`.
 template <class A, class B, int K, class Store>
-inline void multiply_pair(const gsic_worker &worker, A first, B second, const Columns &columns,
+inline void multiply_pair(const gsic_worker &worker, A a, B b, const Columns &columns,
                           const QuantizedInput<A::d, K> &input, Store store) {
   static_assert(A::out == B::out && A::d == B::d, "a pair has one shape");
-  const Range tiles = share(worker, A::tiles);
-  TileResult a, b;
-  for (int tile = tiles.begin; tile < tiles.end; tile++) {
-    tile_product<kDotColumns, A>(first.tile(tile), columns, 0, input, a);
-    tile_product<kDotColumns, B>(second.tile(tile), columns, 0, input, b);
-    const int begin = tile * kDotRows, rows = A::out - begin < kDotRows ? A::out - begin : kDotRows;
+  static_assert((A::k == 0 || A::k == K) && (B::k == 0 || B::k == K), "the input has another k than the matrix");
+  const DotInput of = input.of(columns);
+  DotResult gate, up;
+  for_each_tile_run<A>(worker, [&](int first, int count) {
+    multiply_run(a, first, count, of, gate);
+    multiply_run(b, first, count, of, up);
+    const int begin = first * kDotRows, rows = rows_of<A>(first, count);
     for (int c = 0; c < columns.count; c++)
-      for (int row = 0; row < rows; row++) store(begin + row, columns.index[c], a.y[c][row], b.y[c][row]);
-  }
+      for (int row = 0; row < rows; row++) store(begin + row, columns.index[c], gate.y[c][row], up.y[c][row]);
+  });
 }
 
 /// The whole product by one worker, for what every worker needs by itself: y[column * stride + row].
@@ -222,9 +179,17 @@ QuantizedInput<D, K>::QuantizedInput(const Columns &columns, const float *value,
   static_assert(K > 0, "a basis without columns");
   float projected[GSIC_MAX_COLUMNS * stride_of(K)] = {};
   multiply_whole(basis, columns, *this, projected, stride_of(K));
-  for (int i = 0; i < columns.count; i++) g[columns.index[i]].set(projected + columns.index[i] * stride_of(K));
+  for (int i = 0; i < columns.count; i++) {
+    const int column = columns.index[i];
+    g_[column].blocks = g_blocks_[column];
+    ActivationCore<kDotBlock>::set(projected + column * stride_of(K), blocks_of(K), g_[column]);
+  }
 }
 
 }  // namespace gsic
+
+#if !defined(GSIC_CORES_APART)
+#include "gsic/cores/dots.h"
+#endif
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef GSIC_TILES_H
 #define GSIC_TILES_H
 
+#include "gsic/core.h"
 #include "gsic/weights.h"
 #include "gsic/work.h"
 
@@ -57,92 +58,44 @@ template <class W, int Out, int D> struct TileMatrix {
   }
 };
 
-/// Adds the products of `blocks` blocks of a tile with C columns of x to `sum`, [column][row].
-template <class W, int C>
-inline void multiply_blocks(const uint8_t *place, int blocks, const float *const *x, int offset,
-                            f32x16 (&sum)[C * kTileRows]) {
-  constexpr int bytes = kTileRows * W::bytes;
-  for (const uint8_t *const end = place + blocks * bytes; place < end; place += bytes) {
-    if constexpr (C > 1)
-      for (int line = 0; line < bytes; line += 64) prefetch(place + kTilePrefetch + line);
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; half++) {
-      f32x16 value[C];
-#pragma GCC unroll 8
-      for (int c = 0; c < C; c++) value[c] = load(x[c] + offset + half * kLanes);
-#pragma GCC unroll 4
-      for (int row = 0; row < kTileRows; row++) {
-        f32x16 w[2];
-        W::decode(place + row * W::bytes, w);
-#pragma GCC unroll 8
-        for (int c = 0; c < C; c++) sum[c * kTileRows + row] = fma(w[half], value[c], sum[c * kTileRows + row]);
-      }
-    }
-    offset += kBlock;
-  }
-}
-
-/// A run of tiles of one group, and the columns of a pass.
-struct TileRun {
-  int begin, count;
-  const float *const *x;
-  int columns;
+/// Tiles of one segment, one after another, and the columns that they meet. Without a shape in its type, so that all
+/// matrices of a type share the code that multiplies them.
+struct TileSegment {
+  const uint8_t *place;   ///< the first tile
+  int tiles, blocks;      ///< at most kTileGroup tiles of so many blocks each
+  const float *const *x;  ///< the columns' elements
+  int columns, offset;    ///< how many columns, and the segment's first element
+  bool first, last;       ///< whether it is the first of its matrix's segments, and the last
 };
 
-/// The results of a run, [tile][column][row], and what its sums are between two segments.
-template <class M> struct TileResults {
+/// The results of a run, [tile][column][row], and what its sums are between two segments, [tile, column, row].
+struct TileResults {
   float y[kTileGroup][GSIC_MAX_COLUMNS][kTileRows];
-  f32x16 sums[M::segments == 1 ? 1 : kTileGroup * GSIC_MAX_COLUMNS * kTileRows];
+  f32x16 *sums;
 };
 
-/// A segment of the run's tile number `index`, times C columns from `first` on.
-template <int C, class M>
-inline void multiply_segment(M matrix, const TileRun &run, int segment, int index, int first, TileResults<M> &results) {
-  f32x16 *const saved = M::segments == 1 ? nullptr : results.sums + (index * run.columns + first) * kTileRows;
-  f32x16 sum[C * kTileRows];
-#pragma GCC unroll 32
-  for (int i = 0; i < C * kTileRows; i++) sum[i] = segment == 0 ? zero() : saved[i];
-  multiply_blocks<typename M::type, C>(matrix.place(run.begin + index, segment), M::blocks_of(segment), run.x + first,
-                                       segment * M::segment_blocks * kBlock, sum);
-  if (segment + 1 < M::segments)
-#pragma GCC unroll 32
-    for (int i = 0; i < C * kTileRows; i++) saved[i] = sum[i];
-  else
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) reduce_four(sum + c * kTileRows, results.y[index][first + c]);
-}
-
-/// A segment of all tiles of a run, times `columns` of the columns, at most C.
-template <int C, class M>
-inline void multiply_segments(M matrix, const TileRun &run, int segment, int first, int columns,
-                              TileResults<M> &results) {
-  if constexpr (C > 1) {
-    if (columns < C) return multiply_segments<C - 1>(matrix, run, segment, first, columns, results);
-  }
-  for (int i = 0; i < run.count; i++) multiply_segment<C>(matrix, run, segment, i, first, results);
-}
-
-/// The products of a run with all columns, in register blocks of about the same number of columns.
-template <class M> inline void multiply_run(M matrix, const TileRun &run, TileResults<M> &results) {
-  for (int segment = 0; segment < M::segments; segment++) {
-    int first = 0;
-    for (int parts = (run.columns + kColumnBlock - 1) / kColumnBlock; parts > 0; parts--) {
-      const int columns = (run.columns - first + parts - 1) / parts;
-      multiply_segments<kColumnBlock>(matrix, run, segment, first, columns, results);
-      first += columns;
-    }
-  }
-}
+/// The code of all matrices of a type whose tiles are one segment of so many Blocks, or several segments (0):
+/// cores/tiles.h. Where a row is short, not knowing its length takes up to a tenth of the time of one column.
+template <class W, int Blocks> struct GSIC_CORE TileCore {
+  static void multiply(const TileSegment &segment, TileResults &results);
+};
 
 /// The products of a run of rows with the columns of a pass; x is [16, stride_of(D)].
 template <class M> class TileProduct {
  public:
+  using Core = TileCore<typename M::type, M::segments == 1 ? M::blocks : 0>;
+
   TileProduct(const Columns &columns, const float *x) : columns_(columns.count) {
     for (int i = 0; i < columns.count; i++) x_[i] = x + columns.index[i] * stride_of(M::d);
+    results_.sums = sums_;
   }
   /// `first` begins a tile; the rows lie in one group of kRunRows.
   void run(M matrix, int first, int rows) {
-    multiply_run(matrix, TileRun{first / kTileRows, (rows + kTileRows - 1) / kTileRows, x_, columns_}, results_);
+    const int begin = first / kTileRows, tiles = (rows + kTileRows - 1) / kTileRows;
+    for (int segment = 0; segment < M::segments; segment++)
+      Core::multiply({matrix.place(begin, segment), tiles, M::blocks_of(segment), x_, columns_,
+                      segment * M::segment_blocks * kBlock, segment == 0, segment + 1 == M::segments},
+                     results_);
   }
   /// Row `row` of the last run, column number c.
   float at(int c, int row) const { return results_.y[row / kTileRows][c][row % kTileRows]; }
@@ -150,9 +103,14 @@ template <class M> class TileProduct {
  private:
   int columns_;
   const float *x_[GSIC_MAX_COLUMNS];
-  TileResults<M> results_;
+  f32x16 sums_[M::segments == 1 ? 1 : kTileGroup * GSIC_MAX_COLUMNS * kTileRows];
+  TileResults results_;
 };
 
 }  // namespace gsic
+
+#if !defined(GSIC_CORES_APART)
+#include "gsic/cores/tiles.h"
+#endif
 
 #endif

@@ -1,0 +1,44 @@
+import { blockSizes } from "../ir/graph.js";
+import type { Core } from "../ir/program.js";
+import type { QuantizedSource, WeightSource } from "../ir/steps.js";
+import { shapeOf } from "../layout/shape.js";
+import type { Operands } from "./operands.js";
+
+/** Rows of GGUF's block types that are as long as this have a core of their own: kLongRow of templates/include/gsic/blocks.h. */
+const longRow = 2048;
+/** Rows of numbers that are no longer than this have a core for their length: kSegment of gsic/tiles.h. */
+const segment = 576;
+
+/** The cores that products with a kernel's matrices on a CPU are linked with; each once. */
+export function coresOf({ slots }: Operands): readonly Core[] {
+  const all = slots.flatMap(({ operand }) => (operand.kind === "weight" ? coresFor(operand.source) : []));
+  return [...new Map(all.map((core) => [core.name, core])).values()];
+}
+
+function coresFor(source: WeightSource): readonly Core[] {
+  return "quantizer" in source ? dots(source) : [plain(source)];
+}
+
+function dots({ quantizer: { bits, symmetric } }: QuantizedSource): Core[] {
+  return [
+    core("activations", "ActivationCore", ["gsic::kDotBlock"], "activations"),
+    core("dots", "DotCore", [String(bits), String(symmetric)], `dots_${bits}${symmetric ? "" : "_zeros"}`),
+  ];
+}
+
+function plain(source: Exclude<WeightSource, QuantizedSource>): Core {
+  const { dtype, d } = shapeOf(source);
+  const type = `gsic::${dtype}`;
+  if (blockSizes[dtype].elements === 1) {
+    const blocks = d <= segment ? Math.ceil(d / 32) : 0;
+    return core("tiles", "TileCore", [type, String(blocks)], `tiles_${dtype}_${blocks}`);
+  }
+  const long = d >= longRow;
+  return core("blocks", "BlockCore", [type, String(long)], `blocks_${dtype}${long ? "_long" : ""}`);
+}
+
+/** Instantiates a class template of templates/include/gsic/cores. */
+function core(header: string, template: string, parameters: readonly string[], name: string): Core {
+  const source = `#include "gsic/cores/${header}.h"\ntemplate struct gsic::${template}<${parameters.join(", ")}>;\n`;
+  return { name, source };
+}
