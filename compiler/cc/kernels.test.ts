@@ -1,0 +1,104 @@
+import { readdirSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import type { CpuTarget } from "../config/target.js";
+import { readTarget } from "../config/targets.js";
+import type { DType } from "../ir/graph.js";
+import type { Kernel } from "../ir/program.js";
+import { makePlan } from "../passes/index.js";
+import { schedule } from "../schedule/program.js";
+import { densePlan, temporaryFolder, testTargets } from "../testing/fixtures.js";
+import { gaussian, hardInputs, linearModel, randomBlocks, storedAs } from "../testing/kernels.js";
+import { runKernel } from "../testing/quantized.js";
+import { findCompiler } from "./compilers.js";
+import { Includes } from "./includes.js";
+import { compileKernels, sharedObject } from "./kernels.js";
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const [tokens, out] = [16, 37];
+
+/** The kernels of y = W x, and weights for it in the order of the file. */
+async function linear(dtype: DType, d: number) {
+  const float = dtype === "bf16";
+  const random = gaussian(d);
+  const bytes = float
+    ? storedAs(dtype, Float32Array.from({ length: out * d }, random))
+    : randomBlocks(dtype, out * d, d);
+  const { graph, weights } = await linearModel(hardInputs(tokens, d), tokens, { dtype, out, d, bytes });
+  weights.close();
+  const plan = makePlan(graph, { options: densePlan });
+  return schedule(plan, ["exact"], readTarget("cpu-portable")).kernels;
+}
+
+function alone({ cores: _, ...kernel }: Kernel): Kernel {
+  return kernel;
+}
+
+/** y of random weights, which are finite whatever type they are read as. */
+async function results(kernels: readonly Kernel[], target: CpuTarget, d: number): Promise<Float32Array> {
+  const library = join(await temporaryFolder(), "kernels.so");
+  await writeFile(library, await compileKernels(kernels, target));
+  const { symbol } = kernels.find(({ template }) => template === "project")!;
+  const random = gaussian(7);
+  const halves = Uint16Array.from({ length: 64 * d * 2 }, () => 0x3400 + Math.abs(random() * 512));
+  const weights = [new Uint8Array(halves.buffer)];
+  const padded = Math.ceil(out / 32) * 32;
+  return runKernel({ library, symbol, out: padded, d, x: hardInputs(tokens, d), weights, chunks: [1, 7, 8] });
+}
+
+test.each([
+  ["bf16", 100, "tiles_bf16_4"],
+  ["bf16", 640, "tiles_bf16_0"],
+  ["q4_1", 160, "blocks_q4_1"],
+  ["q6_k", 2048, "blocks_q6_k_long"],
+] as const)(
+  "a kernel of %s and rows of %i gives the same bits with the core %s as alone",
+  async (dtype, d, core) => {
+    const kernels = await linear(dtype, d);
+    const names = kernels.flatMap(({ cores }) => cores ?? []).map(({ name }) => name);
+    expect(names).toEqual([core]);
+    for (const target of await testTargets()) {
+      const shared = await results(kernels, target, d);
+      expect(shared.some((value) => value !== 0)).toBe(true);
+      expect(shared).toEqual(await results(kernels.map(alone), target, d));
+    }
+  },
+);
+
+test("objects are the same with a precompiled header as without", async () => {
+  const kernels = await linear("bf16", 32);
+  const [target] = await testTargets();
+  const compiler = await findCompiler();
+  const made = async (prefix?: string) => {
+    const cache = await temporaryFolder();
+    vi.stubEnv("GSIC_CACHE", cache);
+    const flags = ["-std=c++17", "-O2", "-fPIC", ...target!.flags];
+    const library = await sharedObject(compiler, kernels, flags, "kernels", () => {}, prefix);
+    const precompiled = readdirSync(join(cache, "objects")).filter((name) => name.endsWith(".gch"));
+    return { bytes: await readFile(library), precompiled: precompiled.length };
+  };
+  const plain = await made();
+  const quick = await made("gsic/dialect/cpu.h");
+  expect(plain.precompiled).toBe(0);
+  expect(quick.precompiled).toBe(compiler.version.includes("clang") ? 0 : 1);
+  expect(quick.bytes.equals(plain.bytes)).toBe(true);
+});
+
+test("what a source depends on are the headers that it includes, and those that these include", async () => {
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, "gsic"));
+  const write = (name: string, text: string) => writeFile(join(folder, "gsic", name), text);
+  await write("a.h", '#include "gsic/b.h"\n');
+  await write("b.h", '#include "gsic/a.h"\n');
+  await write("c.h", "int c;\n");
+  const hash = () => new Includes(folder).hash('  #  include "gsic/a.h"\n#include <string.h>\n');
+  const before = await hash();
+  await write("c.h", "int d;\n");
+  expect(await hash()).toBe(before);
+  await write("b.h", '#include "gsic/a.h"\nint b;\n');
+  expect(await hash()).not.toBe(before);
+});
