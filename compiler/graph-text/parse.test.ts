@@ -240,7 +240,7 @@ describe("errors name the place", () => {
     );
   });
 
-  test("whatever is cut out or put in: a plan, or an error with a place", { timeout: 120_000 }, async () => {
+  test("whatever is cut out or put in: a plan, or an error with a place", async () => {
     const pieces = fc.constantFrom(
       "",
       "(",

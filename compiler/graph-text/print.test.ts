@@ -44,7 +44,7 @@ describe("print and parse are inverses", () => {
     expect((await parsePlan("graph.ts", text)).plan).toEqual(plan);
   });
 
-  test("of names with hostile characters", { timeout: 120_000 }, async () => {
+  test("of names with hostile characters", async () => {
     const special = [
       "\n",
       "\r",
@@ -107,7 +107,7 @@ describe("the text", () => {
     `);
   });
 
-  test("type-checks under strict TypeScript, with no import unused", { timeout: 120_000 }, async () => {
+  test("type-checks under strict TypeScript, with no import unused", async () => {
     const project = new Project({
       compilerOptions: {
         strict: true,

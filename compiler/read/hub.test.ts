@@ -181,7 +181,7 @@ describe("parseHubSource", () => {
   });
 });
 
-describe("fetchFromHub", { timeout: 20_000 }, () => {
+describe("fetchFromHub", () => {
   test("fetches what a model needs, follows redirects, and keeps the token from other hosts", async () => {
     const seen: HubProgress[] = [];
     const folder = await fetchFromHub("hf:me/tiny", {

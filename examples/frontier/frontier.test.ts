@@ -8,7 +8,7 @@ const folder = join(packageRoot, "examples", "frontier");
 
 /** Runs Python in the example's folder; it has the standard library alone. */
 function python(...args: string[]) {
-  return spawnSync("python3", args, { cwd: folder, encoding: "utf8", timeout: 60_000 });
+  return spawnSync("python3", args, { cwd: folder, encoding: "utf8", timeout: 1_800_000 });
 }
 
 describe("examples/frontier", () => {

@@ -39,7 +39,7 @@ interface Reference {
 function fetchModel(): string | null {
   if (existsSync(join(example, "cache/SmolLM2-135M-Instruct.Q4_1.gguf"))) return null;
   if (process.env.GSIC_OFFLINE) return "GSIC_OFFLINE is set, and the model is not in examples/smollm2/cache";
-  const { status, stderr, error } = spawnSync("python3", [join(example, "fetch.py")], { timeout: 240_000 });
+  const { status, stderr, error } = spawnSync("python3", [join(example, "fetch.py")], { timeout: 1_800_000 });
   if (status === 0) return null;
   return `examples/smollm2/fetch.py failed: ${error?.message ?? stderr.toString().trim().split("\n").at(-1)}`;
 }
