@@ -15,10 +15,8 @@ import { planOf } from "../testing/tiers.js";
 
 const [hidden, inner, layers, vocabulary, keys] = [1024, 2816, 4, 2048, 256];
 const form: Form = {
-  kind: "tiered",
-  quantizer: { bits: 5, group: 32, symmetric: true },
-  rank: 0,
-  exact: null,
+  gate: null,
+  tier: { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 0, exact: null },
 };
 /** Of exact mode's time that bounded may take: it reads a third of the bytes, so this is generous. */
 const slack = 1.05;

@@ -9,7 +9,7 @@ import { planOf } from "../testing/tiers.js";
 import { Dump } from "./dump.js";
 import { readPlan } from "./open.js";
 
-const form = { kind: "gated", k: 4, epsilon: 0.25 } as const;
+const form = { gate: { k: 4, epsilon: 0.25 }, tier: null } as const;
 
 /** A dump of a plan and of its schedule for a target. */
 async function dumped(target: string) {

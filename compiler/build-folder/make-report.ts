@@ -3,6 +3,7 @@ import type { TargetCode } from "../cc/index.js";
 import { buildFiles } from "../config/build-files.js";
 import { isTunable } from "../config/devices.js";
 import { shapeKey, type Tuning } from "../config/tuning.js";
+import { writeForms } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode, ProgramMode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
@@ -123,5 +124,5 @@ function resourcesOf(code: readonly TargetCode[], kernel: number): Record<string
 
 /** report.json. */
 export function reportJson(report: Report): string {
-  return `${JSON.stringify(report, null, 2)}\n`;
+  return `${JSON.stringify(report, writeForms, 2)}\n`;
 }

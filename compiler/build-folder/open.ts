@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { buildFiles, namedFiles } from "../config/build-files.js";
 import { buildName, type Config, readConfig } from "../config/config.js";
 import { type ParsedPlan, parsePlan } from "../graph-text/parse.js";
+import { readForms } from "../ir/forms.js";
 import type { Mode } from "../ir/program.js";
 import { decodeUtf8, readWhole } from "../read/file.js";
 import type { ProgramJson } from "../report/program-json.js";
@@ -54,7 +55,7 @@ export class Built {
 export function openBuild(path: string): Built {
   const folder = resolve(path);
   try {
-    const report = JSON.parse(readUtf8(join(folder, buildFiles.report))) as Report | null;
+    const report = JSON.parse(readUtf8(join(folder, buildFiles.report)), readForms) as Report | null;
     if (!isReport(report)) throw new Error("report.json does not say what the build is");
     return new Built(folder, report);
   } catch (cause) {

@@ -1,4 +1,4 @@
-import { sharing } from "../ir/forms.js";
+import { isDenseForm, sharing } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { InputGroup, Plan } from "../ir/plan.js";
 import type { InputStats } from "../ir/statistics.js";
@@ -36,7 +36,7 @@ const chunkFloats = 1 << 22;
 export function neededRanks(plan: Plan): { input: ValueId; d: number; k: number }[] {
   return plan.groups.flatMap((group) => {
     const { form } = plan.linears.get(group.linears[0]!)!;
-    if (form.kind === "dense") return [];
+    if (isDenseForm(form)) return [];
     const { subspace, rank } = sharing(plan, group);
     const { d } = linearById(plan.graph, group.linears[0]!).weight;
     return [{ input: group.input, d, k: Math.max(1, rank, subspace?.k ?? 0) }];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readTraffic } from "../cc/standin.js";
 import { runTool } from "../cc/tool.js";
 import type { Target } from "../config/target.js";
-import { isDense, tierOf } from "../ir/forms.js";
+import { isDense } from "../ir/forms.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
@@ -169,7 +169,7 @@ async function compareForms(
   const { model, plan, factors, targets, packed, progress } = options;
   const checking = progress.stage("Checking the rewritten linears against their float64 oracle");
   const dense = checkerFor(targets[0]!).tolerance;
-  const fewBits = [...plan.linears.values()].some(({ form }) => tierOf(form) !== null);
+  const fewBits = [...plan.linears.values()].some(({ form }) => form.tier !== null);
   const most = fewBits ? Math.max(fewBitsTolerance, dense) : dense;
   const settings = { tolerance: most, progress: checking };
   const oracle = isDense(plan)

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileFor } from "../cc/index.js";
-import { subspaceOf } from "../ir/forms.js";
 import type { Form } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import type { QuantizedSource } from "../ir/steps.js";
@@ -34,7 +33,7 @@ async function finished(
 ) {
   const { model, ids } = await openFixture(name);
   const plan = planOf(model, form);
-  const factors = roundedFactors(model, subspaceOf(form)?.k ?? 1, ids);
+  const factors = roundedFactors(model, form.gate?.k ?? 1, ids);
   const spoiled: FactorSource = {
     ...factors,
     quantized: async (source) => {
@@ -54,10 +53,10 @@ async function finished(
 
 describe("a bundle's rewritten linears", () => {
   const cases: readonly (readonly [fixture: string, form: Form, most: number])[] = [
-    ["gpt2-bf16", { kind: "tiered", ...tier }, 5e-4],
-    ["llama-bf16", { kind: "tiered", ...tier, exact }, 5e-4],
-    ["llama-bf16", { kind: "gated", k: 7, epsilon: 1 }, 1e-5],
-    ["gpt2-bf16", { kind: "gated+tiered", k: 5, epsilon: 1e-6, ...tier }, 5e-4],
+    ["gpt2-bf16", { gate: null, tier }, 5e-4],
+    ["llama-bf16", { gate: null, tier: { ...tier, exact } }, 5e-4],
+    ["llama-bf16", { gate: { k: 7, epsilon: 1 }, tier: null }, 1e-5],
+    ["gpt2-bf16", { gate: { k: 5, epsilon: 1e-6 }, tier }, 5e-4],
   ];
   test.each(cases)("are compared with the oracle of the plan: %s, %o", async (name, form, most) => {
     const options = await finished(name, form);
@@ -82,7 +81,7 @@ describe("a bundle's rewritten linears", () => {
   ];
   test.each(wrong)("are refused for one wrong bit of %s", async (_, kind, change) => {
     let spoiled = 0;
-    const form = { kind: "tiered", ...tier, exact } as const;
+    const form = { gate: null, tier: { ...tier, exact } } as const;
     const options = await finished("llama-bf16", form, (source, content) => {
       if (source.kind === kind && spoiled++ === 1) change(content);
     });
@@ -91,8 +90,8 @@ describe("a bundle's rewritten linears", () => {
   });
 
   test("are refused where the kernels decide or compute otherwise than the plan says", async () => {
-    const options = await finished("llama-bf16", { kind: "gated", k: 7, epsilon: 1 });
-    const other = planOf(options.model, { kind: "gated", k: 7, epsilon: 1e-6 });
+    const options = await finished("llama-bf16", { gate: { k: 7, epsilon: 1 }, tier: null });
+    const other = planOf(options.model, { gate: { k: 7, epsilon: 1e-6 }, tier: null });
     await expect(selfCheck({ ...options, plan: other })).rejects.toThrow(
       /logits of rewritten linears differ/,
     );
@@ -115,28 +114,31 @@ describe("decisions that rounding may turn", () => {
     const factors = roundedFactors(model, 5, ids);
     const evaluate = (form: Form) =>
       evaluatePlan(planOf(model, form), model.weights, ids, factors, { tolerance: 1e-9 });
-    const open: Form = { kind: "gated", k: 5, epsilon: 1e-6 };
+    const open: Form = { gate: { k: 5, epsilon: 1e-6 }, tier: null };
     const rho = [...(await evaluate(open)).rho.values()][0]!;
     const token = rho.indexOf(rho.toSorted().at(10)!);
     expect((await evaluate(open)).certain).toBe(ids.length);
-    expect((await evaluate({ ...open, epsilon: rho[token]! })).certain).toBe(token);
+    expect((await evaluate({ gate: { k: 5, epsilon: rho[token]! }, tier: null })).certain).toBe(token);
 
-    const tiered: Form = { kind: "tiered", ...tier, exact };
+    const tiered: Form = { gate: null, tier: { ...tier, exact } };
     const predicted = [...(await evaluate(tiered)).predicted.values()][0]!;
     const near = { projections: 4, threshold: predicted[5]! };
-    expect((await evaluate({ ...tiered, exact: near })).certain).toBe(5);
-    const both = { ...tier, exact: near, k: 5, kind: "gated+tiered" } as const;
-    expect((await evaluate({ ...both, epsilon: 1e-6 })).certain).toBe(5);
-    expect((await evaluate({ ...both, epsilon: 2 })).certain).toBe(ids.length);
+    expect((await evaluate({ gate: null, tier: { ...tier, exact: near } })).certain).toBe(5);
+    const both = (epsilon: number): Form => ({ gate: { k: 5, epsilon }, tier: { ...tier, exact: near } });
+    expect((await evaluate(both(1e-6))).certain).toBe(5);
+    expect((await evaluate(both(2))).certain).toBe(ids.length);
     model.weights.close();
   });
 
   test("leave the tokens before them to be compared", async () => {
-    const first = await finished("llama-bf16", { kind: "gated", k: 7, epsilon: 1e-6 });
+    const first = await finished("llama-bf16", { gate: { k: 7, epsilon: 1e-6 }, tier: null });
     const ids = Array.from({ length: 19 }, (_, i) => (7 + i * 7919) % first.plan.graph.vocabulary);
     const { rho } = await evaluatePlan(first.plan, first.model.weights, ids, first.factors);
     first.model.weights.close();
-    const options = await finished("llama-bf16", { kind: "gated", k: 7, epsilon: [...rho.values()][0]![4]! });
+    const options = await finished("llama-bf16", {
+      gate: { k: 7, epsilon: [...rho.values()][0]![4]! },
+      tier: null,
+    });
     const { forms, tokens } = await selfCheck(options);
     expect(tokens).toBe(19);
     expect(forms!.tokens).toBeLessThanOrEqual(4);

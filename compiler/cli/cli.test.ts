@@ -8,6 +8,7 @@ import { relativeError } from "../check/check.js";
 import { buildFiles, namedFiles } from "../config/build-files.js";
 import type { BuildDiff } from "../diff/diff.js";
 import type { PlanJson } from "../inspect/table.js";
+import type { WrittenForm } from "../ir/forms.js";
 import { readTensors } from "../read/safetensors-write.js";
 import type { Evaluation, TextQuality } from "../report/evaluation.js";
 import type { Measurements } from "../report/measurements.js";
@@ -30,7 +31,11 @@ afterAll(() => {
   rmSync(work, { recursive: true, force: true });
 });
 
-type BuildJson = Report & { readonly out: string };
+/** What `--json` prints: the report, with forms as people write them. */
+type BuildJson = Omit<Report, "linears"> & {
+  readonly out: string;
+  readonly linears: readonly (Omit<Report["linears"][number], "form"> & { readonly form: WrittenForm })[];
+};
 
 interface RunJson {
   readonly mode: string;

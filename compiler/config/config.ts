@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from "node:path";
-import type { Form, Quantizer } from "../ir/plan.js";
+import type { FormKind, Quantizer } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
 import { reservedNames } from "./build-files.js";
 import { Fields, oneOf, shown } from "./fields.js";
@@ -42,7 +42,7 @@ export interface Config {
 
 /** Narrows what may be chosen for a linear. */
 export interface PlanOptions {
-  readonly forms: readonly Form["kind"][];
+  readonly forms: readonly FormKind[];
   /** Columns of a gated form's basis. */
   readonly k: readonly number[];
   readonly epsilon: readonly number[];

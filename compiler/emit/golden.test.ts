@@ -38,8 +38,8 @@ test("kernels of tiers at few bits are the golden ones", async () => {
   const exact = { projections: 3, threshold: 0.2 };
   const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
   const forms = {
-    "gpt2-bf16": { kind: "gated+tiered", k: 5, epsilon: 0.1, ...tier, exact },
-    "llama-bf16": { kind: "tiered", ...tier },
+    "gpt2-bf16": { gate: { k: 5, epsilon: 0.1 }, tier: { ...tier, exact } },
+    "llama-bf16": { gate: null, tier },
   } as const;
   const planned = (plan: Plan) =>
     withForm(

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { relativeError } from "../check/check.js";
 import type { Target } from "../config/target.js";
-import { tierOf } from "../ir/forms.js";
 import type { Form, Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
@@ -20,15 +19,11 @@ const columns = 21;
 
 const quantizer = { bits: 4, group: 32, symmetric: true } as const;
 const forms: Readonly<Record<string, Form>> = {
-  tiered: { kind: "tiered", quantizer, rank: 8, exact: null },
-  gated: { kind: "gated", k: 5, epsilon: 0.93 },
+  tiered: { gate: null, tier: { quantizer, rank: 8, exact: null } },
+  gated: { gate: { k: 5, epsilon: 0.93 }, tier: null },
   all: {
-    kind: "gated+tiered",
-    k: 5,
-    epsilon: 0.93,
-    quantizer,
-    rank: 8,
-    exact: { projections: 4, threshold: 2 },
+    gate: { k: 5, epsilon: 0.93 },
+    tier: { quantizer, rank: 8, exact: { projections: 4, threshold: 2 } },
   },
 };
 
@@ -74,7 +69,7 @@ async function onCpu(name: string, form: Form | null): Promise<void> {
   const modes: readonly ProgramMode[] = form === null ? ["exact"] : ["bounded", "exact"];
   const bundle = await writePlanBundle(model, plan, modes, factors, [target]);
   // Tiers at few bits round activations to 16 bits.
-  const limit = form === null || tierOf(form) === null ? 2e-5 : 1e-4;
+  const limit = form === null || form.tier === null ? 2e-5 : 1e-4;
   await compare({ bundle, target, mode }, model, plan, factors, limit);
   model.weights.close();
 }

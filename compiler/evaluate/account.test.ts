@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { kindOf } from "../ir/forms.js";
 import { linearById } from "../ir/walk.js";
 import { makePlan } from "../passes/index.js";
 import type { Report } from "../report/report.js";
@@ -23,7 +24,7 @@ describe("equation 6", () => {
     const all = (fast: number) =>
       Object.fromEntries(inputs.map((input) => [input, { fast, middle: 0, slow: 1 - fast }]));
     const closed = equationSixOf(linears, graph, all(1))!;
-    const gated = linears.filter(({ form }) => form.kind === "gated");
+    const gated = linears.filter(({ form }) => kindOf(form) === "gated");
     const read = gated.reduce((sum, { bytes }) => sum + bytes.fast, 0);
     const dense = gated.reduce((sum, { bytes }) => sum + bytes.dense, 0);
     expect(closed.linears).toBe(gated.length);
@@ -52,7 +53,7 @@ describe("equation 6", () => {
 
   test("is null where no linear has a subspace gate", async () => {
     const { graph, linears } = await gatedPlan();
-    const dense = linears.map((linear) => ({ ...linear, form: { kind: "dense" as const } }));
+    const dense = linears.map((linear) => ({ ...linear, form: { gate: null, tier: null } }));
     expect(equationSixOf(dense, graph, {})).toBeNull();
     // Nor where none was counted, as in exact mode.
     expect(equationSixOf(linears, graph, {})).toBeNull();

@@ -1,4 +1,3 @@
-import { subspaceOf } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { ByteAccount } from "../ir/plan.js";
 import { linearById } from "../ir/walk.js";
@@ -33,7 +32,7 @@ export function equationSixOf(
   shares: Readonly<Record<ValueId, TierShares>>,
 ): EquationSix | null {
   const gated = linears.flatMap((linear) => {
-    const [subspace, found] = [subspaceOf(linear.form), shares[linear.input]];
+    const [subspace, found] = [linear.form.gate, shares[linear.input]];
     return subspace === null || found === undefined ? [] : [{ linear, k: subspace.k, f: found.fast }];
   });
   if (gated.length === 0) return null;

@@ -1,6 +1,7 @@
 import { windowOf } from "../calibrate/collect.js";
 import { asWindows, encodeFiles, heldoutParts, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
 import type { Config } from "../config/config.js";
+import { isDenseForm } from "../ir/forms.js";
 import { programOf } from "../ir/modes.js";
 import type { Mode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
@@ -101,7 +102,7 @@ const losslessNote =
   "Lossless mode writes what exact mode does; these figures are those of the plan that drafts, and top-1 agreement is how many of its tokens stand. ";
 
 function verdictOf(mode: Mode, report: Report, { tiers }: TextQuality, ratio: number): string {
-  if (mode === "exact" || report.linears.every(({ form }) => form.kind === "dense"))
+  if (mode === "exact" || report.linears.every(({ form }) => isDenseForm(form)))
     return "The build is dense: it computes what the model computes, and reads what the model reads.";
   const read = `reads ${(ratio * 100).toFixed(1)} % of the dense bytes`;
   const gates = Object.keys(tiers.by_input).length;

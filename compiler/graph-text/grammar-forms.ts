@@ -1,6 +1,5 @@
 /** Forms, as a graph.ts says them: a word for which parts there are, a gate, a tier, both or neither, and their fields. */
 
-import { formFrom, subspaceOf, tierOf } from "../ir/forms.js";
 import type { LinearNode } from "../ir/graph.js";
 import type { ErrorGate, Form, Quantizer, SubspaceGate, Tier } from "../ir/plan.js";
 import { type Codec, flag, integer, oneOf, within } from "./codec.js";
@@ -64,7 +63,7 @@ const unwritten = ({ bits, group, symmetric, rank, exact }: WrittenTier): Tier =
 
 /**
  * The words for forms, each with the fields of the parts that its forms have; a word of no parts is not called. Nothing
- * else in this room knows how a form is kept than `partsOf` and `formFrom`.
+ * else in this room knows how a form is kept.
  */
 export const formWords = {
   dense: { gate: null, tier: null },
@@ -78,13 +77,9 @@ type FormWord = keyof typeof formWords;
 const known = Object.keys(formWords) as FormWord[];
 const called = known.filter((word) => word !== "dense");
 
-function partsOf(form: Form) {
-  return { gate: subspaceOf(form), tier: tierOf(form) };
-}
-
 /** The word for a form: the one of its parts. */
 export function formWord(form: Form): FormWord {
-  const { gate, tier } = partsOf(form);
+  const { gate, tier } = form;
   const has = (word: FormWord, part: "gate" | "tier") => formWords[word][part] !== null;
   return known.find(
     (word) => has(word, "gate") === (gate !== null) && has(word, "tier") === (tier !== null),
@@ -94,23 +89,22 @@ export function formWord(form: Form): FormWord {
 /** A word for a form, called with the properties of its parts. Throws `graph-*-range`. */
 export const form: Codec<Form, Linear> = {
   print: (value, printer) => {
-    const parts = partsOf(value);
     const properties = [
-      ...(parts.gate === null ? [] : printProperties<SubspaceGate>(gate, parts.gate, printer)),
-      ...(parts.tier === null ? [] : printProperties<WrittenTier>(tier, written(parts.tier), printer)),
+      ...(value.gate === null ? [] : printProperties<SubspaceGate>(gate, value.gate, printer)),
+      ...(value.tier === null ? [] : printProperties<WrittenTier>(tier, written(value.tier), printer)),
     ];
     const word = formWord(value);
     return properties.length === 0 ? word : `${word}({ ${properties.join(", ")} })`;
   },
   parse: (field, linear) => {
-    if (field.isName("dense")) return formFrom(null, null);
+    if (field.isName("dense")) return { gate: null, tier: null };
     const expression = field.call(...called);
     const parts = formWords[expression.function as FormWord];
     const keys = Object.keys({ ...parts.gate, ...parts.tier });
     const options = new Call(field.scope, expression, [], true).options(keys);
-    return formFrom(
-      parts.gate && parseProperties<SubspaceGate, Linear>(parts.gate, options, linear),
-      parts.tier && unwritten(parseProperties<WrittenTier, Linear>(parts.tier, options, linear)),
-    );
+    return {
+      gate: parts.gate && parseProperties<SubspaceGate, Linear>(parts.gate, options, linear),
+      tier: parts.tier && unwritten(parseProperties<WrittenTier, Linear>(parts.tier, options, linear)),
+    };
   },
 };

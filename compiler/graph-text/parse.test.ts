@@ -64,7 +64,7 @@ describe("an edited form", () => {
   test("from gated to dense, and back", async () => {
     const edited = edit("gated({ k: 4, epsilon: 0.1 })", "dense", "const layer0_down ");
     const { form, bytes, gate, changed } = await formOf(edited, "layer0_down");
-    expect({ form, gate }).toEqual({ form: { kind: "dense" }, gate: null });
+    expect({ form, gate }).toEqual({ form: { gate: null, tier: null }, gate: null });
     expect(bytes.fast).toBe(bytes.dense);
     expect(changed.map(({ linear }) => linear)).toEqual(["layer0_down"]);
     const back = await parsePlan("graph.ts", text);
@@ -78,7 +78,7 @@ describe("an edited form", () => {
         /(const layer1_(?:query|key|value) = linear\(layer1_attention_norm, )gated\(\{.*?\}\)/g,
         "$1cheap",
       );
-    const form: Form = { kind: "gated", k: 7, epsilon: 1 };
+    const form: Form = { gate: { k: 7, epsilon: 1 }, tier: null };
     for (const id of ["layer1_query", "layer1_key", "layer1_value"]) {
       const found = await formOf(shared, id);
       expect(found).toMatchObject({ form, gate: { k: 7, epsilon: 1 }, verdict: editedVerdict });

@@ -3,7 +3,6 @@
  * Such a file is read statically and never run; the types are there so that an editor completes and checks what a
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
-import { formFrom } from "../ir/forms.js";
 import type { ActivationFunction, DType, RopeScaling } from "../ir/graph.js";
 import type { ByteAccount, ErrorGate, Form, Tier } from "../ir/plan.js";
 
@@ -122,14 +121,14 @@ export interface Model extends ModelOptions {
 }
 
 /** y = W x + b, read in full for every token. */
-export const dense: Form = formFrom(null, null);
+export const dense: Form = { gate: null, tier: null };
 
 /**
  * With g = V^T x (k columns) and rho = ||x - V g|| / ||x||: y = (W V) g where rho < epsilon, else y = W x.
  * 1 <= k < d; 0 < epsilon <= 1.
  */
 export function gated(options: { readonly k: number; readonly epsilon: number }): Form {
-  return formFrom(options, null);
+  return { gate: options, tier: null };
 }
 
 export interface TierOptions {
@@ -150,12 +149,12 @@ export interface TierOptions {
  * ||S x|| >= threshold ||x||, if there is an exact tier. Linears that read one value share B, S and the threshold.
  */
 export function tiered(options: TierOptions): Form {
-  return formFrom(null, tierFrom(options));
+  return { gate: null, tier: tierFrom(options) };
 }
 
 /** As `gated` where rho < epsilon, else as `tiered`. */
 export function gatedTiered(options: { readonly k: number; readonly epsilon: number } & TierOptions): Form {
-  return formFrom({ k: options.k, epsilon: options.epsilon }, tierFrom(options));
+  return { gate: { k: options.k, epsilon: options.epsilon }, tier: tierFrom(options) };
 }
 
 function tierFrom({ bits, group, symmetric = true, rank = 0, exact }: TierOptions): Tier {

@@ -1,15 +1,15 @@
-import { quantizerText, subspaceOf, tierOf } from "../ir/forms.js";
-import type { Form } from "../ir/plan.js";
+import { kindOf, quantizerText } from "../ir/forms.js";
+import type { Form, FormKind } from "../ir/plan.js";
 
 /**
  * How many linears have which form, in a line per kind: `tiered: 60 at 5 bits/32 rank 8, 40 at 4 bits/32`. Thresholds
  * are left out, since each input has its own.
  */
 export function formGroups(forms: readonly Form[]): string[] {
-  const kinds = new Map<Form["kind"], string[]>();
+  const kinds = new Map<FormKind, string[]>();
   for (const form of forms) {
-    const known = kinds.get(form.kind);
-    if (known === undefined) kinds.set(form.kind, [settingsText(form)]);
+    const known = kinds.get(kindOf(form));
+    if (known === undefined) kinds.set(kindOf(form), [settingsText(form)]);
     else known.push(settingsText(form));
   }
   return [...kinds].map(([kind, settings]) => {
@@ -22,7 +22,7 @@ export function formGroups(forms: readonly Form[]): string[] {
 }
 
 function settingsText(form: Form): string {
-  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const [subspace, tier] = [form.gate, form.tier];
   const parts: string[] = [];
   if (subspace !== null) parts.push(`k = ${subspace.k}`);
   if (tier !== null) {

@@ -1,6 +1,6 @@
 import protobuf from "protobufjs/light.js";
 import { freeName } from "../graph-text/print-names.js";
-import { subspaceOf, tierOf } from "../ir/forms.js";
+import { kindOf } from "../ir/forms.js";
 import type { MatrixRef, Node, ValueId, VectorRef } from "../ir/graph.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
 import { inputsOf, valueWidths } from "../ir/walk.js";
@@ -116,9 +116,9 @@ const linearOperators = {
 } as const;
 
 function linearOperator(weight: MatrixRef, bias: VectorRef | null, { form, bytes }: LinearPlan): Operator {
-  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const [subspace, tier] = [form.gate, form.tier];
   return {
-    opType: linearOperators[form.kind],
+    opType: linearOperators[kindOf(form)],
     attributes: {
       ...(subspace && { k: BigInt(subspace.k), epsilon: subspace.epsilon }),
       ...(tier && {

@@ -53,7 +53,7 @@ describe("the table", () => {
     const tiered = (rank: number, exact: { projections: number; threshold: number } | null) =>
       planTable(
         changed(densePlan(smollm2Plan()), "layer7_down", {
-          form: { kind: "tiered", quantizer, rank, exact },
+          form: { gate: null, tier: { quantizer, rank, exact } },
         }),
       );
     const columns = (table: string) => table.split("\n")[2]!.trim().split(/ +/);
@@ -68,7 +68,7 @@ describe("the table", () => {
     const verdict = "reads 34.1 % of dense for 0.6 % of the KL";
     const quantizer = { bits: 4, group: 32, symmetric: true } as const;
     const exact = { projections: 8, threshold: 0.16424468 };
-    const form = { kind: "gated+tiered", k: 128, epsilon: 0.0987, quantizer, rank: 16, exact } as const;
+    const form = { gate: { k: 128, epsilon: 0.0987 }, tier: { quantizer, rank: 16, exact } } as const;
     const lines = planTable(changed(smollm2Plan(), "layer7_down", { form, verdict })).split("\n");
     const at = lines.findIndex((line) => line.includes("gated+tiered 4 bits/32  128+16  0.0987+0.164"));
     expect(lines[at + 1]).toBe(`    ${verdict}`);
@@ -76,7 +76,10 @@ describe("the table", () => {
   });
 
   test("shows layers that differ apart, and joins those on either side", () => {
-    const plan = changed(smollm2Plan(), "layer7_down", { form: { kind: "dense" }, verdict: "does not pay" });
+    const plan = changed(smollm2Plan(), "layer7_down", {
+      form: { gate: null, tier: null },
+      verdict: "does not pay",
+    });
     const titles = planTable(plan)
       .split("\n")
       .filter((line) => /^(layer|model)/.test(line));
@@ -119,13 +122,17 @@ test("the JSON has every linear", () => {
     tensor: "model.layers.1.self_attn.q_proj.weight",
     dtype: "bf16",
     shape: [576, 576],
-    form: { kind: "gated", k: 128, epsilon: 0.1 },
+    form: { gate: { k: 128, epsilon: 0.1 }, tier: null },
     bytes: { dense: 663552, fast: 294912, slow: 811008 },
     verdict: "gated, as configured",
     search: null,
   });
   expect(json.search).toBeNull();
-  expect(json.linears.at(-1)).toMatchObject({ linear: "logits", layer: null, form: { kind: "dense" } });
+  expect(json.linears.at(-1)).toMatchObject({
+    linear: "logits",
+    layer: null,
+    form: { gate: null, tier: null },
+  });
 });
 
 test("the JSON of a planned build has each linear's part of what its input's linears lose together", () => {

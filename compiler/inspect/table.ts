@@ -1,4 +1,4 @@
-import { formText, quantizerText, subspaceOf, thresholdText, tierOf } from "../ir/forms.js";
+import { formText, isDenseForm, kindOf, quantizerText, thresholdText } from "../ir/forms.js";
 import type { Node, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import { inputsOf, linearById, partOf } from "../ir/walk.js";
@@ -150,11 +150,11 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
 
 /** The cells of form, k (of the basis, and the rank of the correction), and epsilon (and the exact tier's threshold). */
 function formCells(form: Form): [string, string, string] {
-  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const [subspace, tier] = [form.gate, form.tier];
   const cell = (...values: (number | undefined)[]) =>
     values.flatMap((value) => (value === undefined ? [] : [thresholdText(value)])).join("+");
   return [
-    tier === null ? form.kind : `${form.kind} ${quantizerText(tier.quantizer)}`,
+    tier === null ? kindOf(form) : `${kindOf(form)} ${quantizerText(tier.quantizer)}`,
     [subspace?.k, tier?.rank].filter((value) => value !== undefined).join("+"),
     cell(subspace?.epsilon, tier?.exact?.threshold),
   ];
@@ -222,7 +222,7 @@ function rowLines(head: Row, row: Row, { widths, below }: Layout): string[] {
 function summary(plan: Plan): string {
   const { name, family, context } = plan.graph;
   const counts = (["dense", "gated", "tiered", "gated+tiered"] as const).flatMap((kind) => {
-    const count = [...plan.linears.values()].filter(({ form }) => form.kind === kind).length;
+    const count = [...plan.linears.values()].filter(({ form }) => kindOf(form) === kind).length;
     return count === 0 ? [] : [`${count} ${kind}`];
   });
   return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears, ${counts.join(", ")}; context ${context} tokens`;
@@ -279,7 +279,7 @@ function attributes(node: Node, plan: Plan): string {
   if (node.kind !== "linear" || decided === undefined) return `label=${dotText(part, node.kind)}`;
   const { form, bytes } = decided;
   const shape = `[${node.weight.out}, ${node.weight.d}] ${node.weight.dtype}`;
-  if (form.kind === "dense") return `label=${dotText(part, `dense ${shape}`, size(bytes.dense))}`;
+  if (isDenseForm(form)) return `label=${dotText(part, `dense ${shape}`, size(bytes.dense))}`;
   const how = `${formText(form)} ${shape}`;
   const label = dotText(part, how, `${size(bytes.fast)} fast, ${size(bytes.slow)} slow`);
   return `label=${label}, style=filled, fillcolor=lightblue`;

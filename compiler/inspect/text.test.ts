@@ -6,21 +6,23 @@ import { evaluationText } from "./text.js";
 
 describe("forms are counted by kind and settings, whatever their thresholds", () => {
   const tiered = (bits: 3 | 5, rank: number, threshold?: number): Form => ({
-    kind: "tiered",
-    quantizer: { bits, group: 32, symmetric: true },
-    rank,
-    exact: threshold === undefined ? null : { projections: 8, threshold },
+    gate: null,
+    tier: {
+      quantizer: { bits, group: 32, symmetric: true },
+      rank,
+      exact: threshold === undefined ? null : { projections: 8, threshold },
+    },
   });
 
   test("the most frequent first", () => {
     const forms: Form[] = [
-      { kind: "dense" },
+      { gate: null, tier: null },
       tiered(5, 8),
       tiered(3, 0),
       tiered(3, 0),
       ...[0.1, 0.2, 0.3].map((threshold) => tiered(3, 16, threshold)),
-      ...[0.05, 0.06].map((epsilon): Form => ({ kind: "gated", k: 64, epsilon })),
-      { ...tiered(5, 0), kind: "gated+tiered", k: 32, epsilon: 0.1 } as Form,
+      ...[0.05, 0.06].map((epsilon): Form => ({ gate: { k: 64, epsilon }, tier: null })),
+      { gate: { k: 32, epsilon: 0.1 }, tier: tiered(5, 0).tier },
     ];
     expect(formGroups(forms)).toEqual([
       "dense: 1",
@@ -31,7 +33,12 @@ describe("forms are counted by kind and settings, whatever their thresholds", ()
   });
 
   test("a kind alone", () =>
-    expect(formGroups([{ kind: "dense" }, { kind: "dense" }])).toEqual(["dense: 2"]));
+    expect(
+      formGroups([
+        { gate: null, tier: null },
+        { gate: null, tier: null },
+      ]),
+    ).toEqual(["dense: 2"]));
 });
 
 describe("what gsic eval prints", () => {

@@ -1,5 +1,5 @@
 import type { ValueId } from "./graph.js";
-import type { ErrorGate, Form, InputGroup, Plan, Quantizer, SubspaceGate, Tier } from "./plan.js";
+import type { ErrorGate, Form, FormKind, InputGroup, Plan, Quantizer, SubspaceGate, Tier } from "./plan.js";
 import type { TierRecipe } from "./steps.js";
 
 /** How factors that many rows share are kept: B^T, and the projections S of a gate. */
@@ -10,38 +10,18 @@ export function quantizerOf(bits: Quantizer["bits"]): Quantizer {
   return { bits, group: 32, symmetric: true };
 }
 
-/** The subspace gate of a form. */
-export function subspaceOf(form: Form): SubspaceGate | null {
-  switch (form.kind) {
-    case "gated":
-    case "gated+tiered":
-      return { k: form.k, epsilon: form.epsilon };
-    case "dense":
-    case "tiered":
-      return null;
-    default:
-      return form satisfies never;
-  }
+/** y = W x. */
+export const dense: Form = { gate: null, tier: null };
+
+/** What people call a form. */
+export function kindOf({ gate, tier }: Form): FormKind {
+  if (gate === null) return tier === null ? "dense" : "tiered";
+  return tier === null ? "gated" : "gated+tiered";
 }
 
-/** The tier at few bits of a form. */
-export function tierOf(form: Form): Tier | null {
-  switch (form.kind) {
-    case "tiered":
-    case "gated+tiered":
-      return { quantizer: form.quantizer, rank: form.rank, exact: form.exact };
-    case "dense":
-    case "gated":
-      return null;
-    default:
-      return form satisfies never;
-  }
-}
-
-/** The form that has these tiers. */
-export function formFrom(subspace: SubspaceGate | null, tier: Tier | null): Form {
-  if (subspace === null) return tier === null ? { kind: "dense" } : { kind: "tiered", ...tier };
-  return tier === null ? { kind: "gated", ...subspace } : { kind: "gated+tiered", ...subspace, ...tier };
+/** Whether a form is y = W x. */
+export function isDenseForm(form: Form): boolean {
+  return kindOf(form) === "dense";
 }
 
 /** What the linears of one input have in common: V and its gate, the rank of B, S and its gate. */
@@ -55,14 +35,14 @@ export interface Sharing {
 /** What linears of one input share, as their forms say; they agree, or `conflict` says why not. */
 export function sharing(plan: Pick<Plan, "linears">, group: InputGroup): Sharing {
   const { form } = plan.linears.get(group.linears[0]!)!;
-  const tier = tierOf(form);
-  return { subspace: subspaceOf(form), rank: tier?.rank ?? 0, exact: tier?.exact ?? null };
+  const { gate, tier } = form;
+  return { subspace: gate, rank: tier?.rank ?? 0, exact: tier?.exact ?? null };
 }
 
 /** What the tiers at few bits of an input's linears are made from; without quantisers where they have none. */
 export function recipeOf(plan: Pick<Plan, "linears">, group: InputGroup): TierRecipe {
   const { rank, exact } = sharing(plan, group);
-  const quantizers = group.linears.flatMap((id) => tierOf(plan.linears.get(id)!.form)?.quantizer ?? []);
+  const quantizers = group.linears.flatMap((id) => plan.linears.get(id)!.form.tier?.quantizer ?? []);
   const { input, linears } = group;
   return { input, linears, quantizers, rank, projections: exact?.projections ?? 0 };
 }
@@ -72,10 +52,10 @@ export function recipeOf(plan: Pick<Plan, "linears">, group: InputGroup): TierRe
  * form, one gate of each kind, and one B; each has a quantiser of its own.
  */
 export function conflict(a: Form, b: Form): string | null {
-  if (a.kind !== b.kind) return "one kind of form";
-  const [gateA, gateB] = [subspaceOf(a), subspaceOf(b)];
+  if (kindOf(a) !== kindOf(b)) return "one kind of form";
+  const [gateA, gateB] = [a.gate, b.gate];
   if (gateA?.k !== gateB?.k || gateA?.epsilon !== gateB?.epsilon) return "one basis and one gate";
-  const [tierA, tierB] = [tierOf(a), tierOf(b)];
+  const [tierA, tierB] = [a.tier, b.tier];
   if (tierA?.rank !== tierB?.rank) return "one correction, and so one rank";
   const [exactA, exactB] = [tierA?.exact, tierB?.exact];
   const same = exactA?.projections === exactB?.projections && exactA?.threshold === exactB?.threshold;
@@ -117,15 +97,13 @@ export function planGates(plan: Plan): Gate[] {
 
 /** The plan with every linear dense. */
 export function densePlan(plan: Plan): Plan {
-  const linears = new Map(
-    [...plan.linears].map(([id, linear]) => [id, { ...linear, form: { kind: "dense" } as const }]),
-  );
+  const linears = new Map([...plan.linears].map(([id, linear]) => [id, { ...linear, form: dense }]));
   return { ...plan, linears };
 }
 
 /** Whether all linears are dense. */
 export function isDense(plan: Plan): boolean {
-  return [...plan.linears.values()].every(({ form }) => form.kind === "dense");
+  return [...plan.linears.values()].every(({ form }) => isDenseForm(form));
 }
 
 /** A quantiser in a few letters: `5 bits/32`, with `a` for zero points of their own. */
@@ -140,21 +118,45 @@ export function thresholdText(threshold: number): string {
 
 /** A form in a few words. */
 export function formText(form: Form): string {
-  switch (form.kind) {
-    case "dense":
-      return "dense";
-    case "gated":
-      return `gated (k = ${form.k}, epsilon = ${thresholdText(form.epsilon)})`;
-    case "tiered":
-      return `tiered (${tierText(form)})`;
-    case "gated+tiered":
-      return `gated+tiered (k = ${form.k}, epsilon = ${thresholdText(form.epsilon)}; ${tierText(form)})`;
-    default:
-      return form satisfies never;
-  }
+  const { gate, tier } = form;
+  const parts = [
+    ...(gate === null ? [] : [`k = ${gate.k}, epsilon = ${thresholdText(gate.epsilon)}`]),
+    ...(tier === null ? [] : [tierText(tier)]),
+  ];
+  return parts.length === 0 ? kindOf(form) : `${kindOf(form)} (${parts.join("; ")})`;
 }
 
 function tierText({ quantizer, rank, exact }: Tier): string {
   const gate = exact === null ? "" : `, exact above ${thresholdText(exact.threshold)}`;
   return `${quantizerText(quantizer)}, rank ${rank}${gate}`;
+}
+
+/** A form in JSON that people and scripts read: its kind, and the fields of its parts. */
+export type WrittenForm = { readonly kind: FormKind } & Partial<SubspaceGate & Tier>;
+
+/** For JSON.stringify: forms as people call them, wherever they stand. */
+export function writeForms(_key: string, value: unknown): unknown {
+  if (!isForm(value)) return value;
+  return { kind: kindOf(value), ...value.gate, ...value.tier } satisfies WrittenForm;
+}
+
+/** For JSON.parse of what `writeForms` wrote. */
+export function readForms(_key: string, value: unknown): unknown {
+  if (!isWritten(value)) return value;
+  const { k, epsilon, quantizer, rank, exact } = value;
+  const gate = k === undefined || epsilon === undefined ? null : { k, epsilon };
+  const tier = quantizer === undefined ? null : { quantizer, rank: rank ?? 0, exact: exact ?? null };
+  return { gate, tier } satisfies Form;
+}
+
+function isForm(value: unknown): value is Form {
+  if (typeof value !== "object" || value === null) return false;
+  const keys = Object.keys(value);
+  return keys.length === 2 && "gate" in value && "tier" in value;
+}
+
+const kinds: readonly unknown[] = ["dense", "gated", "tiered", "gated+tiered"] satisfies FormKind[];
+
+function isWritten(value: unknown): value is WrittenForm {
+  return typeof value === "object" && value !== null && "kind" in value && kinds.includes(value.kind);
 }

@@ -35,15 +35,18 @@ export interface Tier {
   readonly exact: ErrorGate | null;
 }
 
-/** How a linear is computed; compiler/ir/README.md has the table. */
-export type Form =
-  | { readonly kind: "dense" }
-  /** rho < epsilon: y = M g with g = V^T x; else y = W x. V is shared per input. */
-  | ({ readonly kind: "gated" } & SubspaceGate)
-  /** y = Q x + A (B^T x), or y = W x where the error's gate is open. B and S are shared per input. */
-  | ({ readonly kind: "tiered" } & Tier)
-  /** rho < epsilon: y = M g; else as `tiered`. */
-  | ({ readonly kind: "gated+tiered" } & SubspaceGate & Tier);
+/**
+ * How a linear is computed: by a gate, a tier at few bits, both or neither; compiler/ir/README.md has the table.
+ * - `gate`: rho < epsilon: y = M g with g = V^T x; else as the tier says, or y = W x. V is shared per input.
+ * - `tier`: y = Q x + A (B^T x), or y = W x where the error's gate is open. B and S are shared per input.
+ */
+export interface Form {
+  readonly gate: SubspaceGate | null;
+  readonly tier: Tier | null;
+}
+
+/** What people call a form: by the parts that it has. */
+export type FormKind = "dense" | "gated" | "tiered" | "gated+tiered";
 
 /** Bytes of weights that one token makes a linear read; what linears share counts at the first that reads it. */
 export interface ByteAccount {

@@ -1,4 +1,4 @@
-import { conflict, tierOf } from "./forms.js";
+import { conflict } from "./forms.js";
 import type { Graph, Node, ValueId } from "./graph.js";
 import type { Plan } from "./plan.js";
 import { inputsOf, nodeIndex, valueWidths } from "./walk.js";
@@ -124,7 +124,7 @@ export function verifyPlan(plan: Plan, pass: string): void {
     for (const [node, form] of forms) {
       const shared = form === undefined || first === undefined ? null : conflict(form, first);
       if (shared !== null) found.push({ invariant: "a-group-shares", node, shared });
-      const rank = (form && tierOf(form)?.rank) ?? 0;
+      const rank = form?.tier?.rank ?? 0;
       if (rank % 4 !== 0) found.push({ invariant: "rank-in-fours", node, rank });
     }
   }

@@ -1,4 +1,4 @@
-import { factorQuantizer, recipeOf, sharing, tierOf } from "../ir/forms.js";
+import { factorQuantizer, recipeOf, sharing } from "../ir/forms.js";
 import type { ActivationFunction, LinearNode, ValueId } from "../ir/graph.js";
 import type { InputGroup, Plan } from "../ir/plan.js";
 import type { ProjectionPart, QuantizedSource, Step } from "../ir/steps.js";
@@ -87,7 +87,7 @@ export class StepMaker {
   }
 
   private quantizedOf({ id, weight }: LinearNode, group: InputGroup): QuantizedSource | null {
-    const tier = tierOf(this.plan.linears.get(id)!.form);
+    const tier = this.plan.linears.get(id)!.form.tier;
     if (tier === null) return null;
     const { quantizer, rank } = tier;
     const recipe = recipeOf(this.plan, group);

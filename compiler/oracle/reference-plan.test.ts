@@ -9,9 +9,9 @@ const quantizer = { bits: 4, group: 32, symmetric: true } as const;
 const exact = { projections: 8, threshold: 0.2 };
 
 test.each([
-  { kind: "tiered", quantizer, rank: 4, exact: null },
-  { kind: "tiered", quantizer, rank: 0, exact },
-  { kind: "gated+tiered", k: 4, epsilon: 0.2, quantizer, rank: 4, exact },
+  { gate: null, tier: { quantizer, rank: 4, exact: null } },
+  { gate: null, tier: { quantizer, rank: 0, exact } },
+  { gate: { k: 4, epsilon: 0.2 }, tier: { quantizer, rank: 4, exact } },
 ] as const)("kernels multiply by what the oracle does: %j", async (form) => {
   // Linears of one value in one launch, and (GPT-J) in two.
   for (const name of ["gptj-f32", "llama-untied"]) {
@@ -28,6 +28,8 @@ test.each([
       }
     }
     expect([...compared].sort()).toEqual([...plan.linears.keys()].sort());
-    expect(tierSources(planOf(model, { kind: "dense" }), linearById(plan.graph, "logits"))).toBeNull();
+    expect(
+      tierSources(planOf(model, { gate: null, tier: null }), linearById(plan.graph, "logits")),
+    ).toBeNull();
   }
 });

@@ -1,4 +1,4 @@
-import { factorQuantizer, subspaceOf, tierOf } from "../ir/forms.js";
+import { factorQuantizer } from "../ir/forms.js";
 import type { Graph, LinearNode, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
@@ -147,7 +147,7 @@ async function evaluateSubspace(
   { data, width }: Value,
   factors: FactorSource,
 ): Promise<{ products: Float64Array; decisions: Decisions } | null> {
-  const gate = subspaceOf(plan.linears.get(node.id)!.form);
+  const gate = plan.linears.get(node.id)!.form.gate;
   if (gate === null) return null;
   const basis = await factors.basis(node.input, gate.k);
   const g = product(data, width, basis);
@@ -163,7 +163,7 @@ async function evaluateTier(
   { data, width }: Value,
   factors: FactorSource,
 ): Promise<{ products: Float64Array; decisions: Decisions | null } | null> {
-  const tier = tierOf(plan.linears.get(node.id)!.form);
+  const tier = plan.linears.get(node.id)!.form.tier;
   if (tier === null) return null;
   const { quantized, correction, exact } = tierSources(plan, node)!;
   const { matrix, lowRank } = await factors.quantized(quantized);
@@ -188,7 +188,7 @@ async function evaluateTier(
  * lowering says of it is what the oracle checks.
  */
 export function tierSources({ graph, linears }: Plan, node: LinearNode): TierSources | null {
-  const tier = tierOf(linears.get(node.id)!.form);
+  const tier = linears.get(node.id)!.form.tier;
   if (tier === null) return null;
   const { quantizer, rank, exact } = tier;
   const { out, d } = node.weight;
@@ -196,7 +196,7 @@ export function tierSources({ graph, linears }: Plan, node: LinearNode): TierSou
   const recipe = {
     input: node.input,
     linears: readers.map(({ id }) => id),
-    quantizers: readers.flatMap(({ id }) => tierOf(linears.get(id)!.form)?.quantizer ?? []),
+    quantizers: readers.flatMap(({ id }) => linears.get(id)!.form.tier?.quantizer ?? []),
     rank,
     projections: exact?.projections ?? 0,
   };

@@ -1,4 +1,4 @@
-import { factorQuantizer, sharing, subspaceOf, tierOf } from "../ir/forms.js";
+import { factorQuantizer, sharing } from "../ir/forms.js";
 import type { LinearNode, ValueId } from "../ir/graph.js";
 import type { ByteAccount, LinearPlan, Plan } from "../ir/plan.js";
 import type { DeviceKind } from "../ir/program.js";
@@ -53,7 +53,7 @@ function accountOf(
 ): ByteAccount {
   const { out, d } = weight;
   const dense = matrixBytes(device, weight);
-  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const [subspace, tier] = [form.gate, form.tier];
   const costs: number[] = [];
   if (subspace !== null) costs.push(shared.basis + factorBytes(device, out, subspace.k));
   const decided = shared.basis + shared.projections;

@@ -1,6 +1,6 @@
-import { formFrom, quantizerOf } from "../ir/forms.js";
+import { dense, isDenseForm, kindOf, quantizerOf } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
-import type { Form, InputGroup, LinearPlan, Plan, SubspaceGate, Tier } from "../ir/plan.js";
+import type { Form, FormKind, InputGroup, LinearPlan, Plan, SubspaceGate, Tier } from "../ir/plan.js";
 import { linearById } from "../ir/walk.js";
 import { GsicError } from "../support/errors.js";
 import { accountBytes } from "./account-bytes.js";
@@ -43,10 +43,10 @@ function requireRoom({ graph, groups }: Plan, options: ConfiguredForm): void {
 function formOf(
   plan: Plan,
   group: InputGroup,
-  kind: Form["kind"],
+  kind: FormKind,
   options: ConfiguredForm,
 ): { form: Form; verdict: string } {
-  if (kind === "dense") return { form: { kind }, verdict: "stays dense: no other form is configured" };
+  if (kind === "dense") return { form: dense, verdict: "stays dense: no other form is configured" };
   const { d } = linearById(plan.graph, group.linears[0]!).weight;
   const tier = kind === "gated" ? null : configuredTier(options, d);
   const gate: SubspaceGate = { k: options.k[0]!, epsilon: options.epsilon[0]! };
@@ -56,11 +56,11 @@ function formOf(
     : gate.k >= d
       ? `k = ${gate.k} is not below d = ${d}`
       : null;
-  const form = formFrom(wanted && why === null ? gate : null, tier);
-  if (form.kind === kind) return { form, verdict: `${kind}, as configured` };
-  return form.kind === "dense"
+  const form = { gate: wanted && why === null ? gate : null, tier };
+  if (kindOf(form) === kind) return { form, verdict: `${kind}, as configured` };
+  return isDenseForm(form)
     ? { form, verdict: `stays dense: ${why}` }
-    : { form, verdict: `${form.kind} without a gate: ${why}` };
+    : { form, verdict: `${kindOf(form)} without a gate: ${why}` };
 }
 
 function configuredTier({ bits = [4], rank = [0] }: ConfiguredForm, d: number): Tier {
@@ -76,7 +76,7 @@ function withWarnings(plan: Plan, context: PassContext): Plan {
       ids.reduce((sum, id) => sum + accounted.linears.get(id)!.bytes[of], 0);
     for (const id of ids) {
       const linear = linears.get(id)!;
-      if (linear.form.kind === "dense" || total("fast") < total("dense")) continue;
+      if (isDenseForm(linear.form) || total("fast") < total("dense")) continue;
       const verdict = `${linear.verdict}, but reads more than dense even when closed`;
       linears.set(id, { ...linear, verdict });
     }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { sharing } from "../ir/forms.js";
+import { isDenseForm, kindOf, sharing } from "../ir/forms.js";
 import { blockSizes, type DType } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import { verifyPlan, violations, violationText } from "../ir/verify.js";
@@ -46,13 +46,13 @@ describe("plans of every fixture", () => {
           expect(bytes.dense).toBe(dense);
           if (id === graph.output) {
             expect([form, gate, bytes]).toEqual([
-              { kind: "dense" },
+              { gate: null, tier: null },
               null,
               { dense, fast: dense, slow: dense },
             ]);
             return;
           }
-          expect(form).toEqual({ kind: "gated", k: 5, epsilon: 0.3 });
+          expect(form).toEqual({ gate: { k: 5, epsilon: 0.3 }, tier: null });
           expect(gate).toEqual({ k: 5, epsilon: 0.3 });
           // f16: M is [out, 5], V is [d, 5] and read once, for the first of the group.
           const basis = index === 0 ? packed("f16", 5, d) : 0;
@@ -73,11 +73,11 @@ test("a basis that is no proper subspace is not taken, and dense is what is left
   const wide = await planOf("gpt2-bf16", 34, ["dense", "gated"]);
   const widths = new Map([...wide.linears.keys()].map((id) => [id, linearById(wide.graph, id).weight.d]));
   for (const [id, { form, bytes }] of wide.linears) {
-    expect(form.kind, id).toBe(widths.get(id)! > 34 ? "gated" : "dense");
-    if (form.kind === "dense") expect(bytes.fast).toBe(bytes.dense);
+    expect(kindOf(form), id).toBe(widths.get(id)! > 34 ? "gated" : "dense");
+    if (isDenseForm(form)) expect(bytes.fast).toBe(bytes.dense);
   }
   const dense = await planOf("gpt2-bf16", 5, ["dense"]);
-  expect([...dense.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
+  expect([...dense.linears.values()].every(({ form }) => isDenseForm(form))).toBe(true);
   expect(dense.groups.every((group) => sharing(dense, group).subspace === null)).toBe(true);
 });
 
@@ -159,7 +159,7 @@ test("the verifier names what a broken graph or plan violates", async () => {
   const [second, decided] = [...plan.linears][1]!;
   const mixed = {
     ...plan,
-    linears: new Map([...plan.linears, [second, { ...decided, form: { kind: "dense" } as const }]]),
+    linears: new Map([...plan.linears, [second, { ...decided, form: { gate: null, tier: null } as const }]]),
   };
   expect(() => verifyPlan(mixed, "a-pass")).toThrow(
     /after pass a-pass:\n {2}a-group-shares: .*one kind of form/,

@@ -10,7 +10,7 @@ export function shareInputs(plan: Plan): Plan {
     byInput.set(node.input, [...(byInput.get(node.input) ?? []), node]);
     linears.set(node.id, {
       linear: node.id,
-      form: { kind: "dense" },
+      form: { gate: null, tier: null },
       bytes: { dense: 0, fast: 0, slow: 0 },
       verdict: "dense",
     });

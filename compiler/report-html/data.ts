@@ -1,10 +1,10 @@
 import { timesOfMode } from "../bench/launch-times.js";
 import { meanBytes, oneTier } from "../evaluate/account.js";
 import { planJson } from "../inspect/table.js";
-import { formText, subspaceOf, tierOf } from "../ir/forms.js";
+import { formText, kindOf } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import { programsOf } from "../ir/modes.js";
-import type { ByteAccount, Form, Plan } from "../ir/plan.js";
+import type { ByteAccount, Form, FormKind, Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import { nodeIndex, partOf } from "../ir/walk.js";
 import type { Evaluation, TierShares } from "../report/evaluation.js";
@@ -38,7 +38,7 @@ export interface LinearRow {
   readonly tensor: string;
   readonly dtype: string;
   readonly shape: readonly [out: number, d: number];
-  readonly kind: Form["kind"];
+  readonly kind: FormKind;
   readonly form: string;
   /** Of the basis; null without one. */
   readonly k: number | null;
@@ -122,7 +122,7 @@ export function pageData(input: PageInput): PageData {
       const { bytes, form } = linear;
       const shares = sharesOf(report, linear.input, form);
       const mean = shares === null ? null : meanBytes(bytes, shares);
-      const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+      const [subspace, tier] = [form.gate, form.tier];
       return {
         id: linear.linear,
         layer: linear.layer,
@@ -131,7 +131,7 @@ export function pageData(input: PageInput): PageData {
         tensor: linear.tensor,
         dtype: linear.dtype,
         shape: linear.shape,
-        kind: form.kind,
+        kind: kindOf(form),
         form: formText(form),
         k: subspace?.k ?? null,
         epsilon: subspace?.epsilon ?? null,
@@ -222,7 +222,7 @@ function rejectionText(rejection: Rejection): string {
 
 /** Fractions of tokens by tier on held-out text, of the linears that read an input; null where they are not known. */
 function sharesOf({ evaluation }: Report, input: ValueId, form: Form): TierShares | null {
-  if (subspaceOf(form) === null && (tierOf(form)?.exact ?? null) === null) return oneTier;
+  if (form.gate === null && (form.tier?.exact ?? null) === null) return oneTier;
   return evaluation?.heldout?.tiers.by_input[input] ?? null;
 }
 

@@ -2,7 +2,7 @@ import type { PlanOptions } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { emitterFor } from "../emit/devices.js";
 import { meanBytes } from "../evaluate/account.js";
-import { factorQuantizer, quantizerOf, recipeOf, subspaceOf } from "../ir/forms.js";
+import { factorQuantizer, quantizerOf, recipeOf } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, InputGroup, LinearPlan, Tier } from "../ir/plan.js";
 import type { InputFactors, TierRecipe } from "../ir/steps.js";
@@ -63,7 +63,7 @@ export function candidateOf(
 
 /** What the linears of a group share in a form. */
 function factorsOf(graph: Graph, group: InputGroup, form: Form): InputFactors {
-  const subspace = subspaceOf(form);
+  const subspace = form.gate;
   const { input, linears } = group;
   const { d } = linearById(graph, linears[0]!).weight;
   const recipe = recipeOfForm(group, form);

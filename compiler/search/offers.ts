@@ -41,10 +41,10 @@ export async function candidatesOf(offer: Offer): Promise<Candidate[]> {
   const candidate = (form: Form, lost: Pick<Candidate, "errors" | "divergences">, shares = oneTier) =>
     candidateOf(plan.graph, group, form, lost, shares, target);
   const none = group.linears.map(() => 0);
-  const dense = candidate({ kind: "dense" }, { errors: none, divergences: none });
+  const dense = candidate({ gate: null, tier: null }, { errors: none, divergences: none });
   const plain = effects.tiers.map((effect) => ({
     effect,
-    made: candidate({ kind: "tiered", ...effect.tier }, effect),
+    made: candidate({ gate: null, tier: effect.tier }, effect),
   }));
   const candidates = [dense];
   if (options.forms.includes("tiered"))
@@ -70,7 +70,7 @@ async function exactTiers(
   const pays = topFractions.some((_, index) => {
     // No gate keeps out more than the tokens of the largest errors have.
     const left = divergences.map((one) => one * (1 - tops[index]!));
-    const form: Form = { kind: "tiered", ...tier, exact: { projections, threshold: 1 } };
+    const form: Form = { gate: null, tier: { ...tier, exact: { projections, threshold: 1 } } };
     const open = index === 0 ? leastOpen : (topFractions[index]! * leastOpen) / topFractions[0];
     const best = candidateOf(
       plan.graph,
@@ -83,13 +83,13 @@ async function exactTiers(
     return !aboveHull(options, { cost: best.seconds, loss: sum(left) });
   });
   if (!pays) return [];
-  const recipe = recipeOfForm(group, { kind: "tiered", ...tier });
+  const recipe = recipeOfForm(group, { gate: null, tier });
   const found = await surveyExactTiers(context, recipe, errors);
   return found.map(({ gate, closed, errors: left }) => {
     const lost = left.map((one, index) =>
       errors[index] === 0 ? 0 : (one / errors[index]!) * divergences[index]!,
     );
-    const form: Form = { kind: "tiered", ...tier, exact: gate };
+    const form: Form = { gate: null, tier: { ...tier, exact: gate } };
     return candidateOf(
       plan.graph,
       group,
@@ -116,11 +116,11 @@ async function gatedForms(offer: Offer, effects: readonly TierEffect[]): Promise
     const divergences = errors.map((error, index) => error * sensitivities[index]!);
     const candidate = (form: Form, lost: Pick<Candidate, "errors" | "divergences">) =>
       candidates.push(candidateOf(plan.graph, group, form, lost, shares, target));
-    if (options.forms.includes("gated")) candidate({ kind: "gated", ...gate }, { errors, divergences });
+    if (options.forms.includes("gated")) candidate({ gate, tier: null }, { errors, divergences });
     if (!options.forms.includes("gated+tiered")) continue;
     for (const { tier, errors: slow, divergences: diverged } of effects)
       candidate(
-        { kind: "gated+tiered", ...gate, ...tier },
+        { gate, tier },
         {
           errors: errors.map((error, index) => error + shares.slow * slow[index]!),
           divergences: divergences.map((one, index) => one + shares.slow * diverged[index]!),

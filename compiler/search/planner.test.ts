@@ -4,6 +4,7 @@ import { collectStats } from "../calibrate/collect.js";
 import { runnableTargets } from "../cc/machine.js";
 import { type PlanOptions, readConfig } from "../config/config.js";
 import { printPlan } from "../graph-text/print.js";
+import { isDenseForm, kindOf } from "../ir/forms.js";
 import { linearById } from "../ir/walk.js";
 import { openModel } from "../models/model.js";
 import { makePlan } from "../passes/index.js";
@@ -44,7 +45,7 @@ test("activations of low rank are computed in their subspace, which saves the by
   for (const { input, linears, form, activations } of planted) {
     expectLowRank(activations!, 24, input);
     // Of a few tokens outside, what else is offered may be cheaper than the dense weights.
-    expect(["gated", "gated+tiered"], input).toContain(form.kind);
+    expect(["gated", "gated+tiered"], input).toContain(kindOf(form));
     expect(form, input).toMatchObject({ k });
     const shapes = linears.map((id) => linearById(plan.graph, id).weight);
     const out = shapes.reduce((sum, { out: rows }) => sum + rows, 0);
@@ -79,7 +80,7 @@ describe("activations with no preferred direction", () => {
     const normed = [...plan.linears.values()].filter(({ linear }) => /_(query|key|value|up)$/.test(linear));
     expect(normed).toHaveLength(8);
     for (const { form, verdict } of normed) {
-      expect(form.kind).toBe("dense");
+      expect(kindOf(form)).toBe("dense");
       expect(verdict).toMatch(
         /^stays dense: (no form is faster; gated .* reads \d+|the whole plan would gain too little)/,
       );
@@ -100,7 +101,7 @@ describe("activations with no preferred direction", () => {
   test("are quantised, without a subspace, where that is offered", async () => {
     const { plan } = await planned(await plantedModel(await white(), bounded));
     for (const { linear, form } of plan.linears.values())
-      if (/_(query|key|value|up)$/.test(linear)) expect(form.kind, linear).toBe("tiered");
+      if (/_(query|key|value|up)$/.test(linear)) expect(kindOf(form), linear).toBe("tiered");
   });
 });
 
@@ -116,7 +117,7 @@ test("the same inputs give the same plan; a budget that nothing meets gives the 
   expectPredictions(first.report);
   const strict = await plantedModel(await trained(), `${bounded}max_kl = 1e-12\n${settings}`);
   const { plan, report } = await planned(strict);
-  expect([...plan.linears.values()].every(({ form }) => form.kind === "dense")).toBe(true);
+  expect([...plan.linears.values()].every(({ form }) => isDenseForm(form))).toBe(true);
   expect(report.verdict).toContain("does not profit");
 });
 

@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import type { Form } from "../ir/plan.js";
 import { rejection } from "./report.js";
 
-const gated = (k: number): Form => ({ kind: "gated", k, epsilon: 0.1 });
+const gated = (k: number): Form => ({ gate: { k, epsilon: 0.1 }, tier: null });
 
 test("a rejected candidate says why, and by which form it is dominated", () => {
-  const dense = { form: { kind: "dense" } as const, cost: 10, loss: 0 };
+  const dense = { form: { gate: null, tier: null } as const, cost: 10, loss: 0 };
   const [slow, large, chosen, small] = [
     { form: gated(64), cost: 10, loss: 0.1 },
     { form: gated(32), cost: 8, loss: 0.2 },

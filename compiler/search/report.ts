@@ -1,5 +1,5 @@
 import { meanBytes } from "../evaluate/account.js";
-import { formText } from "../ir/forms.js";
+import { formText, isDenseForm } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
 import { leastGain } from "../passes/cost.js";
@@ -40,7 +40,7 @@ function densePoint(frontier: readonly FrontierPoint[]): FrontierPoint {
 }
 
 function isDense({ form }: Judged): boolean {
-  return form.kind === "dense";
+  return isDenseForm(form);
 }
 
 function denseVerdict(all: readonly Judged[], gaveUp: boolean): string {

@@ -47,7 +47,7 @@ export async function measureRounding(
   const all = [...new Set(widths)]
     .sort((a, b) => a - b)
     .map((bits) => {
-      const form = { kind: "tiered", quantizer: quantizerOf(bits), rank: 0, exact: null } as const;
+      const form = { gate: null, tier: { quantizer: quantizerOf(bits), rank: 0, exact: null } } as const;
       const linears = new Map([...plan.linears.keys()].map((id) => [id, linearPlan(id, form)]));
       const rounded = accountBytes({ ...plan, linears }, { device });
       return { name: `round_${bits}`, key: `round to nearest: ${planKey(rounded)}`, plan: rounded, bits };

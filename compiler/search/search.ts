@@ -1,5 +1,5 @@
 import type { Target } from "../config/target.js";
-import { densePlan } from "../ir/forms.js";
+import { densePlan, isDenseForm } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { Form, LinearPlan, Plan } from "../ir/plan.js";
 import { accountBytes } from "../passes/account-bytes.js";
@@ -106,7 +106,7 @@ export function planFrom(
 /** Tells a plan from others of its graph: what is not dense in it. */
 export function planKey({ linears }: Plan): string {
   const forms: [ValueId, Form][] = [...linears.values()].flatMap(({ linear, form }) =>
-    form.kind === "dense" ? [] : [[linear, form]],
+    isDenseForm(form) ? [] : [[linear, form]],
   );
   return JSON.stringify(forms);
 }

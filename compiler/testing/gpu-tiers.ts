@@ -1,7 +1,7 @@
 /** Helpers of the tests of tiers at few bits: matrices whose every number is known, and their oracle in float64. */
 
 import { isDeepStrictEqual } from "node:util";
-import { factorQuantizer, subspaceOf, tierOf } from "../ir/forms.js";
+import { factorQuantizer, isDenseForm } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { Form, Plan, Quantizer } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
@@ -108,7 +108,7 @@ export interface TierInputs {
 /** Values, and what the gates' decisions compare with their limits, token by token; 0 over 0 counts as below. */
 export function evaluateTiers(inputs: TierInputs) {
   const { form, d, out, x, basis, image, quantized, correction, projections, dense } = inputs;
-  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const [subspace, tier] = [form.gate, form.tier];
   const n = x.length / d;
   const row = (values: ArrayLike<number>, t: number, width: number) =>
     Array.prototype.slice.call(values, t * width, (t + 1) * width) as number[];
@@ -168,11 +168,11 @@ export async function evaluateTieredPlan(
     values.set(node.id, dense);
     if (node.kind !== "linear") continue;
     const { form } = plan.linears.get(node.id)!;
-    if (form.kind === "dense") continue;
+    if (isDenseForm(form)) continue;
     const sources = tierSources(plan, node);
     const quantizedOf = async (source: QuantizedSource | null | undefined) =>
       source == null ? null : factors.quantized(source);
-    const k = subspaceOf(form)?.k ?? 0;
+    const k = form.gate?.k ?? 0;
     const bias = node.bias === null ? new Float32Array(dense.width) : weights.readVector(node.bias);
     const { data: x, width: d } = values.get(node.input)!;
     const found = evaluateTiers({
@@ -198,7 +198,7 @@ export function countGates(
   form: Form,
   measured: readonly { readonly rho: number | null; readonly error: number | null }[],
 ) {
-  const [subspace, tier] = [subspaceOf(form), tierOf(form)];
+  const [subspace, tier] = [form.gate, form.tier];
   let [fast, slow, nearest] = [0, 0, Number.POSITIVE_INFINITY];
   const count = (value: number | null, limit: number | undefined) => {
     if (value === null || limit === undefined) return;

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readTarget } from "../config/targets.js";
 import { printPlan } from "../graph-text/print.js";
+import { kindOf } from "../ir/forms.js";
 import type { Form } from "../ir/plan.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { schedule } from "../schedule/program.js";
@@ -17,16 +18,16 @@ import { planOf, roundedFactors } from "./tiers.js";
 
 /** Forms that between them have every gate and every tier. */
 const forms: Readonly<Record<string, Form>> = {
-  dense: { kind: "dense" },
-  gated: { kind: "gated", k: 4, epsilon: 0.2 },
-  tiered: { kind: "tiered", quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null },
+  dense: { gate: null, tier: null },
+  gated: { gate: { k: 4, epsilon: 0.2 }, tier: null },
+  tiered: { gate: null, tier: { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } },
   both: {
-    kind: "gated+tiered",
-    k: 8,
-    epsilon: 0.2,
-    quantizer: { bits: 4, group: 32, symmetric: false },
-    rank: 4,
-    exact: { projections: 8, threshold: 0.2 },
+    gate: { k: 8, epsilon: 0.2 },
+    tier: {
+      quantizer: { bits: 4, group: 32, symmetric: false },
+      rank: 4,
+      exact: { projections: 8, threshold: 0.2 },
+    },
   },
 };
 
@@ -50,7 +51,7 @@ export async function uncompiledLines(names: readonly string[]): Promise<string[
         add(scheduled.kernels.map(({ source }) => source).join("\n"), `${title}: kernels`);
         add(JSON.stringify([scheduled.programs, scheduled.listings]), `${title}: program`);
         const path = join(folder, "model.gsi");
-        const factors = roundedFactors(model, form.kind === "gated" ? 4 : 8, ids);
+        const factors = roundedFactors(model, kindOf(form) === "gated" ? 4 : 8, ids);
         await writeModelBundle(path, {
           model,
           plan,

@@ -3,10 +3,8 @@ import type { Estimate } from "../report/evaluation.js";
 import type { SearchReport } from "../report/search.js";
 
 const tiered = (bits: 3 | 4): Form => ({
-  kind: "tiered",
-  quantizer: { bits, group: 32, symmetric: true },
-  rank: 0,
-  exact: null,
+  gate: null,
+  tier: { quantizer: { bits, group: 32, symmetric: true }, rank: 0, exact: null },
 });
 
 const around = (value: number, relative: number): Estimate => ({
@@ -77,7 +75,7 @@ export function madeUpSearch(kl = 0.0125): SearchReport {
       {
         input: "final_norm",
         linears: ["logits"],
-        form: { kind: "dense" },
+        form: { gate: null, tier: null },
         bytes_per_token: 8e5,
         seconds_per_token: 1.6e-5,
         errors: [0],

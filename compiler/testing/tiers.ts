@@ -1,6 +1,6 @@
 /** Helpers of the tests of tiers at few bits: factors that need no statistics, and plans of one form. */
 
-import { factorQuantizer, formFrom, subspaceOf, tierOf } from "../ir/forms.js";
+import { factorQuantizer } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { Form, LinearPlan, Plan, Quantizer } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
@@ -94,9 +94,9 @@ export function planOf(model: Model, form: Form): Plan {
   const linears = new Map<ValueId, LinearPlan>();
   for (const [id, linear] of plan.linears) {
     const { d } = linearById(plan.graph, id).weight;
-    const subspace = subspaceOf(form);
+    const subspace = form.gate;
     const gate = id === plan.graph.output || subspace === null || subspace.k >= d ? null : subspace;
-    linears.set(id, { ...linear, form: formFrom(gate, tierOf(form)) });
+    linears.set(id, { ...linear, form: { gate, tier: form.tier } });
   }
   return accountBytes({ ...plan, linears });
 }

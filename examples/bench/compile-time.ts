@@ -144,7 +144,7 @@ function dense(graph: Graph): Plan {
 function tiered(graph: Graph): Plan {
   const plan = dense(graph);
   const quantizer = { bits: 5, group: 32, symmetric: true } as const;
-  const form: Form = { kind: "tiered", quantizer, rank: 16, exact: null };
+  const form: Form = { gate: null, tier: { quantizer, rank: 16, exact: null } };
   const linears = [...plan.linears].map(
     ([id, linear]) => [id, id === graph.output ? linear : { ...linear, form }] as const,
   );

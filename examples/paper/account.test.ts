@@ -9,7 +9,7 @@ function linear(input: string, out: number, d: number, k: number, w: number, fir
     linear: `${input}_${out}`,
     layer: null,
     input,
-    form: { kind: "gated" as const, k, epsilon: 0.1 },
+    form: { gate: { k, epsilon: 0.1 }, tier: null },
     bytes: { dense, fast: basis + 2 * out * k, slow: basis + dense },
     verdict: "",
   };
@@ -27,7 +27,7 @@ describe("accounts", () => {
       linear("layer0_attention_norm", 32, d, k, 2, false),
       linear("layer0_mlp_norm", 256, d, k, 2),
       linear("layer0_activation", 64, 256, k, 2),
-      { ...linear("final_norm", 1000, d, k, 2), form: { kind: "dense" as const } },
+      { ...linear("final_norm", 1000, d, k, 2), form: { gate: null, tier: null } },
     ];
     const closed = { layer0_attention_norm: 0.25, layer0_mlp_norm: 0.5, layer0_activation: 0 };
     const account = byteAccount(linears, closed, [["layer0_attention_norm", "layer0_mlp_norm"]]);

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { build as buildModel } from "../../build.js";
 import { reportText } from "../../inspect/text.js";
+import { writeForms } from "../../ir/forms.js";
 import type { Mode } from "../../ir/program.js";
 import { terminalProgress } from "../../support/progress.js";
 import { type Json, jsonOption, list, modeOption } from "../options.js";
@@ -40,5 +41,5 @@ async function build(
     dump: options.dump,
     progress: terminalProgress(),
   });
-  print(options.json ? JSON.stringify({ out, ...report }) : reportText(report, out));
+  print(options.json ? JSON.stringify({ out, ...report }, writeForms) : reportText(report, out));
 }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { openBuild } from "../../build-folder/open.js";
 import { diffBuilds } from "../../diff/diff.js";
 import { diffText } from "../../diff/text.js";
+import { writeForms } from "../../ir/forms.js";
 import { type Json, jsonOption } from "../options.js";
 import { print } from "../output.js";
 
@@ -18,5 +19,5 @@ export function addDiff(gsic: Command): void {
 /** `gsic diff`. */
 function diff(first: string, second: string, options: Json): void {
   const found = diffBuilds(openBuild(first), openBuild(second));
-  print(options.json ? JSON.stringify(found) : diffText(found));
+  print(options.json ? JSON.stringify(found, writeForms) : diffText(found));
 }

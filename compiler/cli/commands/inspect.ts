@@ -5,6 +5,7 @@ import { configuredForm, isConfigured, readConfig } from "../../config/config.js
 import { deviceJson, deviceTexts } from "../../inspect/device.js";
 import { searchText } from "../../inspect/search-text.js";
 import { planDot, planJson, planTable } from "../../inspect/table.js";
+import { writeForms } from "../../ir/forms.js";
 import type { Plan } from "../../ir/plan.js";
 import { openModel } from "../../models/model.js";
 import { makePlan } from "../../passes/index.js";
@@ -37,7 +38,7 @@ async function inspect(
     print((await writeInspected(path, built, plan, options)).join("\n"));
   } else if (options.json) {
     const build = built === null ? {} : { build: deviceJson(built.report, built.program) };
-    print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }));
+    print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }, writeForms));
   } else if (options.dot) print(planDot(plan));
   else if (built === null) print(planTable(plan));
   else print([planTable(plan), ...buildTexts(built.report)].join("\n\n"));

@@ -90,7 +90,7 @@ test("a launch loads every byte of a matrix at few bits, of its low-rank factor 
     [{ bits: 5, group: 32, symmetric: true }, h200],
     [{ bits: 6, group: 128, symmetric: true }, mi300x],
   ] as const) {
-    const form: Form = { kind: "tiered", quantizer, rank, exact: null };
+    const form: Form = { gate: null, tier: { quantizer, rank, exact: null } };
     const given = shapedAs(target, { cacheBandwidthPerUnit: 1 });
     const plan = withForm(makePlan(model.graph, { options: densePlan, device: target.device }), form);
     const simulated = await simulatedPlan(model, plan, ["bounded"], factors, given);

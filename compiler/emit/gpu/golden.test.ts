@@ -40,7 +40,7 @@ test("kernels whose coordinates an earlier launch computes are the golden ones",
 test("kernels of every tier are the golden ones", async () => {
   const exact = { projections: 3, threshold: 0.2 };
   const quantizer = { bits: 5, group: 32, symmetric: false } as const;
-  const form = { kind: "gated+tiered", k: 5, epsilon: 0.1, quantizer, rank: 8, exact } as const;
+  const form = { gate: { k: 5, epsilon: 0.1 }, tier: { quantizer, rank: 8, exact } } as const;
   const planned = (plan: Plan) => withForm(plan, form, (id) => id !== plan.graph.output);
   const chosen = { "gpt2-bf16": ["gsic_project_int5_r8_102x34_k5_layer"] };
   await checkGolden(folder("tiered"), mi300x, options, chosen, planned);

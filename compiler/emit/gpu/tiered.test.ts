@@ -48,7 +48,7 @@ async function checkTier({ quantizer, rank, out, d }: Shape, target: GpuTarget):
   const inputs = hardInputs(tokens, d);
   const weight = { dtype: "f32", out, d, bytes: new Uint8Array(4 * out * d) } as const;
   const model = await linearModel(inputs, tokens, weight);
-  const form: Form = { kind: "tiered", quantizer, rank, exact: null };
+  const form: Form = { gate: null, tier: { quantizer, rank, exact: null } };
   const plan = withForm(makePlan(model.graph, { options: densePlan, device: target.device }), form);
   const matrix = randomQuantized(out, d, quantizer, 1);
   const lowRank = rank === 0 ? null : randomLowRank(out, rank, 2);
