@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { chooseOptions, type Option, undominated } from "./knapsack.js";
+import { aboveHull, chooseOptions, type Option, undominated } from "./knapsack.js";
 
 const option = fc.record({ cost: fc.integer({ min: 0, max: 50 }), loss: fc.integer({ min: 0, max: 30 }) });
 const decisions = fc.array(fc.array(option, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 5 });
@@ -71,4 +71,17 @@ test("what is left are the options that no other beats", () => {
       }
     }),
   );
+});
+
+test("an option is above the hull where a mixture of two others is no dearer and loses no more", () => {
+  const options = [
+    { cost: 1, loss: 8 },
+    { cost: 3, loss: 2 },
+    { cost: 5, loss: 0 },
+  ];
+  expect(aboveHull(options, { cost: 2, loss: 5.1 })).toBe(true);
+  expect(aboveHull(options, { cost: 2, loss: 4.9 })).toBe(false);
+  expect(aboveHull(options, { cost: 3, loss: 2 })).toBe(true);
+  expect(aboveHull(options, { cost: 0.5, loss: 9 })).toBe(false);
+  expect(aboveHull(options, { cost: 6, loss: 0 })).toBe(false);
 });
