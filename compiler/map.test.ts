@@ -1,6 +1,6 @@
 /** The map of compiler/README.md is the one that biome.json enforces, and shows every room. */
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { packageRoot } from "./support/paths.js";
@@ -58,4 +58,20 @@ test("every room has a row, and a line that says what it holds", () => {
 test("a room may import none of its own row, nor of those below", () => {
   for (const [row, { refused }] of enforced.entries())
     expect(refused).toEqual([...rows.slice(row).flat(), "testing"].sort());
+});
+
+test("every file and folder that the page names is there", () => {
+  const roots = ["compiler", ".", "runtime", "compiler/report-html", "compiler/report-html/page"];
+  const headers = ["templates/include/gsic", "templates/include/gsic/dialect", "compiler/graph-text"];
+  const names = [...text.matchAll(/`([\w./-]+(?:\/|\.(?:ts|mjs|py|h|cpp|hbs|css)))`/g)].map(
+    ([, name]) => name!,
+  );
+  // Of a build; and `devices.ts`, which several rooms have.
+  const ofBuilds = /^(\d\d-.*|kernels\/|devices\.ts)$/;
+  const wrong = names.filter(
+    (name) =>
+      !ofBuilds.test(name) &&
+      ![...roots, ...headers].some((root) => existsSync(join(packageRoot, root, name))),
+  );
+  expect([...new Set(wrong)]).toEqual([]);
 });
