@@ -14,7 +14,7 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-const mostBytes = 16 * 2 ** 20;
+const maxBytes = 16 * 2 ** 20;
 
 /** A model's chat template. */
 export class ChatTemplate {
@@ -79,7 +79,7 @@ export function chatTemplateOf({ folder, report }: Built): ChatTemplate | null {
   const chat = report.chat ?? null;
   if (chat === null) return null;
   const file = join(folder, chat.template);
-  const source = readText(file, mostBytes);
+  const source = readText(file, maxBytes);
   try {
     return new ChatTemplate(source, chat.tokens, chat.end_ids);
   } catch (cause) {

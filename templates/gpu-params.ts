@@ -144,7 +144,7 @@ export interface GpuProjectParams extends GpuProjection {
   })[];
 }
 
-export interface GpuGatedUnitParams extends GpuProjection {
+export interface GpuGluParams extends GpuProjection {
   readonly products: readonly (GpuProduct & {
     readonly gateType: string;
     readonly upType: string;
@@ -188,7 +188,7 @@ export interface GpuTemplateParams {
   readonly embed: GpuEmbedParams;
   readonly norm: GpuNormParams;
   readonly project: GpuProjectParams;
-  readonly gated_unit: GpuGatedUnitParams;
+  readonly glu: GpuGluParams;
   readonly attend: GpuAttendParams;
   readonly choose: GpuChooseParams;
   readonly read: GpuReadParams;

@@ -99,7 +99,7 @@ export interface ProjectParams extends Common {
   }[];
 }
 
-export interface GatedUnitParams extends Common {
+export interface GluParams extends Common {
   readonly width: number;
   readonly padded: boolean;
   readonly activation: string;
@@ -162,7 +162,7 @@ export interface TemplateParams {
   readonly embed: EmbedParams;
   readonly norm: NormParams;
   readonly project: ProjectParams;
-  readonly gated_unit: GatedUnitParams;
+  readonly glu: GluParams;
   readonly cache: CacheParams;
   readonly attend: AttendParams;
 }

@@ -50,7 +50,7 @@ export function variantsOf(
   const possible = splits.filter((one) => one <= waves && waves % one === 0);
   const variants = [...shapes].flatMap(([key, { shape, rule }]) => {
     const tried = [...new Set([...possible, rule])].sort((a, b) => a - b);
-    const place = mostLaunched(scheduled, launches, key);
+    const place = maxLaunched(scheduled, launches, key);
     return tried.map((one): Variant => {
       const divided = schedule(plan, modes, {
         ...target,
@@ -85,7 +85,7 @@ function launchesOf({ programs, listings }: Schedule, modes: readonly ProgramMod
 }
 
 /** The place of the first launch of the kernel that has most launches among those with a shape. */
-function mostLaunched({ divisions }: Schedule, launches: readonly PlacedLaunch[], key: string): number {
+function maxLaunched({ divisions }: Schedule, launches: readonly PlacedLaunch[], key: string): number {
   const has = ({ kernel }: PlacedLaunch) => divisions[kernel]!.some((division) => shapeKey(division) === key);
   const counts = new Map<number, number>();
   for (const launch of launches.filter(has)) counts.set(launch.kernel, (counts.get(launch.kernel) ?? 0) + 1);

@@ -12,7 +12,7 @@ import { GsicError, messageOf } from "../support/errors.js";
 import { didYouMean } from "../support/suggest.js";
 
 /** No report, program or graph.ts of a build is a tenth of this. */
-const mostBytes = 1 << 28;
+const maxBytes = 1 << 28;
 
 /** A finished build. Its parts are read when they are first asked for, and once. */
 export class Built {
@@ -86,7 +86,7 @@ function isReport(report: Report | null): report is Report {
 }
 
 function readUtf8(file: string): string {
-  return decodeUtf8(readWhole(file, mostBytes), file, 0);
+  return decodeUtf8(readWhole(file, maxBytes), file, 0);
 }
 
 /** Reads what a build's launches are. Throws `build-incomplete` (category usage), also for builds of an earlier gsic. */

@@ -5,7 +5,7 @@ import type { InputStats } from "../ir/statistics.js";
 import type { QuantizedSource, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
-import { mostRunRows } from "../layout/tiles.js";
+import { maxRunRows } from "../layout/tiles.js";
 import type { FactorSource } from "../pack/weights.js";
 import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
@@ -107,7 +107,7 @@ export class Factors implements FactorSource {
     const node = linearById(this.plan.graph, linear);
     const { out, d } = node.weight;
     const basis = await this.basis(node.input, k);
-    const step = mostRunRows * Math.max(1, Math.floor(chunkFloats / d / mostRunRows));
+    const step = maxRunRows * Math.max(1, Math.floor(chunkFloats / d / maxRunRows));
     for (let row = 0; row < out; row += step) {
       const rows = Math.min(step, out - row);
       const w = this.weights.readRows(node.weight, row, rows);

@@ -7,7 +7,7 @@ import { GsicError, messageOf } from "../support/errors.js";
 export const overlapLength = 13;
 
 /** Text is held in memory whole, and Node's strings end here. */
-const mostBytes = 1 << 29;
+const maxBytes = 1 << 29;
 
 /**
  * Refuses a configuration whose texts cannot be used, before anything is computed from them: each must be a file that
@@ -67,7 +67,7 @@ export function heldoutParts(
 function encodeFile(file: string, tokenizer: TextTokenizer, limit: number): number[] {
   let text: string;
   try {
-    text = decodeUtf8(readWhole(file, mostBytes), file, 0);
+    text = decodeUtf8(readWhole(file, maxBytes), file, 0);
   } catch (cause) {
     throw unreadable(file, cause);
   }

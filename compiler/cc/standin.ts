@@ -3,7 +3,7 @@ import type { Kernel } from "../ir/program.js";
 import { buildRuntime, compileSimulation } from "./index.js";
 import { runnableTargets } from "./machine.js";
 
-/** Bytes of global memory that one kernel's launches moved, as the stand-in driver counts them. */
+/** Bytes of global memory that one kernel's launches moved, as the mock driver counts them. */
 export interface KernelTraffic {
   readonly symbol: string;
   readonly launches: number;
@@ -26,7 +26,7 @@ export async function standinEnvironment(
   return (account) => ({ GSIC_DRIVER, GSIC_STANDIN_KERNELS, GSIC_STANDIN_ACCOUNT: account });
 }
 
-/** Reads what the stand-in driver counted. */
+/** Reads what the mock driver counted. */
 export async function readTraffic(account: string): Promise<readonly KernelTraffic[]> {
   const { kernels } = JSON.parse(await readFile(account, "utf8")) as { kernels: KernelTraffic[] };
   return kernels;

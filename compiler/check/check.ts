@@ -25,7 +25,7 @@ import { weightReads } from "./traffic.js";
 const fewBitsTolerance = 5e-4;
 
 /** Weights that the oracle can multiply in a few seconds, and simulated lanes in a few minutes. */
-const mostWeights = 1e9;
+const maxWeights = 1e9;
 
 /** What is checked. */
 export interface SelfCheckOptions {
@@ -59,7 +59,7 @@ function checkedPart({
   scheduled,
   modes,
   shapedBy,
-  most = mostWeights,
+  most = maxWeights,
 }: Pick<SelfCheckOptions, PartOptions>): Part | null {
   return parametersOf(plan.graph) > most ? partOf(plan, scheduled, modes, shapedBy, most) : null;
 }

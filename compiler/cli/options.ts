@@ -18,7 +18,7 @@ export function modeOption(): Option {
 }
 
 /** Ids are 32-bit integers. */
-const mostId = 2 ** 31 - 1;
+const maxId = 2 ** 31 - 1;
 
 /** An option that takes one of some words. */
 export function choice(flags: string, description: string, words: readonly string[]): Option {
@@ -74,8 +74,8 @@ export function splits(text: string): number[] {
 export function ids(text: string): number[] {
   return text.split(",").map((part, index) => {
     const id = part.trim();
-    if (/^\d{1,10}$/.test(id) && Number(id) <= mostId) return Number(id);
-    const what = id === "" ? "is missing" : `is ${JSON.stringify(id)}, not an integer from 0 to ${mostId}`;
+    if (/^\d{1,10}$/.test(id) && Number(id) <= maxId) return Number(id);
+    const what = id === "" ? "is missing" : `is ${JSON.stringify(id)}, not an integer from 0 to ${maxId}`;
     throw new InvalidArgumentError(`id ${index + 1} ${what}; give ids like 1,2,3`);
   });
 }

@@ -3,9 +3,9 @@ import type { GpuShape, GpuTarget } from "./target.js";
 import type { Fields } from "./target-fields.js";
 
 /** Most lanes of a workgroup, on AMD's and on NVIDIA's devices. */
-const mostLanes = 1024;
+const maxLanes = 1024;
 /** Bytes of LDS that a code object may declare: on NVIDIA's devices more must be asked for at launch. */
-const mostStaticLds: Readonly<Record<GpuTarget["device"], number>> = { hip: 160 * 1024, cuda: 48 * 1024 };
+const maxStaticLds: Readonly<Record<GpuTarget["device"], number>> = { hip: 160 * 1024, cuda: 48 * 1024 };
 
 const shapeKeys = [
   "wave",
@@ -33,7 +33,7 @@ export function gpuConfig<Kind extends GpuTarget["device"]>(
           step: cost.positive("step"),
         },
         features: [],
-        gpu: shapeIn(fields.inner("gpu", shapeKeys), mostStaticLds[device]),
+        gpu: shapeIn(fields.inner("gpu", shapeKeys), maxStaticLds[device]),
       };
     },
     common(targets) {
@@ -58,14 +58,14 @@ export function gpuConfig<Kind extends GpuTarget["device"]>(
   };
 }
 
-function shapeIn(fields: Fields, mostLds: number): GpuShape {
+function shapeIn(fields: Fields, maxLds: number): GpuShape {
   const wave = fields.count("wave", 64);
   if (wave !== 32 && wave !== 64) throw fields.error("wave", `${wave} is no wave size`, "32 or 64");
-  const waves = fields.count("waves_per_workgroup", mostLanes / wave);
+  const waves = fields.count("waves_per_workgroup", maxLanes / wave);
   return {
     wave,
     computeUnits: fields.count("compute_units", 4096),
-    lds: fields.count("lds", mostLds),
+    lds: fields.count("lds", maxLds),
     workgroupsPerUnit: fields.count("workgroups_per_unit", 32),
     wavesPerWorkgroup: waves,
     cacheBandwidthPerUnit: fields.positive("cache_bandwidth"),

@@ -7,13 +7,13 @@ import { GsicError, messageOf } from "../support/errors.js";
 export type Table = Readonly<Record<string, unknown>>;
 
 /** No model.toml that a person wrote is a thousandth of this. */
-const mostBytes = 1 << 24;
+const maxBytes = 1 << 24;
 
 /** The text of model.toml. Throws `config-unreadable` and `config-encoding` (category usage). */
 export function readText(file: string): string {
   let bytes: Uint8Array;
   try {
-    bytes = readWhole(file, mostBytes);
+    bytes = readWhole(file, maxBytes);
   } catch (cause) {
     throw new GsicError({
       category: "usage",

@@ -38,7 +38,7 @@ type Table = Readonly<Record<string, unknown>>;
 
 const format = 1;
 /** No tuning file is a tenth of this. */
-const mostBytes = 1 << 24;
+const maxBytes = 1 << 24;
 const shapeKeys = ["target", "device", "gsic", "type", "out", "d", "matrices", "splits", "candidates"];
 const candidateKeys = ["splits", "seconds", "least", "most"];
 
@@ -79,7 +79,7 @@ export function withTuning<T extends Target>(target: T, tuning: Tuning | null): 
 export function readTuningFile(file: string): TunedShape[] {
   let document: Table;
   try {
-    document = TOML.parse(decodeUtf8(readWhole(file, mostBytes), file, 0));
+    document = TOML.parse(decodeUtf8(readWhole(file, maxBytes), file, 0));
   } catch (cause) {
     const { line, col } = cause as { line?: number; col?: number };
     const place = line === undefined ? file : `${file}:${line + 1}:${(col ?? 0) + 1}`;

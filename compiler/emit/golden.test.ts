@@ -21,7 +21,7 @@ const chosen = {
   ],
   "llama-gguf": [
     "gsic_rms_norm_256",
-    "gsic_gated_unit_q4_k_64x256_k5",
+    "gsic_glu_q4_k_64x256_k5",
     "gsic_project_q4_1_256x64",
     "gsic_cache_4x2x16",
     "gsic_head_q6_k_131x256",
@@ -50,7 +50,7 @@ test("kernels of tiers at few bits are the golden ones", async () => {
   const options = { forms: ["dense" as const], k: [1], epsilon: [1] };
   const kernels = {
     "gpt2-bf16": ["gsic_project_int5_r8_102x34_k5"],
-    "llama-bf16": ["gsic_gated_unit_int5_r8_58x42"],
+    "llama-bf16": ["gsic_glu_int5_r8_58x42"],
   };
   await checkGolden(folder("golden-tiers"), readTarget("cpu-portable"), options, kernels, planned);
 });

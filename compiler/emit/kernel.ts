@@ -3,7 +3,7 @@ import type { Step } from "../ir/steps.js";
 import { rowBytes } from "../layout/matrix.js";
 import { floatLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
-import { basis, gatedUnit, normFormula, project } from "./projection.js";
+import { basis, glu, normFormula, project } from "./projection.js";
 
 /** The kernel call of a step. `context` is the length of the KV cache. */
 export function kernelOf(step: Step, context: number): CpuKernelCall {
@@ -15,7 +15,7 @@ export function kernelOf(step: Step, context: number): CpuKernelCall {
     case "basis":
       return basis(step);
     case "project":
-      return step.gatedUnit ? gatedUnit(step) : project(step);
+      return step.glu ? glu(step) : project(step);
     case "cache":
       return cache(step, context);
     case "attend":

@@ -85,7 +85,7 @@ export function project(step: ProjectStep): CpuKernelCall {
 }
 
 /** y = f(gate) * up, both from one value. */
-export function gatedUnit(step: ProjectStep): CpuKernelCall {
+export function glu(step: ProjectStep): CpuKernelCall {
   const operands = new Operands();
   operands.value("x", step.input, "read");
   operands.value("y", step.output, "write");
@@ -106,7 +106,7 @@ export function gatedUnit(step: ProjectStep): CpuKernelCall {
     };
   });
   return {
-    template: "gated_unit",
+    template: "glu",
     symbol: projectName(step),
     params: { ...common(step), ...gates, products },
     operands: operands.slots,
@@ -212,7 +212,7 @@ function integerParams({ gate, correction, d }: ProjectStep, operands: Operands)
 export function projectName(step: ProjectStep): string {
   const { quantized, weight } = step.parts[0]!;
   const type = quantized === null ? shapeOf(weight).dtype : quantizedName(quantized);
-  const role = step.head ? "head" : step.gatedUnit ? "gated_unit" : "project";
+  const role = step.head ? "head" : step.glu ? "glu" : "project";
   return `${role}_${type}_${step.width}x${step.d}${step.gate ? `_k${step.gate.k}` : ""}`;
 }
 
@@ -226,7 +226,7 @@ export function projectSummary(step: ProjectStep): string {
   const f = (text: string) => (step.activation === null ? text : `${step.activation}(${text})`);
   const end = step.residual === null ? "" : " + residual";
   const form = (w: (name: string) => string) =>
-    step.gatedUnit ? `${f(w("gate") + bias)} * (${w("up")}${bias})` : f(w("") + bias) + end;
+    step.glu ? `${f(w("gate") + bias)} * (${w("up")}${bias})` : f(w("") + bias) + end;
   const subscript = (matrix: string, name: string) => `${matrix}${name && `_${name}`}`;
   const formulas = {
     weight: () => `y = ${form((name) => `${subscript("W", name)} x`)}`,

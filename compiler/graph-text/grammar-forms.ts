@@ -1,7 +1,7 @@
 /** Forms, as a graph.ts says them: a word for which parts there are, a gate, a tier, both or neither, and their fields. */
 
 import type { LinearNode } from "../ir/graph.js";
-import type { ErrorGate, Form, Quantizer, SubspaceGate, Tier } from "../ir/plan.js";
+import type { ErrorGate, Form, QuantizedTier, Quantizer, SubspaceGate } from "../ir/plan.js";
 import { type Codec, flag, integer, oneOf, within } from "./codec.js";
 import { type FieldCodecs, optional, parseProperties, printProperties, spelledOut } from "./codec-fields.js";
 import { object } from "./codec-objects.js";
@@ -35,7 +35,7 @@ const errorGate = {
   }),
 } satisfies FieldCodecs<ErrorGate>;
 
-type WrittenTier = Quantizer & Omit<Tier, "quantizer">;
+type WrittenTier = Quantizer & Omit<QuantizedTier, "quantizer">;
 
 const tier = {
   bits: oneOf("quantizer-range", [3, 4, 5, 6, 8]),
@@ -54,8 +54,8 @@ const tier = {
   exact: optional(object<ErrorGate>(errorGate), null),
 } satisfies FieldCodecs<WrittenTier, Linear>;
 
-const written = ({ quantizer, ...rest }: Tier): WrittenTier => ({ ...quantizer, ...rest });
-const unwritten = ({ bits, group, symmetric, rank, exact }: WrittenTier): Tier => ({
+const written = ({ quantizer, ...rest }: QuantizedTier): WrittenTier => ({ ...quantizer, ...rest });
+const unwritten = ({ bits, group, symmetric, rank, exact }: WrittenTier): QuantizedTier => ({
   quantizer: { bits, group, symmetric },
   rank,
   exact,

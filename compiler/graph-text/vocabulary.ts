@@ -4,7 +4,7 @@
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
 import type { ActivationFunction, DType, RopeScaling } from "../ir/graph.js";
-import type { ByteAccount, ErrorGate, Form, Tier } from "../ir/plan.js";
+import type { ByteAccount, ErrorGate, Form, QuantizedTier } from "../ir/plan.js";
 
 export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling };
 
@@ -157,7 +157,7 @@ export function gatedTiered(options: { readonly k: number; readonly epsilon: num
   return { gate: { k: options.k, epsilon: options.epsilon }, tier: tierFrom(options) };
 }
 
-function tierFrom({ bits, group, symmetric = true, rank = 0, exact }: TierOptions): Tier {
+function tierFrom({ bits, group, symmetric = true, rank = 0, exact }: TierOptions): QuantizedTier {
   return { quantizer: { bits, group, symmetric }, rank, exact: exact ?? null };
 }
 

@@ -1,5 +1,14 @@
 import type { ValueId } from "./graph.js";
-import type { ErrorGate, Form, FormKind, InputGroup, Plan, Quantizer, SubspaceGate, Tier } from "./plan.js";
+import type {
+  ErrorGate,
+  Form,
+  FormKind,
+  InputGroup,
+  Plan,
+  QuantizedTier,
+  Quantizer,
+  SubspaceGate,
+} from "./plan.js";
 import type { TierRecipe } from "./steps.js";
 
 /** How factors that many rows share are kept: B^T, and the projections S of a gate. */
@@ -126,13 +135,13 @@ export function formText(form: Form): string {
   return parts.length === 0 ? kindOf(form) : `${kindOf(form)} (${parts.join("; ")})`;
 }
 
-function tierText({ quantizer, rank, exact }: Tier): string {
+function tierText({ quantizer, rank, exact }: QuantizedTier): string {
   const gate = exact === null ? "" : `, exact above ${thresholdText(exact.threshold)}`;
   return `${quantizerText(quantizer)}, rank ${rank}${gate}`;
 }
 
 /** A form in JSON that people and scripts read: its kind, and the fields of its parts. */
-export type WrittenForm = { readonly kind: FormKind } & Partial<SubspaceGate & Tier>;
+export type WrittenForm = { readonly kind: FormKind } & Partial<SubspaceGate & QuantizedTier>;
 
 /** For JSON.stringify: forms as people call them, wherever they stand. */
 export function writeForms(_key: string, value: unknown): unknown {

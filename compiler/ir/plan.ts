@@ -27,7 +27,7 @@ export interface ErrorGate {
 }
 
 /** y = Q x + A (B^T x): Q is W at few bits, A B^T of `rank` k carries what Q loses where activations live. */
-export interface Tier {
+export interface QuantizedTier {
   readonly quantizer: Quantizer;
   /** A multiple of 4; 0: no correction. */
   readonly rank: number;
@@ -42,7 +42,7 @@ export interface Tier {
  */
 export interface Form {
   readonly gate: SubspaceGate | null;
-  readonly tier: Tier | null;
+  readonly tier: QuantizedTier | null;
 }
 
 /** What people call a form: by the parts that it has. */

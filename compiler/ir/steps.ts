@@ -105,7 +105,7 @@ export type Step =
       readonly parts: readonly ProjectionPart[];
       readonly activation: ActivationFunction | null;
       /** True: parts are [gate, up], and y = f(gate) * up. */
-      readonly gatedUnit: boolean;
+      readonly glu: boolean;
       readonly residual: ValueId | null;
       readonly gate: (SubspaceGate & { readonly coordinates: ValueId }) | null;
       /** B^T, which quantised parts of a rank share. */

@@ -31,7 +31,7 @@ export function packing(dtype: DType, out: number, d: number) {
 }
 
 /** Rows of a run of any matrix. */
-export const mostRunRows = groupTiles * tileRows;
+export const maxRunRows = groupTiles * tileRows;
 
 /**
  * Interleaves whole rows of floats into tiles of four, as templates/include/gsic/tiles.h reads them. `rows` holds complete

@@ -85,7 +85,7 @@ export const fusions: readonly Fusion[] = [
     },
   }),
   fusion({
-    name: "gated unit",
+    name: "glu",
     ends: "multiply",
     takes:
       "the product f(gate) * up of an activation and a linear, where gate and up are linears of one value",
@@ -100,7 +100,7 @@ export const fusions: readonly Fusion[] = [
       return null;
     },
     steps: ({ activation, linears, output }, make) =>
-      make.project(output, linears, { activation: activation.function, gatedUnit: true }),
+      make.project(output, linears, { activation: activation.function, glu: true }),
   }),
   fusion({
     name: "linear and activation",

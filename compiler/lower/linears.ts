@@ -39,11 +39,11 @@ export function callSteps(
     width,
     parts: some,
     activation: null,
-    gatedUnit: false,
+    glu: false,
     residual: null,
     counts: index === 0,
     head: false,
   });
-  const apart = step.gatedUnit && stacksParts;
+  const apart = step.glu && stacksParts;
   return [...basis, ...(apart ? parts.map((part) => [part]) : [parts]).map(project)];
 }

@@ -106,7 +106,7 @@ describe("who is fused", () => {
     expect(stepsOf([...nodes, attention("qr", "kr", "v")])).toEqual(["embed x", ...steps, "project logits"]);
   });
 
-  test("a gated unit, whichever way its product is written", () => {
+  test("a GLU, whichever way its product is written", () => {
     const nodes = [linear("g", "x"), linear("u", "x"), activation("a", "g")];
     for (const product of [multiply("y", "a", "u"), multiply("y", "u", "a")])
       expect(stepsOf([...nodes, product])).toEqual(["embed x", "project y", "project logits"]);

@@ -10,7 +10,7 @@ interface Fused {
   readonly activation?: ActivationFunction;
   readonly residual?: ValueId;
   /** True: the linears are gate and up of f(gate) * up. */
-  readonly gatedUnit?: boolean;
+  readonly glu?: boolean;
   readonly head?: boolean;
 }
 
@@ -42,10 +42,10 @@ export class StepMaker {
     this.decided.add(input);
     const shared = this.sharedOf(group, d);
     const { gate } = shared;
-    const gatedUnit = fused.gatedUnit ?? false;
+    const glu = fused.glu ?? false;
     let width = 0;
     const parts = linears.map((linear): ProjectionPart => {
-      const column = gatedUnit ? 0 : width;
+      const column = glu ? 0 : width;
       width = column + linear.weight.out;
       return {
         linear: linear.id,
@@ -65,7 +65,7 @@ export class StepMaker {
       width,
       parts,
       activation: fused.activation ?? null,
-      gatedUnit,
+      glu,
       residual: fused.residual ?? null,
       ...shared,
       counts,

@@ -61,8 +61,8 @@ function residualText({ residual }: Pick<StepOf<"project"> | StepOf<"norm">, "re
 }
 
 function projectLines(step: StepOf<"project">): string[] {
-  const { output, width, input, d, activation, gatedUnit } = step;
-  const made = activation === null ? "y" : gatedUnit ? `${activation}(gate) * up` : `${activation}(y)`;
+  const { output, width, input, d, activation, glu } = step;
+  const made = activation === null ? "y" : glu ? `${activation}(gate) * up` : `${activation}(y)`;
   const head = step.head ? "; only where logits are wanted" : "";
   return [
     `project  ${output} [${width}] <- ${input} [${d}]: ${made}${residualText(step)}${head}`,

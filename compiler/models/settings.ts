@@ -1,7 +1,7 @@
 import { GsicError } from "../support/errors.js";
 
 /** Eight times the layers of the deepest models in use. */
-const mostLayers = 1024;
+const maxLayers = 1024;
 
 /**
  * Typed look-ups in a model's configuration: the parsed config.json of a folder, or the metadata of a GGUF file.
@@ -35,7 +35,7 @@ export class Settings {
   /** How many layers a model has: a positive integer that a graph can be made of. */
   layers(key: string): number {
     const value = this.size(key);
-    if (value > mostLayers) throw this.wrong(key, `an integer from 1 to ${mostLayers}`, value);
+    if (value > maxLayers) throw this.wrong(key, `an integer from 1 to ${maxLayers}`, value);
     return value;
   }
 

@@ -1,6 +1,14 @@
 import { dense, isDenseForm, kindOf, quantizerOf } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
-import type { Form, FormKind, InputGroup, LinearPlan, Plan, SubspaceGate, Tier } from "../ir/plan.js";
+import type {
+  Form,
+  FormKind,
+  InputGroup,
+  LinearPlan,
+  Plan,
+  QuantizedTier,
+  SubspaceGate,
+} from "../ir/plan.js";
 import { linearById } from "../ir/walk.js";
 import { GsicError } from "../support/errors.js";
 import { accountBytes } from "./account-bytes.js";
@@ -63,7 +71,7 @@ function formOf(
     : { form, verdict: `${kindOf(form)} without a gate: ${why}` };
 }
 
-function configuredTier({ bits = [4], rank = [0] }: ConfiguredForm, d: number): Tier {
+function configuredTier({ bits = [4], rank = [0] }: ConfiguredForm, d: number): QuantizedTier {
   return { quantizer: quantizerOf(bits[0]!), rank: rank[0]! < d ? rank[0]! : 0, exact: null };
 }
 

@@ -12,10 +12,10 @@ export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 type Scalar = string | number | bigint | boolean;
 
-const maximumKeys = 100_000;
-const maximumKey = 65_535;
-const maximumString = 64 << 20;
-const maximumArray = 1 << 24;
+const maxKeys = 100_000;
+const maxKey = 65_535;
+const maxString = 64 << 20;
+const maxArray = 1 << 24;
 
 interface ValueType {
   readonly name: string;
@@ -35,7 +35,7 @@ const valueTypes: readonly (ValueType | undefined)[] = [
   { name: "i32", bytes: 4, read: (cursor) => cursor.u32() | 0 },
   { name: "f32", bytes: 4, read: (cursor) => cursor.f32() },
   { name: "bool", bytes: 1, read: readBoolean },
-  { name: "string", bytes: 8, read: (cursor) => cursor.string("a string", maximumString) },
+  { name: "string", bytes: 8, read: (cursor) => cursor.string("a string", maxString) },
   undefined,
   { name: "u64", bytes: 8, read: (cursor) => narrowed(cursor.u64()) },
   { name: "i64", bytes: 8, read: (cursor) => narrowed(cursor.i64()) },
@@ -47,7 +47,7 @@ const minimumEntry = 8 + 1 + 4 + 1;
 
 /** Reads the count of metadata keys at the cursor. */
 export function readKeyCount(cursor: GgufCursor): number {
-  return cursor.count("number of metadata keys", minimumEntry, maximumKeys);
+  return cursor.count("number of metadata keys", minimumEntry, maxKeys);
 }
 
 /** Reads `count` keys and values. */
@@ -55,7 +55,7 @@ export function readMetadata(cursor: GgufCursor, count: number): GgufMetadata {
   const metadata = new Map<string, GgufValue>();
   for (let index = 0; index < count; index++) {
     const start = cursor.position;
-    const key = cursor.string("a metadata key", maximumKey);
+    const key = cursor.string("a metadata key", maxKey);
     if (!/^[^\p{Cc}]+$/u.test(key) || key === "__proto__") {
       const shown = JSON.stringify(key.slice(0, 80));
       throw badInput(
@@ -96,7 +96,7 @@ function readValue(cursor: GgufCursor, key: string): GgufValue {
     );
   }
   const type = typeOf(elementCode, cursor, elementStart, key);
-  const length = cursor.count(`length of the array ${JSON.stringify(key)}`, type.bytes, maximumArray);
+  const length = cursor.count(`length of the array ${JSON.stringify(key)}`, type.bytes, maxArray);
   const items: Scalar[] = [];
   for (let index = 0; index < length; index++) {
     items.push(type.read(cursor));

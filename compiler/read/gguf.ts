@@ -42,9 +42,9 @@ export interface Gguf {
 }
 
 const defaultAlignment = 32;
-const maximumAlignment = 1 << 20;
-const maximumTensors = 100_000;
-const maximumDimensions = 4;
+const maxAlignment = 1 << 20;
+const maxTensors = 100_000;
+const maxDimensions = 4;
 /** Bytes that a directory entry takes at least: name, dimension count, one dimension, type, offset. */
 const minimumEntry = 8 + 1 + 4 + 8 + 4 + 8;
 
@@ -112,7 +112,7 @@ export async function readGguf(path: string): Promise<Gguf> {
     const version = readVersion(opened);
     const cursor = new GgufCursor(opened);
     cursor.position = 8;
-    const tensorCount = cursor.count("number of tensors", minimumEntry, maximumTensors);
+    const tensorCount = cursor.count("number of tensors", minimumEntry, maxTensors);
     const keyCount = readKeyCount(cursor);
     const metadata = readMetadata(cursor, keyCount);
     refuseSplit(file, metadata);
@@ -175,8 +175,8 @@ function refuseSplit(file: string, metadata: GgufMetadata): void {
 function alignmentOf(file: string, metadata: GgufMetadata): number {
   const alignment = metadataCount({ file, metadata }, "general.alignment") ?? defaultAlignment;
   const isPowerOfTwo = alignment > 0 && Number.isInteger(Math.log2(alignment));
-  if (!isPowerOfTwo || alignment > maximumAlignment) {
-    const message = `the alignment is ${alignment}, not a power of two from 1 to ${maximumAlignment}`;
+  if (!isPowerOfTwo || alignment > maxAlignment) {
+    const message = `the alignment is ${alignment}, not a power of two from 1 to ${maxAlignment}`;
     throw badInput(
       "gguf-alignment",
       message,
@@ -235,10 +235,10 @@ function readShape(cursor: GgufCursor, name: string): number[] {
   const start = cursor.position;
   const subject = { file: cursor.file, tensor: name, offset: start };
   const dimensions = cursor.u32();
-  if (dimensions < 1 || dimensions > maximumDimensions) {
+  if (dimensions < 1 || dimensions > maxDimensions) {
     throw badInput(
       "tensor-shape",
-      `${dimensions} dimensions; 1 to ${maximumDimensions} are allowed`,
+      `${dimensions} dimensions; 1 to ${maxDimensions} are allowed`,
       placeOf(subject),
       fetchAgain,
     );

@@ -32,7 +32,7 @@ export interface HubResponse {
 /** The network failed in a way that may pass: a broken connection, a stall, a status of 429 or 5xx. */
 export class HubInterrupted extends Error {}
 
-const maximumRedirects = 6;
+const maxRedirects = 6;
 
 /**
  * GET with redirects followed by hand, because the hub describes a file (X-Linked-Size, X-Linked-Etag) on the
@@ -47,7 +47,7 @@ export async function hubGet(
   const seen: Headers[] = [];
   const stall = new StallTimer(access.stall);
   let current = new URL(url);
-  for (let hop = 0; hop <= maximumRedirects; hop++) {
+  for (let hop = 0; hop <= maxRedirects; hop++) {
     const response = await request(current, access, headers, stall);
     seen.push(response.headers);
     const location = response.headers.get("location");
@@ -58,7 +58,7 @@ export async function hubGet(
     current = redirected(current, location);
   }
   stall.stop();
-  throw hubError("hub-response", `more than ${maximumRedirects} redirects`, url, "check HF_ENDPOINT");
+  throw hubError("hub-response", `more than ${maxRedirects} redirects`, url, "check HF_ENDPOINT");
 }
 
 /** Reads a short text body. */

@@ -57,8 +57,8 @@ const smallFiles = [
   "merges.txt",
 ] as const;
 
-const maximumAnswer = 64 << 20;
-const maximumIndex = 100_000_000;
+const maxAnswer = 64 << 20;
+const maxIndex = 100_000_000;
 
 interface Job {
   readonly source: HubSource;
@@ -121,7 +121,7 @@ export async function fetchFromHub(source: string, options: HubOptions = {}): Pr
   await fetchFiles(job, listing.commit, first, 0, first.length);
   if (hasIndex) {
     const index = join(folder, indexName);
-    const { shards } = parseShardIndex(readText(index, maximumIndex), index);
+    const { shards } = parseShardIndex(readText(index, maxIndex), index);
     await fetchFiles(job, listing.commit, shards, first.length, first.length + shards.length);
   }
   await rememberCommit(job, listing.commit);
@@ -162,7 +162,7 @@ async function listFiles(job: Job): Promise<Listing> {
   const { model, revision } = job.subject;
   const url = `${job.access.endpoint}/api/models/${model}/revision/${encodeURIComponent(revision)}`;
   const text = await repeated(job, url, async () =>
-    hubText(await hubGet(url, job.access, job.subject), url, maximumAnswer),
+    hubText(await hubGet(url, job.access, job.subject), url, maxAnswer),
   );
   let answer: unknown;
   try {

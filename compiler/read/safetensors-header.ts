@@ -42,10 +42,10 @@ export interface Safetensors {
 }
 
 /** The reference reader's limit. */
-const maximumHeader = 100_000_000;
-const maximumTensors = 100_000;
-const maximumDimensions = 8;
-const maximumName = 1024;
+const maxHeader = 100_000_000;
+const maxTensors = 100_000;
+const maxDimensions = 8;
+const maxName = 1024;
 
 /** Bits of one element of every type that the format knows. */
 const typeBits: ReadonlyMap<string, number> = new Map([
@@ -82,8 +82,8 @@ export function readSafetensorsHeader(path: string): SafetensorsHeader {
         fetchAgain,
       );
     }
-    if (root.size > maximumTensors) {
-      const message = `the header names ${root.size} tensors; more than ${maximumTensors} are refused`;
+    if (root.size > maxTensors) {
+      const message = `the header names ${root.size} tensors; more than ${maxTensors} are refused`;
       throw badInput("safetensors-count", message, `${file}: byte 8`, fetchAgain);
     }
     const tensors: RawTensorInfo[] = [];
@@ -135,8 +135,8 @@ export function checkTensorName(name: string, file: string): void {
   const reason =
     name === ""
       ? "is empty"
-      : name.length > maximumName
-        ? `is longer than ${maximumName} characters`
+      : name.length > maxName
+        ? `is longer than ${maxName} characters`
         : hasControlCharacter(name)
           ? "holds a control character"
           : ["__proto__", "constructor", "prototype"].includes(name)
@@ -180,8 +180,8 @@ function readHeaderText(opened: OpenFile): { text: string; end: number } {
     );
   }
   const length = new DataView(head.buffer).getBigUint64(0, true);
-  if (length > maximumHeader) {
-    const message = `the header length is ${length}; more than ${maximumHeader} is refused`;
+  if (length > maxHeader) {
+    const message = `the header length is ${length}; more than ${maxHeader} is refused`;
     throw badInput("safetensors-header-length", message, `${file}: byte 0`, "this is not a safetensors file");
   }
   const bytes = Number(length);
@@ -255,8 +255,8 @@ function parseTensor(name: string, value: StrictJson, file: string, dataStart: n
     );
   }
   const shape = wholeNumbers(value.get("shape"), "shape", subject);
-  if (shape.length > maximumDimensions) {
-    throw wrong(`${shape.length} dimensions; at most ${maximumDimensions} are supported`);
+  if (shape.length > maxDimensions) {
+    throw wrong(`${shape.length} dimensions; at most ${maxDimensions} are supported`);
   }
   const offsets = wholeNumbers(value.get("data_offsets"), "data_offsets", subject);
   const [begin, end] = offsets;

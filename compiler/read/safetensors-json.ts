@@ -19,7 +19,7 @@ export class JsonNumber {
   }
 }
 
-const maximumDepth = 32;
+const maxDepth = 32;
 
 /** Parses `text`, which stands at byte `offset` of `file`. Throws `json-syntax`, `json-duplicate-key`, `json-depth`. */
 export function parseStrictJson(text: string, file: string, offset = 0): StrictJson {
@@ -71,10 +71,10 @@ class Parser {
   }
 
   private value(depth: number): StrictJson {
-    if (depth > maximumDepth) {
+    if (depth > maxDepth) {
       throw badInput(
         "json-depth",
-        `JSON nested deeper than ${maximumDepth} levels`,
+        `JSON nested deeper than ${maxDepth} levels`,
         this.place(this.position),
         fetchAgain,
       );

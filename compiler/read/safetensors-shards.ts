@@ -8,7 +8,7 @@ import { describeJson, isJsonObject, parseStrictJson } from "./safetensors-json.
 export const indexName = "model.safetensors.index.json";
 export const singleName = "model.safetensors";
 
-const maximumIndex = 100_000_000;
+const maxIndex = 100_000_000;
 
 /** An index of shards: which file holds each tensor. */
 export interface ShardIndex {
@@ -33,7 +33,7 @@ export async function readShardedSafetensors(folder: string): Promise<Safetensor
     }
     return readSafetensors(single);
   }
-  const { weightMap, shards } = parseShardIndex(readText(index, maximumIndex), index);
+  const { weightMap, shards } = parseShardIndex(readText(index, maxIndex), index);
   const tensors = new Map<string, TensorInfo>();
   const ignored = new Map<string, RawTensorInfo>();
   const metadata = new Map<string, string>();

@@ -11,7 +11,7 @@ import type { RawTensorInfo } from "./safetensors-header.js";
 import { parsePlainJson } from "./safetensors-json.js";
 import { readShardedSafetensors } from "./safetensors-shards.js";
 
-const maximumConfig = 16 << 20;
+const maxConfig = 16 << 20;
 const sampleBytes = 4096;
 
 /** Everything that `Weights` is made from. */
@@ -235,7 +235,7 @@ async function folderContent(folder: string): Promise<Content> {
     const hint = "a model is a folder with config.json and safetensors, or a .gguf file";
     throw badInput("config-missing", "the folder holds no config.json", folder, hint);
   }
-  const text = readText(file, maximumConfig);
+  const text = readText(file, maxConfig);
   const config = parsePlainJson(text, file);
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
     throw badInput(

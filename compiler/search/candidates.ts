@@ -4,7 +4,7 @@ import { emitterFor } from "../emit/devices.js";
 import { meanBytes } from "../evaluate/account.js";
 import { factorQuantizer, quantizerOf, recipeOf } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
-import type { ByteAccount, Form, InputGroup, LinearPlan, Tier } from "../ir/plan.js";
+import type { ByteAccount, Form, InputGroup, LinearPlan, QuantizedTier } from "../ir/plan.js";
 import type { InputFactors, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
 import { accountBytes } from "../passes/account-bytes.js";
@@ -28,7 +28,7 @@ export interface Candidate {
 }
 
 /** The tiers at few bits that a group may have. */
-export function tiersOf(options: PlanOptions, d: number): Tier[] {
+export function tiersOf(options: PlanOptions, d: number): QuantizedTier[] {
   return options.bits.flatMap((bits) =>
     options.rank
       .filter((rank) => rank < d)

@@ -79,7 +79,7 @@ export function bestDraft(): Objective {
 }
 
 /** The most tokens that are drafted at once. */
-const mostDrafted = 15;
+const maxDrafted = 15;
 /**
  * What the exact weights take for a token more in a pass, as a share of a pass for one: the weights are read once, and the
  * arithmetic is not quite hidden behind that. `gsic bench` shows the real one; the choice hardly depends on it.
@@ -96,7 +96,7 @@ export function draftingGain(point: FrontierPoint, dense: FrontierPoint): Drafti
   const draft = point.seconds / dense.seconds;
   let best: DraftingGain = { gain: 1, length: 0 };
   let tokens = 1;
-  for (let length = 1; length <= mostDrafted; length++) {
+  for (let length = 1; length <= maxDrafted; length++) {
     tokens += acceptance ** length;
     const gain = tokens / (length * draft + 1 + length * verifiedShare);
     if (gain > best.gain) best = { gain, length };

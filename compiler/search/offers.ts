@@ -13,7 +13,7 @@ import { projections, type SurveyContext, surveyExactTiers, surveySubspaces } fr
 /** Subspace gates that close for fewer tokens are not offered. */
 const leastClosed = 0.05;
 /** Bits up to which a tier leaves errors that an exact tier can be worth. */
-const mostBitsBesideExact = 4;
+const maxBitsBesideExact = 4;
 /** Of the tokens that an exact tier is reckoned to take when it is asked whether it can pay: fewer than it will. */
 const leastOpen = 0.04;
 
@@ -65,7 +65,7 @@ async function exactTiers(
   { tier, errors, divergences, tops }: TierEffect,
   plain: readonly Candidate[],
 ): Promise<Candidate[]> {
-  if (tier.quantizer.bits > mostBitsBesideExact) return [];
+  if (tier.quantizer.bits > maxBitsBesideExact) return [];
   const options = plain.map((one) => ({ cost: one.seconds, loss: sum(one.divergences) }));
   const pays = topFractions.some((_, index) => {
     // No gate keeps out more than the tokens of the largest errors have.

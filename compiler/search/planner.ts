@@ -10,7 +10,7 @@ import { buildRuntime, cacheFolder } from "../cc/index.js";
 import { calibrationTarget } from "../cc/machine.js";
 import type { Config, PlanOptions } from "../config/config.js";
 import type { CpuTarget, Target } from "../config/target.js";
-import type { InputGroup, Plan, Tier } from "../ir/plan.js";
+import type { InputGroup, Plan, QuantizedTier } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
@@ -140,7 +140,11 @@ async function decisionsOf(
 }
 
 /** The tiers at few bits that the configuration offers to a group. */
-function offeredTiers({ graph }: Plan, { linears }: InputGroup, options: PlanOptions): readonly Tier[] {
+function offeredTiers(
+  { graph }: Plan,
+  { linears }: InputGroup,
+  options: PlanOptions,
+): readonly QuantizedTier[] {
   const offered = options.forms.includes("tiered") || options.forms.includes("gated+tiered");
   return offered ? tiersOf(options, linearById(graph, linears[0]!).weight.d) : [];
 }

@@ -9,7 +9,7 @@ import { temporaryFolder } from "../support/temporary.js";
 import { type Laboratory, type MeasuredText, writeVariants } from "./variants.js";
 
 /** Tokens whose inputs gates are judged by. */
-const mostSamples = 1024;
+const maxSamples = 1024;
 
 /** Inputs X [n, d] of linears at some tokens of a text, on disk. */
 export interface Samples {
@@ -19,7 +19,7 @@ export interface Samples {
 }
 
 /** Of how many tokens a sample is taken, in windows evenly spaced over a text. */
-const mostTokens = 2048;
+const maxTokens = 2048;
 
 /**
  * Runs the dense model over windows of a text, evenly spaced, and keeps what its linears read at up to 1024 tokens, evenly
@@ -33,8 +33,8 @@ export async function sampleInputs(laboratory: Laboratory, plan: Plan, text: Mea
       join(folder, name),
     ) as [string, string, string];
     await writeVariants(bundle, laboratory, plan, [], text.window);
-    await writeFile(ids, spacedWindows(text, mostTokens));
-    const settings = ["--window", String(text.window), "--most", String(mostSamples), "--out", out];
+    await writeFile(ids, spacedWindows(text, maxTokens));
+    const settings = ["--window", String(text.window), "--most", String(maxSamples), "--out", out];
     const update = laboratory.progress.stage("Looking at the inputs of linears");
     await runTool(["inputs", bundle, "--ids-file", ids, ...settings], update);
     const { tensors } = readSafetensorsHeader(out);

@@ -2,7 +2,7 @@ import type { Algebra } from "../calibrate/algebra.js";
 import type { Factors } from "../calibrate/factors.js";
 import { quantizerOf } from "../ir/forms.js";
 import type { Graph } from "../ir/graph.js";
-import type { InputGroup, Quantizer, Tier } from "../ir/plan.js";
+import type { InputGroup, QuantizedTier, Quantizer } from "../ir/plan.js";
 import { valueWidths } from "../ir/walk.js";
 import type { Weights } from "../read/weights.js";
 import type { Progress } from "../support/progress.js";
@@ -15,14 +15,14 @@ import type { Ledger } from "./ledger.js";
 const probeTokens = 512;
 const probeWindow = 256;
 /** What the values of a pass may take, in bytes. */
-const mostBytes = 2 ** 30;
+const maxBytes = 2 ** 30;
 
 /** What all groups are computed by, whatever is offered: it tells what any error there does to the model's output. */
-const probe: Tier = { quantizer: quantizerOf(4), rank: 0, exact: null };
+const probe: QuantizedTier = { quantizer: quantizerOf(4), rank: 0, exact: null };
 
 /** What a tier at few bits does in the linears of one input. */
 export interface TierEffect {
-  readonly tier: Tier;
+  readonly tier: QuantizedTier;
   /** E||y' - y||^2 by linear, on calibration activations. */
   readonly errors: readonly number[];
   /** The KL of the model's output that this is predicted to cause, in nats per token, by linear. */
@@ -58,7 +58,7 @@ export interface EffectsJob {
 export async function measureEffects(
   { graph, weights, algebra, factors, ledger, progress }: EffectsJob,
   groups: readonly InputGroup[],
-  tiersOf: (group: InputGroup) => readonly Tier[],
+  tiersOf: (group: InputGroup) => readonly QuantizedTier[],
   text: Tokens & { readonly name: string },
 ): Promise<readonly GroupEffects[]> {
   const keyOf = (group: InputGroup) => `effects: ${JSON.stringify([text.name, group, tiersOf(group)])}`;
@@ -92,7 +92,7 @@ export async function measureEffects(
 async function effectsOf(
   factors: Factors,
   known: GroupGradients,
-  tiers: readonly Tier[],
+  tiers: readonly QuantizedTier[],
 ): Promise<GroupEffects> {
   const { quantizer } = probe;
   const ranks = [...new Set([0, ...tiers.map(({ rank }) => rank)])];
@@ -162,7 +162,7 @@ export function probeTokensOf(graph: Graph, ids: Int32Array, window: number): To
   const widths = valueWidths(graph);
   const needed = new Set([graph.output, graph.output, ...graph.nodes.flatMap(neededOf)]);
   const bytes = 4 * [...needed].reduce((sum, id) => sum + widths.get(id)!, 0);
-  const most = Math.max(1, Math.floor(Math.min(probeTokens, mostBytes / bytes) / length));
+  const most = Math.max(1, Math.floor(Math.min(probeTokens, maxBytes / bytes) / length));
   const whole = Math.max(1, Math.floor(ids.length / window));
   const count = Math.min(most, whole);
   const starts = Array.from({ length: count }, (_, i) => Math.floor((i * whole) / count) * window);

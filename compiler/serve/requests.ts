@@ -9,7 +9,7 @@ import { badField } from "./errors.js";
 const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
 
 /** Most choices of a request. */
-const mostChoices = 128;
+const maxChoices = 128;
 
 const id = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
 
@@ -27,7 +27,7 @@ const samplingFields = {
       Type.Array(Type.String({ minLength: 1, maxLength: 1000 }), { maxItems: 4 }),
     ]),
   ),
-  n: optional(Type.Integer({ minimum: 1, maximum: mostChoices })),
+  n: optional(Type.Integer({ minimum: 1, maximum: maxChoices })),
   stream: optional(Type.Boolean()),
   stream_options: optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) })),
 };
@@ -37,8 +37,8 @@ export const completionSchema = Type.Object({
   prompt: Type.Union([
     Type.String(),
     Type.Array(id, { minItems: 1 }),
-    Type.Array(Type.String(), { minItems: 1, maxItems: mostChoices }),
-    Type.Array(Type.Array(id, { minItems: 1 }), { minItems: 1, maxItems: mostChoices }),
+    Type.Array(Type.String(), { minItems: 1, maxItems: maxChoices }),
+    Type.Array(Type.Array(id, { minItems: 1 }), { minItems: 1, maxItems: maxChoices }),
   ]),
 });
 
@@ -158,8 +158,8 @@ export function promptsOf(body: CompletionRequest): readonly (string | Int32Arra
   const prompts = isIds(list)
     ? [Int32Array.from(list)]
     : list.map((one) => (typeof one === "string" ? one : Int32Array.from(one)));
-  if (prompts.length * (body.n ?? 1) > mostChoices)
-    throw badField("n", `${prompts.length} prompts times n is more than ${mostChoices} choices`);
+  if (prompts.length * (body.n ?? 1) > maxChoices)
+    throw badField("n", `${prompts.length} prompts times n is more than ${maxChoices} choices`);
   return prompts;
 }
 

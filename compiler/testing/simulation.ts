@@ -1,4 +1,4 @@
-/** Helpers of the tests of GPU kernels: bundles whose kernels the stand-in driver simulates, and runs of them. */
+/** Helpers of the tests of GPU kernels: bundles whose kernels the mock driver simulates, and runs of them. */
 
 import { join } from "node:path";
 import type { GpuDevice } from "../cc/index.js";
@@ -28,7 +28,7 @@ export function shapedAs(target: GpuTarget, shape: Partial<GpuShape>): GpuTarget
   return { ...target, gpu: { ...target.gpu, ...shape } };
 }
 
-/** The header of an ELF file for gfx942, and nothing else: all that the stand-in driver looks at. */
+/** The header of an ELF file for gfx942, and nothing else: all that the mock driver looks at. */
 function headerOnly(): Uint8Array {
   const header = new Uint8Array(64);
   const view = new DataView(header.buffer);
@@ -40,7 +40,7 @@ function headerOnly(): Uint8Array {
   return header;
 }
 
-/** A code object that only the stand-in driver takes, which runs the kernel that was compiled for this machine. */
+/** A code object that only the mock driver takes, which runs the kernel that was compiled for this machine. */
 function objectOf({ symbol }: Kernel, { device, architecture }: GpuTarget) {
   const text = `.version 8.0\n.target ${architecture}\n.visible .entry ${symbol}()\n{\nret;\n}\n\0`;
   const bytes = { hip: headerOnly(), cuda: new TextEncoder().encode(text) } satisfies Record<

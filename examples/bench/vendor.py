@@ -68,12 +68,12 @@ def shapes_of(options):
     with open(options.launches) as file:
         document = json.load(file)
     for one in document["launches"]:
-        match = re.match(r"gsic_(project|gated_unit|head)_([a-z0-9]+?)_(\d+)x(\d+)", one["kernel"])
+        match = re.match(r"gsic_(project|glu|head)_([a-z0-9]+?)_(\d+)x(\d+)", one["kernel"])
         if match is None or one["gate"] == "closed":
             continue
         role, kind, out, d = match[1], match[2], int(match[3]), int(match[4])
         # A pair is one product of twice the rows; types that PyTorch has not are compared with bf16.
-        found.append((kind if kind in TYPES else "bf16", 2 * out if role == "gated_unit" else out, d, one["in_step"]))
+        found.append((kind if kind in TYPES else "bf16", 2 * out if role == "glu" else out, d, one["in_step"]))
     return found
 
 

@@ -87,7 +87,7 @@ class GpuModule final : public Module {
 
 /// Puts a launch on a stream.
 void queue(GpuContext &context, const ResolvedLaunch &launch, DriverHandle stream) {
-  // A driver reads as many as the kernel takes. The null behind them is for the stand-in driver, which cannot know.
+  // A driver reads as many as the kernel takes. The null behind them is for the mock driver, which cannot know.
   std::vector<void *> parameters;
   for (uint32_t i = 0; i < launch.argument_count; i++) parameters.push_back(const_cast<void **>(launch.arguments + i));
   parameters.push_back(nullptr);

@@ -1,4 +1,4 @@
-// What the stand-in counted, as a JSON file at exit: {"kernels": [{"symbol", "launches", "arguments": [{"loaded",
+// What the mock driver counted, as a JSON file at exit: {"kernels": [{"symbol", "launches", "arguments": [{"loaded",
 // "stored"}]}], "live_allocations", "launches", "graph_launches", "bytes_to_host"}. Kernels stand in the order of their
 // first launches; bytes are summed over launches. Live allocations are whatever the driver gave and did not get back:
 // memory of the device and of the host, streams, modules, graphs and their instances.

@@ -1,4 +1,4 @@
-// The stand-in driver: one device without hardware, whose kernels are host-dialect functions (gsic/simulation.h). What
+// The mock driver: one device without hardware, whose kernels are host-dialect functions (gsic/simulation.h). What
 // is asked of a stream happens when somebody waits for it, as late as a driver may; a captured stream does nothing.
 // Errors stay once the device is lost. hip.cpp and cuda.cpp give it the symbols of the two drivers.
 #ifndef GSIC_STANDIN_CORE_H

@@ -1,4 +1,4 @@
-// The part of the stand-in that loads kernels, records launches, and runs them.
+// The part of the mock driver that loads kernels, records launches, and runs them.
 #include <dlfcn.h>
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// NVIDIA's names for the stand-in driver. Signatures as in cuda.h; device pointers are integers there, passed alike.
+// NVIDIA's names for the mock driver. Signatures as in cuda.h; device pointers are integers there, passed alike.
 #include "core.h"
 
 #define GSIC_EXPORT extern "C" __attribute__((visibility("default")))

@@ -1,4 +1,4 @@
-// AMD's names for the stand-in driver. Signatures as in hip_runtime_api.h.
+// AMD's names for the mock driver. Signatures as in hip_runtime_api.h.
 #include "core.h"
 
 #define GSIC_EXPORT extern "C" __attribute__((visibility("default")))

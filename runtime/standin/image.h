@@ -1,4 +1,4 @@
-// What the stand-in knows of code objects: enough to refuse what a driver refuses.
+// What the mock driver knows of code objects: enough to refuse what a driver refuses.
 #ifndef GSIC_STANDIN_IMAGE_H
 #define GSIC_STANDIN_IMAGE_H
 

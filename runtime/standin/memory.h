@@ -1,4 +1,4 @@
-// The memory of the stand-in's device. A device pointer is an address that nobody may touch: what it stands for lies
+// The memory of the mock driver's device. A device pointer is an address that nobody may touch: what it stands for lies
 // elsewhere, so that a host that follows one crashes, and a host pointer in place of one is found.
 #ifndef GSIC_STANDIN_MEMORY_H
 #define GSIC_STANDIN_MEMORY_H

@@ -1,4 +1,4 @@
-// What the stand-in driver claims to be, from the environment. Read when it is loaded.
+// What the mock driver claims to be, from the environment. Read when it is loaded.
 #ifndef GSIC_STANDIN_SETTINGS_H
 #define GSIC_STANDIN_SETTINGS_H
 

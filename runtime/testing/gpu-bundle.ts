@@ -8,7 +8,7 @@ export interface GpuTarget {
 
 const machines: Readonly<Record<string, number>> = { gfx90a: 0x3f, gfx942: 0x4c, gfx950: 0x4f };
 
-/** The header of an ELF file for an AMD GPU, and nothing else: all that the stand-in driver looks at. */
+/** The header of an ELF file for an AMD GPU, and nothing else: all that the mock driver looks at. */
 function fakeElf(architecture: string): Uint8Array {
   const header = new Uint8Array(64);
   const view = new DataView(header.buffer);
@@ -41,7 +41,7 @@ const arguments_: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The test model of bundle.ts for GPUs: kernels of gpu_kernels.cpp, code objects that only the stand-in driver takes,
+ * The test model of bundle.ts for GPUs: kernels of gpu_kernels.cpp, code objects that only the mock driver takes,
  * and a kernel that chooses. `change` may spoil the manifest; `weights` may be more than the model's.
  */
 export function gpuBundle(

@@ -55,7 +55,7 @@ export async function build(
   await run("g++", [...more, ...objects, "-o", output, ...libraries, ...link]);
 }
 
-/** Compiles the kernels of the test model: `kernels` for the CPU, `gpu_kernels` for the stand-in of a GPU. */
+/** Compiles the kernels of the test model: `kernels` for the CPU, `gpu_kernels` for the mock driver of a GPU. */
 export async function buildKernels(output: string, name = "kernels"): Promise<void> {
   const source = join(runtime, `testing/${name}.cpp`);
   await run("g++", [

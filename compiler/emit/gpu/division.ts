@@ -68,7 +68,7 @@ export function groupsOf(source: WeightSource, gpu: GpuShape, splits = splitsOf(
 }
 
 /** Bytes of LDS that the products with factors may take in a launch that computes them for itself. */
-const mostFactorBytes = 16 * 1024;
+const maxFactorBytes = 16 * 1024;
 
 /**
  * Whether every workgroup of a launch multiplies by an input's factors for itself: where reading them from the cache, by
@@ -77,7 +77,7 @@ const mostFactorBytes = 16 * 1024;
 export function computesOwn(factors: InputFactors, { gpu, cost, device }: GpuTarget): boolean {
   const bytes = presentFactors(factors).reduce((sum, factor) => sum + sourceBytes(device, factor), 0);
   const memory = ownFactorBytes(factorPlaces(factors).width);
-  return bytes / gpu.cacheBandwidthPerUnit < cost.step && memory <= mostFactorBytes;
+  return bytes / gpu.cacheBandwidthPerUnit < cost.step && memory <= maxFactorBytes;
 }
 
 /** Bytes of `FactorsMemory` in templates/include/gsic/gpu/gate.h. */

@@ -21,7 +21,7 @@ test("kernels of every template are the golden ones, with and without what it se
       "gsic_choose_97",
     ],
     "llama-gguf": [
-      "gsic_gated_unit_q4_k_64x256_k5_rms",
+      "gsic_glu_q4_k_64x256_k5_rms",
       "gsic_project_q4_1_256x64",
       "gsic_attend_4x2x16",
       "gsic_head_q6_k_131x256_rms",

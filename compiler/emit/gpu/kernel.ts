@@ -10,7 +10,7 @@ import { normFormula } from "../projection.js";
 import { launchOf, smallWaves } from "./division.js";
 import { factors } from "./factors.js";
 import { DeviceOperands } from "./operands.js";
-import { gatedUnit, project } from "./projection.js";
+import { glu, project } from "./projection.js";
 
 /** The kernel call of a GPU's step. `context` is the length of the KV cache. */
 export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTarget): GpuKernelCall {
@@ -22,7 +22,7 @@ export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTar
     case "factors":
       return factors(step, target);
     case "project":
-      return step.gatedUnit ? gatedUnit(step, target) : project(step, target);
+      return step.glu ? glu(step, target) : project(step, target);
     case "attend":
       return attend(step, context, target);
     case "choose":

@@ -21,7 +21,7 @@ export function projectionDivisions(call: GpuKernelCall): readonly ProjectionDiv
         tier: tier as Tier,
         splits,
       }));
-    case "gated_unit":
+    case "glu":
       return call.params.products.map(({ gateType, upType, out, d, tier, splits }) => {
         const type = gateType === upType ? gateType : `${gateType}+${upType}`;
         return { type, out, d, matrices: 2, tier: tier as Tier, splits };

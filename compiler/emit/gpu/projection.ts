@@ -67,7 +67,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
 }
 
 /** y = f(gate) * up, both from one value. */
-export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
+export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
@@ -96,7 +96,7 @@ export function gatedUnit(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const lds = memoryOf(step, gpu, 2, sources);
   const most = Math.max(...products.map(({ splits }, tier) => groupsOf(sources[2 * tier]!, gpu, splits)));
   return {
-    template: "gated_unit",
+    template: "glu",
     symbol: nameOf(step),
     params: { ...common(step, operands, target), stageBytes: lds.stage, ...before, products },
     operands: operands.slots,

@@ -107,7 +107,7 @@ describe("one linear in every combination of tiers agrees with its float64 oracl
 });
 
 describe("a model of all tiers agrees with its float64 oracle", () => {
-  test("llama-biases on mi300x: norms, a gated unit, biases, residuals", async () => {
+  test("llama-biases on mi300x: norms, a GLU, biases, residuals", async () => {
     const { model, ids } = await openFixture("llama-biases");
     await checkPlan(model, { gate, tier: { ...tier, exact } }, ids, own(mi300x));
   });

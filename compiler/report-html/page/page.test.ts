@@ -212,7 +212,7 @@ describe.skipIf(browserExecutable === null)(
         sources: new Map(),
       });
       const multiplied = measured.modes.exact!.launches.filter(({ kernel }) =>
-        /project|gated_unit|head/.test(kernel),
+        /project|glu|head/.test(kernel),
       );
       const whole = multiplied.reduce((sum, { seconds }) => sum + seconds.median, 0);
       const parts = data.linears.reduce((sum, { measured: { dense } }) => sum + dense!, 0);

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { packageRoot } from "../../support/paths.js";
 import { temporaryFolder } from "../files.js";
 import { formatViolations } from "./format.js";
-import { lengthViolations, mostFileLines, mostFunctionLines } from "./lengths.js";
+import { lengthViolations, maxFileLines, maxFunctionLines } from "./lengths.js";
 import { cppFiles, type Violation } from "./sources.js";
 import { warningViolations } from "./warnings.js";
 
@@ -55,19 +55,19 @@ test("a file that is not formatted is refused, and fixed on demand", async () =>
 
 test("a file of too many lines is refused; one of as many as are allowed is not", async () => {
   const filled = (lines: number) => `${"// One line.\n".repeat(lines - 1)}\n// The last.\n`;
-  plant("examples/many.h", filled(mostFileLines));
+  plant("examples/many.h", filled(maxFileLines));
   expect(await said()).toEqual([]);
-  plant("examples/many.h", filled(mostFileLines + 1));
+  plant("examples/many.h", filled(maxFileLines + 1));
   expect(await said()).toEqual(["examples/many.h:1: the file has 301 lines; 300 are allowed"]);
 });
 
 test("a function of too many lines is refused, in a class and a namespace too", async () => {
-  plant("compiler/testing/one.cpp", longFunction(mostFunctionLines));
+  plant("compiler/testing/one.cpp", longFunction(maxFunctionLines));
   expect(await said()).toEqual([]);
-  plant("compiler/testing/one.cpp", longFunction(mostFunctionLines + 1));
+  plant("compiler/testing/one.cpp", longFunction(maxFunctionLines + 1));
   expect(await said()).toEqual(["compiler/testing/one.cpp:1: long_one has 61 lines; 60 are allowed"]);
   plant("compiler/testing/one.cpp", "");
-  const method = longFunction(mostFunctionLines + 1).replaceAll(/^(?=.)/gm, "  ");
+  const method = longFunction(maxFunctionLines + 1).replaceAll(/^(?=.)/gm, "  ");
   plant(
     "templates/include/gsic/one.h",
     `namespace gsic {\nstruct One {\n${method}};\n}  // namespace gsic\n`,

@@ -9,9 +9,9 @@ import { Random } from "./random.js";
 import { hostileSafetensors } from "./safetensors.js";
 
 /** Longest that one input of a few kilobytes may take, in milliseconds. */
-const mostTime = 2000;
+const maxTime = 2000;
 /** Growth of the process over a run, in bytes, beyond which something is not freed. */
-const mostGrowth = 512 << 20;
+const maxGrowth = 512 << 20;
 
 interface Fuzzer {
   readonly make: (random: Random) => Uint8Array;
@@ -74,7 +74,7 @@ export async function fuzz(
     }
   }
   const growth = process.memoryUsage().rss - before;
-  if (growth > mostGrowth) throw new Error(`${kind}: the process grew by ${growth} bytes`);
+  if (growth > maxGrowth) throw new Error(`${kind}: the process grew by ${growth} bytes`);
   return { inputs: count, opened, refused: count - opened, codes };
 }
 
@@ -100,7 +100,7 @@ export async function outcomeOf(
     code = error.code;
   }
   const time = performance.now() - start;
-  if (time > mostTime) throw new Error(`it took ${time} ms`);
+  if (time > maxTime) throw new Error(`it took ${time} ms`);
   return code;
 }
 

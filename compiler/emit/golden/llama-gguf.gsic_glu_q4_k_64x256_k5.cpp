@@ -6,7 +6,7 @@
 
 using namespace gsic;
 
-extern "C" void gsic_gated_unit_q4_k_64x256_k5(const gsic_worker *worker, void *const *arguments) {
+extern "C" void gsic_glu_q4_k_64x256_k5(const gsic_worker *worker, void *const *arguments) {
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
