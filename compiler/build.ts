@@ -36,7 +36,8 @@ import { schedule } from "./schedule/program.js";
 import { type Calibration, decide } from "./search/decide.js";
 import type { Progress } from "./support/progress.js";
 
-export interface BuildOptions {
+/** What is built, for which targets, and where to. */
+interface BuildOptions {
   /** Path of a model.toml, or of the graph.ts of an earlier build. */
   readonly input: string;
   /** Output folder; default `build/<name>` in the working folder. */

@@ -12,7 +12,8 @@ export interface GpuCommon extends Common {
   readonly waves: number;
 }
 
-export interface GpuEmbedParams extends GpuCommon {
+/** y [columns, width]: the sum of one row of each table, times its scale. */
+interface GpuEmbedParams extends GpuCommon {
   readonly width: number;
   /** Elements that a lane writes: the longest unit of the tables. */
   readonly elements: number;
@@ -42,7 +43,8 @@ interface FusedNorm extends Norm {
   readonly ofAll: boolean;
 }
 
-export interface GpuNormParams extends GpuCommon, Norm {
+/** y = norm(x) + residual by LayerNorm (`layer`) or RMSNorm, [columns, width]; a workgroup takes a column. */
+interface GpuNormParams extends GpuCommon, Norm {
   readonly width: number;
   readonly residual: Name | null;
 }
@@ -127,7 +129,8 @@ interface GpuProduct {
   readonly input: string;
 }
 
-export interface GpuProjectParams extends GpuProjection {
+/** y = f(W x + b) + residual, for all linears that read one value; `column` to `last` are the rows of one of them. */
+interface GpuProjectParams extends GpuProjection {
   /** Width of the output. */
   readonly width: number;
   /** C++ expression: the first column that is computed. */
@@ -144,7 +147,8 @@ export interface GpuProjectParams extends GpuProjection {
   })[];
 }
 
-export interface GpuGluParams extends GpuProjection {
+/** y = f(W_gate x + b_gate) * (W_up x + b_up), both read in one product a tier. */
+interface GpuGluParams extends GpuProjection {
   readonly products: readonly (GpuProduct & {
     readonly gateType: string;
     readonly upType: string;
@@ -155,7 +159,8 @@ export interface GpuGluParams extends GpuProjection {
   })[];
 }
 
-export interface GpuAttendParams extends GpuCommon {
+/** softmax(scale q K^T) V by head; norms and turns queries and keys, and appends the pass's keys and values to the cache. */
+interface GpuAttendParams extends GpuCommon {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -173,7 +178,8 @@ export interface GpuAttendParams extends GpuCommon {
   readonly rotary: { readonly dim: number; readonly pairing: "half" | "adjacent" } | null;
 }
 
-export interface GpuChooseParams extends GpuCommon {
+/** The arg-max of each wanted column's logits: the lowest id among equals, -1 where a logit is not finite. */
+interface GpuChooseParams extends GpuCommon {
   readonly vocabulary: number;
 }
 

@@ -17,7 +17,8 @@ export interface Common {
   readonly account: string;
 }
 
-export interface EmbedParams extends Common {
+/** y [columns, width]: the sum of one row of each table, times its scale. */
+interface EmbedParams extends Common {
   readonly width: number;
   readonly tables: readonly {
     readonly type: string;
@@ -31,7 +32,8 @@ export interface EmbedParams extends Common {
   }[];
 }
 
-export interface NormParams extends Common {
+/** y = norm(x) + residual by LayerNorm (`layer`) or RMSNorm, [columns, width]. */
+interface NormParams extends Common {
   readonly width: number;
   readonly layer: boolean;
   readonly bias: Slot | null;
@@ -40,7 +42,8 @@ export interface NormParams extends Common {
   readonly epsilon: string;
 }
 
-export interface GateParams {
+/** The subspace gate: closed where ||x - V g|| / ||x|| < epsilon, with g = V^T x and V^T [k, d] in f16. */
+interface GateParams {
   readonly coordinates: Slot;
   readonly basis: Slot;
   /** Null where another launch counts for the same input. */
@@ -74,7 +77,8 @@ export interface IntegerParams {
   readonly correction: { readonly matrix: string; readonly weight: Slot } | null;
 }
 
-export interface ProjectParams extends Common {
+/** y = f(W x + b) + residual, for all linears that read one value; `column` to `last` are the rows of one of them. */
+interface ProjectParams extends Common {
   readonly width: number;
   /** True where the width is not a multiple of the stride's step. */
   readonly padded: boolean;
@@ -99,7 +103,8 @@ export interface ProjectParams extends Common {
   }[];
 }
 
-export interface GluParams extends Common {
+/** y = f(W_gate x + b_gate) * (W_up x + b_up), both read in one product a tier. */
+interface GluParams extends Common {
   readonly width: number;
   readonly padded: boolean;
   readonly activation: string;
@@ -133,7 +138,8 @@ export interface HeadNormParams {
   readonly epsilon: string;
 }
 
-export interface CacheParams extends Common, HeadShape {
+/** Norms and turns queries and keys where they lie, and appends keys and values to the cache. */
+interface CacheParams extends Common, HeadShape {
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly keyColumn: number;
@@ -146,7 +152,8 @@ export interface CacheParams extends Common, HeadShape {
   } | null;
 }
 
-export interface AttendParams extends Common, HeadShape {
+/** softmax(scale q K^T) V by head, over the positions of the cache that a query sees. */
+interface AttendParams extends Common, HeadShape {
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly width: number;

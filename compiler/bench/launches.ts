@@ -70,7 +70,8 @@ export interface LaunchMeasurements extends Omit<ToolMeasurements, "jobs"> {
   };
 }
 
-export interface LaunchOptions {
+/** Which mode is measured, and how often each launch is measured. */
+interface LaunchOptions {
   /** Of `lossless` the launches of the plan that drafts. */
   readonly mode?: Mode | undefined;
   readonly repeat: number;

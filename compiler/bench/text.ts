@@ -114,6 +114,7 @@ function hugePageLines({ weights_in_huge_pages: share }: Measurements): string[]
   );
 }
 
+/** Seconds as a number of microseconds, to the hundredth below 100 and to the tenth above. */
 export function microseconds(seconds: number): string {
   const value = seconds * 1e6;
   return value.toFixed(value < 100 ? 2 : 1);

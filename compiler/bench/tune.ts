@@ -45,7 +45,8 @@ export interface TuningMeasurements extends Ceiling {
   readonly shapes: readonly TuningChoice[];
 }
 
-export interface TuneOptions {
+/** What is tried, and where the choices are written. */
+interface TuneOptions {
   /** Where the choices go; null: the file that the next build reads. */
   readonly file: string | null;
   /** Splits to try. */

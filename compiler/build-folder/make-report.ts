@@ -18,6 +18,7 @@ import { launchesPerLayer } from "../schedule/listing.js";
 import type { Schedule } from "../schedule/program.js";
 import { version } from "../support/version.js";
 
+/** The report of a fresh build; what `gsic eval` and `gsic bench` measure later is null in it. */
 export function reportOf(facts: {
   config: string;
   plan: Plan;

@@ -7,6 +7,8 @@ export interface ArrayOf {
   readonly u8: Uint8Array;
   readonly i8: Int8Array;
 }
+
+/** Element types of the arrays in an answer. */
 export type ArrayKind = keyof ArrayOf;
 
 /** An answer: what its header says, and its arrays. */

@@ -86,6 +86,7 @@ export async function contentHash(
   return hash.digest("hex");
 }
 
+/** The first 40 hex digits of the SHA-256 of all parts, each followed by a zero byte so that they do not run together. */
 export function hashOf(...parts: readonly string[]): string {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(part).update("\0");

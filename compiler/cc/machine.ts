@@ -18,7 +18,8 @@ export interface Machine {
   }[];
 }
 
-export interface Cpu {
+/** What `gsic-tool cpu` prints. */
+interface Cpu {
   /** What targets may ask for, less what the variable GSIC_CPU hides. */
   readonly features: readonly string[];
   /** The value of GSIC_CPU; null if it is not set. */

@@ -3,8 +3,10 @@
 import type { Command, Option } from "commander";
 import { everyCpu, targetNames } from "../config/targets.js";
 
+/** The shells that `gsic completion` writes scripts for. */
 export const shells = ["bash", "zsh", "fish"] as const;
 
+/** One of `shells`, by its name on the command line. */
 export type Shell = (typeof shells)[number];
 
 /** The script for a shell; `program` holds all commands. */

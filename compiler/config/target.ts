@@ -36,12 +36,14 @@ export interface CostModel {
   readonly step: number;
 }
 
+/** CPUs of one architecture that have certain instruction sets. */
 export interface CpuTarget extends TargetBase {
   readonly device: "cpu";
   /** As `uname -m` names it, or `any`. */
   readonly architecture: string;
 }
 
+/** A GPU model: one architecture, with the sizes that its kernels are divided by. */
 export interface GpuTarget extends TargetBase {
   readonly device: "hip" | "cuda";
   /** As the compiler names it: gfx942, sm_90. */

@@ -58,6 +58,7 @@ interface BuildName extends Pick<Report, "name" | "gsic" | "mode" | "targets"> {
   readonly folder: string;
 }
 
+/** A linear of both builds whose form or bytes differ; pairs are of the first build and of the second. */
 export interface LinearChange {
   readonly linear: ValueId;
   /** Null outside the layers. */

@@ -36,6 +36,7 @@ export interface LinearRows {
   readonly linears: readonly ValueId[];
 }
 
+/** One argument of a kernel before memory is laid out; its index in `Operands.slots` is the slot that templates name. */
 export interface OperandSlot {
   readonly name: string;
   readonly type: string;
@@ -66,6 +67,8 @@ export type GpuKernelCall = CallOf<GpuTemplateParams> & {
   readonly launch: LaunchShape;
   readonly cores?: undefined;
 };
+
+/** A kernel as an emitter hands it to its template, for either kind of device. */
 export type KernelCall = CpuKernelCall | GpuKernelCall;
 
 /** Collects the operands of a kernel; `add` gives the slot. The step is always slot 0. */

@@ -209,6 +209,7 @@ function integerParams({ gate, correction, d }: ProjectStep, operands: Operands)
   };
 }
 
+/** The proposed symbol, `<role>_<type of the first matrix>_<width>x<d>`, with `_k<k>` where there is a subspace gate. */
 export function projectName(step: ProjectStep): string {
   const { quantized, weight } = step.parts[0]!;
   const type = quantized === null ? shapeOf(weight).dtype : quantizedName(quantized);
@@ -246,6 +247,7 @@ export function projectSummary(step: ProjectStep): string {
     .join("; else ");
 }
 
+/** The shapes of the input, of each tier's matrices, the dearest tier first, and of the output. */
 export function projectShape(step: ProjectStep): string {
   const { gate, correction, parts, d, width } = step;
   const shapes = (of: TierMatrix) =>
@@ -266,6 +268,7 @@ export function projectShape(step: ProjectStep): string {
   return [`x [columns, ${d}]`, ...described.reverse(), `y [columns, ${width}]`].join(", ");
 }
 
+/** The line of a projection's byte account, tier by tier; what the gates read is named, but not counted. */
 export function projectAccount(step: ProjectStep, device: DeviceKind): string {
   const all = tiers(step);
   const bytes = (of: TierMatrix) =>

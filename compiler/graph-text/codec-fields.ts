@@ -25,7 +25,8 @@ export interface SaidByWord<T, Word extends string> {
   readonly words: Readonly<Record<Word, T>>;
 }
 
-export type FieldCodec<T, Above> =
+/** How one field is said: as a property, an argument or the word that is called. */
+type FieldCodec<T, Above> =
   | Codec<T, Above, unknown>
   | Argument<number, T, Above, unknown>
   | Optional<T, Above, unknown>
@@ -90,6 +91,7 @@ export interface Shape {
   readonly said: readonly Entry<SaidByWord<unknown, string>>[];
 }
 
+/** Sorts the fields of a table by how they are said; arguments also by position. */
 export function shapeOf<T>(fields: FieldCodecs<T, never>): Shape {
   // What a table is keyed by, its codecs are of: only the type of the whole knows.
   const entries = Object.entries(fields) as unknown as readonly Entry<FieldCodec<unknown, unknown>>[];

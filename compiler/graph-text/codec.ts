@@ -29,10 +29,13 @@ export interface Codec<in out T, in Above = unknown, out Spelt = T> {
   readonly spelt?: Spelt;
 }
 
+/** A string, printed in double quotes. */
 export const text: Codec<string> = { print: quote, parse: (field) => field.text() };
 
+/** `true` or `false`. */
 export const flag: Codec<boolean> = { print: String, parse: (field) => field.flag() };
 
+/** A finite number, printed with an exponent where it is below 1e-3; `print` throws for one that is not finite. */
 export const number: Codec<number> = { print: printNumber, parse: (field) => field.number() };
 
 /** A number whose digits are grouped by threes where they are many. */
@@ -43,6 +46,7 @@ export function integer(least: number): Codec<number> {
   return { print: printNumber, parse: (field) => field.integer(least) };
 }
 
+/** An integer that is not below 1. */
 export const positive: Codec<number> = integer(1);
 
 /** One of these strings. */

@@ -137,6 +137,7 @@ export interface PlanHeader {
   readonly fingerprint: string;
 }
 
+/** The fields of `model({ name, ... }, output)`. */
 export const modelFields = {
   name: text,
   family: text,

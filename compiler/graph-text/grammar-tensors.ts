@@ -8,6 +8,7 @@ import type { Matrix, Vector } from "./vocabulary.js";
 
 type WrittenMatrix = Omit<MatrixRef, "out" | "d"> & { readonly shape: readonly [out: number, d: number] };
 
+/** The fields of `matrix(tensor, dtype, [out, d], { transposed, first })`. */
 export const matrixFields = {
   tensor: argument(0, text),
   dtype: argument(1, choice(Object.keys(blockSizes) as DType[])),
@@ -16,12 +17,14 @@ export const matrixFields = {
   first: optional(integer(0), 0),
 } satisfies FieldCodecs<WrittenMatrix>;
 
+/** A view of a stored matrix; its shape, one argument of the call, is kept as `out` and `d`. */
 export const matrix = mapped(
   call<WrittenMatrix, Matrix>("matrix", matrixFields),
   ({ out, d, ...view }: MatrixRef): WrittenMatrix => ({ ...view, shape: [out, d] }),
   ({ tensor, dtype, shape: [out, d], ...options }) => ({ tensor, dtype, out, d, ...options }),
 );
 
+/** The fields of `vector(tensor, length, { first, plus })`. */
 export const vectorFields = {
   tensor: argument(0, text),
   length: argument(1, positive),
@@ -29,4 +32,5 @@ export const vectorFields = {
   plus: optional(number, undefined),
 } satisfies FieldCodecs<VectorRef>;
 
+/** A view of a stored vector. */
 export const vector = call<VectorRef, Vector>("vector", vectorFields);

@@ -10,6 +10,7 @@ export type Expression = { readonly place: string } & (
   | { readonly kind: "call"; readonly function: string; readonly arguments: readonly Expression[] }
 );
 
+/** What an object says under one name. */
 export interface Property {
   /** Of the property's name. */
   readonly place: string;

@@ -32,6 +32,7 @@ export interface Matrix extends MatrixOptions {
   readonly shape: readonly [out: number, d: number];
 }
 
+/** Which part of its tensor a matrix is, and which way round the tensor is stored. */
 export interface MatrixOptions {
   /** True where the file stores [d, out]. Default: false. */
   readonly transposed?: boolean;
@@ -45,6 +46,7 @@ export interface Vector extends VectorOptions {
   readonly length: number;
 }
 
+/** Which part of its tensor a vector is, and what is added to it. */
 export interface VectorOptions {
   /** First element, within a fused tensor. Default: 0. */
   readonly first?: number;
@@ -52,6 +54,7 @@ export interface VectorOptions {
   readonly plus?: number;
 }
 
+/** y = scale * table[index + offset]. */
 export interface EmbeddingOptions extends Named {
   /** Added to the index before the look-up. Default: 0. */
   readonly offset?: number;
@@ -59,6 +62,7 @@ export interface EmbeddingOptions extends Named {
   readonly scale?: number;
 }
 
+/** What `layerNorm` and `rmsNorm` take: the input is `heads` vectors as long as `gain`, which all of them share. */
 export interface NormOptions extends Named {
   /** How many vectors the input is, each normalised on its own. Default: 1. */
   readonly heads?: number;
@@ -68,6 +72,7 @@ export interface NormOptions extends Named {
   readonly epsilon: number;
 }
 
+/** W and b of y = W x + b, and what the build said of the form. */
 export interface LinearOptions extends Named {
   readonly weight: Matrix;
   /** Default: none. */
@@ -78,6 +83,7 @@ export interface LinearOptions extends Named {
   readonly verdict?: string;
 }
 
+/** Pair i of the channels that turn does so by position * theta^(-2 i / rotaryDim), the angle changed as `scaling` says. */
 export interface RopeOptions extends Named {
   readonly heads: number;
   readonly headDim: number;
@@ -90,6 +96,7 @@ export interface RopeOptions extends Named {
   readonly scaling?: RopeScaling;
 }
 
+/** softmax(scale * q k^T) v by head: queries are [tokens, heads * headDim], keys and values [tokens, kvHeads * headDim]. */
 export interface AttentionOptions extends Named {
   readonly heads: number;
   /** Default: heads. */
@@ -101,6 +108,7 @@ export interface AttentionOptions extends Named {
   readonly window?: number;
 }
 
+/** What holds for the model as a whole, and where the graph came from. */
 export interface ModelOptions {
   readonly name: string;
   /** The architecture's name in the Hugging Face config, such as `gpt2` or `llama`. */
@@ -131,6 +139,7 @@ export function gated(options: { readonly k: number; readonly epsilon: number })
   return { gate: options, tier: null };
 }
 
+/** Q, A, B and S of y = Q x + A (B^T x), or y = W x where ||S x|| >= threshold ||x||. */
 export interface TierOptions {
   /** Of a weight, besides scales and zero points. */
   readonly bits: 3 | 4 | 5 | 6 | 8;

@@ -21,6 +21,7 @@ export type DeviceJson = Pick<
   readonly programs: ProgramJson["modes"];
 };
 
+/** Picks what concerns the device from a build's report.json and program.json. */
 export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
   const { device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels, tuning } =
     report;

@@ -24,6 +24,7 @@ export interface BlockSize {
   readonly bytes: number;
 }
 
+/** The unit of each type; a GGUF block holds its scales and offsets, too. */
 export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   f32: { elements: 1, bytes: 4 },
   f16: { elements: 1, bytes: 2 },
@@ -75,6 +76,7 @@ export interface VectorRef {
 /** Names one value of the graph: the `id` of the node that computes it. Every value is [tokens, width] f32. */
 export type ValueId = string;
 
+/** `gelu`: x (1 + erf(x / sqrt(2))) / 2; `gelu_tanh`: nearly that, by tanh; `silu`: x / (1 + e^-x); `relu`: max(0, x). */
 export type ActivationFunction = "gelu" | "gelu_tanh" | "silu" | "relu";
 
 /** How rotary frequencies are derived; the kinds are those of Hugging Face's `rope_parameters`, and `divisors`. */
@@ -100,6 +102,7 @@ export interface Placed {
   readonly layer: number | null;
 }
 
+/** y = scale * table[index + offset], a row a token. */
 export type EmbeddingNode = Placed & {
   readonly kind: "embedding";
   /** Which number selects the row: the token id, or its position. */
@@ -111,6 +114,7 @@ export type EmbeddingNode = Placed & {
   readonly scale: number;
 };
 
+/** LayerNorm or RMSNorm of each vector of the input. */
 export type NormNode = Placed & {
   readonly kind: "norm";
   readonly input: ValueId;
@@ -159,7 +163,8 @@ export type AttentionNode = Placed & {
   readonly window: number | null;
 };
 
-export type ActivationNode = Placed & {
+/** y = function(x), element by element. */
+type ActivationNode = Placed & {
   readonly kind: "activation";
   readonly input: ValueId;
   readonly function: ActivationFunction;
@@ -172,6 +177,7 @@ export type BinaryNode = Placed & {
   readonly right: ValueId;
 };
 
+/** One operation of a model; it reads values of nodes before it, and computes the value that its id names. */
 export type Node =
   | EmbeddingNode
   | NormNode

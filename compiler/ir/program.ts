@@ -37,7 +37,8 @@ export interface Core {
   readonly source: string;
 }
 
-export interface KernelArgument {
+/** A pointer that a kernel is given. */
+interface KernelArgument {
   readonly name: string;
   /** C type of what the pointer leads to. */
   readonly type: string;
@@ -62,6 +63,7 @@ export interface Argument {
   readonly offset: number;
 }
 
+/** One run of a kernel, with a place for each of its arguments, in their order. */
 export interface Launch {
   /** Index into `Manifest.kernels`. */
   readonly kernel: number;

@@ -49,6 +49,7 @@ export type QuantizedSource = {
   | { readonly kind: "projections" }
 );
 
+/** Any matrix of the bundle: of a stored element type, or at few bits. */
 export type WeightSource = PlainSource | QuantizedSource;
 
 /** A run of output rows of one projection: one linear, or gate and up of a gated MLP taken together. */

@@ -3,10 +3,11 @@ import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "./quantizer.js";
 import { tileRows } from "./tiles.js";
 
-/** Elements of a unit of a matrix at few bits, and of one of its low-rank factor; as in gpu/quantized.h and gpu/matrix.h. */
+/** Elements of a unit of a matrix at few bits; as in gpu/quantized.h. */
 export const unitElements = 32;
 
-export const lowRankElements = 16;
+/** Elements of a unit of its low-rank factor; as in gpu/matrix.h. */
+const lowRankElements = 16;
 
 /** How many bits of an integer lie in its two planes; 8 bits lie in one plane for each half of a unit. */
 export const planeBits: Readonly<Record<Quantizer["bits"], readonly [low: number, high: number]>> = {

@@ -1,6 +1,7 @@
 import type { CallableLinear } from "../ir/program.js";
 import type { ProjectionPart, Step } from "../ir/steps.js";
 
+/** The step y = f(W x + b) + residual, or f(gate) * up, of linears that read one value. */
 export type ProjectStep = Extract<Step, { kind: "project" }>;
 
 /** The linears that a projection computes, side by side, and how wide they are together. */

@@ -22,7 +22,8 @@ export interface LinearPlace {
   readonly bias: boolean;
 }
 
-export interface RmsNormShape {
+/** `heads` vectors (default: 1) of `width`, each normalised on its own; `plus` is added to the stored gain (default: 0). */
+interface RmsNormShape {
   readonly width: number;
   readonly epsilon: number;
   readonly heads?: number;

@@ -108,6 +108,7 @@ export function fileIdentity(file: string): string {
   return [file, dev, ino, size, mtimeNs].join(" ");
 }
 
+/** The manifest of a scheduled model: the first mode is the default, and targets keep the order of `code`. */
 export function manifestOf({
   graph,
   schedule,

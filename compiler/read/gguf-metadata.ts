@@ -8,6 +8,7 @@ export type GgufValue = string | number | bigint | boolean | GgufArray;
 /** An array of one element type. */
 export type GgufArray = readonly string[] | readonly (number | bigint)[] | readonly boolean[];
 
+/** Values by key, such as `general.architecture`. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 type Scalar = string | number | bigint | boolean;

@@ -28,6 +28,7 @@ export interface HubProgress {
   readonly total: number | undefined;
 }
 
+/** Where models are fetched from and kept, and how often and how long a transfer is tried. */
 export interface HubOptions {
   /** Default: the environment's HF_ENDPOINT, else https://huggingface.co. */
   readonly endpoint?: string;

@@ -6,7 +6,8 @@ import { badInput, fetchAgain } from "./file.js";
  */
 export type StrictJson = null | boolean | string | JsonNumber | readonly StrictJson[] | JsonObject;
 
-export type JsonObject = ReadonlyMap<string, StrictJson>;
+/** Values by key, in the order of the text. */
+type JsonObject = ReadonlyMap<string, StrictJson>;
 
 /** A number as it was written. */
 export class JsonNumber {

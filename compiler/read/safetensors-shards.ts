@@ -5,7 +5,9 @@ import { badInput, readText } from "./file.js";
 import { type RawTensorInfo, readSafetensors, type Safetensors } from "./safetensors-header.js";
 import { describeJson, isJsonObject, parseStrictJson } from "./safetensors-json.js";
 
+/** The file of a folder that says which shard holds each tensor. */
 export const indexName = "model.safetensors.index.json";
+/** The file of a folder whose weights are not in shards. */
 export const singleName = "model.safetensors";
 
 const maxIndex = 100_000_000;

@@ -95,6 +95,7 @@ export function splitMerge(text: string, index: number, where: string): [string,
   return [text.slice(0, space), text.slice(space + 1)];
 }
 
+/** A text as a JSON string for a message, cut after 60 characters. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text);
 }

@@ -2,6 +2,7 @@ import * as tokenizers from "@huggingface/tokenizers";
 import type { AddedToken, PreTokenizerStep, TokenizerModel } from "./tokenizer-model.js";
 import { byteToken, entryOfBytes, fallbackByte, metaspace, ordinaryTokens } from "./tokenizer-model.js";
 
+/** How the text of special tokens is read. */
 export interface EncodeOptions {
   /** False: the text of special tokens is ordinary text, as it must be in text that a user typed. Default: true. */
   readonly parseSpecial?: boolean;

@@ -3,6 +3,7 @@ import type { PreTokenizerStep, TokenizerNormalizer } from "./tokenizer-model.js
 import { malformed, metaspace, unsupported } from "./tokenizer-model.js";
 import { gpt2Pattern, literalPattern, portablePattern } from "./tokenizer-regex.js";
 
+/** A JSON object whose values are not checked yet. */
 export type Json = Readonly<Record<string, unknown>>;
 
 /** A JSON value of a known kind; anything else is `tokenizer-malformed`, at `where`. */
@@ -11,11 +12,13 @@ export function object(value: unknown, where: string): Json {
   throw malformed("an object is expected here", where);
 }
 
+/** As `object`, of a list; its items are not checked. */
 export function array(value: unknown, where: string): readonly unknown[] {
   if (Array.isArray(value)) return value;
   throw malformed("a list is expected here", where);
 }
 
+/** As `object`, of a string. */
 export function string(value: unknown, where: string): string {
   if (typeof value === "string") return value;
   throw malformed("a string is expected here", where);

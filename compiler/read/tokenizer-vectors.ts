@@ -18,6 +18,7 @@ export interface TokenizerVectors {
 /** The folders of `fixtures/tokenizers` that hold a tokenizer and its vectors. */
 export const vectorFolders = ["gemma3", "gpt2", "llama2", "llama3", "metaspace", "opt", "qwen2"];
 
+/** Reads a file of vectors, which is trusted to be as make.py writes it. */
 export function loadVectors(file: string): TokenizerVectors {
   return JSON.parse(readFileSync(file, "utf8")) as TokenizerVectors;
 }

@@ -2,6 +2,7 @@ import dagre, { type Edge } from "@dagrejs/dagre";
 import type { Graph, Node, ValueId } from "../ir/graph.js";
 import { inputsOf } from "../ir/walk.js";
 
+/** In pixels from the picture's upper left corner; y grows downwards. */
 export interface Point {
   readonly x: number;
   readonly y: number;

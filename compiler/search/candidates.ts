@@ -91,6 +91,7 @@ export function recipeOfForm(group: InputGroup, form: Form): TierRecipe {
   return recipeOf({ linears: groupPlans(group, form) }, group);
 }
 
+/** A linear in a form, with no bytes until `accountBytes` counts them. */
 export function linearPlan(linear: ValueId, form: Form, verdict = ""): LinearPlan {
   return { linear, form, bytes: { dense: 0, fast: 0, slow: 0 }, verdict };
 }

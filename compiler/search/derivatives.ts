@@ -8,6 +8,7 @@ import { erf } from "../oracle/reference.js";
 import type { Weights } from "../read/weights.js";
 import type { Tokens } from "./attention-gradient.js";
 
+/** Gives the value of a node: [tokens, width]. */
 export type Values = (id: ValueId) => Float32Array;
 
 type Plain = Exclude<Node, { kind: "linear" | "attention" }>;

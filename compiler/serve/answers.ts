@@ -10,6 +10,7 @@ export interface Usage {
   readonly total_tokens: number;
 }
 
+/** Which of OpenAI's two interfaces an answer is for: `/v1/completions` or `/v1/chat/completions`. */
 export type AnswerKind = "completion" | "chat";
 
 /** What all parts of an answer say. */
@@ -21,6 +22,7 @@ export interface AnswerHead {
   readonly system_fingerprint: string;
 }
 
+/** The head of a new answer: its id is random, `created` is now in seconds since 1970. */
 export function answerHead(kind: AnswerKind, model: string, fingerprint: string): AnswerHead {
   const id = `${kind === "chat" ? "chatcmpl" : "cmpl"}-${randomUUID().replaceAll("-", "")}`;
   return { id, created: Math.floor(Date.now() / 1000), model, system_fingerprint: fingerprint };

@@ -5,6 +5,7 @@ import { load } from "../load.js";
 import { GsicError, messageOf } from "../support/errors.js";
 import { ModelServer, type ServeLimits } from "./server.js";
 
+/** Where a server listens, how it runs the model, and its limits. */
 export interface ServeOptions extends Omit<ServeLimits, "maxTokens"> {
   readonly host: string;
   /** 0: one that is free. */

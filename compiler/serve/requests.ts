@@ -32,6 +32,7 @@ const samplingFields = {
   stream_options: optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) })),
 };
 
+/** The body of `POST /v1/completions`: each prompt is a text or token ids. */
 export const completionSchema = Type.Object({
   ...samplingFields,
   prompt: Type.Union([
@@ -44,6 +45,7 @@ export const completionSchema = Type.Object({
 
 const textPart = Type.Object({ type: Type.Literal("text"), text: Type.String() });
 
+/** The body of `POST /v1/chat/completions`: messages are texts, whole or in parts. */
 export const chatSchema = Type.Object({
   ...samplingFields,
   max_completion_tokens: optional(Type.Integer({ minimum: 0 })),
@@ -57,7 +59,9 @@ export const chatSchema = Type.Object({
   ),
 });
 
+/** A body that `completionSchema` admits. */
 export type CompletionRequest = Static<typeof completionSchema>;
+/** A body that `chatSchema` admits. */
 export type ChatRequest = Static<typeof chatSchema>;
 
 /** Fields that say nothing about the text. */
@@ -128,6 +132,7 @@ export interface Settings {
 /** OpenAI's default of `max_tokens` where text is completed; a chat's answer ends by itself. */
 const completionLimit = 16;
 
+/** Fills in the defaults, OpenAI's where it has one; throws `ApiError` 400 for `stream_options` without `stream: true`. */
 export function settingsOf(body: CompletionRequest | ChatRequest): Settings {
   const limit =
     "messages" in body

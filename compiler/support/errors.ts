@@ -12,6 +12,7 @@ export const exitCodes = {
   budget: 5,
 } as const;
 
+/** What is wrong, by who can put it right; each has an exit code of its own. */
 export type ErrorCategory = keyof typeof exitCodes;
 
 /** What an error carries besides its message. */

@@ -5,8 +5,11 @@ import { fileURLToPath } from "node:url";
 /** The folder that holds package.json, whether gsic runs from `dist/` or from its sources. */
 export const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
 
+/** Templates of kernels, and the headers that they include. */
 export const templatesFolder = join(packageRoot, "templates");
+/** Targets, one a file: `<name>.toml`. */
 export const targetsFolder = join(packageRoot, "targets");
+/** Sources of the runtime, its tools and its bindings. */
 export const runtimeFolder = join(packageRoot, "runtime");
 
 function findPackageRoot(start: string): string {
