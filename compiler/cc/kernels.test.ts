@@ -53,7 +53,7 @@ async function results(kernels: readonly Kernel[], target: CpuTarget, d: number)
 test.each([
   ["bf16", 100, "tiles_bf16_4"],
   ["bf16", 640, "tiles_bf16_0"],
-  ["q4_1", 160, "blocks_q4_1"],
+  ["q4_1", 160, "blocks_q4_1_5"],
   ["q6_k", 2048, "blocks_q6_k_long"],
 ] as const)(
   "a kernel of %s and rows of %i gives the same bits with the core %s as alone",

@@ -6,8 +6,8 @@ import type { Operands } from "./operands.js";
 
 /** Rows of GGUF's block types that are as long as this have a core of their own: kLongRow of templates/include/gsic/blocks.h. */
 const longRow = 2048;
-/** Rows of numbers that are no longer than this have a core for their length: kSegment of gsic/tiles.h. */
-const segment = 576;
+/** Rows that are no longer than this have a core for their length: kSegment of gsic/tiles.h. */
+const shortRow = 576;
 
 /** The cores that products with a kernel's matrices on a CPU are linked with; each once. */
 export function coresOf({ slots }: Operands): readonly Core[] {
@@ -29,12 +29,12 @@ function dots({ quantizer: { bits, symmetric } }: QuantizedSource): Core[] {
 function plain(source: Exclude<WeightSource, QuantizedSource>): Core {
   const { dtype, d } = shapeOf(source);
   const type = `gsic::${dtype}`;
-  if (blockSizes[dtype].elements === 1) {
-    const blocks = d <= segment ? Math.ceil(d / 32) : 0;
+  const blocks = d <= shortRow ? Math.ceil(d / 32) : 0;
+  if (blockSizes[dtype].elements === 1)
     return core("tiles", "TileCore", [type, String(blocks)], `tiles_${dtype}_${blocks}`);
-  }
   const long = d >= longRow;
-  return core("blocks", "BlockCore", [type, String(long)], `blocks_${dtype}${long ? "_long" : ""}`);
+  const name = `blocks_${dtype}_${long ? "long" : blocks}`;
+  return core("blocks", "BlockCore", [type, String(blocks), String(long)], name);
 }
 
 /** Instantiates a class template of templates/include/gsic/cores. */

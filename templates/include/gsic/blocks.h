@@ -185,8 +185,9 @@ struct BlockTiles {
   int tiles, blocks;     ///< how many, of so many blocks each
 };
 
-/// The code of all matrices of a type, with rows that are Long or not: cores/blocks.h.
-template <class W, bool Long> struct GSIC_CORE BlockCore {
+/// The code of all matrices of a type whose rows have so many Blocks, or are longer (0), and Long or not:
+/// cores/blocks.h. Portable kernels lose 4 % of their speed where the length of a short row is not known.
+template <class W, int Blocks, bool Long> struct GSIC_CORE BlockCore {
   /// Fills a column from its `blocks` blocks of 32 activations.
   static void set(const float *from, int blocks, BlockColumn<W> &column);
   /// y[column * kRunRows + row], for 1 to 16 columns.
@@ -196,7 +197,7 @@ template <class W, bool Long> struct GSIC_CORE BlockCore {
 /// The products of a run of rows with the columns of a pass; x is [16, stride_of(D)].
 template <class M> class BlockProduct {
  public:
-  using Core = BlockCore<typename M::type, (M::d >= kLongRow)>;
+  using Core = BlockCore<typename M::type, (M::d <= kSegment ? M::blocks : 0), (M::d >= kLongRow)>;
 
   BlockProduct(const Columns &columns, const float *x) : columns_(columns.count) {
     for (int i = 0; i < columns.count; i++) {

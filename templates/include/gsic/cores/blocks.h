@@ -26,7 +26,8 @@ template <class W> inline void set_block(BlockActivations<W> &block, const float
     for (int half = 0; half < 2; half++) block.sums[half] = reduce(scaled[half]);
 }
 
-template <class W, bool Long> void BlockCore<W, Long>::set(const float *from, int blocks, BlockColumn<W> &column) {
+template <class W, int Blocks, bool Long>
+void BlockCore<W, Blocks, Long>::set(const float *from, int blocks, BlockColumn<W> &column) {
   uint32_t largest = 0;
   for (int block = 0; block < blocks; block++) {
     const uint32_t bits = largest_bits(from + kBlock * block);
@@ -95,16 +96,16 @@ inline void multiply_tile(const uint8_t *tile, int blocks, const BlockColumn<W> 
           multiply(multiply(total[c], broadcast(columns[c].factor[0])), broadcast(columns[c].factor[1])));
 }
 
-template <class W, bool Long>
-void BlockCore<W, Long>::multiply(const BlockTiles &tiles, const BlockColumn<W> *x, int columns, float *y) {
+template <class W, int Blocks, bool Long>
+void BlockCore<W, Blocks, Long>::multiply(const BlockTiles &tiles, const BlockColumn<W> *x, int columns, float *y) {
   using scales = typename W::scales;
   const int supers = tiles.blocks / scales::steps;
   const int64_t bytes = int64_t(supers) * (scales::header + scales::steps * (scales::bytes + kBlockRows * W::bits * 4));
   for (int i = 0; i < tiles.tiles; i++)
     for (int first = 0; first < columns; first += kColumnBlock) {
       const int count = columns - first < kColumnBlock ? columns - first : kColumnBlock;
-      multiply_tile<W, Long, kColumnBlock>(tiles.place + i * bytes, tiles.blocks, x + first, count,
-                                           y + first * kRunRows + i * kBlockRows);
+      multiply_tile<W, Long, kColumnBlock>(tiles.place + i * bytes, Blocks > 0 ? Blocks : tiles.blocks, x + first,
+                                           count, y + first * kRunRows + i * kBlockRows);
     }
 }
 

@@ -6,13 +6,13 @@
 
 namespace gsic {
 
-/// Adds the products of `blocks` blocks of a tile with C columns of x to `sum`, [column][row].
-template <class W, int C>
-inline void multiply_blocks(const uint8_t *place, int blocks, const float *const *x, int offset,
-                            f32x16 (&sum)[C * kTileRows]) {
+/// Adds the products of `blocks` blocks of a tile's first Rows rows with C columns of x to `sum`, [column][row].
+template <class W, int C, int Rows>
+inline void multiply_rows(const uint8_t *place, int blocks, const float *const *x, int offset, bool ahead,
+                          f32x16 *sum) {
   constexpr int bytes = kTileRows * W::bytes;
   for (const uint8_t *const end = place + blocks * bytes; place < end; place += bytes) {
-    if constexpr (C > 1)
+    if (C > 1 && ahead)
       for (int line = 0; line < bytes; line += 64) prefetch(place + kTilePrefetch + line);
 #pragma GCC unroll 2
     for (int half = 0; half < 2; half++) {
@@ -20,7 +20,7 @@ inline void multiply_blocks(const uint8_t *place, int blocks, const float *const
 #pragma GCC unroll 8
       for (int c = 0; c < C; c++) value[c] = load(x[c] + offset + half * kLanes);
 #pragma GCC unroll 4
-      for (int row = 0; row < kTileRows; row++) {
+      for (int row = 0; row < Rows; row++) {
         f32x16 w[2];
         W::decode(place + row * W::bytes, w);
 #pragma GCC unroll 8
@@ -29,6 +29,17 @@ inline void multiply_blocks(const uint8_t *place, int blocks, const float *const
     }
     offset += kBlock;
   }
+}
+
+/// The same for all rows. AVX2 holds the sums of four rows and one column, or of two and two: with two columns it takes
+/// half of the rows at a time, which reads a tile twice from a near cache in three quarters of the time.
+template <class W, int C>
+inline void multiply_blocks(const uint8_t *place, int blocks, const float *const *x, int offset,
+                            f32x16 (&sum)[C * kTileRows]) {
+  constexpr int rows = C == 2 && kColumnBlock == 2 ? 2 : kTileRows;
+#pragma GCC unroll 2
+  for (int row = 0; row < kTileRows; row += rows)
+    multiply_rows<W, C, rows>(place + row * W::bytes, blocks, x, offset, row == 0, sum + row);
 }
 
 /// A tile's part in a segment, times C columns; `saved` are its sums between two segments.
