@@ -39,7 +39,6 @@ function isDocumented(declaration: ExportedDeclarations): boolean {
   const documented = Node.isVariableDeclaration(declaration)
     ? declaration.getVariableStatement()
     : declaration;
-  // Of a group of exports without a blank line between them, the first one's comment is for all.
   return documented === undefined || !Node.isJSDocable(documented) || documented.getJsDocs().length > 0;
 }
 
