@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { cachedCompile, contentHash, hashOf, objectPath } from "../../compiler/cc/cache.js";
 
 const run = promisify(execFile);
 const runtime = fileURLToPath(new URL("..", import.meta.url));
@@ -35,19 +37,37 @@ export const tokenizerSources = [
 /** What the runtime's sources are linked with, as in runtime/build.json. */
 const libraries = ["-l:libpcre2-8.a", "-l:libutf8proc.a", "-pthread", "-ldl"];
 
-/** Compiles sources on two cores, and links them to the program `output`. */
+/** What every object depends on besides its source and flags: the compiler, and all headers. */
+let headers: Promise<string> | undefined;
+
+async function hashOfHeaders(): Promise<string> {
+  const folders = [runtime, join(runtime, "../templates/include")];
+  return hashOf((await run("g++", ["--version"])).stdout, await contentHash(folders, [".h"]));
+}
+
+/**
+ * Compiles sources on two cores, and links them to the program `output`. Objects are cached by content, as those of gsic are:
+ * several suites compile the runtime with the same sanitizers.
+ */
 export async function build(
   output: string,
   files: readonly string[],
   more: readonly string[] = [],
   link: readonly string[] = [],
 ): Promise<void> {
+  headers ??= hashOfHeaders();
+  const common = hashOf("object of a test", await headers, ...flags, ...more);
   const objects: string[] = [];
   const queue = [...files];
   const work = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const object = join(dirname(output), `${basename(output)}-${basename(file)}.o`);
-      await run("g++", [...flags, ...more, ...include, "-c", file, "-o", object]);
+      const source = file;
+      const object = objectPath(
+        `${hashOf(common, relative(runtime, source), await readFile(source, "utf8"))}.o`,
+      );
+      await cachedCompile(object, source, async (made) => {
+        await run("g++", [...flags, ...more, ...include, "-c", source, "-o", made]);
+      });
       objects.push(object);
     }
   };
