@@ -46,7 +46,7 @@ test("activations of low rank are computed in their subspace, which saves the by
     expectLowRank(activations!, 24, input);
     // Of a few tokens outside, what else is offered may be cheaper than the dense weights.
     expect(["gated", "gated+tiered"], input).toContain(kindOf(form));
-    expect(form, input).toMatchObject({ k });
+    expect(form.gate, input).toMatchObject({ k });
     const shapes = linears.map((id) => linearById(plan.graph, id).weight);
     const out = shapes.reduce((sum, { out: rows }) => sum + rows, 0);
     // Weights and factors are f16: W [out, d] beside V [d, k] and M [out, k].
