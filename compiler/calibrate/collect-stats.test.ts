@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openBuild } from "../build-folder/open.js";
 import { runTool } from "../cc/tool.js";
 import { kindOf } from "../ir/forms.js";
 import { readTensors } from "../read/safetensors-write.js";
@@ -179,7 +180,8 @@ m = M.from_pretrained(sys.argv[2]); m.transformer.h[0].mlp.c_fc.bias.data[0] = f
         tokens: calibrated.tokens,
         origin: { kind: "file", file: stats },
       });
-      expect(report.linears.filter(({ form }) => kindOf(form) === "gated")).toHaveLength(24);
+      const { linears } = openBuild(join(folder, "out")).report;
+      expect(linears.filter(({ form }) => kindOf(form) === "gated")).toHaveLength(24);
     });
   });
 });
