@@ -665,7 +665,7 @@ describe("what is refused leaves nothing behind", () => {
       [["build", "none.ts"], 2, "graph-unreadable", path("usage/none.ts"), "graph.ts"],
       [["inspect", "none.ts"], 2, "graph-unreadable"],
       [["inspect", "model"], 2, "build-missing", path("usage/model"), "build it first"],
-      [["run", "model", "--prompt", "a"], 2, "build-missing", path("usage/model"), "build it first"],
+      [["run", "none", "--prompt", "a"], 2, "build-missing", path("usage/none"), "build it first"],
       [["eval", "model"], 2, "build-missing", "build it first"],
       [["logits", "model", "--ids", "1,x", "--out", "l"], 2, "--ids", 'id 2 is "x"', "give ids like 1,2,3"],
       [["run", "model", "--prompt", "a", "--temperature", "-1"], 2, "--temperature"],
