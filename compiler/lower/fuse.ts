@@ -1,5 +1,6 @@
 import type { NormNode, ValueId } from "../ir/graph.js";
 import type { DeviceStep, InputFactors, Step } from "../ir/steps.js";
+import { inputsOf } from "../ir/walk.js";
 import { factorsOf } from "./factors.js";
 
 /**
@@ -18,9 +19,6 @@ export function fuse(
   const fused: DeviceStep[] = [];
   for (const [index, step] of steps.entries()) {
     switch (step.kind) {
-      case "embed":
-        fused.push(step);
-        break;
       case "norm":
         if (!norms.has(step.output)) fused.push(step);
         break;
@@ -48,7 +46,7 @@ export function fuse(
       case "attend":
         break; // with its cache
       default:
-        step satisfies never;
+        fused.push(step);
     }
   }
   return fused;
@@ -61,13 +59,8 @@ function fusedNorms(steps: readonly Step[]): ReadonlyMap<ValueId, NormNode> {
     if (step.kind === "norm" && step.residual === null) norms.set(step.output, step.node);
   }
   for (const step of steps) {
-    const otherwise =
-      step.kind === "project"
-        ? [step.residual]
-        : step.kind === "norm"
-          ? [step.node.input, step.residual]
-          : [];
-    for (const id of otherwise) if (id !== null) norms.delete(id);
+    if ("node" in step) for (const id of inputsOf(step.node)) norms.delete(id);
+    if ("residual" in step && step.residual !== null) norms.delete(step.residual);
   }
   return norms;
 }

@@ -93,12 +93,11 @@ function cacheLayout({ nodes, context }: Graph) {
 export function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<ValueId, number> {
   const widths = new Map<ValueId, number>();
   for (const step of steps) {
+    if ("width" in step) {
+      widths.set(step.output, step.width);
+      continue;
+    }
     switch (step.kind) {
-      case "embed":
-      case "norm":
-      case "project":
-        widths.set(step.output, step.width);
-        break;
       case "basis":
         widths.set(step.output, step.k);
         break;

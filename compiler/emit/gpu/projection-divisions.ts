@@ -9,8 +9,14 @@ export interface ProjectionDivision extends ProjectionShape {
   readonly splits: number;
 }
 
+/** A kernel that multiplies by matrices. */
+type MultiplyingCall = Extract<GpuKernelCall, { params: { products: readonly unknown[] } }>;
+
+const multiplies = (call: GpuKernelCall): call is MultiplyingCall => "products" in call.params;
+
 /** The products of a kernel that are divided by `splitsOf`; none of kernels that do not multiply. */
 export function projectionDivisions(call: GpuKernelCall): readonly ProjectionDivision[] {
+  if (!multiplies(call)) return [];
   switch (call.template) {
     case "project":
       return call.params.products.map(({ type, out, d, tier, splits }) => ({
@@ -26,12 +32,6 @@ export function projectionDivisions(call: GpuKernelCall): readonly ProjectionDiv
         const type = gateType === upType ? gateType : `${gateType}+${upType}`;
         return { type, out, d, matrices: 2, tier: tier as Tier, splits };
       });
-    case "embed":
-    case "norm":
-    case "attend":
-    case "choose":
-    case "read":
-      return [];
     default:
       return call satisfies never;
   }
