@@ -25,7 +25,7 @@ async function probeCompilers(): Promise<CxxCompiler> {
     category: "environment",
     code: "compiler-missing",
     message: `no C++ compiler answers: tried ${candidates.join(", ")}`,
-    hint: "install one (Debian: apt-get install g++), or name it in the environment variable CXX",
+    hint: "install one, which compiles a model's kernels (Debian: apt-get install g++), or name it in the environment variable CXX",
   });
 }
 
@@ -53,7 +53,7 @@ export async function run(
     message: `${compiler.command} could not compile ${what}\n${stderr.slice(0, 4000)}\nfirst error: ${firstError(stderr)}`,
     where: what,
     hint: missing
-      ? `install the package that has ${missing[1] ?? missing[2]}; node compiler/setup.mjs names it`
+      ? `install the package that has ${missing[1] ?? missing[2]}; gsic doctor names it`
       : "this is a defect of gsic; please report it with the message above",
   });
 }

@@ -1,5 +1,6 @@
 import { isAbsolute } from "node:path";
 import { GsicError } from "../support/errors.js";
+import { isCheckout } from "../support/paths.js";
 import { execute } from "../support/process.js";
 import type { CxxCompiler } from "./compilers.js";
 import { type GpuDevice, gpuTools } from "./gpu-devices.js";
@@ -42,7 +43,7 @@ export async function probe(device: GpuDevice, commands: readonly string[]): Pro
     category: "environment",
     code: "gpu-compiler-missing",
     message: `no clang on this machine compiles for ${gpuTools[device].vendor} GPUs: ${tried}`,
-    hint: `run node compiler/setup.mjs --gpu, or install clang and lld, version ${leastVersion} or later (Debian: apt-get install clang-19 lld-19), or name one in GSIC_CLANG`,
+    hint: `${isCheckout ? "run node compiler/setup.mjs --gpu, or install" : "install"} clang and lld, version ${leastVersion} or later (Debian: apt-get install clang-19 lld-19), or name one in GSIC_CLANG`,
   });
 }
 

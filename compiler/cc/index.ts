@@ -7,5 +7,5 @@ export { type CodeObject, compileGpuKernels } from "./gpu.js";
 export { findGpuCompiler } from "./gpu-compiler.js";
 export { type GpuDevice, gpuDevices, gpuTools } from "./gpu-devices.js";
 export { compileKernels } from "./kernels.js";
-export { buildRuntime, prepareRuntime, type RuntimeProduct } from "./runtime.js";
+export { buildRuntime, isPrebuilt, prepareRuntime, type RuntimeProduct } from "./runtime.js";
 export { compileSimulation } from "./simulation.js";

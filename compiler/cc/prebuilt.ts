@@ -48,6 +48,7 @@ export async function prebuiltProduct(product: RuntimeProduct, sources: string):
 export function unusablePrebuilt(): string | null {
   const list = prebuiltList();
   if (list !== null) return glibcProblem(list, glibcVersion());
+  if (isOff()) return null;
   const others = existsSync(prebuiltFolder) ? readdirSync(prebuiltFolder) : [];
   return others.length === 0 ? null : `what comes compiled is for ${others.join(", ")}; this is ${platform}`;
 }
@@ -64,8 +65,14 @@ export function glibcProblem(list: PrebuiltList, glibc: string | null): string |
 
 let known: { readonly list: PrebuiltList | null } | undefined;
 
-/** What came compiled for this platform; null if nothing did. */
+/** Whether the products that came compiled are left alone: GSIC_PREBUILT is `off`. */
+function isOff(): boolean {
+  return process.env.GSIC_PREBUILT === "off";
+}
+
+/** What came compiled for this platform; null if nothing did, or it is to be left alone. */
 function prebuiltList(): PrebuiltList | null {
+  if (isOff()) return null;
   known ??= { list: readList(join(prebuiltFolder, platform)) };
   return known.list;
 }

@@ -95,6 +95,11 @@ export async function buildRuntime(
   );
 }
 
+/** Whether `buildRuntime` has nothing to compile because a product came compiled. */
+export async function isPrebuilt(product: RuntimeProduct): Promise<boolean> {
+  return (await prebuiltProduct(product, await sourcesHash(product))) !== null;
+}
+
 /** A product that is compiled here, whether or not one came compiled. */
 export async function compileRuntime(
   product: RuntimeProduct,

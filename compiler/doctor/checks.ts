@@ -10,11 +10,12 @@ import {
   type GpuDevice,
   gpuDevices,
   gpuTools,
+  isPrebuilt,
 } from "../cc/index.js";
 import { readMachine, runnableTargets } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import { GsicError } from "../support/errors.js";
-import { runtimeFolder } from "../support/paths.js";
+import { isCheckout, runtimeFolder } from "../support/paths.js";
 import { execute } from "../support/process.js";
 import { size } from "../support/text.js";
 import { type Check, check } from "./check.js";
@@ -59,8 +60,10 @@ interface Need {
 }
 
 function libraries(): Promise<Check> {
-  const fix = "node compiler/setup.mjs";
+  const fix = isCheckout ? "node compiler/setup.mjs" : "install what is missing";
   return check({ id: "libraries", title: "C++ libraries", fix }, async () => {
+    if ((await isPrebuilt("tool")) && (await isPrebuilt("addon")))
+      return "not needed: the native runtime came compiled";
     const { command } = await findCompiler();
     const text = await readFile(join(runtimeFolder, "build.json"), "utf8");
     const { needs } = JSON.parse(text) as { needs: readonly Need[] };
@@ -81,7 +84,7 @@ async function hasHeader(command: string, header: string): Promise<boolean> {
 function gpuCompiler(device: GpuDevice): Promise<Check> {
   const { vendor, isLinked } = gpuTools[device];
   const title = `Compiler, ${vendor} GPUs`;
-  const fix = "node compiler/setup.mjs --gpu";
+  const fix = isCheckout ? "node compiler/setup.mjs --gpu" : "sudo apt-get install clang lld";
   return check({ id: `compiler-${device}`, title, fix, optional: true }, async () => {
     const { command, version } = await findGpuCompiler(device);
     const clang = `${command}: ${version.split("\n")[0]}`;
@@ -103,10 +106,10 @@ function python(): Promise<Check> {
 }
 
 function nativeTool(): Promise<Check> {
-  const fix = "node compiler/setup.mjs";
+  const fix = isCheckout ? "node compiler/setup.mjs" : "put right what is broken above";
   return check({ id: "runtime", title: "Native runtime", fix }, async () => {
     await runTool(["machine"]);
-    return "compiles and runs";
+    return (await isPrebuilt("tool")) ? "came compiled, and runs" : "compiles and runs";
   });
 }
 
@@ -117,7 +120,8 @@ function nodeAddon(): Promise<Check> {
     // In a process of its own: an addon that crashes must not take the report with it.
     const script = `process.dlopen({ exports: {} }, ${JSON.stringify(file)})`;
     const { code, stderr } = await execute(process.execPath, ["-e", script]);
-    if (code === 0) return `compiles and loads: ${file}`;
+    const how = (await isPrebuilt("addon")) ? "came compiled, and loads" : "compiles and loads";
+    if (code === 0) return `${how}: ${file}`;
     throw new Error(/^Error: .*$/m.exec(stderr)?.[0] ?? `Node ended with ${code ?? "a signal"}: ${file}`);
   });
 }

@@ -12,6 +12,9 @@ export const targetsFolder = join(packageRoot, "targets");
 /** Sources of the runtime, its tools and its bindings. */
 export const runtimeFolder = join(packageRoot, "runtime");
 
+/** Whether gsic runs from a checkout, which has compiler/setup.mjs, and not from an installed package. */
+export const isCheckout = existsSync(join(packageRoot, "compiler/setup.mjs"));
+
 function findPackageRoot(start: string): string {
   for (let folder = start; ; folder = dirname(folder)) {
     if (existsSync(join(folder, "package.json")) && existsSync(join(folder, "templates"))) return folder;
