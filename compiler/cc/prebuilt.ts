@@ -28,6 +28,8 @@ export const prebuiltFolder = join(runtimeFolder, "prebuilt");
 /** This machine's, as folders of products are called. */
 export const platform = `${process.platform}-${process.arch}`;
 
+const platformFolder = join(prebuiltFolder, platform);
+
 /** The name of the list in a platform's folder. */
 export const listName = "prebuilt.json";
 
@@ -37,10 +39,20 @@ export const listName = "prebuilt.json";
  */
 export async function prebuiltProduct(product: RuntimeProduct, sources: string): Promise<string | null> {
   const list = prebuiltList();
-  const entry = list?.products[product];
-  if (list === null || entry === undefined || entry.sources !== sources) return null;
-  if (glibcProblem(list, glibcVersion()) !== null) return null;
-  const file = join(prebuiltFolder, platform, entry.file);
+  return list === null ? null : productIn(platformFolder, list, product, sources, glibcVersion());
+}
+
+/** The path of a product of a list, made from the sources with this hash, that runs with a glibc; null if there is none. */
+export function productIn(
+  folder: string,
+  list: PrebuiltList,
+  product: RuntimeProduct,
+  sources: string,
+  glibc: string | null,
+): string | null {
+  const entry = list.products[product];
+  if (entry === undefined || entry.sources !== sources || glibcProblem(list, glibc) !== null) return null;
+  const file = join(folder, entry.file);
   return existsSync(file) ? file : null;
 }
 
@@ -73,7 +85,7 @@ function isOff(): boolean {
 /** What came compiled for this platform; null if nothing did, or it is to be left alone. */
 function prebuiltList(): PrebuiltList | null {
   if (isOff()) return null;
-  known ??= { list: readList(join(prebuiltFolder, platform)) };
+  known ??= { list: readList(platformFolder) };
   return known.list;
 }
 

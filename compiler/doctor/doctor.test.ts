@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildRuntime } from "../cc/index.js";
+import { buildRuntime, isPrebuilt } from "../cc/index.js";
 import { CommandLine } from "../testing/cli.js";
 import { temporaryFolder } from "../testing/fixtures.js";
 import type { Check } from "./check.js";
@@ -74,6 +74,7 @@ test("a machine without compilers and with a spoilt cache is told what to do", a
     CXX: "/nowhere/g++",
     GSIC_CLANG: "/nowhere/clang++",
     GSIC_CACHE: join(file, "cache"),
+    GSIC_PREBUILT: "off",
   };
   const { code, of } = await doctor(env);
   expect(code).toBe(4);
@@ -92,6 +93,19 @@ test("a machine without compilers and with a spoilt cache is told what to do", a
   expect(text.stdout).toMatch(/^Broken: C\+\+ compiler/m);
 });
 
+test("where the native runtime came compiled, its libraries are not asked for, and a compiler is", async ({
+  skip,
+}) => {
+  if (!((await isPrebuilt("tool")) && (await isPrebuilt("addon"))))
+    skip("nothing came compiled for these sources (npm run prebuilt)");
+  const { code, of } = await doctor({ CXX: "/nowhere/g++" });
+  expect(code).toBe(4);
+  expect(of("compiler")).toMatchObject({ verdict: "broken", fix: expect.stringContaining("kernels") });
+  expect(of("libraries")).toMatchObject({ verdict: "ok", found: expect.stringContaining("not needed") });
+  for (const id of ["runtime", "addon"])
+    expect(of(id)).toMatchObject({ verdict: "ok", found: expect.stringContaining("came compiled") });
+});
+
 test("headers that the compiler does not find are named with their packages", async () => {
   const folder = await temporaryFolder();
   const real = execFileSync("sh", ["-c", `command -v ${process.env.CXX ?? "g++"}`], {
@@ -103,7 +117,7 @@ test("headers that the compiler does not find are named with their packages", as
     `#!/bin/sh\ncase "$*" in *pcre2.h*) echo "fatal error: pcre2.h: No such file or directory" >&2; exit 1;; esac\nexec ${real} "$@"\n`,
   );
   chmodSync(compiler, 0o755);
-  const { code, of } = await doctor({ CXX: compiler });
+  const { code, of } = await doctor({ CXX: compiler, GSIC_PREBUILT: "off" });
   expect(code).toBe(4);
   expect(of("libraries").found).toBe("missing: pcre2.h (Debian: libpcre2-dev)");
   expect(of("libraries").fix).toBe("node compiler/setup.mjs");
