@@ -59,7 +59,7 @@ export interface Token {
   readonly text: string;
 }
 
-/** Opens a bundle: a .gsi file. The first call on a machine compiles the addon, into gsic's cache. */
+/** Opens a bundle: a .gsi file. Where the addon did not come compiled, the first call compiles it, into gsic's cache. */
 export async function load<Mode extends string = string>(
   path: string | URL,
   options: LoadOptions = {},

@@ -61,7 +61,9 @@ export function unusablePrebuilt(): string | null {
   const list = prebuiltList();
   if (list !== null) return glibcProblem(list, glibcVersion());
   if (isOff()) return null;
-  const others = existsSync(prebuiltFolder) ? readdirSync(prebuiltFolder) : [];
+  const others = existsSync(prebuiltFolder)
+    ? readdirSync(prebuiltFolder).filter((name) => name !== platform)
+    : [];
   return others.length === 0 ? null : `what comes compiled is for ${others.join(", ")}; this is ${platform}`;
 }
 

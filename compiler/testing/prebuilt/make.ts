@@ -36,7 +36,12 @@ const folder = join(prebuiltFolder, "linux-x64");
 const compat = join(runtimeFolder, "compat/older_glibc.cpp");
 const progress = terminalProgress();
 
-await main();
+await main().catch((error: unknown) => {
+  progress.finish();
+  if (!(error instanceof GsicError)) throw error;
+  console.error(`gsic: ${error.message}\n  next  ${error.hint}`);
+  process.exitCode = 1;
+});
 
 async function main(): Promise<void> {
   if (platform !== "linux-x64") fail(`products are made on linux-x64 for linux-x64; this is ${platform}`);
