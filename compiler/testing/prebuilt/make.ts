@@ -2,7 +2,7 @@
  * `npm run prebuilt`: compiles the runtime's products for the npm package, into runtime/prebuilt/linux-x64. The objects
  * are those that a build on this machine makes, so the code and its results are the same; Zig's linker puts them together
  * with static libraries, against the symbols of an older glibc, so that they run on older systems too. Products whose
- * sources have not changed are left alone. Needs Python, which fetches Zig (90 MB) the first time.
+ * sources have not changed are left alone. Needs Python, which fetches Zig (100 MB) the first time.
  */
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
