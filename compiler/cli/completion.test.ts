@@ -35,7 +35,7 @@ describe("bash", () => {
     expect(await byBash("b")).toEqual(["build", "bench"]);
     expect(await byBash("build", "--m")).toEqual(["--mode"]);
     expect(await byBash("run", "build/x", "--mode", "ex")).toEqual(["exact"]);
-    expect(await byBash("build", "--target", "")).toEqual(targetNames());
+    expect(await byBash("build", "--target", "")).toEqual(["cpu", ...targetNames()]);
     expect(await byBash("completion", "z")).toEqual(["zsh"]);
     expect(await byBash("build", "mod")).toEqual([]);
     const fallback = "source gsic; complete -p gsic";

@@ -14,7 +14,7 @@ const facts: ResourceFacts = {
   sgprSpills: 0,
 };
 const launch = { threads: 1024, lds: 32768, most: 288, perUnit: 1 };
-const long = `gsic_${"glu_".repeat(5)}_k256`;
+const long = `gsic_${"gated_unit_".repeat(5)}_k256`;
 const prediction = (memory: number) => ({ memory, launches: 4.5e-6, steps: 4e-4, total: memory + 4.045e-4 });
 
 const report = {
@@ -54,15 +54,15 @@ test("a GPU build fits a terminal, with what each kernel takes of the device", (
       kernel                                    groups  a unit  threads    LDS  VGPRs  SGPRs  waves/SIMD
       ----------------------------------------  ------  ------  -------  -----  -----  -----  ----------
       gsic_embed_576                                16       1     1024  32768     96     38           5
-      gsic_glu_glu_glu...     288       1     1024  32768     96     38           5
-    gsic_glu_glu_glu_glu_glu__k256: 12 scalar registers kept in lanes
+      gsic_gated_unit_gated_unit_gated_unit...     288       1     1024  32768     96     38           5
+    gsic_gated_unit_gated_unit_gated_unit_gated_unit_gated_unit__k256: 12 scalar registers kept in lanes
     of vector registers
 
     Kernels for mi250x
       kernel                             groups  a unit  threads    LDS  VGPRs  AGPRs  SGPRs  waves/SIMD
       ---------------------------------  ------  ------  -------  -----  -----  -----  -----  ----------
       gsic_embed_576                         16       1     1024  32768     96      0     38           5
-      gsic_glu_glu_gat...     288       1     1024  32768     96     64     38           5"
+      gsic_gated_unit_gated_unit_gat...     288       1     1024  32768     96     64     38           5"
   `);
 });
 
