@@ -92,6 +92,15 @@ export class Algebra {
     return energy!;
   }
 
+  private async product(
+    header: { m: number; n: number; k: number; transpose_a: boolean; transpose_b: boolean },
+    a: Float32Array,
+    b: Float32Array,
+  ): Promise<Float32Array> {
+    const [result] = await this.request({ op: "matmul", ...header }, [a, b], [header.m * header.n]);
+    return result!;
+  }
+
   /** A B^T for A [m, inner] and B [n, inner]: [m, n]. */
   async multiplyTransposed(
     a: Float32Array,
@@ -100,9 +109,8 @@ export class Algebra {
     n: number,
     inner: number,
   ): Promise<Float32Array> {
-    const header = { op: "matmul", m, n, k: inner, transpose_a: false, transpose_b: true };
-    const [result] = await this.request(header, [a, b], [m * n]);
-    return result!;
+    const header = { m, n, k: inner, transpose_a: false, transpose_b: true };
+    return this.product(header, a, b);
   }
 
   /** A^T B for A [inner, m] and B [inner, n]: [m, n]. */
@@ -113,9 +121,8 @@ export class Algebra {
     n: number,
     inner: number,
   ): Promise<Float32Array> {
-    const header = { op: "matmul", m, n, k: inner, transpose_a: true, transpose_b: false };
-    const [result] = await this.request(header, [a, b], [m * n]);
-    return result!;
+    const header = { m, n, k: inner, transpose_a: true, transpose_b: false };
+    return this.product(header, a, b);
   }
 
   /** A B for A [m, inner] and B [inner, n]: [m, n]. */
@@ -126,9 +133,8 @@ export class Algebra {
     n: number,
     inner: number,
   ): Promise<Float32Array> {
-    const header = { op: "matmul", m, n, k: inner, transpose_a: false, transpose_b: false };
-    const [result] = await this.request(header, [a, b], [m * n]);
-    return result!;
+    const header = { m, n, k: inner, transpose_a: false, transpose_b: false };
+    return this.product(header, a, b);
   }
 
   /**

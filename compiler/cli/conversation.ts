@@ -13,6 +13,7 @@ export interface AnswerOptions extends Omit<GenerateOptions, "signal"> {
  * the KV cache.
  */
 export class Conversation {
+  /** Turns so far, a system message among them. */
   #messages: ChatMessage[] = [];
   /** Tokens that the session holds. */
   #held: number[] = [];
@@ -24,11 +25,6 @@ export class Conversation {
     private readonly options: AnswerOptions,
   ) {
     this.clear();
-  }
-
-  /** Turns so far, a system message among them. */
-  get messages(): readonly ChatMessage[] {
-    return this.#messages;
   }
 
   /** Forgets all turns. */
@@ -43,8 +39,7 @@ export class Conversation {
    * what it was.
    */
   async *answer(content: string, signal: AbortSignal): AsyncGenerator<string, number> {
-    const before = this.#messages;
-    const messages: ChatMessage[] = [...before, { role: "user", content }];
+    const messages: ChatMessage[] = [...this.#messages, { role: "user", content }];
     const ids = await this.template.encode(this.model, messages);
     const room = this.model.info.context - ids.length;
     if (room < 1) throw tooLong(ids.length, this.model.info.context);

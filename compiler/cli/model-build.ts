@@ -5,7 +5,7 @@ import { build } from "../build.js";
 import { type Built, openBuild } from "../build-folder/open.js";
 import { cacheFolder, prepareRuntime } from "../cc/index.js";
 import { runnableTargets } from "../cc/machine.js";
-import { reservedNames } from "../config/build-files.js";
+import { buildFiles, reservedNames } from "../config/build-files.js";
 import { buildName } from "../config/config.js";
 import { readAt, withFile } from "../read/file.js";
 import { isHubSource, parseHubSource } from "../read/hub.js";
@@ -26,7 +26,7 @@ export async function buildOf(path: string, progress: Progress): Promise<Built> 
     .digest("hex");
   const folder = join(cacheFolder(), "models", key.slice(0, 32));
   const out = join(folder, "build");
-  if (existsSync(join(out, "report.json"))) return openBuild(out);
+  if (existsSync(join(out, buildFiles.report))) return openBuild(out);
   mkdirSync(folder, { recursive: true });
   const input = join(folder, "model.toml");
   const source = isHubSource(path) ? path : resolve(path);
@@ -49,7 +49,7 @@ function identityOf(path: string): unknown {
   if (found === undefined) return null;
   const real = realpathSync(path);
   if (found.isFile()) return path.endsWith(".gguf") ? [real, fileSamples(real)] : null;
-  if (existsSync(join(real, "report.json")) || !existsSync(join(real, "config.json"))) return null;
+  if (existsSync(join(real, buildFiles.report)) || !existsSync(join(real, "config.json"))) return null;
   const files = readdirSync(real)
     .filter((file) => modelFiles.test(file))
     .sort();

@@ -1,5 +1,6 @@
-import { InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { modes } from "../config/config.js";
+import type { Mode } from "../ir/program.js";
 import { didYouMean } from "../support/suggest.js";
 
 /** What every command knows that prints one JSON document when it is asked to. */
@@ -15,6 +16,27 @@ export function jsonOption(): Option {
 /** `--mode`. */
 export function modeOption(): Option {
   return choice("--mode <mode>", "how linears are computed", modes);
+}
+
+/** What `samplingOptions` leave: how a text is generated. */
+export interface Sampling {
+  readonly mode?: Mode;
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly threads?: number;
+}
+
+/** Adds the options of every command that generates text in the terminal. */
+export function samplingOptions(command: Command): Command {
+  return command
+    .addOption(modeOption())
+    .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
+    .option("--top-k <k>", "sample among the k likeliest tokens", count)
+    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount)
+    .option("--seed <s>", "seed of the sampler", count)
+    .option("--threads <n>", "threads (default: the cores this process may use)", count);
 }
 
 /** Ids are 32-bit integers. */

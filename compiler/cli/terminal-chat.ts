@@ -24,10 +24,10 @@ export async function converse(
   if (terminal) process.stderr.write(`${name}, ${mode} mode. ${help}\n`);
   let answering: AbortController | undefined;
   const interrupt = () => {
-    if (answering !== undefined) answering.abort();
-    else if (terminal) process.stderr.write(`\n${help}\n`);
-    else process.exit(130);
-    if (answering === undefined && terminal) lines.prompt();
+    if (answering !== undefined) return answering.abort();
+    if (!terminal) process.exit(130);
+    process.stderr.write(`\n${help}\n`);
+    lines.prompt();
   };
   lines.on("SIGINT", interrupt);
   process.on("SIGINT", interrupt);

@@ -180,19 +180,7 @@ export type DeviceStep =
   /** `given` is what an earlier launch computed; null without factors, and where every workgroup computes for itself. */
   | (StepOf<"project"> & Normed & { readonly given: GivenFactors | null })
   /** Normalises and turns the heads of query and key, appends key and value to the cache, and attends. */
-  | {
-      readonly kind: "attend";
-      readonly layer: number;
-      readonly output: ValueId;
-      readonly source: ValueId;
-      readonly sourceWidth: number;
-      readonly queryColumn: number;
-      readonly keyColumn: number;
-      readonly valueColumn: number;
-      readonly attention: AttentionNode;
-      readonly norms: { readonly query: NormNode; readonly key: NormNode } | null;
-      readonly rope: RopeNode | null;
-    }
+  | (Omit<StepOf<"cache">, "kind"> & { readonly kind: "attend"; readonly output: ValueId })
   /** The id of the largest logit of each column: [16] i32. */
   | {
       readonly kind: "choose";

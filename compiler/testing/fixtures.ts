@@ -1,7 +1,7 @@
 /** Helpers of the tests: bundles of small models, and what native programs compute with them. */
 
 import { readdirSync } from "node:fs";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, test } from "vitest";
@@ -34,13 +34,19 @@ export function fixtureNames(): string[] {
     .sort();
 }
 
+/** What a fixture's model is read from: its folder, or the GGUF file in it. */
+export function fixtureSource(name: string): string {
+  const folder = join(fixturesFolder, name);
+  const gguf = readdirSync(folder).find((file) => file.endsWith(".gguf"));
+  return gguf === undefined ? folder : join(folder, gguf);
+}
+
 /** A fixture as a model without tokenizer, and the logits that Hugging Face transformers computes with it. */
 export async function openFixture(
   name: string,
 ): Promise<{ model: Model; ids: number[]; logits: Float32Array }> {
   const folder = join(fixturesFolder, name);
-  const gguf = (await readdir(folder)).find((file) => file.endsWith(".gguf"));
-  const weights = await Weights.open(gguf === undefined ? folder : join(folder, gguf));
+  const weights = await Weights.open(fixtureSource(name));
   const model = {
     weights,
     graph: readGraph(weights, name),

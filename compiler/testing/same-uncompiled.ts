@@ -9,7 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readTarget } from "../config/targets.js";
 import { printPlan } from "../graph-text/print.js";
-import { kindOf } from "../ir/forms.js";
 import type { Form } from "../ir/plan.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import { schedule } from "../schedule/program.js";
@@ -51,7 +50,7 @@ export async function uncompiledLines(names: readonly string[]): Promise<string[
         add(scheduled.kernels.map(({ source }) => source).join("\n"), `${title}: kernels`);
         add(JSON.stringify([scheduled.programs, scheduled.listings]), `${title}: program`);
         const path = join(folder, "model.gsi");
-        const factors = roundedFactors(model, kindOf(form) === "gated" ? 4 : 8, ids);
+        const factors = roundedFactors(model, form.gate?.k ?? 8, ids);
         await writeModelBundle(path, {
           model,
           plan,

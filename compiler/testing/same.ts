@@ -6,17 +6,16 @@
  * `--uncompiled` takes a minute instead of half an hour, and stops before machine code (same-uncompiled.ts).
  */
 
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
-import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { packageRoot } from "../support/paths.js";
+import { filesBelow, start } from "./cli.js";
+import { fixtureNames, fixtureSource } from "./fixtures.js";
 import { uncompiledLines } from "./same-uncompiled.js";
 
-const root = fileURLToPath(new URL("../../..", import.meta.url));
-const fixtures = join(root, "compiler/models/fixtures");
 const targets = ["cpu-avx512,cpu-avx2,cpu-portable", "mi300x"];
 
 /** One build: what is built, for which targets, in which mode. */
@@ -50,8 +49,8 @@ async function main(args: readonly string[]): Promise<void> {
 /** Builds everything, as many builds at a time as there are cores. */
 async function builtLines(names: readonly string[]): Promise<string[]> {
   // Beside the repository's own builds: graph.ts names model.toml by its path from the build.
-  await mkdir(join(root, "build"), { recursive: true });
-  const work = await mkdtemp(join(root, "build/same-"));
+  await mkdir(join(packageRoot, "build"), { recursive: true });
+  const work = await mkdtemp(join(packageRoot, "build/same-"));
   try {
     const jobs = (await allJobs(work)).filter(({ name }) => names.length === 0 || names.includes(name));
     const lines: string[][] = jobs.map(() => []);
@@ -71,13 +70,13 @@ async function builtLines(names: readonly string[]): Promise<string[]> {
 
 /** All builds, in a fixed order; writes the model.toml of each fixture. */
 async function allJobs(work: string): Promise<Job[]> {
-  const tiny = join(root, "examples/tiny-gpt2/model.toml");
+  const tiny = join(packageRoot, "examples/tiny-gpt2/model.toml");
   const modes = ["exact", "bounded", "lossless"];
   const jobs = modes.flatMap((mode) =>
     targets.map((target) => ({ name: "tiny-gpt2", config: tiny, target, mode })),
   );
   for (const name of fixtureNames()) {
-    const source = `[model]\nname = "${name}"\nsource = "${sourceOf(name)}"\n`;
+    const source = `[model]\nname = "${name}"\nsource = "${fixtureSource(name)}"\n`;
     for (const [mode, rest] of [["exact", ""] as const, ["bounded", everyTier] as const]) {
       const config = join(work, `${name}-${mode}.toml`);
       await writeFile(config, source + rest);
@@ -87,23 +86,14 @@ async function allJobs(work: string): Promise<Job[]> {
   return jobs;
 }
 
-function fixtureNames(): string[] {
-  return readdirSync(fixtures).filter((name) => existsSync(join(fixtures, name, "expected.safetensors")));
-}
-
-function sourceOf(name: string): string {
-  const folder = join(fixtures, name);
-  const gguf = readdirSync(folder).find((file) => file.endsWith(".gguf"));
-  return gguf === undefined ? folder : join(folder, gguf);
-}
-
 /** Builds, and hashes what the build consists of; one line with the error where it cannot be built. */
 async function linesOf(job: Job, out: string): Promise<string[]> {
   const args = ["build", job.config, "--target", job.target, "--mode", job.mode, "--out", out];
-  const failure = await run(process.execPath, [join(root, "dist/compiler/main.js"), ...args]);
+  const failure = await complaint(args);
   if (failure !== null) return [`${"-".repeat(64)}  ${titleOf(job)}: ${failure}`];
-  const files = filesUnder(out).filter((file) => isCompared(relative(out, file)));
-  const lines = files.map((file) => `${sha256(file)}  ${titleOf(job)}: ${relative(out, file)}`);
+  const lines = filesBelow(out)
+    .filter(isCompared)
+    .map((file) => `${sha256(join(out, file))}  ${titleOf(job)}: ${file}`);
   await rm(out, { recursive: true, force: true });
   return lines;
 }
@@ -118,30 +108,17 @@ function isCompared(file: string): boolean {
   return file.endsWith(".gsi") || file === "program.json" || file === "graph.ts";
 }
 
-function filesUnder(folder: string): string[] {
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((file) => join(folder, file));
-  return files.filter((file) => statSync(file).isFile()).sort();
-}
-
 function sha256(file: string): string {
   return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
-/** Runs a command; returns the first line of what it complained of, or null. */
-function run(command: string, args: readonly string[]): Promise<string | null> {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "ignore", "pipe"] });
-    let errors = "";
-    child.stderr.on("data", (data) => {
-      errors += data;
-    });
-    child.on("close", (code) => {
-      const last = errors.split(/[\r\n]+/).filter((line) => line.trim() !== "");
-      resolve(
-        code === 0 ? null : (last.find((line) => line.includes("error")) ?? last.at(-1) ?? `exit ${code}`),
-      );
-    });
-  });
+/** Runs gsic; returns the first line of what it complained of, or null. */
+async function complaint(args: readonly string[]): Promise<string | null> {
+  const main = join(packageRoot, "dist/compiler/main.js");
+  const { code, stderr } = await start(process.execPath, [main, ...args], { cwd: packageRoot }).outcome;
+  if (code === 0) return null;
+  const lines = stderr.split(/[\r\n]+/).filter((line) => line.trim() !== "");
+  return lines.find((line) => line.includes("error")) ?? lines.at(-1) ?? `exit ${code}`;
 }
 
 /** Lines that only one of two lists has; sets the exit code if there are any. */

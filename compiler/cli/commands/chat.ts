@@ -2,27 +2,21 @@ import type { Command } from "commander";
 import { modeOf } from "../../build-folder/open.js";
 import { prepareRuntime } from "../../cc/index.js";
 import { openChatTemplate } from "../../chat.js";
-import type { Mode } from "../../ir/program.js";
 import { load } from "../../load.js";
 import { terminalProgress } from "../../support/progress.js";
 import { Conversation } from "../conversation.js";
 import { buildOf } from "../model-build.js";
-import { amount, count, modeOption } from "../options.js";
+import { count, type Sampling, samplingOptions } from "../options.js";
 import { converse } from "../terminal-chat.js";
 
 /** Adds `gsic chat`. */
 export function addChat(gsic: Command): void {
-  gsic
+  const command = gsic
     .command("chat <model>")
     .description("talk with a build, or with a model: a .gguf file, a folder, or hf:owner/name")
     .option("--system <text>", "what the model is told before the conversation")
-    .option("--tokens <n>", "most tokens of an answer (default: the context's room)", count)
-    .addOption(modeOption())
-    .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
-    .option("--top-k <k>", "sample among the k likeliest tokens", count)
-    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount)
-    .option("--seed <s>", "seed of the sampler", count)
-    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--tokens <n>", "most tokens of an answer (default: the context's room)", count);
+  samplingOptions(command)
     .addHelpText("after", "\nExample: gsic chat hf:HuggingFaceTB/SmolLM2-135M-Instruct")
     .action(chat);
 }
@@ -30,15 +24,9 @@ export function addChat(gsic: Command): void {
 /** `gsic chat`: a line is a message; Ctrl-C stops an answer, Ctrl-D ends the conversation. */
 async function chat(
   path: string,
-  options: {
+  options: Sampling & {
     system?: string;
     tokens?: number;
-    mode?: Mode;
-    temperature: number;
-    topK?: number;
-    topP?: number;
-    seed?: number;
-    threads?: number;
   },
 ): Promise<void> {
   const progress = terminalProgress();

@@ -1,27 +1,21 @@
 import { spawn } from "node:child_process";
 import { type Command, Option } from "commander";
 import { modeOf } from "../../build-folder/open.js";
-import type { Mode } from "../../ir/program.js";
 import { GsicError, messageOf } from "../../support/errors.js";
 import { terminalProgress } from "../../support/progress.js";
 import { buildOf } from "../model-build.js";
-import { amount, count, ids, type Json, jsonOption, modeOption } from "../options.js";
+import { count, ids, type Json, jsonOption, type Sampling, samplingOptions } from "../options.js";
 import { usage } from "../output.js";
 
 /** Adds `gsic run`. */
 export function addRun(gsic: Command): void {
-  gsic
+  const command = gsic
     .command("run <model> [text]")
     .description("generate text with a build, or with a model: a .gguf file, a folder, or hf:owner/name")
     .option("--prompt <text>", "the text to go on from, as the argument [text]")
     .addOption(new Option("--ids <ids>", "the prompt as token ids").argParser(ids).conflicts("prompt"))
-    .option("--tokens <n>", "most tokens to generate", count, 128)
-    .addOption(modeOption())
-    .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
-    .option("--top-k <k>", "sample among the k likeliest tokens", count)
-    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount)
-    .option("--seed <s>", "seed of the sampler", count)
-    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--tokens <n>", "most tokens to generate", count, 128);
+  samplingOptions(command)
     .addOption(jsonOption())
     .addHelpText("after", '\nExample: gsic run build/tiny-gpt2 "Once upon a time" --tokens 64')
     .action(run);
@@ -31,17 +25,12 @@ export function addRun(gsic: Command): void {
 async function run(
   path: string,
   text: string | undefined,
-  options: Json & {
-    prompt?: string;
-    ids?: number[];
-    tokens: number;
-    mode?: Mode;
-    temperature: number;
-    topK?: number;
-    topP?: number;
-    seed?: number;
-    threads?: number;
-  },
+  options: Json &
+    Sampling & {
+      prompt?: string;
+      ids?: number[];
+      tokens: number;
+    },
 ): Promise<void> {
   const prompt = promptOf(text, options);
   const progress = terminalProgress();
