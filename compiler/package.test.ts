@@ -61,7 +61,7 @@ test("the package holds what comes compiled, where npm run prebuilt has made it"
   const list = "runtime/prebuilt/linux-x64/prebuilt.json";
   if (!existsSync(join(packageRoot, list))) skip("npm run prebuilt has not been run; npm pack runs it");
   const { products } = json(list) as { products: Record<string, { file: string }> };
-  expect(Object.keys(products).sort()).toEqual(["addon", "executable", "library", "standin", "tool"]);
+  expect(Object.keys(products).sort()).toEqual(["addon", "executable", "library", "mock-driver", "tool"]);
   const wanted = [list, "runtime/prebuilt/linux-x64/LICENSES.txt"];
   wanted.push(...Object.values(products).map(({ file }) => join(dirname(list), file)));
   expect(wanted.filter((path) => !files.has(path))).toEqual([]);

@@ -14,7 +14,7 @@ const hip: GpuTarget = { device: "hip", architecture: "gfx942" };
 const cuda: GpuTarget = { device: "cuda", architecture: "sm_90" };
 const launches = { body: 3, head: 2 };
 
-/** The stand-in's account of a run. */
+/** the mock driver's account of a run. */
 interface Account {
   readonly live_allocations: number;
   readonly launches: number;
@@ -28,9 +28,9 @@ interface Account {
 }
 
 const environment = (more: Readonly<Record<string, string>> = {}) => ({
-  GSIC_DRIVER: path("standin.so"),
-  GSIC_STANDIN_KERNELS: path("gpu_kernels.so"),
-  GSIC_STANDIN_ACCOUNT: path("account.json"),
+  GSIC_DRIVER: path("mock-driver.so"),
+  GSIC_MOCK_KERNELS: path("gpu_kernels.so"),
+  GSIC_MOCK_ACCOUNT: path("account.json"),
   ...more,
 });
 
@@ -51,7 +51,7 @@ beforeAll(async () => {
   await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
   const checks = sources("testing").filter((file) => !file.endsWith("kernels.cpp"));
   await build(path("check"), [...sources("src"), ...checks], sanitize);
-  await build(path("standin.so"), sources("standin"), sanitize, ["-shared"]);
+  await build(path("mock-driver.so"), sources("mock-driver"), sanitize, ["-shared"]);
   writeFileSync(path("hip.gsi"), await gpuBundle([{ ...hip, architecture: "gfx90a" }, hip]));
   writeFileSync(path("cuda.gsi"), await gpuBundle([cuda]));
 }, 600_000);
@@ -63,7 +63,7 @@ test.each([
   { name: "hip", target: "gfx90a", claims: "" },
   { name: "cuda", target: "sm_90", claims: "sm_100" },
 ])("a $name bundle runs on $claims", async ({ name, target, claims }) => {
-  const more = { GSIC_STANDIN_ARCHITECTURE: claims, GSIC_STANDIN_UNITS: "3" };
+  const more = { GSIC_MOCK_ARCHITECTURE: claims, GSIC_MOCK_UNITS: "3" };
   const result = await finish(path("check"), ["gpu", path(`${name}.gsi`), target, "3"], environment(more));
   expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(account().live_allocations).toBe(0);
@@ -116,7 +116,7 @@ test("weights that reach the device in several pieces arrive whole", async () =>
 test("memory that runs out at any allocation is reported, and nothing leaks", async () => {
   const steps: string[] = [];
   for (let n = 1; ; n++) {
-    const result = await gpuRun("hip.gsi", { GSIC_STANDIN_FAIL_ALLOCATION: `${n}` });
+    const result = await gpuRun("hip.gsi", { GSIC_MOCK_FAIL_ALLOCATION: `${n}` });
     expect(account().live_allocations, `allocation ${n}`).toBe(0);
     if (result.status === 0) break;
     expect(result.status, result.message).toBe(4);
@@ -128,11 +128,11 @@ test("memory that runs out at any allocation is reported, and nothing leaks", as
 });
 
 test("too little memory is refused before anything is loaded, with figures", async () => {
-  const weights = await gpuRun("hip.gsi", { GSIC_STANDIN_MEMORY: "1000" });
+  const weights = await gpuRun("hip.gsi", { GSIC_MOCK_MEMORY: "1000" });
   expect(weights).toMatchObject({ status: 4, step: "open" });
   expect(weights.message).toContain("1280 bytes are needed for the model's weights");
   expect(weights.message).toContain("1000 of its 1000 free, 280 too few");
-  const session = await gpuRun("cuda.gsi", { GSIC_STANDIN_MEMORY: "5000" });
+  const session = await gpuRun("cuda.gsi", { GSIC_MOCK_MEMORY: "5000" });
   expect(session).toMatchObject({ status: 4, step: "session" });
   expect(session.message).toMatch(
     /\d+ bytes are needed for a session, .*KV cache, and .* has 3720 of its 5000 free, \d+ too few: .*shorter/,
@@ -158,17 +158,13 @@ test("whatever is missing is named, with status GSIC_NO_DEVICE", async () => {
       { GSIC_DRIVER: path("gpu_kernels.so") },
       /lacks cuInit, .*cuMemAlloc_v2.*cuGetErrorString: it/,
     ],
-    ["hip.gsi", { GSIC_STANDIN_DEVICES: "0" }, /opens no device: hipInit: no GPU is detected \(100\)/],
+    ["hip.gsi", { GSIC_MOCK_DEVICES: "0" }, /opens no device: hipInit: no GPU is detected \(100\)/],
     [
       "hip.gsi",
-      { GSIC_STANDIN_ARCHITECTURE: "gfx950" },
+      { GSIC_MOCK_ARCHITECTURE: "gfx950" },
       /has: gfx90a \(.*built for gfx90a: hipModuleLoadData: no kernel image .*\(209\)\), gfx942 \(.*\); build/,
     ],
-    [
-      "cuda.gsi",
-      { GSIC_STANDIN_ARCHITECTURE: "sm_80" },
-      /built for sm_90: cuModuleLoadData: no kernel image/,
-    ],
+    ["cuda.gsi", { GSIC_MOCK_ARCHITECTURE: "sm_80" }, /built for sm_90: cuModuleLoadData: no kernel image/],
   ];
   for (const [bundle, more, message] of cases) {
     const result = await gpuRun(bundle, more);
@@ -181,22 +177,22 @@ test("a device that is lost after any launch is reported again and again, and ca
   const total = (2 + 8) * launches.body + (1 + 8) * launches.head;
   for (const name of ["hip.gsi", "cuda.gsi"])
     for (const after of [1, 3, 4, 6, 8, 9, 15, total]) {
-      const result = await gpuRun(name, { GSIC_STANDIN_LOSE_AFTER: `${after}` });
+      const result = await gpuRun(name, { GSIC_MOCK_LOSE_AFTER: `${after}` });
       expect(result, result.message).toMatchObject({
         status: 11,
         step: after <= 8 ? "evaluate" : "generate",
       });
       expect(result.message).toMatch(
-        /^(hip|cu)\w+ on gsic stand-in: unspecified launch failure.*close the model and open it again/,
+        /^(hip|cu)\w+ on gsic mock driver: unspecified launch failure.*close the model and open it again/,
       );
       expect(account()).toMatchObject({ live_allocations: 0, launches: after });
     }
   // The loss that nobody asks for goes unseen.
-  expect(await gpuRun("hip.gsi", { GSIC_STANDIN_LOSE_AFTER: `${total + 1}` })).toMatchObject({ status: 0 });
+  expect(await gpuRun("hip.gsi", { GSIC_MOCK_LOSE_AFTER: `${total + 1}` })).toMatchObject({ status: 0 });
 });
 
 test("a driver that cannot capture, and kernels that fail, are errors", async () => {
-  const uncaptured = await gpuRun("hip.gsi", { GSIC_STANDIN_CAPTURE: "0" });
+  const uncaptured = await gpuRun("hip.gsi", { GSIC_MOCK_CAPTURE: "0" });
   expect(uncaptured).toMatchObject({ status: 11, step: "session" });
   expect(uncaptured.message).toContain("hipStreamBeginCapture");
   const cases: [(m: GpuManifest) => void, number, string][] = [

@@ -77,25 +77,25 @@ test("the native executable generates, prints JSON, and ends with the right code
 });
 
 test("what a GPU lacks, and what befalls it, ends with exit code 4", async () => {
-  await build(path("standin.so"), sources("standin"), [], ["-shared"]);
+  await build(path("mock-driver.so"), sources("mock-driver"), [], ["-shared"]);
   await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
   writeFileSync(path("gpu.gsi"), await gpuBundle([{ device: "hip", architecture: "gfx942" }]));
-  const standin = { GSIC_DRIVER: path("standin.so"), GSIC_STANDIN_KERNELS: path("gpu_kernels.so") };
+  const mockDriver = { GSIC_DRIVER: path("mock-driver.so"), GSIC_MOCK_KERNELS: path("gpu_kernels.so") };
   const args = ["--bundle", path("gpu.gsi"), "--ids", "1,2,3", "--tokens", "4"];
-  expect(await finish(path("model"), args, standin)).toEqual({
+  expect(await finish(path("model"), args, mockDriver)).toEqual({
     code: 0,
     stdout: "1 2 3 3 3 3 3 \n",
     stderr: "",
   });
   const cases: [Record<string, string>, string][] = [
     [{ GSIC_DRIVER: path("none.so") }, "AMD's driver (HIP) cannot be opened"],
-    [{ GSIC_STANDIN_DEVICES: "0" }, "no GPU is detected"],
-    [{ GSIC_STANDIN_ARCHITECTURE: "gfx90a" }, "built for gfx942"],
-    [{ GSIC_STANDIN_MEMORY: "2000" }, "bytes are needed for a session"],
-    [{ GSIC_STANDIN_LOSE_AFTER: "9" }, "close the model"],
+    [{ GSIC_MOCK_DEVICES: "0" }, "no GPU is detected"],
+    [{ GSIC_MOCK_ARCHITECTURE: "gfx90a" }, "built for gfx942"],
+    [{ GSIC_MOCK_MEMORY: "2000" }, "bytes are needed for a session"],
+    [{ GSIC_MOCK_LOSE_AFTER: "9" }, "close the model"],
   ];
   for (const [more, message] of cases) {
-    const { code: found, stderr } = await finish(path("model"), args, { ...standin, ...more });
+    const { code: found, stderr } = await finish(path("model"), args, { ...mockDriver, ...more });
     expect(found, stderr).toBe(4);
     expect(stderr).toContain(message);
   }

@@ -374,10 +374,10 @@ test("a command line or a file that is wrong is refused", async () => {
 });
 
 test("on a GPU results are the CPU's, and what cannot be measured is null", async () => {
-  await build(path("standin.so"), sources("standin"), [], ["-shared"]);
+  await build(path("mock-driver.so"), sources("mock-driver"), [], ["-shared"]);
   await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
   writeFileSync(path("gpu.gsi"), await gpuBundle([{ device: "cuda", architecture: "sm_90" }]));
-  const environment = { GSIC_DRIVER: path("standin.so"), GSIC_STANDIN_KERNELS: path("gpu_kernels.so") };
+  const environment = { GSIC_DRIVER: path("mock-driver.so"), GSIC_MOCK_KERNELS: path("gpu_kernels.so") };
   const onGpu = async (...args: string[]) => {
     const { code, stdout, stderr } = await finish(path("gsic-tool"), args, environment);
     expect(code, stderr).toBe(0);

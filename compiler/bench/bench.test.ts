@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { build } from "../build.js";
 import { openBuild, readPlan } from "../build-folder/open.js";
 import { compileGpuKernels } from "../cc/index.js";
-import { readTraffic, standinEnvironment } from "../cc/standin.js";
+import { mockDriverEnvironment, readTraffic } from "../cc/mock-driver.js";
 import { runTool } from "../cc/tool.js";
 import { deviceText } from "../inspect/device.js";
 import type { Kernel } from "../ir/program.js";
@@ -27,14 +27,14 @@ const missing = await whyNotCompiled(target);
 const reason = missing === null ? "" : ` (skipped: ${missing})`;
 
 /** Little memory: the simulated device reads a gigabyte a second, and the short buffers are to be noted. */
-const memory = { GSIC_STANDIN_MEMORY: String(24 << 20) };
+const memory = { GSIC_MOCK_MEMORY: String(24 << 20) };
 
 /** The environment of a run on simulated lanes of kernels, and the file that says what they read. */
 async function simulated(kernels: readonly Kernel[]) {
   const account = join(await temporaryFolder(), "account.json");
   return {
     account,
-    environment: { ...(await standinEnvironment(kernels, target.gpu.wave))(account), ...memory },
+    environment: { ...(await mockDriverEnvironment(kernels, target.gpu.wave))(account), ...memory },
   };
 }
 
@@ -80,7 +80,7 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
     const step = JSON.parse(
       await runTool(["bench", built.bundle, ...few], undefined, environment),
     ) as Measurements;
-    expect(step).toMatchObject({ ...ceiling, device: "gsic stand-in", target: "h200" });
+    expect(step).toMatchObject({ ...ceiling, device: "gsic mock driver", target: "h200" });
     expect(step.modes.exact!.share_of_ceiling).toBeGreaterThan(0);
     const reading = (await readTraffic(account)).find(({ symbol }) => symbol === "gsic_read")!;
     expect(reading.arguments[1]!.loaded).toBeGreaterThan(0);
@@ -142,9 +142,9 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
     const { report: next } = await build(options);
     expect(next.tuning!.file).toBe("../h200.tuning.toml");
     const taken = next.tuning!.shapes.find((shape) => shape.out === rows && shape.d === d);
-    expect(taken).toMatchObject({ splits: 16, by: "measurement", device: "gsic stand-in" });
+    expect(taken).toMatchObject({ splits: 16, by: "measurement", device: "gsic mock driver" });
     expect(next.self_check.exactError).toBeLessThan(1e-4);
-    expect(deviceText(next)).toContain("as measured on gsic stand-in");
+    expect(deviceText(next)).toContain("as measured on gsic mock driver");
   });
 
   test("a gate is closed or open as the measurement says", async () => {

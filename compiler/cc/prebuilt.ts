@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { runtimeFolder } from "../support/paths.js";
 
 /** A native program or library of the runtime, as runtime/build.json lists it. */
-export type RuntimeProduct = "library" | "executable" | "tool" | "addon" | "standin";
+export type RuntimeProduct = "library" | "executable" | "tool" | "addon" | "mock-driver";
 
 /** The list of what came compiled for a platform: runtime/prebuilt/PLATFORM/prebuilt.json (testing/prebuilt). */
 export interface PrebuiltList {

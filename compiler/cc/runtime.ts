@@ -158,7 +158,7 @@ const productNames: Readonly<Record<RuntimeProduct, string>> = {
   executable: "the runtime's executable",
   tool: "gsic's native tool",
   addon: "the addon for Node",
-  standin: "the simulated GPU driver",
+  "mock-driver": "the mock GPU driver",
 };
 
 /** Compiles products that neither came compiled nor are in the cache yet, each as a stage that says so. */

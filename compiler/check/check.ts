@@ -1,6 +1,6 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readTraffic } from "../cc/standin.js";
+import { readTraffic } from "../cc/mock-driver.js";
 import { runTool } from "../cc/tool.js";
 import type { Target } from "../config/target.js";
 import { isDense } from "../ir/forms.js";

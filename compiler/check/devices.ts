@@ -1,4 +1,4 @@
-import { standinEnvironment } from "../cc/standin.js";
+import { mockDriverEnvironment } from "../cc/mock-driver.js";
 import { type ByDevice, type GpuTarget, ofTarget, type Target } from "../config/target.js";
 import type { Kernel } from "../ir/program.js";
 import type { SelfCheck } from "../report/self-check.js";
@@ -28,7 +28,7 @@ function simulated(target: GpuTarget): Checker {
     prepare(kernels, progress) {
       const what = `Compiling ${kernels.length} kernels for a simulation of ${target.name}`;
       const update = progress.stage(what);
-      return standinEnvironment(kernels, target.gpu.wave, (done) => update(done, kernels.length));
+      return mockDriverEnvironment(kernels, target.gpu.wave, (done) => update(done, kernels.length));
     },
   };
 }

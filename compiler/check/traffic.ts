@@ -1,4 +1,4 @@
-import type { KernelTraffic } from "../cc/standin.js";
+import type { KernelTraffic } from "../cc/mock-driver.js";
 import type { ProgramMode } from "../ir/program.js";
 import type { WeightSource } from "../ir/steps.js";
 import type { WeightReads } from "../report/self-check.js";

@@ -37,7 +37,7 @@ async function doctor(env: Readonly<Record<string, string>>) {
 }
 
 test("a machine that can build is in order, whatever GPUs it lacks; a driver is found as the runtime finds it", async () => {
-  const driver = await buildRuntime("standin");
+  const driver = await buildRuntime("mock-driver");
   const { code, of } = await doctor({ GSIC_DRIVER: driver });
   expect(code).toBe(0);
   for (const id of ["node", "compiler", "libraries", "runtime", "addon", "cpu", "cache", "output"])

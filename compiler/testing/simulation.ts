@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { GpuDevice } from "../cc/index.js";
-import { type KernelTraffic, readTraffic, standinEnvironment } from "../cc/standin.js";
+import { type KernelTraffic, mockDriverEnvironment, readTraffic } from "../cc/mock-driver.js";
 import type { GpuShape, GpuTarget } from "../config/target.js";
 import type { Plan } from "../ir/plan.js";
 import type { Kernel, ProgramMode } from "../ir/program.js";
@@ -86,7 +86,7 @@ export async function simulatedPlan(
 ): Promise<Simulated> {
   const scheduled = schedule(plan, modes, target, { linears: true });
   const { kernels } = scheduled;
-  const environment = await standinEnvironment(kernels, target.gpu.wave);
+  const environment = await mockDriverEnvironment(kernels, target.gpu.wave);
   const bundle = join(await temporaryFolder(), "model.gsi");
   const objects = kernels.map((kernel) => objectOf(kernel, target));
   const code = [{ kind: "objects" as const, target, objects }];
@@ -122,7 +122,7 @@ export async function feedSimulated(
 ): Promise<SimulatedResult> {
   const account = join(await temporaryFolder(), "account.json");
   const order = backward ? { GSIC_SIMULATION_BACKWARD: "1" } : {};
-  const variables = { ...environment(account), ...order, GSIC_STANDIN_UNITS: String(units) };
+  const variables = { ...environment(account), ...order, GSIC_MOCK_UNITS: String(units) };
   const found = await feed(bundle, ids, { target, mode, ...how, environment: variables });
   return { ...found, traffic: await readTraffic(account) };
 }

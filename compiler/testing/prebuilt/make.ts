@@ -28,7 +28,7 @@ import { glibcNeeded } from "./needs.js";
 /** The oldest glibc that the products are for: Debian 10's, RHEL 8's. */
 const glibc = "2.28";
 const zigVersion = "0.17.1";
-const products: readonly RuntimeProduct[] = ["library", "executable", "tool", "addon", "standin"];
+const products: readonly RuntimeProduct[] = ["library", "executable", "tool", "addon", "mock-driver"];
 /** Debian packages whose code is in the products; their licences ask to be named. */
 const inside = ["libopenblas-dev", "libpcre2-dev", "libutf8proc-dev", "nlohmann-json3-dev", "libxxhash-dev"];
 

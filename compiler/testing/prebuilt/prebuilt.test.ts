@@ -9,7 +9,7 @@ import { compileRuntime } from "../../cc/runtime.js";
 import { buildTiny, type TinyBuild } from "../tiny.js";
 import { glibcNeeded } from "./needs.js";
 
-const products: readonly RuntimeProduct[] = ["library", "executable", "tool", "addon", "standin"];
+const products: readonly RuntimeProduct[] = ["library", "executable", "tool", "addon", "mock-driver"];
 const folder = mkdtempSync(join(tmpdir(), "gsic-prebuilt-"));
 let tiny: TinyBuild | undefined;
 

@@ -1,5 +1,5 @@
 // How a caller runs a kernel of the host dialect (dialect/host.h): the GPU's source, compiled for this machine, one
-// workgroup after another, its lanes in lockstep. Plain C, so that the stand-in driver and tests share it.
+// workgroup after another, its lanes in lockstep. Plain C, so that the mock driver and tests share it.
 #ifndef GSIC_SIMULATION_H
 #define GSIC_SIMULATION_H
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <new>
 
-namespace gsic_standin {
+namespace gsic_mock {
 namespace {
 
 /// All bits set: as floats, not numbers.
@@ -80,4 +80,4 @@ bool Memory::is_reachable(const void *pointer, size_t size) const {
   return room > 0 && size <= room;
 }
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock

@@ -3,7 +3,7 @@
 
 #define GSIC_EXPORT extern "C" __attribute__((visibility("default")))
 
-using gsic_standin::core;
+using gsic_mock::core;
 
 namespace {
 
@@ -16,7 +16,7 @@ thread_local void *current = nullptr;
 
 /// Calls need a current context.
 template <typename Call> int in_context(Call call) {
-  return current == &primary ? int(call()) : int(gsic_standin::kInvalidContext);
+  return current == &primary ? int(call()) : int(gsic_mock::kInvalidContext);
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ GSIC_EXPORT int cuDeviceGetName(char *name, int bytes, int device) { return core
 GSIC_EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device) {
   if (attribute == kUnits) return core().units(value, device);
   *value = kWave;
-  return attribute == kWarpSize ? core().check_device(device) : gsic_standin::kInvalidValue;
+  return attribute == kWarpSize ? core().check_device(device) : gsic_mock::kInvalidValue;
 }
 GSIC_EXPORT int cuDevicePrimaryCtxRetain(void **context, int device) {
   *context = &primary;
@@ -111,5 +111,5 @@ GSIC_EXPORT int cuGraphExecDestroy(void *instance) {
 }
 GSIC_EXPORT int cuGetErrorString(int status, const char **text) {
   *text = core().text(status);
-  return *text != nullptr ? gsic_standin::kSuccess : gsic_standin::kInvalidValue;
+  return *text != nullptr ? gsic_mock::kSuccess : gsic_mock::kInvalidValue;
 }

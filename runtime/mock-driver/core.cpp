@@ -6,7 +6,7 @@
 
 #include "settings.h"
 
-namespace gsic_standin {
+namespace gsic_mock {
 
 Core &core() {
   // Never destroyed: a program's threads may still call while it ends.
@@ -94,7 +94,7 @@ Status Core::check_device(int device) {
 
 Status Core::name(char *name, int bytes, int device) {
   if (const Status status = check_device(device)) return status;
-  const std::string full = "gsic stand-in" + (settings().architecture.empty() ? "" : " " + settings().architecture);
+  const std::string full = "gsic mock driver" + (settings().architecture.empty() ? "" : " " + settings().architecture);
   name[full.copy(name, size_t(bytes) - 1)] = '\0';
   return kSuccess;
 }
@@ -266,4 +266,4 @@ Status Core::synchronize(void *stream) {
   return flush();
 }
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock

@@ -1,8 +1,8 @@
 // The mock driver: one device without hardware, whose kernels are host-dialect functions (gsic/simulation.h). What
 // is asked of a stream happens when somebody waits for it, as late as a driver may; a captured stream does nothing.
 // Errors stay once the device is lost. hip.cpp and cuda.cpp give it the symbols of the two drivers.
-#ifndef GSIC_STANDIN_CORE_H
-#define GSIC_STANDIN_CORE_H
+#ifndef GSIC_MOCK_CORE_H
+#define GSIC_MOCK_CORE_H
 
 #include <functional>
 #include <map>
@@ -16,7 +16,7 @@
 #include "image.h"
 #include "memory.h"
 
-namespace gsic_standin {
+namespace gsic_mock {
 
 /// Statuses that both drivers number alike.
 enum Status {
@@ -128,6 +128,6 @@ class Core {
 
 Core &core();
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock
 
 #endif

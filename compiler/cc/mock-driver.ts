@@ -13,17 +13,17 @@ export interface KernelTraffic {
 
 /**
  * The environment in which a runtime finds, in place of a GPU's driver, one that runs the kernels on this machine's
- * CPU (runtime/standin), and writes what they read and wrote to the file `account` when it ends.
+ * CPU (runtime/mock-driver), and writes what they read and wrote to the file `account` when it ends.
  */
-export async function standinEnvironment(
+export async function mockDriverEnvironment(
   kernels: readonly Kernel[],
   wave: number,
   progress: (done: number) => void = () => {},
 ): Promise<(account: string) => Readonly<Record<string, string>>> {
-  const GSIC_DRIVER = await buildRuntime("standin");
+  const GSIC_DRIVER = await buildRuntime("mock-driver");
   const [target] = await runnableTargets();
-  const GSIC_STANDIN_KERNELS = await compileSimulation(kernels, wave, target!, progress);
-  return (account) => ({ GSIC_DRIVER, GSIC_STANDIN_KERNELS, GSIC_STANDIN_ACCOUNT: account });
+  const GSIC_MOCK_KERNELS = await compileSimulation(kernels, wave, target!, progress);
+  return (account) => ({ GSIC_DRIVER, GSIC_MOCK_KERNELS, GSIC_MOCK_ACCOUNT: account });
 }
 
 /** Reads what the mock driver counted. */

@@ -2,14 +2,14 @@
 // "stored"}]}], "live_allocations", "launches", "graph_launches", "bytes_to_host"}. Kernels stand in the order of their
 // first launches; bytes are summed over launches. Live allocations are whatever the driver gave and did not get back:
 // memory of the device and of the host, streams, modules, graphs and their instances.
-#ifndef GSIC_STANDIN_ACCOUNT_H
-#define GSIC_STANDIN_ACCOUNT_H
+#ifndef GSIC_MOCK_ACCOUNT_H
+#define GSIC_MOCK_ACCOUNT_H
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-namespace gsic_standin {
+namespace gsic_mock {
 
 class Account {
  public:
@@ -22,7 +22,7 @@ class Account {
   /// The entry of a kernel with so many arguments.
   Traffic &kernel(const std::string &symbol, size_t arguments);
 
-  /// Writes the file of GSIC_STANDIN_ACCOUNT, if there is one.
+  /// Writes the file of GSIC_MOCK_ACCOUNT, if there is one.
   void write() const;
 
   uint64_t launches = 0, graph_launches = 0, bytes_to_host = 0;
@@ -32,6 +32,6 @@ class Account {
   std::vector<Traffic> kernels_;
 };
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock
 
 #endif

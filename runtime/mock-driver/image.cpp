@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace gsic_standin {
+namespace gsic_mock {
 namespace {
 
 constexpr uint16_t kMachineAmdgpu = 224;
@@ -64,4 +64,4 @@ bool runs_on(const Image &image, const std::string &architecture) {
   return std::atoi(needed) <= std::atoi(architecture.c_str() + prefix);
 }
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock

@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-namespace gsic_standin {
+namespace gsic_mock {
 namespace {
 
 std::string text(const char *name) {
@@ -17,15 +17,15 @@ uint64_t number(const char *name, uint64_t otherwise) {
 
 Settings read() {
   Settings found;
-  found.kernels = text("GSIC_STANDIN_KERNELS");
-  found.account = text("GSIC_STANDIN_ACCOUNT");
-  found.architecture = text("GSIC_STANDIN_ARCHITECTURE");
-  found.devices = number("GSIC_STANDIN_DEVICES", found.devices);
-  found.units = number("GSIC_STANDIN_UNITS", found.units);
-  found.memory = number("GSIC_STANDIN_MEMORY", found.memory);
-  found.fail_allocation = number("GSIC_STANDIN_FAIL_ALLOCATION", 0);
-  found.lose_after = number("GSIC_STANDIN_LOSE_AFTER", 0);
-  found.capture = number("GSIC_STANDIN_CAPTURE", 1) != 0;
+  found.kernels = text("GSIC_MOCK_KERNELS");
+  found.account = text("GSIC_MOCK_ACCOUNT");
+  found.architecture = text("GSIC_MOCK_ARCHITECTURE");
+  found.devices = number("GSIC_MOCK_DEVICES", found.devices);
+  found.units = number("GSIC_MOCK_UNITS", found.units);
+  found.memory = number("GSIC_MOCK_MEMORY", found.memory);
+  found.fail_allocation = number("GSIC_MOCK_FAIL_ALLOCATION", 0);
+  found.lose_after = number("GSIC_MOCK_LOSE_AFTER", 0);
+  found.capture = number("GSIC_MOCK_CAPTURE", 1) != 0;
   return found;
 }
 
@@ -37,4 +37,4 @@ const Settings &settings() {
   return *found;
 }
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock

@@ -4,7 +4,7 @@
 
 #include "settings.h"
 
-namespace gsic_standin {
+namespace gsic_mock {
 
 Account::Traffic &Account::kernel(const std::string &symbol, size_t arguments) {
   for (Traffic &known : kernels_)
@@ -37,4 +37,4 @@ void Account::write() const {
   std::fclose(file);
 }
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock

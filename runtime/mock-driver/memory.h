@@ -1,14 +1,14 @@
 // The memory of the mock driver's device. A device pointer is an address that nobody may touch: what it stands for lies
 // elsewhere, so that a host that follows one crashes, and a host pointer in place of one is found.
-#ifndef GSIC_STANDIN_MEMORY_H
-#define GSIC_STANDIN_MEMORY_H
+#ifndef GSIC_MOCK_MEMORY_H
+#define GSIC_MOCK_MEMORY_H
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 
-namespace gsic_standin {
+namespace gsic_mock {
 
 /// Not thread-safe.
 class Memory {
@@ -49,6 +49,6 @@ class Memory {
   uint64_t used_ = 0;
 };
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock
 
 #endif

@@ -3,7 +3,7 @@
 
 #define GSIC_EXPORT extern "C" __attribute__((visibility("default")))
 
-using gsic_standin::core;
+using gsic_mock::core;
 
 namespace {
 
@@ -19,7 +19,7 @@ GSIC_EXPORT int hipDeviceGetName(char *name, int bytes, int device) { return cor
 GSIC_EXPORT int hipDeviceGetAttribute(int *value, int attribute, int device) {
   if (attribute == kUnits) return core().units(value, device);
   *value = kWave;
-  return attribute == kWarpSize ? core().check_device(device) : gsic_standin::kInvalidValue;
+  return attribute == kWarpSize ? core().check_device(device) : gsic_mock::kInvalidValue;
 }
 GSIC_EXPORT int hipSetDevice(int device) { return core().check_device(device); }
 GSIC_EXPORT int hipMemGetInfo(size_t *free, size_t *total) { return core().memory_info(free, total); }

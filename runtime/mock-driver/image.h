@@ -1,11 +1,11 @@
 // What the mock driver knows of code objects: enough to refuse what a driver refuses.
-#ifndef GSIC_STANDIN_IMAGE_H
-#define GSIC_STANDIN_IMAGE_H
+#ifndef GSIC_MOCK_IMAGE_H
+#define GSIC_MOCK_IMAGE_H
 
 #include <cstdint>
 #include <string>
 
-namespace gsic_standin {
+namespace gsic_mock {
 
 /// A code object. AMD's are ELF, NVIDIA's are PTX text with a closing NUL.
 struct Image {
@@ -25,6 +25,6 @@ bool read_ptx(const void *data, Image &image);
 /// Whether a device of an architecture (empty: of every) runs an image.
 bool runs_on(const Image &image, const std::string &architecture);
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock
 
 #endif

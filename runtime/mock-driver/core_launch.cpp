@@ -6,7 +6,7 @@
 #include "core.h"
 #include "settings.h"
 
-namespace gsic_standin {
+namespace gsic_mock {
 namespace {
 
 constexpr unsigned kMostThreads = 1024;
@@ -38,7 +38,7 @@ Status Core::find_function(void **function, void *module, const char *name) {
   const auto found = modules_.find(module);
   if (found == modules_.end()) return kInvalidHandle;
   if (kernels_ == nullptr) kernels_ = dlopen(settings().kernels.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (kernels_ == nullptr) std::fprintf(stderr, "gsic stand-in: GSIC_STANDIN_KERNELS: %s\n", dlerror());
+  if (kernels_ == nullptr) std::fprintf(stderr, "gsic mock driver: GSIC_MOCK_KERNELS: %s\n", dlerror());
   void *symbol = kernels_ != nullptr ? dlsym(kernels_, name) : nullptr;
   if (symbol == nullptr || !found->second->image.has(name)) return kNotFound;
   auto made = std::make_unique<Function>(
@@ -81,7 +81,7 @@ Status Core::run(const Launch &launch) {
   std::vector<uint64_t> sizes(count), loaded(count), stored(count);
   std::vector<void *> pointers(count), parameters(count);
   const auto fail = [&](const std::string &what) {
-    std::fprintf(stderr, "gsic stand-in: kernel %s: %s\n", launch.function->name.c_str(), what.c_str());
+    std::fprintf(stderr, "gsic mock driver: kernel %s: %s\n", launch.function->name.c_str(), what.c_str());
     return lose(kLaunchFailure, "kernel " + launch.function->name + ": " + what);
   };
   for (size_t i = 0; i < count; i++) {
@@ -166,4 +166,4 @@ Status Core::destroy_instance(void *instance) {
   return instances_.erase(instance) == 0 && ready() == kSuccess ? kInvalidValue : ready();
 }
 
-}  // namespace gsic_standin
+}  // namespace gsic_mock
