@@ -159,7 +159,7 @@ interface GpuGluParams extends GpuProjection {
   })[];
 }
 
-/** softmax(scale q K^T) V by head; norms and turns queries and keys, and appends the pass's keys and values to the cache. */
+/** softmax(scale q K^T) V by head; norms and rotates queries and keys, and appends the pass's keys and values to the cache. */
 interface GpuAttendParams extends GpuCommon {
   readonly heads: number;
   readonly kvHeads: number;

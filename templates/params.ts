@@ -138,7 +138,7 @@ export interface HeadNormParams {
   readonly epsilon: string;
 }
 
-/** Norms and turns queries and keys where they lie, and appends keys and values to the cache. */
+/** Norms and rotates queries and keys where they lie, and appends keys and values to the cache. */
 interface CacheParams extends Common, HeadShape {
   readonly sourceWidth: number;
   readonly queryColumn: number;

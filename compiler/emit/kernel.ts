@@ -84,8 +84,8 @@ function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall 
 function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
   const { heads, kvHeads, headDim } = step.attention;
   const operands = new Operands();
-  const turns = step.norms !== null || step.rope !== null;
-  operands.value("source", step.source, turns ? "update" : "read");
+  const changes = step.norms !== null || step.rope !== null;
+  operands.value("source", step.source, changes ? "update" : "read");
   operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "write");
   operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "write");
   const normParams = (name: string, { gain, epsilon }: NormNode) => ({
@@ -105,7 +105,7 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
     template: "cache",
     symbol: `cache_${heads}x${kvHeads}x${headDim}`,
     params: {
-      summary: `${norms ? "normalise the heads of query and key; " : ""}${rope ? "turn query and key by their position; " : ""}append key and value to the cache`,
+      summary: `${norms ? "normalise the heads of query and key; " : ""}${rope ? "rotate query and key by their position; " : ""}append key and value to the cache`,
       shape: `source [columns, ${step.sourceWidth}], cache [${kvHeads}, ${context}, ${headDim}] twice`,
       account: bytesRead(rope ? 4 * rope.rotaryDim : 0),
       heads,

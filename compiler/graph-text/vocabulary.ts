@@ -83,13 +83,13 @@ export interface LinearOptions extends Named {
   readonly verdict?: string;
 }
 
-/** Pair i of the channels that turn does so by position * theta^(-2 i / rotaryDim), the angle changed as `scaling` says. */
+/** Pair i of the rotated channels is rotated by position * theta^(-2 i / rotaryDim), the angle changed as `scaling` says. */
 export interface RopeOptions extends Named {
   readonly heads: number;
   readonly headDim: number;
-  /** How many channels of a head turn. Default: headDim. */
+  /** How many channels of a head are rotated. Default: headDim. */
   readonly rotaryDim?: number;
-  /** `half` turns channels (i, i + rotaryDim / 2) together, `adjacent` turns (2i, 2i + 1). */
+  /** `half` rotates channels (i, i + rotaryDim / 2) together, `adjacent` rotates (2i, 2i + 1). */
   readonly pairing: "half" | "adjacent";
   readonly theta: number;
   /** Default: none. */

@@ -85,7 +85,7 @@ export type RopeScaling =
   | { readonly kind: "linear"; readonly factor: number }
   /** One divisor per pair of channels, as the tensor `rope_freqs.weight` of GGUF files holds. */
   | { readonly kind: "divisors"; readonly divisors: readonly number[] }
-  /** One divisor per pair of channels; what turns is also multiplied by `attentionFactor`. */
+  /** One divisor per pair of channels; what is rotated is also multiplied by `attentionFactor`. */
   | { readonly kind: "longrope"; readonly divisors: readonly number[]; readonly attentionFactor: number }
   | {
       readonly kind: "llama3";
@@ -135,14 +135,14 @@ export type LinearNode = Placed & {
   readonly bias: VectorRef | null;
 };
 
-/** Rotary position embedding of `heads` vectors of `headDim`; the first `rotaryDim` channels turn. */
+/** Rotary position embedding of `heads` vectors of `headDim`; the first `rotaryDim` channels are rotated. */
 export type RopeNode = Placed & {
   readonly kind: "rope";
   readonly input: ValueId;
   readonly heads: number;
   readonly headDim: number;
   readonly rotaryDim: number;
-  /** `half` turns channels (i, i + rotaryDim / 2) together, `adjacent` turns (2i, 2i + 1). */
+  /** `half` rotates channels (i, i + rotaryDim / 2) together, `adjacent` rotates (2i, 2i + 1). */
   readonly pairing: "half" | "adjacent";
   readonly theta: number;
   readonly scaling: RopeScaling;

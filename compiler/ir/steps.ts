@@ -118,7 +118,7 @@ export type Step =
       /** True for the output head, which only runs for columns whose logits are wanted. */
       readonly head: boolean;
     }
-  /** Normalises and turns the heads of query and key, and appends key and value to the cache of `layer`. */
+  /** Normalises and rotates the heads of query and key, and appends key and value to the cache of `layer`. */
   | {
       readonly kind: "cache";
       readonly layer: number;
@@ -128,7 +128,7 @@ export type Step =
       readonly keyColumn: number;
       readonly valueColumn: number;
       readonly attention: AttentionNode;
-      /** RMS norms of their heads, before these are turned. */
+      /** RMS norms of their heads, before these are rotated. */
       readonly norms: { readonly query: NormNode; readonly key: NormNode } | null;
       readonly rope: RopeNode | null;
     }
@@ -179,7 +179,7 @@ export type DeviceStep =
       GivenFactors)
   /** `given` is what an earlier launch computed; null without factors, and where every workgroup computes for itself. */
   | (StepOf<"project"> & Normed & { readonly given: GivenFactors | null })
-  /** Normalises and turns the heads of query and key, appends key and value to the cache, and attends. */
+  /** Normalises and rotates the heads of query and key, appends key and value to the cache, and attends. */
   | (Omit<StepOf<"cache">, "kind"> & { readonly kind: "attend"; readonly output: ValueId })
   /** The id of the largest logit of each column: [16] i32. */
   | {

@@ -35,7 +35,7 @@ function scaled(frequency: number, pair: number, { scaling }: RopeNode): number 
   }
 }
 
-/** What the channels that turn are multiplied by besides. */
+/** What the channels that are rotated are multiplied by besides. */
 export function ropeFactor({ scaling }: RopeNode): number {
   return scaling.kind === "longrope" ? scaling.attentionFactor : 1;
 }

@@ -156,20 +156,20 @@ interface Heads {
 
 function headsOf(id: ValueId, wiring: Wiring): Heads | null {
   const rope = wiring.own(id, "rope");
-  const turned = rope?.input ?? id;
-  const norm = wiring.own(turned, "norm");
-  const linear = wiring.own(norm?.input ?? turned, "linear");
+  const rotated = rope?.input ?? id;
+  const norm = wiring.own(rotated, "norm");
+  const linear = wiring.own(norm?.input ?? rotated, "linear");
   return linear === null || (norm !== null && norm.method !== "rms") ? null : { linear, norm, rope };
 }
 
-/** Whether one step can make the heads of query and key: both are normalised or neither, and both turn by the same angles. */
+/** Whether one step can make the heads of query and key: both are normalised or neither, and both are rotated by the same angles. */
 function areAlike(query: Heads, key: Heads): boolean {
   if ((query.norm === null) !== (key.norm === null)) return false;
   if (query.rope === null || key.rope === null) return query.rope === key.rope;
-  return isDeepStrictEqual(turnOf(query.rope), turnOf(key.rope));
+  return isDeepStrictEqual(rotationOf(query.rope), rotationOf(key.rope));
 }
 
-/** What a rotation is, whatever it turns. */
-function turnOf({ id, input, heads, ...turn }: RopeNode) {
-  return turn;
+/** What a rotation is, whatever it rotates. */
+function rotationOf({ id, input, heads, ...rotation }: RopeNode) {
+  return rotation;
 }

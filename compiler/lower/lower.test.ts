@@ -114,7 +114,7 @@ describe("who is fused", () => {
 });
 
 describe("what no fusion takes is a defect of the family", () => {
-  const turned = [...heads, rope("qr", "q"), rope("kr", "k")];
+  const rotated = [...heads, rope("qr", "q"), rope("kr", "k")];
   test.each<[what: string, nodes: readonly Node[], where: string, hint: RegExp]>([
     ["a rotation that no attention reads", [rope("y", "x")], "y", /a fusion absorbs it/],
     ["a norm of heads that no attention reads", [norm("y", "x", 2)], "y", /a norm of whole values/],
@@ -153,11 +153,11 @@ describe("what no fusion takes is a defect of the family", () => {
       "y",
       /are linears of one value/,
     ],
-    ["a value that is turned", [...turned, rope("vr", "v"), attention("qr", "kr", "vr")], "y", /rotations/],
+    ["a value that is rotated", [...rotated, rope("vr", "v"), attention("qr", "kr", "vr")], "y", /rotations/],
     ["a value that is normalised", [...heads, norm("vn", "v", 2), attention("q", "k", "vn")], "y", /norms/],
-    ["keys that are not turned", [...heads, rope("qr", "q"), attention("qr", "k", "v")], "y", /rotations/],
+    ["keys that are not rotated", [...heads, rope("qr", "q"), attention("qr", "k", "v")], "y", /rotations/],
     [
-      "keys that are turned otherwise",
+      "keys that are rotated otherwise",
       [...heads, rope("qr", "q"), rope("kr", "k", 500), attention("qr", "kr", "v")],
       "y",
       /by the same angles/,

@@ -38,7 +38,7 @@ export function huggingFaceShape(
     ? settings.size("head_dim")
     : (defaults.headDim ?? settings.split("num_attention_heads", hidden, heads));
   if (headDim % 2 !== 0) {
-    throw settings.inconsistent("head_dim", `heads have ${headDim} channels, but these turn in pairs`);
+    throw settings.inconsistent("head_dim", `heads have ${headDim} channels, but these are rotated in pairs`);
   }
   const layer = { ...rope, window: null };
   return {
@@ -97,7 +97,7 @@ export function ggufSettings(weights: Weights, architecture: string): Settings {
   return new Settings(weights.source, (key) => weights.metadata?.get(`${prefix}${key}`), prefix);
 }
 
-/** The shape that llama.cpp's keys describe; all but Llama's own files turn channels i and i + rotaryDim / 2. */
+/** The shape that llama.cpp's keys describe; all but Llama's own files rotate channels i and i + rotaryDim / 2. */
 export function ggufShape(
   settings: Settings,
   weights: Weights,

@@ -31,7 +31,7 @@ export interface DecoderShape {
   /** Added to the stored gains of every norm. */
   readonly gainPlus: number;
   readonly layer: (index: number) => LayerShape;
-  /** GGUF files of Llama store query and key rows permuted, so that neighbouring channels turn together. */
+  /** GGUF files of Llama store query and key rows permuted, so that neighbouring channels are rotated together. */
   readonly pairing: "half" | "adjacent";
   readonly tied: boolean;
   readonly names: DecoderNames;
@@ -60,7 +60,7 @@ export function decoder(weights: Weights, name: string, family: string, shape: D
       return { name, tensor: `${block}.${tensor}`, out, bias };
     };
     /** Query or key as attention reads it. */
-    const turned = (part: string, input: string, count: number, headNorm: string | null) => {
+    const rotated = (part: string, input: string, count: number, headNorm: string | null) => {
       const normal =
         headNorm === null ? input : norm(`${part}_norm`, input, `${block}.${headNorm}`, headDim, count);
       const shape = { heads: count, headDim, rotaryDim, pairing, theta, scaling };
@@ -73,10 +73,10 @@ export function decoder(weights: Weights, name: string, family: string, shape: D
       part("key", names.key, kvHeads * headDim),
       part("value", names.value, kvHeads * headDim),
     ]) as [string, string, string];
-    const turnedQuery = turned("query", query, heads, names.queryNorm);
-    const turnedKey = turned("key", key, kvHeads, names.keyNorm);
+    const rotatedQuery = rotated("query", query, heads, names.queryNorm);
+    const rotatedKey = rotated("key", key, kvHeads, names.keyNorm);
     const attentionShape = { heads, kvHeads, headDim, scale: shape.scale, window };
-    const attended = build.attention("attention", turnedQuery, turnedKey, value, attentionShape);
+    const attended = build.attention("attention", rotatedQuery, rotatedKey, value, attentionShape);
     const [projected] = build.linears(attended, heads * headDim, [
       part("attention_out", names.attentionOut, hidden),
     ]) as [string];

@@ -8,7 +8,7 @@ import type { Settings } from "./settings.js";
 
 /**
  * The text model of Gemma 3 (model_type gemma3_text), as Hugging Face or llama.cpp stores it: Llama with norms of each
- * head of query and key and norms before each residual, scaled token embeddings, and layers that see a window and turn
+ * head of query and key and norms before each residual, scaled token embeddings, and layers that see a window and rotate
  * by other angles than those that see everything. Folders hold the gains of norms less 1.
  */
 export function gemma3(weights: Weights, name: string): Graph {

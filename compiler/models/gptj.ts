@@ -6,7 +6,7 @@ import { Settings } from "./settings.js";
 
 /**
  * GPT-J as Hugging Face stores it: attention and MLP both read one layer norm and are both added to the residual;
- * rotary positions turn neighbouring channels of the first `rotary_dim`; the head has a matrix and a bias of its own.
+ * rotary positions rotate neighbouring channels of the first `rotary_dim`; the head has a matrix and a bias of its own.
  */
 export function gptj(weights: Weights, name: string): Graph {
   const settings = new Settings(`${weights.source}/config.json`, (key) => weights.config?.[key]);

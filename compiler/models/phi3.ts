@@ -6,7 +6,7 @@ import { configOf, ggufSettings, ggufShape, huggingFaceShape } from "./decoder-s
 
 /**
  * Phi-3, as Hugging Face or llama.cpp stores it: Llama with one tensor for query, key and value, and one for gate and
- * up; a part of each head may turn. Of LongRoPE's two sets of frequencies gsic builds the one for sequences up to the
+ * up; a part of each head may be rotated. Of LongRoPE's two sets of frequencies gsic builds the one for sequences up to the
  * original context, which then is the model's context.
  */
 export function phi3(weights: Weights, name: string): Graph {

@@ -79,17 +79,17 @@ export class Settings {
     throw this.inconsistent(key, `${width} channels do not divide among ${heads} heads`);
   }
 
-  /** How many channels of a head turn: an even number, at most `headDim`. */
+  /** How many channels of a head are rotated: an even number, at most `headDim`. */
   rotaryDim(key: string, headDim: number, fallback?: number): number {
     const value = this.size(key, fallback);
     this.checkRotaryDim(key, value, headDim);
     return value;
   }
 
-  /** Throws unless `rotaryDim` channels, which follow from `key`, can turn in pairs. */
+  /** Throws unless `rotaryDim` channels, which follow from `key`, can be rotated in pairs. */
   checkRotaryDim(key: string, rotaryDim: number, headDim: number): void {
     if (rotaryDim >= 2 && rotaryDim <= headDim && rotaryDim % 2 === 0) return;
-    const message = `${rotaryDim} of the ${headDim} channels of a head would turn, which must be an even number`;
+    const message = `${rotaryDim} of the ${headDim} channels of a head would be rotated, which must be an even number`;
     throw this.inconsistent(key, message);
   }
 

@@ -31,7 +31,7 @@ export function nodeValue(node: Plain, weights: Weights, tokens: Tokens, get: Va
     case "norm":
       return normalised(node, weights, get(node.input));
     case "rope":
-      return turned(node, tokens, get(node.input), 1);
+      return rotated(node, tokens, get(node.input), 1);
     case "activation":
       return get(node.input).map(activations[node.function]);
     case "add": {
@@ -81,7 +81,7 @@ export function gradientsOf(
     case "norm":
       return [[node.input, normGradient(node, weights, get(node.input), gradient)]];
     case "rope":
-      return [[node.input, turned(node, tokens, gradient, -1)]];
+      return [[node.input, rotated(node, tokens, gradient, -1)]];
     case "activation": {
       const [input, slope] = [get(node.input), slopes[node.function]];
       return [[node.input, gradient.map((one, i) => one * slope(input[i]!))]];
@@ -178,8 +178,8 @@ function normGradient(
   return result;
 }
 
-/** Turns channels by the angles of their positions, or with direction -1 back: the transpose of a rotation. */
-function turned(node: RopeNode, { ids, window }: Tokens, input: Float32Array, direction: 1 | -1) {
+/** Rotates channels by the angles of their positions, or with direction -1 back: the transpose of a rotation. */
+function rotated(node: RopeNode, { ids, window }: Tokens, input: Float32Array, direction: 1 | -1) {
   const { heads, headDim, rotaryDim, pairing } = node;
   const pairs = rotaryDim / 2;
   const table = ropeTable(node, Math.min(window, ids.length));

@@ -55,9 +55,9 @@ export function attentionModel(
       id = norm.id;
     }
     if (rope) {
-      const turned = { kind: "rope", id: `${name}_turned`, layer: null, input: id, heads: count } as const;
-      nodes.push({ ...turned, headDim, ...rope, theta: 100, scaling: { kind: "none" } });
-      id = turned.id;
+      const rotated = { kind: "rope", id: `${name}_rotated`, layer: null, input: id, heads: count } as const;
+      nodes.push({ ...rotated, headDim, ...rope, theta: 100, scaling: { kind: "none" } });
+      id = rotated.id;
     }
     return id;
   };

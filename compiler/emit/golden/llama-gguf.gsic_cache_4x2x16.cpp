@@ -1,4 +1,4 @@
-// turn query and key by their position; append key and value to the cache
+// rotate query and key by their position; append key and value to the cache
 // source [columns, 128], cache [2, 64, 16] twice
 // reads 64 bytes of weights per token
 #include "gsic/attention.h"

@@ -116,7 +116,7 @@ function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): Gp
     template: "attend",
     symbol: `attend_${heads}x${kvHeads}x${headDim}`,
     params: {
-      summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "turn them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${seen < context ? `, over ${seen} positions` : ""}`,
+      summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "rotate them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${seen < context ? `, over ${seen} positions` : ""}`,
       shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, ${context}, ${headDim}], y [columns, ${heads * headDim}]`,
       account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${heads / kvHeads} heads`,
       parameters: operands.parameters,

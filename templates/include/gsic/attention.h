@@ -16,10 +16,10 @@ template <int Heads, int KvHeads, int HeadDim, int Context> struct Attention {
   static int64_t place(int head, int position) { return (int64_t(head) * Context + position) * padded; }
 };
 
-/// Which channels turn together.
+/// Which channels are rotated together.
 enum class Pairing { half, adjacent };
 
-/// Turns the first `Rotary` channels of a head by the angles of its position; `table` holds [cosines, sines].
+/// Rotates the first `Rotary` channels of a head by the angles of its position; `table` holds [cosines, sines].
 template <int Rotary, Pairing P> inline void rotate(float *head, const float *table) {
   constexpr int pairs = Rotary / 2;
   for (int i = 0; i < pairs; i++) {

@@ -1,4 +1,4 @@
-// Causal attention on a GPU: a workgroup takes one head of one column. It turns the query and the pass's own keys by
+// Causal attention on a GPU: a workgroup takes one head of one column. It rotates the query and the pass's own keys by
 // their positions, appends key and value to the cache, and goes over the positions once, keeping a running softmax.
 // The cache is f32, [kv heads, context, padded head] a layer, zero beyond the head.
 #ifndef GSIC_GPU_ATTENTION_H
@@ -25,7 +25,7 @@ template <int Heads, int KvHeads, int HeadDim, int Context, int Window, int Wave
   static int64_t place(int head, int position) { return (int64_t(head) * Context + position) * padded; }
 };
 
-/// Which channels turn together.
+/// Which channels are rotated together.
 enum class Pairing { half, adjacent };
 
 /// Scales a head's vector to a mean square of 1, and by a gain: RMS norm.
@@ -66,7 +66,7 @@ struct NoRotary {
   template <class Read> float channel(Read read, int i, int) const { return read(i); }
 };
 
-/// A head's vector of the pass itself, normalised and turned on the way.
+/// A head's vector of the pass itself, normalised and rotated on the way.
 template <class Norm, class Turn> struct OwnHead {
   const float *head;
   Norm norm;

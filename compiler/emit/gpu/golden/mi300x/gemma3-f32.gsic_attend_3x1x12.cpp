@@ -1,4 +1,4 @@
-// normalise the heads of query and key; turn them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head, over 6 positions
+// normalise the heads of query and key; rotate them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head, over 6 positions
 // source [columns, 60], K, V [1, 64, 12], y [columns, 36]
 // reads 96 bytes of the cache per position and 3 heads
 #include "gsic/gpu/attention.h"

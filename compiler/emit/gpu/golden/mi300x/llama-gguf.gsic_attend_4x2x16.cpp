@@ -1,4 +1,4 @@
-// turn them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head
+// rotate them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head
 // source [columns, 128], K, V [2, 64, 16], y [columns, 64]
 // reads 256 bytes of the cache per position and 2 heads
 #include "gsic/gpu/attention.h"
