@@ -229,7 +229,7 @@ test("a manifest that lies about code or launches is refused, with the key", asy
     ],
     [hip, "kernels[0].launch.threads is 1056", (m) => (m.kernels[0].launch.threads = 1056)],
     [hip, "kernels[1].launch.lds is 163841", (m) => (m.kernels[1].launch.lds = 163841)],
-    [hip, "kernels[1].launch.most is 0", (m) => (m.kernels[1].launch.most = 0)],
+    [hip, "kernels[1].launch.maxWorkgroups is 0", (m) => (m.kernels[1].launch.maxWorkgroups = 0)],
     [hip, "kernels[1].launch.perUnit is 0", (m) => (m.kernels[1].launch.perUnit = 0)],
     [hip, "kernels[1].launch does not fit targets[0].device", (m) => (m.kernels[1].launch = null)],
     [hip, "targets[0].code is not a list", (m) => (m.targets[0].code = null)],

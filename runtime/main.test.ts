@@ -30,7 +30,7 @@ test("the native executable generates, prints JSON, and ends with the right code
     mode: "bounded",
     prompt_ids: [1, 2, 3],
     ids: [3, 3, 3, 3],
-    tiers: { fast: 6, slow: 0 },
+    gates: { closed: 6, open: 0 },
     drafts: { passes: 0, proposed: 0, accepted: 0, looked_up: 0 },
   });
   expect(json.tokens_per_second).toBeGreaterThan(0);

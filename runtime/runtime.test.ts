@@ -132,9 +132,9 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "manifest.format is 2",
+      "manifest.format is 1",
       (m) => {
-        m.format = 2;
+        m.format = 1;
       },
     ],
     [
@@ -248,7 +248,7 @@ test("a manifest that lies is refused, with the key", async () => {
     [
       "kernels[0].launch does not fit targets[0].device, which is 'cpu'",
       (m) => {
-        m.kernels[0].launch = { threads: 64, lds: 0, most: 1, perUnit: 1 };
+        m.kernels[0].launch = { threads: 64, lds: 0, maxWorkgroups: 1, perUnit: 1 };
       },
     ],
     [
@@ -350,9 +350,9 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "programs.bounded.tiers does not fit",
+      "programs.bounded.gates does not fit",
       (m) => {
-        m.programs.bounded.tiers = ["x", "y"];
+        m.programs.bounded.gates = ["x", "y"];
       },
     ],
     [

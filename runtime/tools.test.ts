@@ -122,7 +122,7 @@ test("evaluate compares the modes per predicted token", async () => {
   expectClose(tensors.nll!.values, nll, 1e-5);
   expectClose(tensors.kl!.values, Array(nll.length).fill(0), 1e-12);
   expect(tensors.same_top1!.values.every((same) => same === 1)).toBe(true);
-  expect(tensors["tiers:bounded"]).toEqual({ dtype: "I64", shape: [1, 2], values: [nll.length, 0] });
+  expect(tensors["gates:bounded"]).toEqual({ dtype: "I64", shape: [1, 2], values: [nll.length, 0] });
   expect(tensors.seconds!.values).toHaveLength(2);
   expect(metadata).toEqual({ modes: '["bounded"]', gates: '[["x"]]' });
 });

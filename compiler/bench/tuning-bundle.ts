@@ -33,7 +33,7 @@ export async function writeTuningBundle(
       ...scheduled,
       kernels,
       weights: { ...scheduled.weights, bytes: noWeights },
-      programs: { exact: { ...exact, body: [], head: [], taps: [], greedy: null, tiers: [] } },
+      programs: { exact: { ...exact, body: [], head: [], taps: [], greedy: null, gates: [] } },
     },
     modes: ["exact"],
     code: [code],

@@ -37,7 +37,7 @@ async function evaluate(bundle: string, ids: readonly number[]) {
   const settings = ["--window", String(ids.length), "--ids-file", join(folder, "ids"), "--out", out];
   await runTool(["evaluate", bundle, ...settings]);
   const { tensors, metadata } = await readTensors(out);
-  const tiers = Array.from(tensors.get("tiers:bounded")!.data as BigInt64Array, Number);
+  const tiers = Array.from(tensors.get("gates:bounded")!.data as BigInt64Array, Number);
   const [inputs] = JSON.parse(metadata.get("gates")!) as [ValueId[]];
   return {
     closed: inputs.map((input, i) => ({ input, closed: tiers[2 * i]! })),

@@ -80,7 +80,7 @@ function qualitiesOf(file: Tokens, ranges: Ranges, modes: readonly string[]): Ma
   );
   for (const mode of modes) {
     const index = names.indexOf(mode);
-    const counts = Array.from(file.tensors.get(`tiers:${mode}`)!.data as BigInt64Array, Number);
+    const counts = Array.from(file.tensors.get(`gates:${mode}`)!.data as BigInt64Array, Number);
     const tokens = {
       nll: row("nll", index),
       kl: row("kl", index),

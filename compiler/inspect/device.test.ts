@@ -13,7 +13,7 @@ const facts: ResourceFacts = {
   vgprSpills: 0,
   sgprSpills: 0,
 };
-const launch = { threads: 1024, lds: 32768, most: 288, perUnit: 1 };
+const launch = { threads: 1024, lds: 32768, maxWorkgroups: 288, perUnit: 1 };
 const long = `gsic_${"gated_unit_".repeat(5)}_k256`;
 const prediction = (memory: number) => ({ memory, launches: 4.5e-6, steps: 4e-4, total: memory + 4.045e-4 });
 
@@ -29,7 +29,7 @@ const report = {
     {
       symbol: "gsic_embed_576",
       summary: "",
-      launch: { ...launch, most: 16 },
+      launch: { ...launch, maxWorkgroups: 16 },
       resources: { mi300x: facts, mi250x: facts },
     },
     {

@@ -131,9 +131,9 @@ function kernelTables({ targets, kernels }: Report, columns: number): string[] {
   return targets.flatMap((target) => {
     const rows = kernels.map(({ symbol, launch, resources }) => {
       const facts = resources[target];
-      const { most = 0, perUnit = 0, threads = 0, lds = 0 } = launch ?? {};
+      const { maxWorkgroups = 0, perUnit = 0, threads = 0, lds = 0 } = launch ?? {};
       const registers = [facts?.vgprs, facts?.agprs, facts?.sgprs, facts?.occupancy];
-      const cells = [visible(symbol), most, perUnit, threads, lds, ...registers];
+      const cells = [visible(symbol), maxWorkgroups, perUnit, threads, lds, ...registers];
       return cells.map((cell) => String(cell ?? "-"));
     });
     const unused = rows.every((row) => ["0", "-"].includes(row[accumulation]!));

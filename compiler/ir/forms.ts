@@ -73,7 +73,7 @@ export function conflict(a: Form, b: Form): string | null {
 
 /** A gate that decides at run time, and is counted. */
 export interface Gate {
-  /** In `Program.tiers`, reports and `gsic eval`. */
+  /** In `Program.gates`, reports and `gsic eval`. */
   readonly name: string;
   readonly input: ValueId;
   readonly kind: "subspace" | "error";

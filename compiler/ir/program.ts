@@ -2,13 +2,13 @@
 
 import type { ValueId } from "./graph.js";
 
-/** How a GPU kernel is launched: min(most, perUnit x compute units) workgroups of `threads` lanes; any number from 1 gives the same result. */
+/** How a GPU kernel is launched: min(maxWorkgroups, perUnit x compute units) workgroups of `threads` lanes; any number from 1 gives the same result. */
 export interface LaunchShape {
   readonly threads: number;
   /** Bytes of static LDS (shared memory) of a workgroup. */
   readonly lds: number;
   /** Workgroups that find work when a pass is full. */
-  readonly most: number;
+  readonly maxWorkgroups: number;
   /** Workgroups that a compute unit holds at once. */
   readonly perUnit: number;
 }
@@ -54,7 +54,7 @@ export type BufferKind =
   | "cache"
   /** The `gsic_step` of a session: what changes from one pass to the next. */
   | "step"
-  /** Tokens per tier, u64, of a session. */
+  /** How often each gate was closed and open, u64, of a session. */
   | "counters";
 
 /** A place in a buffer, as a launch argument. */
@@ -128,7 +128,7 @@ export interface Program {
    */
   readonly greedy: { readonly offset: number } | null;
   /** The gates that `counters` counts: two u64 each (closed, open), in this order; `gateName` in ir/forms.ts. */
-  readonly tiers: readonly string[];
+  readonly gates: readonly string[];
 }
 
 /** A mode that has a program of its own. */
@@ -142,7 +142,7 @@ export type DeviceKind = "cpu" | "hip" | "cuda";
 
 /** What the runtime needs to know; the JSON section `manifest` of a .gsi file. */
 export interface Manifest {
-  readonly format: 1;
+  readonly format: 2;
   /** Version of the kernel interface in `templates/include/gsic/abi.h`. */
   readonly abi: 1;
   readonly name: string;

@@ -120,7 +120,7 @@ export function manifestOf({
   readonly bytesPerToken: Manifest["bytesPerToken"];
 }): Manifest {
   return {
-    format: 1,
+    format: 2,
     abi: 1,
     name: graph.name,
     family: graph.family,

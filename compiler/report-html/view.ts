@@ -267,7 +267,7 @@ function kernelViews({ report, program, sources }: PageInput): KernelView[] {
     const facts = [{ name: "launches a token", value: counts.join(", ") }];
     if (launch !== null)
       facts.push(
-        { name: "workgroups", value: `${launch.most}, ${launch.perUnit} a compute unit` },
+        { name: "workgroups", value: `${launch.maxWorkgroups}, ${launch.perUnit} a compute unit` },
         { name: "threads", value: String(launch.threads) },
         { name: "LDS", value: `${launch.lds} bytes` },
       );

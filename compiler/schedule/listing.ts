@@ -64,7 +64,7 @@ function referent(operand: Operand): string {
     case "cache":
       return `${operand.part} of layer ${operand.layer}`;
     case "counter":
-      return `tiers of ${operand.gate}`;
+      return `counts of gate ${operand.gate}`;
     default:
       return operand satisfies never;
   }

@@ -133,7 +133,7 @@ function schedulePass({ name, plan }: Variant, { emitter, graph, kernels, memory
     logits: { offset: offsets.get(graph.output)!, stride: strideOf(graph.vocabulary) },
     greedy: greedyOf(steps, offsets),
     taps: emitter.keepsInputs && name === "exact" ? taps(plan, steps, offsets, widths) : [],
-    tiers: [...counters.keys()],
+    gates: [...counters.keys()],
   };
   return {
     name,

@@ -96,7 +96,7 @@ describe("what a schedule refers to", () => {
       expect(exact!.taps.map(({ value }) => value)).toEqual(plan.groups.map(({ input }) => input));
       const order = exact!.taps.map(({ after }) => after);
       expect(order).toEqual([...order].sort((a, b) => a - b));
-      expect(bounded!.tiers).toEqual(planGates(plan).map(({ input }) => input));
+      expect(bounded!.gates).toEqual(planGates(plan).map(({ input }) => input));
       expect(new Set(scheduled.kernels.map(({ symbol }) => symbol)).size).toBe(scheduled.kernels.length);
     });
   }

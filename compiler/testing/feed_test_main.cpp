@@ -61,9 +61,9 @@ int main(int count, char **arguments) {
                         wanted ? part : 0));
     done += part;
   }
-  uint64_t fast = 0, slow = 0;
-  check(gsic_tier_counts(session, &fast, &slow));
-  std::printf("%llu %llu\n", static_cast<unsigned long long>(fast), static_cast<unsigned long long>(slow));
+  uint64_t closed = 0, open = 0;
+  check(gsic_gate_counts(session, &closed, &open));
+  std::printf("%llu %llu\n", static_cast<unsigned long long>(closed), static_cast<unsigned long long>(open));
   if (wanted)
     std::ofstream(arguments[7], std::ios::binary)
         .write(reinterpret_cast<const char *>(logits.data()), std::streamsize(logits.size() * sizeof(float)));

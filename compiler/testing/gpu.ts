@@ -32,7 +32,7 @@ export function kernel(symbol: string, source: string, launch: Partial<LaunchSha
     template: "test",
     summary: symbol,
     arguments: [],
-    launch: { threads: 64, lds: 0, most: 1, perUnit: 1, ...launch },
+    launch: { threads: 64, lds: 0, maxWorkgroups: 1, perUnit: 1, ...launch },
     source,
   };
 }

@@ -127,9 +127,9 @@ GSIC_API gsic_status gsic_encode(const gsic_model *model, const char *text, size
 /// The bytes of a token; valid as long as the model. Not always complete UTF-8.
 GSIC_API gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **bytes, size_t *length);
 
-/// Tokens per tier since the session was opened, summed over gated inputs: with the gate closed, and open. In mode
-/// "lossless" those of the plan that drafts.
-GSIC_API gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fast, uint64_t *slow);
+/// How often gates were closed and open since the session was opened, summed over all gates: each counts every token
+/// once. In mode "lossless" those of the plan that drafts.
+GSIC_API gsic_status gsic_gate_counts(const gsic_session *session, uint64_t *closed, uint64_t *open);
 
 /// What generation in a session of mode "lossless" did since it was opened; zeros in other modes.
 typedef struct gsic_draft_counts {

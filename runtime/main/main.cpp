@@ -161,8 +161,8 @@ void print_json(const gsic_session *session, const gsic_model_info &info, const 
   nlohmann::ordered_json document;
   const std::string modes = info.modes;
   const double decoding = seconds(result.last - result.first);
-  uint64_t fast = 0, slow = 0;
-  check(gsic_tier_counts(session, &fast, &slow));
+  uint64_t closed = 0, open = 0;
+  check(gsic_gate_counts(session, &closed, &open));
   document["model"] = info.name;
   document["mode"] = options.mode.empty() ? modes.substr(0, modes.find(',')) : options.mode;
   document["target"] = info.target;
@@ -174,7 +174,7 @@ void print_json(const gsic_session *session, const gsic_model_info &info, const 
       decoding > 0 ? nlohmann::ordered_json(double(result.ids.size() - 1) / decoding) : nullptr;
   document["seconds_to_first_token"] =
       result.ids.empty() ? nullptr : nlohmann::ordered_json(seconds(result.first - result.start));
-  document["tiers"] = {{"fast", fast}, {"slow", slow}};
+  document["gates"] = {{"closed", closed}, {"open", open}};
   gsic_draft_counts drafts = {};
   check(gsic_drafts(session, &drafts));
   document["drafts"] = {{"passes", drafts.passes},

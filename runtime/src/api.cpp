@@ -172,16 +172,16 @@ gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **b
   });
 }
 
-gsic_status gsic_tier_counts(const gsic_session *session, uint64_t *fast, uint64_t *slow) {
+gsic_status gsic_gate_counts(const gsic_session *session, uint64_t *closed, uint64_t *open) {
   return guard([&] {
-    require(session != nullptr && fast != nullptr && slow != nullptr,
-            "gsic_tier_counts: session, fast and slow must not be null");
+    require(session != nullptr && closed != nullptr && open != nullptr,
+            "gsic_gate_counts: session, closed and open must not be null");
     const Claim claim(session->state);
-    *fast = *slow = 0;
-    for (size_t i = 0; i < claim->tiers().size(); i++) {
-      const auto [closed, open] = claim->tier(i);
-      *fast += closed;
-      *slow += open;
+    *closed = *open = 0;
+    for (size_t i = 0; i < claim->gates().size(); i++) {
+      const auto [closed_here, open_here] = claim->gate_counts(i);
+      *closed += closed_here;
+      *open += open_here;
     }
     return GSIC_OK;
   });

@@ -13,7 +13,7 @@ inline ResolvedLaunch resolve_launch(const Model &model, const Launch &launch, v
   ResolvedLaunch resolved{model.kernel(launch.kernel), arguments, uint32_t(launch.arguments.size())};
   if (const auto &shape = model.manifest().kernels[launch.kernel].launch) {
     const uint64_t held = uint64_t(shape->per_unit) * model.device().threads();
-    resolved.workgroups = uint32_t(std::min<uint64_t>(shape->most, held));
+    resolved.workgroups = uint32_t(std::min<uint64_t>(shape->max_workgroups, held));
     resolved.threads = shape->threads;
   }
   return resolved;

@@ -38,7 +38,7 @@ LaunchShape read_shape(const ManifestReader &reader, const json &value, const st
     return uint32_t(reader.number(value, at, key, least, most));
   };
   const LaunchShape shape{number("threads", kWave, kMostLanes), number("lds", 0, kMostLds),
-                          number("most", 1, kMostWorkgroups), number("perUnit", 1, kMostWorkgroups)};
+                          number("maxWorkgroups", 1, kMostWorkgroups), number("perUnit", 1, kMostWorkgroups)};
   if (shape.threads % kWave != 0)
     reader.refuse(at + ".threads", "is " + std::to_string(shape.threads) + ", expected a multiple of 32");
   return shape;
@@ -161,7 +161,7 @@ Manifest read_manifest(const Bundle &bundle) {
   const ManifestReader reader(bundle);
   const json &root = reader.root();
   Manifest manifest{};
-  reader.number(root, "manifest", "format", 1, 1);
+  reader.number(root, "manifest", "format", 2, 2);
   reader.number(root, "manifest", "abi", GSIC_KERNEL_ABI, GSIC_KERNEL_ABI);
   reader.number(root, "manifest", "columns", GSIC_MAX_COLUMNS, GSIC_MAX_COLUMNS);
   manifest.name = reader.text(root, "manifest", "name");

@@ -72,7 +72,7 @@ struct Program {
   std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir/graph.ts
   std::vector<Tap> taps;           ///< in order of `after`
   std::vector<LinearCall> linears;
-  std::vector<std::string> tiers;  ///< gated inputs: two u64 each (fast, slow) in `counters`
+  std::vector<std::string> gates;  ///< by name: two u64 each (closed, open) in `counters`
 };
 
 /// A mode in which one program proposes tokens, and another decides which of them stand. Names of programs.
@@ -92,11 +92,11 @@ struct Target {
   std::vector<Bytes> code;  ///< GPUs: each kernel's code object, inside the section
 };
 
-/// A launch has min(most, per_unit x compute units) workgroups; any number from 1 gives the same result.
+/// A launch has min(max_workgroups, per_unit x compute units) workgroups; any number from 1 gives the same result.
 struct LaunchShape {
   uint32_t threads;   ///< lanes of a workgroup, a multiple of 32
   uint32_t lds;       ///< bytes of static LDS of a workgroup
-  uint32_t most;      ///< workgroups that find work when a pass is full
+  uint32_t max_workgroups;  ///< workgroups that find work when a pass is full
   uint32_t per_unit;  ///< workgroups that a compute unit holds at once
 };
 

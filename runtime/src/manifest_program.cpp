@@ -132,10 +132,10 @@ Program read_program(const ManifestReader &reader, const Manifest &manifest, con
   }
   program.taps = read_taps(reader, manifest, value, at, program.body.size());
   program.linears = read_linears(reader, manifest, value, at);
-  program.tiers = reader.texts(value, at, "tiers");
-  const std::optional<uint64_t> counters = checked_product({program.tiers.size(), 2, sizeof(uint64_t)});
+  program.gates = reader.texts(value, at, "gates");
+  const std::optional<uint64_t> counters = checked_product({program.gates.size(), 2, sizeof(uint64_t)});
   if (!counters || *counters > manifest.buffer(Buffer::counters))
-    reader.refuse(at + ".tiers", "does not fit into the buffer 'counters'");
+    reader.refuse(at + ".gates", "does not fit into the buffer 'counters'");
   return program;
 }
 

@@ -216,7 +216,7 @@ void Session::rewind(size_t length) {
   evaluated_ = std::min(evaluated_, length);
 }
 
-std::pair<uint64_t, uint64_t> Session::tier(size_t index) const {
+std::pair<uint64_t, uint64_t> Session::gate_counts(size_t index) const {
   uint64_t counts[2];
   const uint8_t *source = buffers_[size_t(Buffer::counters)]->address(index * sizeof counts);
   std::memcpy(counts, model_->device().read(source, staging_->address(0), sizeof counts), sizeof counts);

@@ -72,13 +72,13 @@ class Session {
   const Model &model() const { return *model_; }
   /// The program that decides every token.
   const Program &program() const { return *run_.program; }
-  /// The gated inputs that are counted: of the program that drafts, where there is one.
-  const std::vector<std::string> &tiers() const { return (drafts() ? draft_ : run_).program->tiers; }
+  /// The gates that are counted, by name: of the program that drafts, where there is one.
+  const std::vector<std::string> &gates() const { return (drafts() ? draft_ : run_).program->gates; }
   /// What generations in this session learned about proposals.
   DraftPolicy &draft_policy() { return draft_policy_; }
   const DraftPolicy &draft_policy() const { return draft_policy_; }
-  /// Tokens per tier of one of `tiers`: with the gate closed, and open.
-  std::pair<uint64_t, uint64_t> tier(size_t index) const;
+  /// For how many tokens one of `gates` was closed, and open.
+  std::pair<uint64_t, uint64_t> gate_counts(size_t index) const;
 
  private:
   /// Called with the number of columns of a pass, which begin at `evaluated_`.

@@ -82,7 +82,7 @@ export function testManifest(): Record<string, unknown> {
     launch: null,
   });
   return {
-    format: 1,
+    format: 2,
     abi: 1,
     name: "test-model",
     family: "test",
@@ -110,8 +110,8 @@ export function testManifest(): Record<string, unknown> {
     modes: ["exact", "bounded"],
     defaultMode: "bounded",
     programs: {
-      exact: { body, ...shared, tiers: [] },
-      bounded: { body: [...body, count], ...shared, tiers: ["x"] },
+      exact: { body, ...shared, gates: [] },
+      bounded: { body: [...body, count], ...shared, gates: ["x"] },
     },
     drafting: {},
     bytesPerToken: { exact: 1280, bounded: 1280 },

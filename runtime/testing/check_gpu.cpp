@@ -49,7 +49,7 @@ void check_two_sessions(gsic_model *model) {
 /// not overwrite each other on the way to the device, and every token is counted.
 void check_many_passes(gsic_session *session) {
   const std::vector<int32_t> ids = some_ids(kContext, 6);
-  uint64_t tokens = 0, fast = 0, slow = 0;
+  uint64_t tokens = 0, closed = 0, open = 0;
   for (int round = 0; round < 60; round++) {
     const size_t columns = round < 30 ? 3 : 1;
     CHECK(gsic_session_rewind(session, 0) == GSIC_OK);
@@ -59,7 +59,7 @@ void check_many_passes(gsic_session *session) {
   std::vector<float> logits(kVocabulary);
   CHECK(gsic_evaluate(session, &ids[kContext - 1], 1, logits.data(), 1) == GSIC_OK);
   CHECK(std::memcmp(logits.data(), expected_logits(ids).data() + (kContext - 1) * kVocabulary, kVocabulary * 4) == 0);
-  CHECK(gsic_tier_counts(session, &fast, &slow) == GSIC_OK && fast == tokens + 1 && slow == 0);
+  CHECK(gsic_gate_counts(session, &closed, &open) == GSIC_OK && closed == tokens + 1 && open == 0);
 }
 
 struct Step {
@@ -114,8 +114,8 @@ void print_gpu_run(const char *bundle) {
         CHECK(evaluate() == GSIC_DEVICE_LOST && std::string(gsic_last_error()).find("earlier") != std::string::npos);
         gsic_session *second = nullptr;
         CHECK(gsic_session_open(model, nullptr, &second) == GSIC_DEVICE_LOST && second == nullptr);
-        uint64_t fast = 0, slow = 0;
-        CHECK(gsic_tier_counts(session, &fast, &slow) == GSIC_DEVICE_LOST);
+        uint64_t closed = 0, open = 0;
+        CHECK(gsic_gate_counts(session, &closed, &open) == GSIC_DEVICE_LOST);
       }
     }
     CHECK((session != nullptr) == (std::string(first.name) != "session"));

@@ -15,8 +15,8 @@ void check_logits(gsic_model *model) {
       CHECK(std::memcmp(logits.data(), expected.data() + (done + part - wanted) * kVocabulary,
                         logits.size() * sizeof(float)) == 0);
     }
-    uint64_t fast = 0, slow = 0;
-    CHECK(gsic_tier_counts(session, &fast, &slow) == GSIC_OK && fast == ids.size() && slow == 0);
+    uint64_t closed = 0, open = 0;
+    CHECK(gsic_gate_counts(session, &closed, &open) == GSIC_OK && closed == ids.size() && open == 0);
     gsic_session_close(session);
   }
 }

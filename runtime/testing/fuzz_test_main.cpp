@@ -84,7 +84,7 @@ void check_program(const gsic::Manifest &manifest, const gsic::Program &program)
     require(tap.after < program.body.size() && tap.width <= tap.stride, "a tap of nothing");
     require(gsic::range_fits(tap.offset, 64ull * tap.stride, arena), "a tap outside of the arena");
   }
-  require(program.tiers.size() * 16 <= manifest.buffer(gsic::Buffer::counters), "tiers outside of the counters");
+  require(program.gates.size() * 16 <= manifest.buffer(gsic::Buffer::counters), "gates outside of the counters");
 }
 
 /// Everything that a runtime reads of a manifest lies where it may.

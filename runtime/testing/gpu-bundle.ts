@@ -64,7 +64,7 @@ export function gpuBundle(
   manifest.kernels = symbols.map((symbol, i) => ({
     symbol,
     arguments: arguments_[symbol]!.map((name) => ({ name, type: "float" })),
-    launch: { threads: 64, lds: 1024, most: 1 + 3 * i, perUnit: 1 + (i % 2) },
+    launch: { threads: 64, lds: 1024, maxWorkgroups: 1 + 3 * i, perUnit: 1 + (i % 2) },
   }));
   const sections = targets.map(({ device, architecture }, i) => {
     const objects = symbols.map((symbol) =>

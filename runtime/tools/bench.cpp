@@ -105,11 +105,11 @@ ordered_json drafts_json(const Subject &subject) {
 /// `bytes` of weights a token, or none where it depends on what is accepted.
 ordered_json describe(const Subject &subject, std::optional<double> bytes, const Samples &ceiling,
                       const Samples &launch) {
-  uint64_t fast = 0, slow = 0;
-  for (size_t i = 0; i < subject.session.tiers().size(); i++) {
-    const auto [closed, open] = subject.session.tier(i);
-    fast += closed;
-    slow += open;
+  uint64_t closed = 0, open = 0;
+  for (size_t i = 0; i < subject.session.gates().size(); i++) {
+    const auto [closed_here, open_here] = subject.session.gate_counts(i);
+    closed += closed_here;
+    open += open_here;
   }
   const size_t launches = subject.session.program().body.size() + subject.session.program().head.size();
   const double rate = subject.decode.empty() ? 0 : subject.decode.median();
@@ -128,7 +128,7 @@ ordered_json describe(const Subject &subject, std::optional<double> bytes, const
           {"share_of_launches",
            known(bytes && !launch.empty(), launch.empty() ? 0 : double(launches) * launch.median() * rate)},
           {"drafts", drafts_json(subject)},
-          {"tiers", {{"fast", fast}, {"slow", slow}}}};
+          {"gates", {{"closed", closed}, {"open", open}}}};
 }
 
 /// What bounds a token's time on the model's device.

@@ -32,7 +32,7 @@ ResolvedLaunch launch_of(const Model &model, uint32_t kernel, void *const *argum
   ResolvedLaunch launch{model.kernel(kernel), arguments, known.arguments};
   if (known.launch) {
     const uint64_t held = uint64_t(known.launch->per_unit) * model.device().threads();
-    launch.workgroups = uint32_t(std::min<uint64_t>(known.launch->most, held));
+    launch.workgroups = uint32_t(std::min<uint64_t>(known.launch->max_workgroups, held));
     launch.threads = known.launch->threads;
   }
   return launch;

@@ -2,10 +2,9 @@
 // Runs mode `exact` and others over the same windows of W tokens; each window begins with an empty session, and its
 // first token is context only. `--modes`: which others; default: all that the bundle has. One entry per predicted
 // token, in order: `nll_exact` F32 [tokens] (nats); of the other modes `nll` F32 [modes, tokens], `kl` F32 [modes,
-// tokens] (KL(exact || mode), nats) and `same_top1` U8 [modes, tokens], if there are others. Also `tiers:<mode>` I64
+// tokens] (KL(exact || mode), nats) and `same_top1` U8 [modes, tokens], if there are others. Also `gates:<mode>` I64
 // [gates, 2] (closed, open) and `seconds` F64 [1 + modes] spent in each mode, `exact` first. The metadata holds as JSON
-// the names of the other modes
-// (`modes`) and of each one's gates (`gates`).
+// the names of the other modes (`modes`) and of each one's gates (`gates`).
 
 // Sums over a vocabulary become vector code only when optimised for speed; products stay apart from sums, so that every
 // instruction set gives the same bits.
@@ -145,7 +144,7 @@ struct Measured {
   std::string mode;
   std::vector<Scores> scores;
   std::vector<std::string> gates;
-  std::vector<int64_t> tiers;  ///< [gates, 2]
+  std::vector<int64_t> counts;  ///< [gates, 2]
   double seconds = 0;
 };
 
@@ -180,10 +179,10 @@ class Evaluation {
     exact.seconds = dense.seconds;
     for (size_t i = 0; i < count; i++) {
       modes[i].seconds = runners[i]->seconds;
-      modes[i].gates = runners[i]->session.tiers();
+      modes[i].gates = runners[i]->session.gates();
       for (size_t gate = 0; gate < modes[i].gates.size(); gate++) {
-        const auto [closed, open] = runners[i]->session.tier(gate);
-        modes[i].tiers.insert(modes[i].tiers.end(), {int64_t(closed), int64_t(open)});
+        const auto [closed, open] = runners[i]->session.gate_counts(gate);
+        modes[i].counts.insert(modes[i].counts.end(), {int64_t(closed), int64_t(open)});
       }
     }
   }
@@ -246,7 +245,7 @@ void save(const Arguments &arguments, const std::vector<Measured> &modes, const 
   metadata["gates"] = gates.dump();
   const uint64_t count = exact.nll.size();
   std::vector<TensorHeader> headers = {{"seconds", "F64", {seconds.size()}}};
-  for (const Measured &mode : modes) headers.push_back({"tiers:" + mode.mode, "I64", {mode.gates.size(), 2}});
+  for (const Measured &mode : modes) headers.push_back({"gates:" + mode.mode, "I64", {mode.gates.size(), 2}});
   headers.push_back({"nll_exact", "F32", {count}});
   if (!modes.empty()) {
     const std::vector<uint64_t> shape = {modes.size(), count};
@@ -254,7 +253,7 @@ void save(const Arguments &arguments, const std::vector<Measured> &modes, const 
   }
   SafetensorsWriter file(arguments.text("out"), headers, metadata);
   file.write(seconds);
-  for (const Measured &mode : modes) file.write(mode.tiers);
+  for (const Measured &mode : modes) file.write(mode.counts);
   file.write(exact.nll);
   file.write(column(modes, &Scores::nll));
   file.write(column(modes, &Scores::kl));

@@ -17,7 +17,7 @@ export const smallWaves = 4;
 /** A launch of workgroups of `waves` waves, `most` of which find work. */
 export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number): LaunchShape {
   const perUnit = gpu.workgroupsPerUnit * Math.max(1, Math.floor(gpu.wavesPerWorkgroup / waves));
-  return { threads: waves * gpu.wave, lds, most: Math.max(1, Math.ceil(most)), perUnit };
+  return { threads: waves * gpu.wave, lds, maxWorkgroups: Math.max(1, Math.ceil(most)), perUnit };
 }
 
 /** The element type of a matrix by its C++ name, its shape, and the elements of a unit. */
