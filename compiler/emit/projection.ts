@@ -152,7 +152,7 @@ function product({ gate, exact }: ProjectStep, tier: Tier, of: TierMatrix) {
   const columns =
     tier === null
       ? "columns"
-      : `${decided}.${of === "image" || (of === "quantized" && (exact !== null || gate === null)) ? "fast" : "slow"}`;
+      : `${decided}.${of === "image" || (of === "quantized" && (exact !== null || gate === null)) ? "closed" : "open"}`;
   return { tier, columns, input: { image: "g", quantized: "integers", weight: "x" }[of] };
 }
 
@@ -183,7 +183,7 @@ function gateParams(step: ProjectStep, operands: Operands) {
       epsilon: doubleLiteral(gate.epsilon),
     },
     exact: exact && {
-      columns: gate === null ? "columns" : "tiers.slow",
+      columns: gate === null ? "columns" : "tiers.open",
       matrix: quantizedType(exact.source),
       weight: operands.weight("projections", exact.source, null),
       counters: counters(gateName(input, "error", gate !== null)),
@@ -201,7 +201,7 @@ function hasQuantized({ parts }: ProjectStep): boolean {
 function integerParams({ gate, correction, d }: ProjectStep, operands: Operands) {
   return {
     type: `QuantizedInput<${[d, ...(correction === null ? [] : [correction.out])].join(", ")}>`,
-    columns: gate !== null ? "tiers.slow" : "columns",
+    columns: gate !== null ? "tiers.open" : "columns",
     correction: correction && {
       matrix: quantizedType(correction),
       weight: operands.weight("correction", correction, null),

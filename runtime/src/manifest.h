@@ -94,10 +94,10 @@ struct Target {
 
 /// A launch has min(max_workgroups, per_unit x compute units) workgroups; any number from 1 gives the same result.
 struct LaunchShape {
-  uint32_t threads;   ///< lanes of a workgroup, a multiple of 32
-  uint32_t lds;       ///< bytes of static LDS of a workgroup
+  uint32_t threads;         ///< lanes of a workgroup, a multiple of 32
+  uint32_t lds;             ///< bytes of static LDS of a workgroup
   uint32_t max_workgroups;  ///< workgroups that find work when a pass is full
-  uint32_t per_unit;  ///< workgroups that a compute unit holds at once
+  uint32_t per_unit;        ///< workgroups that a compute unit holds at once
 };
 
 struct Kernel {

@@ -13,15 +13,15 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   auto *y = static_cast<float *>(arguments[2]);
   const Columns columns = columns_from(step, 0);
   const auto *g = static_cast<const float *>(arguments[3]);
-  const Tiers tiers = decide(*worker, columns, Matrix<f16, 5, 34>(arguments[4]), x, g,
-                             0.1, static_cast<uint64_t *>(arguments[5]));
-  const QuantizedInput<34, 8> integers(tiers.slow, x,
+  const Decision tiers = decide(*worker, columns, Matrix<f16, 5, 34>(arguments[4]), x, g,
+                                0.1, static_cast<uint64_t *>(arguments[5]));
+  const QuantizedInput<34, 8> integers(tiers.open, x,
       Quantized<8, 34, 8, 64, true>(arguments[8]));
-  const Tiers exact = decide(*worker, tiers.slow, Quantized<3, 34, 8, 64, true>(arguments[6]), integers, x,
-                             0.2, static_cast<uint64_t *>(arguments[7]));
+  const Decision exact = decide(*worker, tiers.open, Quantized<3, 34, 8, 64, true>(arguments[6]), integers, x,
+                                0.2, static_cast<uint64_t *>(arguments[7]));
   {  // rows 0 to 33, fast tier
     const auto *bias = static_cast<const float *>(arguments[9]);
-    multiply(*worker, Matrix<f16, 34, 5>(arguments[10]), tiers.fast, g,
+    multiply(*worker, Matrix<f16, 34, 5>(arguments[10]), tiers.closed, g,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 0 + row;
                y[place] = identity(value + bias[row]);
@@ -29,7 +29,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 0 to 33, middle tier
     const auto *bias = static_cast<const float *>(arguments[9]);
-    multiply(*worker, Quantized<34, 34, 5, 32, true, 8>(arguments[11]), exact.fast, integers,
+    multiply(*worker, Quantized<34, 34, 5, 32, true, 8>(arguments[11]), exact.closed, integers,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 0 + row;
                y[place] = identity(value + bias[row]);
@@ -37,7 +37,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 0 to 33, slow tier
     const auto *bias = static_cast<const float *>(arguments[9]);
-    multiply(*worker, Matrix<bf16, 34, 34>(arguments[12]), exact.slow, x,
+    multiply(*worker, Matrix<bf16, 34, 34>(arguments[12]), exact.open, x,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 0 + row;
                y[place] = identity(value + bias[row]);
@@ -45,7 +45,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 34 to 67, fast tier
     const auto *bias = static_cast<const float *>(arguments[13]);
-    multiply(*worker, Matrix<f16, 34, 5>(arguments[14]), tiers.fast, g,
+    multiply(*worker, Matrix<f16, 34, 5>(arguments[14]), tiers.closed, g,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 34 + row;
                y[place] = identity(value + bias[row]);
@@ -53,7 +53,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 34 to 67, middle tier
     const auto *bias = static_cast<const float *>(arguments[13]);
-    multiply(*worker, Quantized<34, 34, 5, 32, true, 8>(arguments[15]), exact.fast, integers,
+    multiply(*worker, Quantized<34, 34, 5, 32, true, 8>(arguments[15]), exact.closed, integers,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 34 + row;
                y[place] = identity(value + bias[row]);
@@ -61,7 +61,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 34 to 67, slow tier
     const auto *bias = static_cast<const float *>(arguments[13]);
-    multiply(*worker, Matrix<bf16, 34, 34>(arguments[16]), exact.slow, x,
+    multiply(*worker, Matrix<bf16, 34, 34>(arguments[16]), exact.open, x,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 34 + row;
                y[place] = identity(value + bias[row]);
@@ -69,7 +69,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 68 to 101, fast tier
     const auto *bias = static_cast<const float *>(arguments[17]);
-    multiply(*worker, Matrix<f16, 34, 5>(arguments[18]), tiers.fast, g,
+    multiply(*worker, Matrix<f16, 34, 5>(arguments[18]), tiers.closed, g,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 68 + row;
                y[place] = identity(value + bias[row]);
@@ -77,7 +77,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 68 to 101, middle tier
     const auto *bias = static_cast<const float *>(arguments[17]);
-    multiply(*worker, Quantized<34, 34, 5, 32, true, 8>(arguments[19]), exact.fast, integers,
+    multiply(*worker, Quantized<34, 34, 5, 32, true, 8>(arguments[19]), exact.closed, integers,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 68 + row;
                y[place] = identity(value + bias[row]);
@@ -85,7 +85,7 @@ extern "C" void gsic_project_int5_r8_102x34_k5(const gsic_worker *worker, void *
   }
   {  // rows 68 to 101, slow tier
     const auto *bias = static_cast<const float *>(arguments[17]);
-    multiply(*worker, Matrix<bf16, 34, 34>(arguments[20]), exact.slow, x,
+    multiply(*worker, Matrix<bf16, 34, 34>(arguments[20]), exact.open, x,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 68 + row;
                y[place] = identity(value + bias[row]);

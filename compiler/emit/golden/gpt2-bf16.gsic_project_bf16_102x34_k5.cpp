@@ -12,11 +12,11 @@ extern "C" void gsic_project_bf16_102x34_k5(const gsic_worker *worker, void *con
   auto *y = static_cast<float *>(arguments[2]);
   const Columns columns = columns_from(step, 0);
   const auto *g = static_cast<const float *>(arguments[3]);
-  const Tiers tiers = decide(*worker, columns, Matrix<f16, 5, 34>(arguments[4]), x, g,
-                             0.1, static_cast<uint64_t *>(arguments[5]));
+  const Decision tiers = decide(*worker, columns, Matrix<f16, 5, 34>(arguments[4]), x, g,
+                                0.1, static_cast<uint64_t *>(arguments[5]));
   {  // rows 0 to 33, fast tier
     const auto *bias = static_cast<const float *>(arguments[6]);
-    multiply(*worker, Matrix<f16, 34, 5>(arguments[7]), tiers.fast, g,
+    multiply(*worker, Matrix<f16, 34, 5>(arguments[7]), tiers.closed, g,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 0 + row;
                y[place] = identity(value + bias[row]);
@@ -24,7 +24,7 @@ extern "C" void gsic_project_bf16_102x34_k5(const gsic_worker *worker, void *con
   }
   {  // rows 0 to 33, slow tier
     const auto *bias = static_cast<const float *>(arguments[6]);
-    multiply(*worker, Matrix<bf16, 34, 34>(arguments[8]), tiers.slow, x,
+    multiply(*worker, Matrix<bf16, 34, 34>(arguments[8]), tiers.open, x,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 0 + row;
                y[place] = identity(value + bias[row]);
@@ -32,7 +32,7 @@ extern "C" void gsic_project_bf16_102x34_k5(const gsic_worker *worker, void *con
   }
   {  // rows 34 to 67, fast tier
     const auto *bias = static_cast<const float *>(arguments[9]);
-    multiply(*worker, Matrix<f16, 34, 5>(arguments[10]), tiers.fast, g,
+    multiply(*worker, Matrix<f16, 34, 5>(arguments[10]), tiers.closed, g,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 34 + row;
                y[place] = identity(value + bias[row]);
@@ -40,7 +40,7 @@ extern "C" void gsic_project_bf16_102x34_k5(const gsic_worker *worker, void *con
   }
   {  // rows 34 to 67, slow tier
     const auto *bias = static_cast<const float *>(arguments[9]);
-    multiply(*worker, Matrix<bf16, 34, 34>(arguments[11]), tiers.slow, x,
+    multiply(*worker, Matrix<bf16, 34, 34>(arguments[11]), tiers.open, x,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 34 + row;
                y[place] = identity(value + bias[row]);
@@ -48,7 +48,7 @@ extern "C" void gsic_project_bf16_102x34_k5(const gsic_worker *worker, void *con
   }
   {  // rows 68 to 101, fast tier
     const auto *bias = static_cast<const float *>(arguments[12]);
-    multiply(*worker, Matrix<f16, 34, 5>(arguments[13]), tiers.fast, g,
+    multiply(*worker, Matrix<f16, 34, 5>(arguments[13]), tiers.closed, g,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 68 + row;
                y[place] = identity(value + bias[row]);
@@ -56,7 +56,7 @@ extern "C" void gsic_project_bf16_102x34_k5(const gsic_worker *worker, void *con
   }
   {  // rows 68 to 101, slow tier
     const auto *bias = static_cast<const float *>(arguments[12]);
-    multiply(*worker, Matrix<bf16, 34, 34>(arguments[14]), tiers.slow, x,
+    multiply(*worker, Matrix<bf16, 34, 34>(arguments[14]), tiers.open, x,
              [=](int row, int column, float value) {
                const int place = column * stride_of(102) + 68 + row;
                y[place] = identity(value + bias[row]);

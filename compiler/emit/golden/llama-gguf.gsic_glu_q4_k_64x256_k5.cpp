@@ -12,11 +12,11 @@ extern "C" void gsic_glu_q4_k_64x256_k5(const gsic_worker *worker, void *const *
   auto *y = static_cast<float *>(arguments[2]);
   const Columns columns = columns_from(step, 0);
   const auto *g = static_cast<const float *>(arguments[3]);
-  const Tiers tiers = decide(*worker, columns, Matrix<f16, 5, 256>(arguments[4]), x, g,
-                             0.1, static_cast<uint64_t *>(arguments[5]));
+  const Decision tiers = decide(*worker, columns, Matrix<f16, 5, 256>(arguments[4]), x, g,
+                                0.1, static_cast<uint64_t *>(arguments[5]));
   {  // gate and up, fast tier
     multiply_pair(*worker, Matrix<f16, 64, 5>(arguments[6]),
-                  Matrix<f16, 64, 5>(arguments[7]), tiers.fast, g,
+                  Matrix<f16, 64, 5>(arguments[7]), tiers.closed, g,
                   [=](int row, int column, float gate, float up) {
                     y[column * stride_of(64) + row] =
                         silu(gate) * (up);
@@ -24,7 +24,7 @@ extern "C" void gsic_glu_q4_k_64x256_k5(const gsic_worker *worker, void *const *
   }
   {  // gate and up, slow tier
     multiply_pair(*worker, Matrix<q4_k, 64, 256>(arguments[8]),
-                  Matrix<q4_k, 64, 256>(arguments[9]), tiers.slow, x,
+                  Matrix<q4_k, 64, 256>(arguments[9]), tiers.open, x,
                   [=](int row, int column, float gate, float up) {
                     y[column * stride_of(64) + row] =
                         silu(gate) * (up);

@@ -43,29 +43,30 @@ template <class M> inline bool gate_closed(M basis, const float *x, const float 
   return ratio < threshold;
 }
 
-struct Tiers {
-  Columns fast, slow;
+/// Columns by their gate.
+struct Decision {
+  Columns closed, open;
 };
 
 /// Worker 0 counts for all; without counters nobody does.
-inline void count(const gsic_worker &worker, const Tiers &tiers, uint64_t *counters) {
+inline void count(const gsic_worker &worker, const Decision &decision, uint64_t *counters) {
   if (worker.index != 0 || !counters) return;
-  counters[0] += uint64_t(tiers.fast.count);
-  counters[1] += uint64_t(tiers.slow.count);
+  counters[0] += uint64_t(decision.closed.count);
+  counters[1] += uint64_t(decision.open.count);
 }
 
 /// Sorts columns by their gate. Every worker decides for itself, alike, so no barrier is needed; worker 0 counts.
 template <class M>
-inline Tiers decide(const gsic_worker &worker, const Columns &columns, M basis, const float *x, const float *g,
-                    double epsilon, uint64_t *counters) {
-  Tiers tiers;
+inline Decision decide(const gsic_worker &worker, const Columns &columns, M basis, const float *x, const float *g,
+                       double epsilon, uint64_t *counters) {
+  Decision decision;
   for (int i = 0; i < columns.count; i++) {
     const int column = columns.index[i];
     const bool closed = gate_closed(basis, x + column * stride_of(M::d), g + column * stride_of(M::out), epsilon);
-    (closed ? tiers.fast : tiers.slow).push(column);
+    (closed ? decision.closed : decision.open).push(column);
   }
-  count(worker, tiers, counters);
-  return tiers;
+  count(worker, decision, counters);
+  return decision;
 }
 
 }  // namespace gsic

@@ -10,20 +10,20 @@ namespace gsic {
 /// Sorts columns by their predicted error; `projections` is S [P, D]. Every worker decides for itself, alike, so no
 /// barrier is needed; worker 0 counts. A column of zeros has no error; one that is not finite is multiplied exactly.
 template <class M, int K>
-inline Tiers decide(const gsic_worker &worker, const Columns &columns, M projections,
-                    const QuantizedInput<M::d, K> &input, const float *x, double threshold, uint64_t *counters) {
+inline Decision decide(const gsic_worker &worker, const Columns &columns, M projections,
+                       const QuantizedInput<M::d, K> &input, const float *x, double threshold, uint64_t *counters) {
   constexpr int stride = stride_of(M::out);
   float predicted[GSIC_MAX_COLUMNS * stride];
   multiply_whole(projections, columns, input, predicted, stride);
-  Tiers tiers;
+  Decision decision;
   for (int i = 0; i < columns.count; i++) {
     const int column = columns.index[i];
     const double norm = squared_norm(x + column * stride_of(M::d), M::d);
     const double error = squared_norm(predicted + column * stride, M::out);
-    (norm == 0 || error < threshold * threshold * norm ? tiers.fast : tiers.slow).push(column);
+    (norm == 0 || error < threshold * threshold * norm ? decision.closed : decision.open).push(column);
   }
-  count(worker, tiers, counters);
-  return tiers;
+  count(worker, decision, counters);
+  return decision;
 }
 
 }  // namespace gsic
