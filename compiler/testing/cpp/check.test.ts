@@ -1,4 +1,5 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { packageRoot } from "../../support/paths.js";
@@ -13,6 +14,7 @@ let folder: ReturnType<typeof temporaryFolder>;
 /** A repository with one header and one source that break no rule. */
 beforeEach(() => {
   folder = temporaryFolder();
+  execFileSync("git", ["init", "-q"], { cwd: folder.path });
   cpSync(join(packageRoot, ".clang-format"), join(folder.path, ".clang-format"));
   plant("runtime/src/twice.h", "inline int twice(int a) { return 2 * a; }\n");
   plant("runtime/src/four.cpp", '#include "twice.h"\n\nint four() { return twice(2); }\n');
@@ -98,6 +100,15 @@ test("a header is looked at again when it changes, and its warning comes once", 
   const found = await said();
   expect(found).toHaveLength(1);
   expect(found[0]).toMatch(/^runtime\/src\/twice\.h:1: .*-Werror=conversion/);
+});
+
+test("what git ignores is left alone", async () => {
+  plant(".gitignore", "cache/\n");
+  plant("examples/smollm2/cache/venv/include/other.h", "int  main( );\n");
+  plant("examples/smollm2/removed.h", "int three();\n");
+  execFileSync("git", ["add", "."], { cwd: folder.path });
+  rmSync(join(folder.path, "examples/smollm2/removed.h"));
+  expect(await said()).toEqual([]);
 });
 
 test("emitted kernels that tests compare with are left alone", async () => {

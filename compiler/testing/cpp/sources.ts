@@ -1,5 +1,6 @@
-import { readdir } from "node:fs/promises";
-import { extname, join, relative } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { execute } from "../../support/process.js";
 
 /** A rule that a C++ file breaks. */
 export interface Violation {
@@ -13,28 +14,20 @@ export interface Violation {
   readonly next: string;
 }
 
-/** Where C++ is written by hand. */
-const folders = ["runtime", "templates/include", "compiler", "examples"];
-/** Emitted kernels that tests compare with, and what is no source. */
-const left = new Set(["golden", "golden-tiers", "node_modules", "build"]);
+/** Where C++ is written by hand, and emitted kernels that tests compare with. */
+const patterns = [
+  ...["runtime", "templates/include", "compiler", "examples"].flatMap((folder) =>
+    ["cpp", "h", "hpp"].map((ending) => `:(glob)${folder}/**/*.${ending}`),
+  ),
+  ":(exclude,glob)**/golden/**",
+  ":(exclude,glob)**/golden-tiers/**",
+];
 
-/** All C++ files below `root` that people write, sorted, from it. */
+/** All C++ files of the repository `root` that people write, sorted, from it: what git has, or would take. */
 export async function cppFiles(root: string): Promise<string[]> {
-  const found = await Promise.all(folders.map((folder) => filesBelow(join(root, folder))));
-  return found
-    .flat()
-    .map((file) => relative(root, file))
-    .sort();
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const found = await Promise.all(
-    entries.map((entry) => {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) return left.has(entry.name) ? [] : filesBelow(path);
-      return [".cpp", ".h", ".hpp"].includes(extname(entry.name)) ? [path] : [];
-    }),
-  );
-  return found.flat();
+  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ...patterns];
+  const { code, stdout, stderr } = await execute("git", list, root);
+  if (code !== 0) throw new Error(`git cannot list the files of ${root}: ${stderr.trim()}`);
+  const files = stdout.split("\0").filter((file) => file !== "" && existsSync(join(root, file)));
+  return [...new Set(files)].sort();
 }
