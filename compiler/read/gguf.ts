@@ -3,6 +3,7 @@ import { type BlockSize, blockSizes, type DType, type TensorInfo } from "../ir/g
 import { badInput, fetchAgain, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
 import { GgufCursor } from "./gguf-cursor.js";
 import { type GgufMetadata, metadataCount, readKeyCount, readMetadata } from "./gguf-metadata.js";
+import { otherTypes, typeNumbers, typesByNumber } from "./gguf-types.js";
 import { checkTensorName } from "./safetensors-header.js";
 import { checkedBytes, checkedPadding, checkedSum, placeOf, rangeFits } from "./sizes.js";
 
@@ -47,54 +48,6 @@ const maxTensors = 100_000;
 const maxDimensions = 4;
 /** Bytes that a directory entry takes at least: name, dimension count, one dimension, type, offset. */
 const minimumEntry = 8 + 1 + 4 + 8 + 4 + 8;
-
-const supportedTypes: ReadonlyMap<number, DType> = new Map([
-  [0, "f32"],
-  [1, "f16"],
-  [2, "q4_0"],
-  [3, "q4_1"],
-  [6, "q5_0"],
-  [7, "q5_1"],
-  [8, "q8_0"],
-  [12, "q4_k"],
-  [13, "q5_k"],
-  [14, "q6_k"],
-  [30, "bf16"],
-]);
-
-/** Types that gsic does not read, for the error message. */
-const otherTypes: ReadonlyMap<number, string> = new Map([
-  [4, "Q4_2 (removed from the format)"],
-  [5, "Q4_3 (removed from the format)"],
-  [9, "Q8_1"],
-  [10, "Q2_K"],
-  [11, "Q3_K"],
-  [15, "Q8_K"],
-  [16, "IQ2_XXS"],
-  [17, "IQ2_XS"],
-  [18, "IQ3_XXS"],
-  [19, "IQ1_S"],
-  [20, "IQ4_NL"],
-  [21, "IQ3_S"],
-  [22, "IQ2_S"],
-  [23, "IQ4_XS"],
-  [24, "I8"],
-  [25, "I16"],
-  [26, "I32"],
-  [27, "I64"],
-  [28, "F64"],
-  [29, "IQ1_M"],
-  [31, "Q4_0_4_4 (removed from the format)"],
-  [32, "Q4_0_4_8 (removed from the format)"],
-  [33, "Q4_0_8_8 (removed from the format)"],
-  [34, "TQ1_0"],
-  [35, "TQ2_0"],
-  [36, "IQ4_NL_4_4 (removed from the format)"],
-  [37, "IQ4_NL_4_8 (removed from the format)"],
-  [38, "IQ4_NL_8_8 (removed from the format)"],
-  [39, "MXFP4"],
-  [40, "NVFP4"],
-]);
 
 /** A directory entry before its offset is made absolute. */
 interface Entry {
@@ -209,7 +162,7 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
     const typeStart = cursor.position;
     const type = cursor.u32();
     const relative = cursor.size(`offset of tensor ${JSON.stringify(name)}`);
-    const dtype = supportedTypes.get(type);
+    const dtype = typesByNumber.get(type);
     if (dtype === undefined) {
       firstUnsupported ||= placeOf({ file: cursor.file, tensor: name, offset: typeStart });
       unsupported.push(
@@ -224,7 +177,9 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
   if (unsupported.length > 0) {
     const more = unsupported.length > 3 ? `; ${unsupported.length} tensors in all` : "";
     const message = `tensors of types that gsic does not read: ${unsupported.slice(0, 3).join(", ")}${more}`;
-    const types = [...supportedTypes.values()].map((type) => type.toUpperCase()).join(", ");
+    const types = Object.keys(typeNumbers)
+      .map((type) => type.toUpperCase())
+      .join(", ");
     const hint = `quantise the model to one of ${types}, such as: llama-quantize in.gguf out.gguf Q8_0`;
     throw badInput("tensor-type", message, firstUnsupported, hint);
   }

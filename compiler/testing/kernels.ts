@@ -16,6 +16,7 @@ import { evaluateGraph } from "../oracle/reference.js";
 import { asHalf, product } from "../oracle/reference-plan.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
 import { toBf16, toF16 } from "../read/dequantize.js";
+import { typeNumbers } from "../read/gguf-types.js";
 import { Weights } from "../read/weights.js";
 import { packageRoot } from "../support/paths.js";
 import { ggufBytes } from "./files.js";
@@ -64,21 +65,6 @@ export function randomBlocks(dtype: DType, elements: number, seed: number): Uint
   return data;
 }
 
-/** GGUF's numbers of the types. */
-const ggufTypes: Record<DType, number> = {
-  f32: 0,
-  f16: 1,
-  q4_0: 2,
-  q4_1: 3,
-  q5_0: 6,
-  q5_1: 7,
-  q8_0: 8,
-  q4_k: 12,
-  q5_k: 13,
-  q6_k: 14,
-  bf16: 30,
-};
-
 /** A matrix [out, d], or a vector where d is null. */
 export interface StoredTensor {
   readonly dtype: DType;
@@ -95,7 +81,7 @@ export async function modelOf(
   const parts: Uint8Array[] = [];
   let offset = 0;
   const infos = Object.entries(tensors).map(([name, { dtype, out, d, bytes }]) => {
-    const info = { name, ne: d === null ? [out] : [d, out], type: ggufTypes[dtype], offset };
+    const info = { name, ne: d === null ? [out] : [d, out], type: typeNumbers[dtype], offset };
     const padded = new Uint8Array(Math.ceil(bytes.length / 32) * 32);
     padded.set(bytes);
     parts.push(padded);
