@@ -11,11 +11,11 @@ type BasisStep = Extract<Step, { kind: "basis" }>;
 type ProjectStep = Extract<Step, { kind: "project" }>;
 
 /** g = V^T x. */
-export function basis({ input, output, k, d }: BasisStep): CpuKernelCall {
+export function basis({ input, output, basis: source }: BasisStep): CpuKernelCall {
+  const { k, d } = source;
   const operands = new Operands();
   operands.value("x", input, "read");
   operands.value("y", output, "write");
-  const source = { kind: "basis", input, k, d } as const;
   const weight = operands.weight("basis", source, null);
   return {
     template: "project",
@@ -176,7 +176,7 @@ function gateParams(step: ProjectStep, operands: Operands) {
   return {
     gate: gate && {
       coordinates: operands.value("g", gate.coordinates, "read"),
-      basis: operands.weight("basis", { kind: "basis", input, k: gate.k, d }, null),
+      basis: operands.weight("basis", gate.basis, null),
       counters: counters(gateName(input, "subspace", true)),
       k: gate.k,
       d,

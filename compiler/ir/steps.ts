@@ -12,11 +12,18 @@ import type {
 } from "./graph.js";
 import type { ErrorGate, Quantizer, SubspaceGate } from "./plan.js";
 
+/** V^T, [k, d], of the linears that read `input`. */
+export interface BasisSource {
+  readonly kind: "basis";
+  readonly input: ValueId;
+  readonly k: number;
+  readonly d: number;
+}
+
 /** A matrix of a stored element type in the bundle: the model's weights, or a factor that the compiler made. */
 export type PlainSource =
   | { readonly kind: "stored"; readonly matrix: MatrixRef }
-  /** V^T, [k, d], of the linears that read `input`. */
-  | { readonly kind: "basis"; readonly input: ValueId; readonly k: number; readonly d: number }
+  | BasisSource
   /** M = W V, [out, k], of one linear. */
   | { readonly kind: "image"; readonly linear: ValueId; readonly out: number; readonly k: number }
   /** The rows of several matrices of one type and width, one after another; all but the last in whole tiles. */
@@ -65,6 +72,12 @@ export interface ProjectionPart {
   readonly column: number;
 }
 
+/** The subspace gate of a projection, with its V, and where g = V^T x is. */
+export interface ProjectionGate extends SubspaceGate {
+  readonly coordinates: ValueId;
+  readonly basis: BasisSource;
+}
+
 /**
  * One step of the token program before it becomes a launch. Values are buffers of [16, width] f32. `layer` is that of the
  * nodes that it computes, and of the linears that it prepares an input for; attention's names the cache, too.
@@ -92,8 +105,7 @@ export type Step =
       readonly layer: number | null;
       readonly output: ValueId;
       readonly input: ValueId;
-      readonly k: number;
-      readonly d: number;
+      readonly basis: BasisSource;
     }
   /** y = f(W x + b) + residual, for all linears that read `input`; gated where `gate` is set. */
   | {
@@ -108,7 +120,7 @@ export type Step =
       /** True: parts are [gate, up], and y = f(gate) * up. */
       readonly glu: boolean;
       readonly residual: ValueId | null;
-      readonly gate: (SubspaceGate & { readonly coordinates: ValueId }) | null;
+      readonly gate: ProjectionGate | null;
       /** B^T, which quantised parts of a rank share. */
       readonly correction: QuantizedSource | null;
       /** The gate of the exact tier, behind `gate` where there are both. */
@@ -148,7 +160,7 @@ type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;
 /** What gates and corrections multiply an input by; at least one is there. */
 export interface InputFactors {
   readonly correction: QuantizedSource | null;
-  readonly basis: PlainSource | null;
+  readonly basis: BasisSource | null;
   readonly projections: QuantizedSource | null;
 }
 

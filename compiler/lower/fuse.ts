@@ -26,7 +26,7 @@ export function fuse(
         break; // with the projection that follows
       case "project": {
         const input = inputOf(step.input, norms);
-        const factors = factorsOf(step, step.input);
+        const factors = factorsOf(step);
         const given = factors === null || computesOwn(factors) ? null : givenOf(step);
         if (factors !== null && given !== null && step.counts)
           fused.push({ kind: "factors", layer: step.layer, d: step.d, factors, ...input, ...given });
@@ -58,11 +58,26 @@ function fusedNorms(steps: readonly Step[]): ReadonlyMap<ValueId, NormNode> {
   for (const step of steps) {
     if (step.kind === "norm" && step.residual === null) norms.set(step.output, step.node);
   }
-  for (const step of steps) {
-    if ("node" in step) for (const id of inputsOf(step.node)) norms.delete(id);
-    if ("residual" in step && step.residual !== null) norms.delete(step.residual);
-  }
+  for (const step of steps) for (const id of readWhole(step)) norms.delete(id);
   return norms;
+}
+
+/** The values that a step reads as they are; of a projection and its basis all but the input, which they normalise. */
+function readWhole(step: Step): readonly ValueId[] {
+  switch (step.kind) {
+    case "embed":
+    case "basis":
+      return [];
+    case "norm":
+      return [...inputsOf(step.node), ...(step.residual === null ? [] : [step.residual])];
+    case "project":
+      return step.residual === null ? [] : [step.residual];
+    case "cache":
+    case "attend":
+      return [step.source];
+    default:
+      return step satisfies never;
+  }
 }
 
 function inputOf(input: ValueId, norms: ReadonlyMap<ValueId, NormNode>) {

@@ -4,6 +4,11 @@ import type { ProjectionPart, Step } from "../ir/steps.js";
 /** The step y = f(W x + b) + residual, or f(gate) * up, of linears that read one value. */
 export type ProjectStep = Extract<Step, { kind: "project" }>;
 
+/** The step that a projection's subspace gate needs before it; none without such a gate. */
+export function basisSteps({ layer, input, gate }: ProjectStep): readonly Step[] {
+  return gate === null ? [] : [{ kind: "basis", layer, output: gate.coordinates, input, basis: gate.basis }];
+}
+
 /** The linears that a projection computes, side by side, and how wide they are together. */
 export function callableLinears({ parts }: ProjectStep): {
   readonly linears: readonly CallableLinear[];
@@ -32,9 +37,6 @@ export function callSteps(
 ): readonly Step[] {
   const { linears, width } = callableLinears(step);
   const parts = step.parts.map((part, index) => ({ ...part, column: linears[index]!.column }));
-  const { layer, gate, input, d } = step;
-  const basis: readonly Step[] =
-    gate === null ? [] : [{ kind: "basis", layer, output: gate.coordinates, input, k: gate.k, d }];
   const project = (some: readonly ProjectionPart[], index: number): Step => ({
     ...step,
     width,
@@ -46,5 +48,5 @@ export function callSteps(
     head: false,
   });
   const apart = step.glu && stacksParts;
-  return [...basis, ...(apart ? parts.map((part) => [part]) : [parts]).map(project)];
+  return [...basisSteps(step), ...(apart ? parts.map((part) => [part]) : [parts]).map(project)];
 }

@@ -1,8 +1,9 @@
-import { factorQuantizer, recipeOf, sharing } from "../ir/forms.js";
+import { recipeOf, sharing } from "../ir/forms.js";
 import type { ActivationFunction, LinearNode, ValueId } from "../ir/graph.js";
 import type { InputGroup, Plan } from "../ir/plan.js";
 import type { ProjectionPart, QuantizedSource, Step } from "../ir/steps.js";
-import type { ProjectStep } from "./linears.js";
+import { inputFactors } from "./factors.js";
+import { basisSteps, type ProjectStep } from "./linears.js";
 import type { Wiring } from "./wiring.js";
 
 /** What a projection computes besides its linears. */
@@ -71,18 +72,17 @@ export class StepMaker {
       counts,
       head: fused.head ?? false,
     };
-    if (gate === null || !counts) return [step];
-    return [{ kind: "basis", layer, output: gate.coordinates, input, k: gate.k, d }, step];
+    return [...(counts ? basisSteps(step) : []), step];
   }
 
   /** What the linears of an input share: factors and gates. */
   private sharedOf(group: InputGroup, d: number): Pick<ProjectStep, "gate" | "correction" | "exact"> {
-    const { subspace, rank, exact } = sharing(this.plan, group);
-    const factor = { d, quantizer: factorQuantizer, rank: 0, recipe: recipeOf(this.plan, group) };
+    const { subspace, exact } = sharing(this.plan, group);
+    const { basis, correction, projections } = inputFactors(recipeOf(this.plan, group), subspace, d);
     return {
-      gate: subspace && { coordinates: `${group.input}_coordinates`, ...subspace },
-      correction: rank === 0 ? null : { kind: "correction", ...factor, out: rank },
-      exact: exact && { ...exact, source: { kind: "projections", ...factor, out: exact.projections } },
+      gate: subspace && basis && { coordinates: `${group.input}_coordinates`, basis, ...subspace },
+      correction,
+      exact: exact && projections && { ...exact, source: projections },
     };
   }
 

@@ -27,7 +27,7 @@ function linesOf(step: AnyStep): string[] {
       ];
     }
     case "basis":
-      return [`basis    ${step.output} [${step.k}] <- ${step.input} [${step.d}]: g = V^T x`];
+      return [`basis    ${step.output} [${step.basis.k}] <- ${step.input} [${step.basis.d}]: g = V^T x`];
     case "project":
       return projectLines(step);
     case "factors":

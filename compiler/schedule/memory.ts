@@ -41,7 +41,7 @@ export class Memory {
     this.arenaBytes = Math.max(this.arenaBytes, bytes);
     const resolve = (operand: Operand) => this.resolve(operand, offsets, counters);
     const bytesOf = (operand: Operand) => {
-      if (operand.kind === "value") return maxColumns * strideOf(widths.get(operand.id)!) * 4;
+      if (operand.kind === "value") return maxColumns * strideOf(widthOf(operand.id, widths)) * 4;
       const { buffer, offset } = resolve(operand);
       return buffer === "weights" ? this.weights.bytesAt(offset) : null;
     };
@@ -99,7 +99,7 @@ export function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<V
     }
     switch (step.kind) {
       case "basis":
-        widths.set(step.output, step.k);
+        widths.set(step.output, step.basis.k);
         break;
       case "factors":
         widths.set(step.output, factorPlaces(step.factors).width);
@@ -121,10 +121,17 @@ export function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<V
   return widths;
 }
 
+/** How wide a value is. Throws, as a defect of gsic, if no step writes it. */
+function widthOf(id: ValueId, widths: ReadonlyMap<ValueId, number>): number {
+  const width = widths.get(id);
+  if (width === undefined) throw new Error(`the value ${id} is read, and no step writes it`);
+  return width;
+}
+
 function valuesOf(call: KernelCall, widths: ReadonlyMap<ValueId, number>): ReadonlyMap<ValueId, number> {
   return new Map(
     call.operands.flatMap(({ operand }) =>
-      operand.kind === "value" ? [[operand.id, widths.get(operand.id)!]] : [],
+      operand.kind === "value" ? [[operand.id, widthOf(operand.id, widths)]] : [],
     ),
   );
 }

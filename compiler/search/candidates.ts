@@ -2,11 +2,12 @@ import type { PlanOptions } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { emitterFor } from "../emit/devices.js";
 import { meanBytes } from "../evaluate/account.js";
-import { factorQuantizer, quantizerOf, recipeOf } from "../ir/forms.js";
+import { quantizerOf, recipeOf } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, InputGroup, LinearPlan, QuantizedTier } from "../ir/plan.js";
 import type { InputFactors, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
+import { inputFactors } from "../lower/factors.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { predictSeconds } from "../passes/cost.js";
 import type { TierShares } from "../report/evaluation.js";
@@ -63,16 +64,8 @@ export function candidateOf(
 
 /** What the linears of a group share in a form. */
 function factorsOf(graph: Graph, group: InputGroup, form: Form): InputFactors {
-  const subspace = form.gate;
-  const { input, linears } = group;
-  const { d } = linearById(graph, linears[0]!).weight;
-  const recipe = recipeOfForm(group, form);
-  const factor = (out: number) => ({ out, d, quantizer: factorQuantizer, rank: 0, recipe });
-  return {
-    basis: subspace && { kind: "basis", input, k: subspace.k, d },
-    correction: recipe.rank === 0 ? null : { kind: "correction", ...factor(recipe.rank) },
-    projections: recipe.projections === 0 ? null : { kind: "projections", ...factor(recipe.projections) },
-  };
+  const { d } = linearById(graph, group.linears[0]!).weight;
+  return inputFactors(recipeOfForm(group, form), form.gate, d);
 }
 
 function groupAccounts(graph: Graph, group: InputGroup, form: Form, { device }: Target): ByteAccount[] {

@@ -125,7 +125,7 @@ function shapesOf(factors: InputFactors): string {
 
 /** Gates and the correction of a projection: how its kernel gets what they compare and add. */
 export function factorParams(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) {
-  const all = factorsOf(step, step.normed);
+  const all = factorsOf(step);
   if (all === null) return { factors: null, gate: null, exact: null, correction: null, decides: false };
   const { given, gate, exact, correction, norm } = step;
   const places = factorPlaces(all);
@@ -193,7 +193,7 @@ export function memoryOf(
   matrices: number,
   sources: readonly WeightSource[],
 ) {
-  const factors = factorsOf(step, step.normed);
+  const factors = factorsOf(step);
   const own = factors !== null && step.given === null;
   const given = step.correction === null ? 0 : correctionBytes(step.correction.out);
   return ldsOf(gpu, matrices, own ? [...sources, ...presentFactors(factors)] : sources, {

@@ -82,7 +82,10 @@ function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep
   };
 }
 
-const gate = { coordinates: "g", k: 64, epsilon: 0.1 };
+/** rho < 0.1 in a basis of 64 directions of d. */
+const gateFor = (d: number): NonNullable<ProjectStep["gate"]> => {
+  return { coordinates: "g", k: 64, epsilon: 0.1, basis: { kind: "basis", input: "x", k: 64, d } };
+};
 
 /** y = Q x + A (B^T x), or as `more` says. */
 function tiered(quantizer: Quantizer, rank: number, out: number, d: number, more: Partial<ProjectStep> = {}) {
@@ -149,7 +152,7 @@ const projections = [
   ["q6_k", project("q6_k", 4096, 4096), "2 loads, 16 products"],
   [
     "a GLU",
-    project("bf16", 14336, 4096, { glu: true, activation: "silu", norm, gate }),
+    project("bf16", 14336, 4096, { glu: true, activation: "silu", norm, gate: gateFor(4096) }),
     "4 loads, 8 products",
   ],
   ["4 bits", tiered({ bits: 4, group: 64, symmetric: true }, 0, 16384, 4096), "4 loads, 32 products"],
@@ -173,7 +176,7 @@ const projections = [
       glu: true,
       activation: "silu",
       norm,
-      gate,
+      gate: gateFor(4096),
       exact: exactFor(4096),
     }),
     "4 loads, 32 products",
