@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { factorQuantizer } from "../ir/forms.js";
-import type { Quantizer } from "../ir/plan.js";
+import { bitWidths, type Quantizer } from "../ir/plan.js";
 import type { InputStats } from "../ir/statistics.js";
 import { dequantized } from "../layout/quantizer.js";
 import {
@@ -27,7 +27,7 @@ import {
   tierLosses,
 } from "./tiers.js";
 
-const quantizers: readonly Quantizer[] = ([3, 4, 5, 6, 8] as const).flatMap((bits) =>
+const quantizers: readonly Quantizer[] = bitWidths.flatMap((bits) =>
   ([32, 64, 128] as const).flatMap((group) => [true, false].map((symmetric) => ({ bits, group, symmetric }))),
 );
 const four: Quantizer = { bits: 4, group: 32, symmetric: true };

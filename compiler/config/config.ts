@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from "node:path";
-import type { FormKind, Quantizer } from "../ir/plan.js";
+import { type BitWidth, bitWidths, type FormKind } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
 import { reservedNames } from "./build-files.js";
 import { Fields, oneOf, shown } from "./fields.js";
@@ -47,7 +47,7 @@ export interface PlanOptions {
   readonly k: readonly number[];
   readonly epsilon: readonly number[];
   /** Bits of a tiered form's weights. */
-  readonly bits: readonly Quantizer["bits"][];
+  readonly bits: readonly BitWidth[];
   /** Columns of a tiered form's correction. */
   readonly rank: readonly number[];
 }
@@ -93,7 +93,6 @@ export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }:
 /** How a build may be run. */
 export const modes = ["exact", "bounded", "lossless"] as const satisfies readonly Mode[];
 const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
-const bits = [3, 4, 5, 6, 8] as const;
 
 /** Reads model.toml. Throws `config-*` errors (category usage) that name the line or the key. */
 export function readConfig(path: string): Config {
@@ -185,10 +184,10 @@ class Reader extends Fields {
       }
       return value;
     });
-    const quantized = this.list("plan", "bits", bits).map((value) => {
-      const known = bits.find((candidate) => candidate === value);
+    const quantized = this.list("plan", "bits", bitWidths).map((value) => {
+      const known = bitWidths.find((candidate) => candidate === value);
       if (known === undefined)
-        throw this.error("plan.bits", `bits = ${shown(value)} is not offered`, oneOf(bits.map(String)));
+        throw this.error("plan.bits", `bits = ${shown(value)} is not offered`, oneOf(bitWidths.map(String)));
       return known;
     });
     const rank = this.list("plan", "rank", [0, 16]).map((value) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CpuTarget } from "../config/target.js";
-import type { Quantizer } from "../ir/plan.js";
+import { bitWidths, type Quantizer } from "../ir/plan.js";
 import { skipOtherTargets, temporaryFolder, testTargets } from "../testing/fixtures.js";
 import { gaussian } from "../testing/kernels.js";
 import {
@@ -32,7 +32,7 @@ const sizes = [
 ] as const;
 
 /** Every quantizer, on one of the shapes. */
-const shapes: readonly QuantizedShape[] = ([3, 4, 5, 6, 8] as const)
+const shapes: readonly QuantizedShape[] = bitWidths
   .flatMap((bits) => ([32, 64, 128] as const).map((group) => ({ bits, group })))
   .flatMap((half) => [true, false].map((symmetric) => ({ ...half, symmetric })))
   .map((quantizer, i) => ({ ...sizes[i % sizes.length]!, quantizer }));

@@ -1,7 +1,14 @@
 /** Forms, as a graph.ts says them: a word for which parts there are, a gate, a tier, both or neither, and their fields. */
 
 import type { LinearNode } from "../ir/graph.js";
-import type { ErrorGate, Form, QuantizedTier, Quantizer, SubspaceGate } from "../ir/plan.js";
+import {
+  bitWidths,
+  type ErrorGate,
+  type Form,
+  type QuantizedTier,
+  type Quantizer,
+  type SubspaceGate,
+} from "../ir/plan.js";
 import { type Codec, flag, integer, oneOf, within } from "./codec.js";
 import { type FieldCodecs, optional, parseProperties, printProperties, spelledOut } from "./codec-fields.js";
 import { object } from "./codec-objects.js";
@@ -38,7 +45,7 @@ const errorGate = {
 type WrittenTier = Quantizer & Omit<QuantizedTier, "quantizer">;
 
 const tier = {
-  bits: oneOf("quantizer-range", [3, 4, 5, 6, 8]),
+  bits: oneOf("quantizer-range", bitWidths),
   group: oneOf("quantizer-range", [32, 64, 128]),
   symmetric: spelledOut(flag, true),
   rank: spelledOut(

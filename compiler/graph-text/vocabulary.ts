@@ -4,7 +4,7 @@
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
 import type { ActivationFunction, DType, RopeScaling } from "../ir/graph.js";
-import type { ByteAccount, ErrorGate, Form, QuantizedTier } from "../ir/plan.js";
+import type { BitWidth, ByteAccount, ErrorGate, Form, QuantizedTier } from "../ir/plan.js";
 
 export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling };
 
@@ -142,7 +142,7 @@ export function gated(options: { readonly k: number; readonly epsilon: number })
 /** Q, A, B and S of y = Q x + A (B^T x), or y = W x where ||S x|| >= threshold ||x||. */
 export interface TierOptions {
   /** Of a weight, besides scales and zero points. */
-  readonly bits: 3 | 4 | 5 | 6 | 8;
+  readonly bits: BitWidth;
   /** Elements that share a scale. */
   readonly group: 32 | 64 | 128;
   /** False: each group has a zero point of its own. Default: true. */

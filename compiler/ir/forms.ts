@@ -1,5 +1,6 @@
 import type { ValueId } from "./graph.js";
 import type {
+  BitWidth,
   ErrorGate,
   Form,
   FormKind,
@@ -15,7 +16,7 @@ import type { TierRecipe } from "./steps.js";
 export const factorQuantizer: Quantizer = { bits: 8, group: 64, symmetric: true };
 
 /** The quantiser that loses least for so many bits, all in; compiler/calibrate/README.md has the figures. */
-export function quantizerOf(bits: Quantizer["bits"]): Quantizer {
+export function quantizerOf(bits: BitWidth): Quantizer {
   return { bits, group: 32, symmetric: true };
 }
 

@@ -2,9 +2,15 @@
 
 import type { Graph, ValueId } from "./graph.js";
 
+/** The numbers of bits that a weight may have in a tier. */
+export const bitWidths = [3, 4, 5, 6, 8] as const;
+
+/** One of `bitWidths`. */
+export type BitWidth = (typeof bitWidths)[number];
+
 /** How a matrix is kept at few bits; `QuantizedMatrix` in layout/quantizer.ts has the formula. */
 export interface Quantizer {
-  readonly bits: 3 | 4 | 5 | 6 | 8;
+  readonly bits: BitWidth;
   /** Elements along d that share a scale. */
   readonly group: 32 | 64 | 128;
   /** True: the zero point is 2^(bits - 1); false: each group has its own. */

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { bitWidths } from "../ir/plan.js";
 import { randomLowRank, randomQuantized } from "../testing/gpu-tiers.js";
 import { gpuLayout } from "./gpu.js";
 import { packQuantizedPlanes, planeBits, quantizedTile } from "./quantized-planes.js";
 
 const cases = fc.record({
-  bits: fc.constantFrom(3, 4, 5, 6, 8),
+  bits: fc.constantFrom(...bitWidths),
   group: fc.constantFrom(32, 64, 128),
   symmetric: fc.boolean(),
   rank: fc.constantFrom(0, 4, 20, 32),

@@ -1,4 +1,4 @@
-import type { Quantizer } from "../ir/plan.js";
+import type { BitWidth } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "./quantizer.js";
 import { tileRows } from "./tiles.js";
@@ -10,7 +10,7 @@ export const unitElements = 32;
 const lowRankElements = 16;
 
 /** How many bits of an integer lie in its two planes; 8 bits lie in one plane for each half of a unit. */
-export const planeBits: Readonly<Record<Quantizer["bits"], readonly [low: number, high: number]>> = {
+export const planeBits: Readonly<Record<BitWidth, readonly [low: number, high: number]>> = {
   3: [2, 1],
   4: [4, 0],
   5: [4, 1],
@@ -160,7 +160,7 @@ const bytesOf: UnitWriter = (q, from, count, to, low, high) => {
   for (let i = 0; i < count; i++) to[(i < 16 ? low : high - 16) + i] = q[from + i]! ^ 0x80;
 };
 
-const unitWriters: Readonly<Record<QuantizedSource["quantizer"]["bits"], UnitWriter>> = {
+const unitWriters: Readonly<Record<BitWidth, UnitWriter>> = {
   3: split(2, 1),
   4: split(4, 0),
   5: split(4, 1),

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Quantizer } from "../ir/plan.js";
+import { bitWidths, type Quantizer } from "../ir/plan.js";
 import { cpuLayout } from "./cpu.js";
 import { packQuantizedTiles, quantizedTileLayout } from "./quantized-tiles.js";
 import type { QuantizedLinear } from "./quantizer.js";
@@ -93,7 +93,7 @@ const packings: fc.Arbitrary<Packed> = fc
     d: fc.integer({ min: 1, max: 200 }),
     rank: fc.constantFrom(0, 4, 16, 20),
     quantizer: fc.record({
-      bits: fc.constantFrom(3, 4, 5, 6, 8),
+      bits: fc.constantFrom(...bitWidths),
       group: fc.constantFrom(32, 64, 128),
       symmetric: fc.boolean(),
     }),

@@ -1,4 +1,4 @@
-import type { Quantizer } from "../ir/plan.js";
+import type { BitWidth, Quantizer } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "./quantizer.js";
 
@@ -70,7 +70,7 @@ function packScales(
 }
 
 /** Widths of the planes that the bits of an element are split into, the lowest first. */
-const planeWidths: Readonly<Record<Quantizer["bits"], readonly number[]>> = {
+const planeWidths: Readonly<Record<BitWidth, readonly number[]>> = {
   3: [2, 1],
   4: [4],
   5: [4, 1],

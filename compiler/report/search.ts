@@ -1,5 +1,5 @@
 import type { ValueId } from "../ir/graph.js";
-import type { Form, Quantizer } from "../ir/plan.js";
+import type { BitWidth, Form } from "../ir/plan.js";
 import type { Estimate } from "./evaluation.js";
 
 /** How a linear's input lies beside the leading eigenvectors of its second moment, which come from calibration text. */
@@ -71,7 +71,7 @@ export interface SearchReport {
   }[];
   /** Every linear at so many bits, plainly rounded, on the same text; the fewest bits first. */
   readonly round_to_nearest: readonly {
-    readonly bits: Quantizer["bits"];
+    readonly bits: BitWidth;
     readonly bytes_per_token: number;
     readonly kl: Estimate;
     readonly perplexity_ratio: Estimate;

@@ -4,7 +4,7 @@ import type { StatsFile } from "../calibrate/stats-file.js";
 import { roundToNearest } from "../calibrate/tiers.js";
 import type { Target } from "../config/target.js";
 import { quantizerOf } from "../ir/forms.js";
-import type { Plan, Quantizer } from "../ir/plan.js";
+import type { BitWidth, Plan } from "../ir/plan.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { bytesPerToken } from "../passes/cost.js";
 import type { TextQuality } from "../report/evaluation.js";
@@ -14,7 +14,7 @@ import { type Laboratory, type MeasuredText, measureVariants } from "./variants.
 
 /** Every linear rounded to the nearest of 2^bits levels, on validation text: what any plan has to beat. */
 export interface RoundedPlan {
-  readonly bits: Quantizer["bits"];
+  readonly bits: BitWidth;
   readonly meanBytes: number;
   readonly quality: TextQuality;
 }
@@ -38,7 +38,7 @@ export async function measureRounding(
   laboratory: Laboratory,
   plan: Plan,
   { stats, algebra }: { readonly stats: StatsFile; readonly algebra: Algebra },
-  widths: readonly Quantizer["bits"][],
+  widths: readonly BitWidth[],
   bytes: number,
   validation: MeasuredText,
   { device }: Target,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { GpuTarget } from "../../config/target.js";
 import { factorQuantizer, quantizerText } from "../../ir/forms.js";
-import type { Form, Quantizer } from "../../ir/plan.js";
+import type { BitWidth, Form, Quantizer } from "../../ir/plan.js";
 import { makePlan } from "../../passes/index.js";
 import { densePlan, noFactors } from "../../testing/fixtures.js";
 import {
@@ -34,7 +34,7 @@ interface Shape {
 }
 
 const shape = (
-  bits: Quantizer["bits"],
+  bits: BitWidth,
   group: Quantizer["group"],
   symmetric: boolean,
   rank: number,
