@@ -14,7 +14,7 @@ export default defineConfig({
       "compiler/evaluate/{account,bootstrap}.test.ts",
       "compiler/emit/**/golden.test.ts",
       "compiler/map.test.ts",
-      "compiler/testing/{lint,documented}.test.ts",
+      "compiler/testing/{lint,exports}.test.ts",
       "examples/links.test.ts",
       "templates/**/*.test.ts",
     ],

@@ -11,7 +11,7 @@ import { measureStep } from "./step.js";
 import { stepText } from "./step-text.js";
 
 /** What `gsic bench --launches` found. */
-export interface MeasuredLaunches {
+interface MeasuredLaunches {
   /** What `--json` prints. */
   readonly json: object;
   /** What a terminal shows. */
@@ -20,7 +20,7 @@ export interface MeasuredLaunches {
 }
 
 /** How a kind of device is measured. */
-export interface DeviceBench {
+interface DeviceBench {
   /** Whether a build runs on a number of threads that can be chosen. */
   readonly hasThreads: boolean;
   /** Measures every launch of a token's step. */

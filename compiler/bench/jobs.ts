@@ -5,7 +5,7 @@ import type { ListedLaunch } from "../report/program-json.js";
 export type GateState = "closed" | "open" | null;
 
 /** One launch that `gsic-tool launches` measures; see runtime/tools/launches.cpp. */
-export interface LaunchJob {
+interface LaunchJob {
   readonly kernel: string;
   /** Whether its weights are also read from memory, by turns from several copies. */
   readonly rotate: boolean;

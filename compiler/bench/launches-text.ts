@@ -59,7 +59,7 @@ export function table(rows: readonly (readonly string[])[]): string[] {
 }
 
 /** Seconds as microseconds, with half the distance from the least to the most. */
-export function spread(seconds: Spread | null): string {
+function spread(seconds: Spread | null): string {
   if (seconds === null) return "-";
   return `${microseconds(seconds.median)} ±${microseconds((seconds.most - seconds.least) / 2)}`;
 }

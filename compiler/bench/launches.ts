@@ -32,7 +32,7 @@ export interface ToolMeasurements extends Ceiling {
 }
 
 /** What a launch takes, beside the bytes that it reads. */
-export interface LaunchTime {
+interface LaunchTime {
   /** Bytes of weights that a launch reads; null for a look-up. */
   readonly weight_bytes: number | null;
   /** Seconds a launch, weights read from memory; null without weights. */
@@ -161,7 +161,7 @@ export async function runLaunches(
 }
 
 /** A launch's times beside the bytes that it reads. */
-export function timeOf(
+function timeOf(
   bytes: number | null,
   measured: ToolMeasurements["jobs"][number],
   ceiling: Ceiling,

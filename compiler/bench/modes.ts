@@ -119,12 +119,7 @@ export async function promptsOf(built: Built, count: number, length: number): Pr
  * `count` prompts of `length` tokens, one after the other, from places spread over the half of the held-out text that
  * nothing was chosen by; null where there is no text that a tokenizer reads. Each begins as a text does.
  */
-export function heldoutPrompts(
-  config: Config,
-  model: Model,
-  count: number,
-  length: number,
-): Int32Array | null {
+function heldoutPrompts(config: Config, model: Model, count: number, length: number): Int32Array | null {
   if (config.heldout.text.length === 0 || model.tokenizer === null) return null;
   const { text, tokens } = config.heldout;
   const { quoted } = heldoutParts(text, textTokenizer(model.tokenizer), tokens);

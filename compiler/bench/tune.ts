@@ -27,7 +27,7 @@ import { writeTuningBundle } from "./tuning-bundle.js";
 import { type Variant, type Variants, variantsOf } from "./variants.js";
 
 /** A shape, and what was found; `rule` is what a build without the file does. */
-export interface TuningChoice extends TunedShape {
+interface TuningChoice extends TunedShape {
   readonly rule: number;
 }
 

@@ -8,7 +8,7 @@ import { type Schedule, schedule } from "../schedule/program.js";
 import { type MeasuredLaunch, measuredLaunch } from "./jobs.js";
 
 /** Waves that may share a tile: what a division chooses from. */
-export const allSplits = [1, 2, 4, 8, 16] as const;
+const allSplits = [1, 2, 4, 8, 16] as const;
 
 /** A kernel with one of its shapes divided in a certain way. */
 export interface Variant {

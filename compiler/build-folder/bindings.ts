@@ -2,7 +2,7 @@ import { quote } from "../graph-text/print-names.js";
 import type { Mode } from "../ir/program.js";
 
 /** What the bindings of a model say. */
-export interface BindingFacts {
+interface BindingFacts {
   /** Also the bundle's file name, without its extension. */
   readonly name: string;
   readonly vocabulary: number;

@@ -8,7 +8,7 @@ import { GsicError } from "../support/errors.js";
 import { lock } from "./lock.js";
 
 /** Marks a folder as one that gsic wrote, so that a build never replaces anything else. */
-export const marker = "report.json";
+const marker = "report.json";
 
 /**
  * Refuses an output folder that is not an earlier build, or that holds what the build reads: it would be replaced

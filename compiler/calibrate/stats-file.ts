@@ -8,7 +8,7 @@ import type { GsicError } from "../support/errors.js";
 import { isOrigin, momentProblem } from "./stats-check.js";
 
 /** The statistics of one input but for its second moment, of which only the kind is known. */
-export interface InputSummary extends Omit<InputStats, "secondMoment"> {
+interface InputSummary extends Omit<InputStats, "secondMoment"> {
   /** Columns of the sketch; null where the second moment is exact. */
   readonly sketch: { readonly width: number; readonly seed: number } | null;
 }

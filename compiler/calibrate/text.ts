@@ -4,7 +4,7 @@ import { type TextTokenizer, type TokenizerModel, textTokenizer } from "../read/
 import { GsicError, messageOf } from "../support/errors.js";
 
 /** Tokens of an n-gram that may not stand in both calibration and held-out text. */
-export const overlapLength = 13;
+const overlapLength = 13;
 
 /** Text is held in memory whole, and Node's strings end here. */
 const maxBytes = 1 << 29;
@@ -43,7 +43,7 @@ export function encodeFiles(files: readonly string[], tokenizer: TextTokenizer, 
 }
 
 /** Held-out text in two parts: the planner validates on one, and nothing is chosen by the other. */
-export interface HeldoutParts {
+interface HeldoutParts {
   readonly validation: Int32Array;
   readonly quoted: Int32Array;
 }

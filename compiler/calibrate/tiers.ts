@@ -52,14 +52,14 @@ export interface TierGroup {
 }
 
 /** ||E x||^2, ||S x||^2 (zero without projections) and ||x||^2 of each sample. */
-export interface SampleErrors {
+interface SampleErrors {
   readonly error: Float32Array;
   readonly predicted: Float32Array;
   readonly norm: Float32Array;
 }
 
 /** What the gate of an exact tier needs. */
-export interface GateRequest {
+interface GateRequest {
   /** Rows p of S, and the seed of R. */
   readonly projections: number;
   readonly seed: number;

@@ -30,7 +30,7 @@ export async function compileForCpus(
 }
 
 /** What a bundle that the compiler runs for itself is made from. */
-export interface WorkBundle {
+interface WorkBundle {
   readonly model: Model;
   readonly graph: Graph;
   readonly schedule: Schedule;

@@ -6,7 +6,7 @@ import { parseResources } from "./resources.js";
 export type GpuDevice = GpuTarget["device"];
 
 /** How clang compiles for a kind of GPU. */
-export interface GpuTools {
+interface GpuTools {
   /** Whose GPUs they are. */
   readonly vendor: string;
   /** The back end that writes their code, as `clang --print-targets` names it. */

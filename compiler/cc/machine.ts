@@ -6,7 +6,7 @@ import type { GpuDevice } from "./gpu-devices.js";
 import { runTool } from "./tool.js";
 
 /** What `gsic-tool machine` prints. */
-export interface Machine {
+interface Machine {
   readonly cpu: Cpu;
   readonly gpus: readonly {
     readonly device: GpuDevice;
@@ -27,7 +27,7 @@ interface Cpu {
 }
 
 /** A CPU target, and why it does not run here; null if it does. */
-export interface Runnable {
+interface Runnable {
   readonly target: CpuTarget;
   readonly problem: string | null;
 }

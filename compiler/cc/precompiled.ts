@@ -6,7 +6,7 @@ import { type CxxCompiler, run } from "./compilers.js";
 import type { Includes } from "./includes.js";
 
 /** A header that many sources begin with, and how it is compiled. */
-export interface Prefix {
+interface Prefix {
   readonly compiler: CxxCompiler;
   /** As sources include it. */
   readonly header: string;

@@ -11,7 +11,7 @@ import { prebuiltProduct, type RuntimeProduct, unusablePrebuilt } from "./prebui
 export type { RuntimeProduct } from "./prebuilt.js";
 
 /** runtime/build.json: what makes what. Source patterns are a folder and an ending. */
-export interface RuntimeRecipes {
+interface RuntimeRecipes {
   readonly include: readonly string[];
   readonly flags: readonly string[];
   /** For `npm run check` alone (testing/cpp/warnings.ts): no build depends on what a compiler warns of. */

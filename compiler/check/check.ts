@@ -28,7 +28,7 @@ const fewBitsTolerance = 5e-4;
 const maxWeights = 1e9;
 
 /** What is checked. */
-export interface SelfCheckOptions {
+interface SelfCheckOptions {
   readonly bundle: string;
   /** Where the bundle's weights begin. */
   readonly weightsBegin: number;

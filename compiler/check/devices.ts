@@ -8,7 +8,7 @@ import type { Progress } from "../support/progress.js";
 type Accounting = (account: string) => Readonly<Record<string, string>>;
 
 /** How a build is run where it is made, to be compared with the oracle. */
-export interface Checker {
+interface Checker {
   /** What computes. */
   readonly by: SelfCheck["computed_by"];
   /** Above this fraction of the largest logit, a build is refused. */

@@ -11,7 +11,7 @@ import type { PackedWeights, WeightItem } from "../schedule/weights-section.js";
 import type { Packed } from "./layers.js";
 
 /** The oracle of a bundle's plan, and how many matrices at few bits lie in the bundle as the oracle has them. */
-export interface CheckedPlan extends Pick<PlanValues, "logits" | "certain"> {
+interface CheckedPlan extends Pick<PlanValues, "logits" | "certain"> {
   readonly matrices: number;
 }
 

@@ -7,7 +7,7 @@ import { writeWhole } from "../support/replace-file.js";
 import { size } from "../support/text.js";
 
 /** Files that `gsic inspect` may write. */
-export interface InspectedFiles {
+interface InspectedFiles {
   readonly html?: string;
   readonly onnx?: string;
 }

@@ -43,7 +43,7 @@ export function samplingOptions(command: Command): Command {
 const maxId = 2 ** 31 - 1;
 
 /** An option that takes one of some words. */
-export function choice(flags: string, description: string, words: readonly string[]): Option {
+function choice(flags: string, description: string, words: readonly string[]): Option {
   return new Option(flags, description).choices(words).argParser((word) => {
     if (words.includes(word)) return word;
     throw new InvalidArgumentError(`${didYouMean(word, words)}Allowed choices are ${words.join(", ")}.`);
@@ -76,7 +76,7 @@ export function port(text: string): number {
 }
 
 /** A finite number from 0 on. */
-export function amount(text: string): number {
+function amount(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value) || value < 0) {
     throw new InvalidArgumentError("not a non-negative number");

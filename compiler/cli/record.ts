@@ -9,7 +9,7 @@ import { GsicError } from "../support/errors.js";
 import { writeWhole } from "../support/replace-file.js";
 
 /** What is measured of a build after it was published. */
-export interface Measured {
+interface Measured {
   readonly evaluation?: Evaluation;
   readonly speed?: Measurements;
   /** Modes that it lacks keep what was measured before. */

@@ -2,7 +2,7 @@ import type { Target } from "./target.js";
 import type { Fields } from "./target-fields.js";
 
 /** What the files of all targets say. */
-export type CommonFields = Pick<Target, "name" | "dialect" | "architecture" | "flags">;
+type CommonFields = Pick<Target, "name" | "dialect" | "architecture" | "flags">;
 
 /** What a kind of device asks of its targets. */
 export interface DeviceConfig<T extends Target> {

@@ -9,7 +9,7 @@ import { configFor, isTunable } from "./devices.js";
 import type { Target } from "./target.js";
 
 /** How long a launch took with one choice, in seconds; null where it could not be compiled. */
-export interface Candidate {
+interface Candidate {
   readonly splits: number;
   readonly seconds: number | null;
   readonly least: number | null;

@@ -15,7 +15,7 @@ export interface Check {
 }
 
 /** What a check is about, and what to do where it fails. */
-export interface Subject {
+interface Subject {
   readonly id: string;
   readonly title: string;
   /** Where a failure says nothing better. */
@@ -25,7 +25,7 @@ export interface Subject {
 }
 
 /** What there is to say of a subject that is in order. */
-export type Finding = string | { readonly found: string; readonly details: Check["details"] };
+type Finding = string | { readonly found: string; readonly details: Check["details"] };
 
 /** Looks at a subject: in order, unless `look` throws. */
 export async function check(

@@ -6,7 +6,7 @@ import type { KernelCall } from "./operands.js";
 export type EmittedCall = KernelCall & { readonly divisions: readonly ProjectionDivision[] };
 
 /** Steps as a device runs them, and their kernels. */
-export interface Emitted {
+interface Emitted {
   readonly steps: readonly (Step | DeviceStep)[];
   /** The same steps where others were made of those that were lowered, else null. */
   readonly deviceSteps: readonly DeviceStep[] | null;

@@ -14,7 +14,7 @@ import { equationSixOf, meanBytesPerToken } from "./account.js";
 import { measureText } from "./evaluate.js";
 
 /** What to measure a build on. */
-export interface EvaluateOptions {
+interface EvaluateOptions {
   readonly bundle: string;
   readonly report: Report;
   readonly config: Config;

@@ -13,7 +13,7 @@ import { Call, type CallExpression, type Scope } from "./parse-fields.js";
 import { quote } from "./print-names.js";
 
 /** A codec of an object, which also gives the texts of its properties. */
-export interface ObjectCodec<in out T, in Above = unknown> extends Codec<T, Above> {
+interface ObjectCodec<in out T, in Above = unknown> extends Codec<T, Above> {
   readonly properties: (value: T, printer: Printer) => string[];
 }
 
@@ -72,7 +72,7 @@ export interface CallText {
 }
 
 /** What a call says, and access to its arguments for who asks for a place. */
-export interface Read<T> {
+interface Read<T> {
   readonly value: T;
   readonly call: Call;
 }

@@ -55,7 +55,7 @@ export function choice<const T extends string>(choices: readonly T[]): Codec<T> 
 }
 
 /** What numbers are allowed, and the error of others: `<name> = <number> <wrong>`. */
-export interface Range<Above = unknown> {
+interface Range<Above = unknown> {
   /** Of the error, without `graph-`. */
   readonly code: string;
   readonly holds: (value: number, above: Above) => boolean;

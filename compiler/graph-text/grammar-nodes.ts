@@ -10,7 +10,7 @@ import { matrix, vector } from "./grammar-tensors.js";
 import { layerByName } from "./print-names.js";
 
 /** The node of that kind. */
-export type NodeOf<K extends Node["kind"], N = Node> = N extends { readonly kind: infer Q }
+type NodeOf<K extends Node["kind"], N = Node> = N extends { readonly kind: infer Q }
   ? K extends Q
     ? N
     : never

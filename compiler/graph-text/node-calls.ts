@@ -47,7 +47,7 @@ export interface Decision extends Decided {
 }
 
 /** A node, and of a linear what was decided for it. */
-export interface ParsedNode {
+interface ParsedNode {
   readonly node: Node;
   readonly decision: Decision | null;
 }

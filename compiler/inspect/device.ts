@@ -6,7 +6,7 @@ import type { Report } from "../report/report.js";
 import { visible, wrap } from "../support/text.js";
 
 /** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */
-export type DeviceJson = Pick<
+type DeviceJson = Pick<
   Report,
   | "device"
   | "targets"

@@ -9,7 +9,7 @@ import { size, visible, wrap } from "../support/text.js";
 // ------------------------------------------------------------------------------------------------------ json
 
 /** One linear of a plan, as plain data. */
-export interface LinearJson {
+interface LinearJson {
   readonly linear: ValueId;
   /** Null for what stands outside the layers, such as the output head. */
   readonly layer: number | null;
@@ -27,7 +27,7 @@ export interface LinearJson {
 }
 
 /** Why a linear has its form. Candidates are forms of all linears that read its input, and so are their figures. */
-export interface LinearSearch {
+interface LinearSearch {
   /** E||y' - y||^2 of this linear, on calibration text. */
   readonly error: number;
   /** Of this linear, in nats per token, and its share of the whole plan's. */

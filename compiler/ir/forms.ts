@@ -35,7 +35,7 @@ export function isDenseForm(form: Form): boolean {
 }
 
 /** What the linears of one input have in common: V and its gate, the rank of B, S and its gate. */
-export interface Sharing {
+interface Sharing {
   readonly subspace: SubspaceGate | null;
   /** Columns of B; 0: none. */
   readonly rank: number;
@@ -89,7 +89,7 @@ export function gateName(input: ValueId, kind: Gate["kind"], hasSubspace: boolea
 }
 
 /** The gates of one input, in the order in which they decide. */
-export function gatesOf(plan: Pick<Plan, "linears">, group: InputGroup): Gate[] {
+function gatesOf(plan: Pick<Plan, "linears">, group: InputGroup): Gate[] {
   const shared = sharing(plan, group);
   const { input } = group;
   const name = (kind: Gate["kind"]) => gateName(input, kind, shared.subspace !== null);

@@ -45,7 +45,7 @@ interface KernelArgument {
 }
 
 /** Memory that the runtime lays out before the first launch. */
-export type BufferKind =
+type BufferKind =
   /** Read-only: the bundle's weights section. */
   | "weights"
   /** Activations of a session. */
@@ -93,7 +93,7 @@ export interface CallableLinear {
 }
 
 /** A block of the arena: [16, stride] f32, of which `width` are used. */
-export interface Block {
+interface Block {
   readonly offset: number;
   readonly width: number;
   readonly stride: number;

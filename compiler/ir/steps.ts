@@ -13,7 +13,7 @@ import type {
 import type { ErrorGate, Quantizer, SubspaceGate } from "./plan.js";
 
 /** V^T, [k, d], of the linears that read `input`. */
-export interface BasisSource {
+interface BasisSource {
   readonly kind: "basis";
   readonly input: ValueId;
   readonly k: number;
@@ -73,7 +73,7 @@ export interface ProjectionPart {
 }
 
 /** The subspace gate of a projection, with its V, and where g = V^T x is. */
-export interface ProjectionGate extends SubspaceGate {
+interface ProjectionGate extends SubspaceGate {
   readonly coordinates: ValueId;
   readonly basis: BasisSource;
 }

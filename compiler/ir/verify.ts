@@ -10,7 +10,7 @@ interface Widths {
 }
 
 /** A property that every graph must have and this one has not, and what is there instead. */
-export type BrokenInvariant =
+type BrokenInvariant =
   | { readonly invariant: "defined-before-use"; readonly input: ValueId }
   | { readonly invariant: "one-definition" }
   | ({ readonly invariant: "inputs-have-the-node's-width" } & Widths)
@@ -27,7 +27,7 @@ export type BrokenInvariant =
   | { readonly invariant: "rank-in-fours"; readonly rank: number };
 
 /** What is wrong with a node; of the graph as a whole where `node` is null. */
-export type Violation = { readonly node: ValueId | null } & BrokenInvariant;
+type Violation = { readonly node: ValueId | null } & BrokenInvariant;
 
 /** A check of one node by itself. */
 type NodeCheck = (node: Node, widths: ReadonlyMap<ValueId, number>, graph: Graph) => BrokenInvariant | null;

@@ -8,7 +8,7 @@ export type BlockType = Exclude<DType, "f32" | "f16" | "bf16">;
 export const blockRows = 16;
 
 /** Elements of a row in a step. */
-export const stepElements = 32;
+const stepElements = 32;
 
 interface BlockScales {
   /** Bits of an element in the planes. */

@@ -3,7 +3,7 @@ import type { QuantizedSource } from "../ir/steps.js";
 import type { QuantizedLinear } from "./quantizer.js";
 
 /** What the sizes of a matrix at few bits follow from. */
-export type QuantizedShape = Pick<QuantizedSource, "out" | "d" | "quantizer" | "rank">;
+type QuantizedShape = Pick<QuantizedSource, "out" | "d" | "quantizer" | "rank">;
 
 /** How the kernels of a kind of device read matrices: sizes, and bytes. */
 export interface MatrixLayout {

@@ -3,7 +3,7 @@ import { frontOf } from "./front.js";
 import { tileRows } from "./tiles.js";
 
 /** How a GPU reads a weight type: a lane takes `elements` of a row at a time, from one plane after another. */
-export interface UnitLayout {
+interface UnitLayout {
   /** Elements of a unit. */
   readonly elements: number;
   /** Bytes for every run of `units` units of a row, plane by plane. */
@@ -33,7 +33,7 @@ export const unitLayouts: Readonly<Record<DType, UnitLayout>> = {
 };
 
 /** Units of a row of d elements. */
-export function unitsOf(dtype: DType, d: number): number {
+function unitsOf(dtype: DType, d: number): number {
   return Math.ceil(d / unitLayouts[dtype].elements);
 }
 

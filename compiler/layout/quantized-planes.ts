@@ -19,7 +19,7 @@ export const planeBits: Readonly<Record<BitWidth, readonly [low: number, high: n
 };
 
 /** Where the parts of a tile of four rows begin, in bytes, and what it takes as a whole; see templates/include/gsic/gpu/quantized.h. */
-export interface QuantizedTile {
+interface QuantizedTile {
   readonly units: number;
   readonly low: number;
   readonly high: number;

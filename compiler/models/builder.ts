@@ -12,7 +12,7 @@ import type { Weights } from "../read/weights.js";
 import { GsicError } from "../support/errors.js";
 
 /** A linear's place among the tensors: its name without `.weight`, and how the file stores it. */
-export interface LinearPlace {
+interface LinearPlace {
   readonly tensor: string;
   readonly out: number;
   readonly d: number;
@@ -31,7 +31,7 @@ interface RmsNormShape {
 }
 
 /** The output head's place: its tensor without `.weight`, and the token embedding [vocabulary, d]. */
-export interface HeadPlace {
+interface HeadPlace {
   readonly tensor: string;
   readonly table: MatrixRef;
   readonly tied: boolean;

@@ -6,7 +6,7 @@ import { ggufNames, huggingFaceNames, ropeDivisors } from "./decoder-names.js";
 import { Settings } from "./settings.js";
 
 /** What a family assumes where config.json is silent: the defaults of its class in transformers. */
-export interface HuggingFaceDefaults {
+interface HuggingFaceDefaults {
   /** Null: hidden_size / num_attention_heads. */
   readonly headDim?: number;
   /** Not given: num_attention_heads, as where the file says null. */

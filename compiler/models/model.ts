@@ -72,7 +72,7 @@ export async function openModel(
  * Refuses a tokenizer that makes ids of text for which the model has no embedding: it belongs to another model. Added
  * tokens may lie beyond, as Gemma 3's image token does: the text of none of them is in ordinary text.
  */
-export function requireOwnTokenizer(tokenizer: TokenizerModel, vocabulary: number, source: string): void {
+function requireOwnTokenizer(tokenizer: TokenizerModel, vocabulary: number, source: string): void {
   const added = new Set(tokenizer.added.map(({ id }) => id));
   const beyond = tokenizer.tokens.findLastIndex((token, id) => token.length > 0 && !added.has(id));
   const ids = { token: beyond, "beginning-of-text token": tokenizer.bos, "end-of-text token": tokenizer.eos };

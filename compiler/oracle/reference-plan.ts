@@ -36,7 +36,7 @@ interface Decisions {
 }
 
 /** What the tier at few bits of a linear is made from. */
-export interface TierSources {
+interface TierSources {
   readonly quantized: QuantizedSource;
   readonly correction: QuantizedSource | null;
   readonly exact: QuantizedSource | null;

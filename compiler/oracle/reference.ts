@@ -99,7 +99,7 @@ function norm(node: NormNode, input: Value, weights: Weights): Value {
 }
 
 /** y = W x + b; rows of W are read a block at a time. */
-export function linear(node: LinearNode, input: Value, weights: Weights): Value {
+function linear(node: LinearNode, input: Value, weights: Weights): Value {
   const { out, d } = node.weight;
   const bias = node.bias === null ? null : weights.readVector(node.bias);
   const count = tokens(input);

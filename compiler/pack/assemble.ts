@@ -15,7 +15,7 @@ import { Journal } from "./journal.js";
 import { type FactorSource, itemEnds, weightChunks } from "./weights.js";
 
 /** What goes into a bundle. */
-export interface BundleContent {
+interface BundleContent {
   readonly model: Model;
   readonly plan: Plan;
   readonly schedule: Schedule;
@@ -32,7 +32,7 @@ interface BytesSection extends Section {
 }
 
 /** How a bundle is written. */
-export interface PackOptions {
+interface PackOptions {
   /** Told how many bytes of weights are written. */
   readonly progress?: (done: number, total: number) => void;
   /** Keeps a journal beside the file, and goes on with what an interrupted build left; else the file must be new. */

@@ -13,7 +13,7 @@ export interface Section {
 }
 
 /** The last section, which a build that was killed need not write again. */
-export interface LongSection {
+interface LongSection {
   readonly name: string;
   /** The payload from a byte on, 0 or one of `ends`; as `Section.chunks`. */
   chunks(begin: number): AsyncIterable<Uint8Array>;
@@ -22,7 +22,7 @@ export interface LongSection {
 }
 
 /** What watches over a file's long section. */
-export interface BundleOptions {
+interface BundleOptions {
   /** Told how many bytes of the long section are written, or were found written. */
   readonly progress?: ((done: number) => void) | undefined;
   /** Notes what is written; without one, the file must not be there. */

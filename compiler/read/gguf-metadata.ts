@@ -139,7 +139,7 @@ function narrowed(value: bigint): number | bigint {
 }
 
 /** What the typed getters need of a GGUF file. */
-export interface MetadataSource {
+interface MetadataSource {
   readonly file: string;
   readonly metadata: GgufMetadata;
 }

@@ -15,7 +15,7 @@ import {
 } from "./hub-request.js";
 
 /** One file to fetch. */
-export interface Download {
+interface Download {
   readonly url: string;
   /** Where it goes; it appears there whole or not at all. */
   readonly target: string;

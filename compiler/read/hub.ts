@@ -10,7 +10,7 @@ import { type HubAccess, HubInterrupted, type HubSubject, hubError, hubGet, hubT
 import { indexName, parseShardIndex, singleName } from "./safetensors-shards.js";
 
 /** A model on a hub: `hf:owner/name` or `hf:owner/name@revision`. */
-export interface HubSource {
+interface HubSource {
   readonly owner: string;
   readonly name: string;
   /** Branch, tag or commit; `main` where none is given. */

@@ -107,7 +107,7 @@ export async function readSafetensors(file: string): Promise<Safetensors> {
 }
 
 /** Sorts tensors into weights and others. */
-export function asWeights(header: SafetensorsHeader): Safetensors {
+function asWeights(header: SafetensorsHeader): Safetensors {
   const tensors = new Map<string, TensorInfo>();
   const ignored = new Map<string, RawTensorInfo>();
   for (const tensor of header.tensors.values()) {

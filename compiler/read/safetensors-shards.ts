@@ -13,7 +13,7 @@ export const singleName = "model.safetensors";
 const maxIndex = 100_000_000;
 
 /** An index of shards: which file holds each tensor. */
-export interface ShardIndex {
+interface ShardIndex {
   /** Tensor name to shard file name, relative to the folder. */
   readonly weightMap: ReadonlyMap<string, string>;
   /** Every shard once, sorted. */

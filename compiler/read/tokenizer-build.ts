@@ -2,7 +2,7 @@ import type { AddedToken, TokenizerModel } from "./tokenizer-model.js";
 import { bytesOfEntry, byteToken, malformed, maxTokens, unsupported } from "./tokenizer-model.js";
 
 /** A vocabulary as files write it: entries are strings, merges are pairs of entries. */
-export interface RawVocabulary {
+interface RawVocabulary {
   readonly kind: TokenizerModel["kind"];
   /** Entry to id. */
   readonly ids: ReadonlyMap<string, number>;

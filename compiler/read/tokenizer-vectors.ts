@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { type TokenizerModel, textTokenizer } from "./tokenizer.js";
 
 /** Reference ids; `fixtures/tokenizers/make.py` says what each field means. */
-export interface TokenizerVectors {
+interface TokenizerVectors {
   readonly prefix: readonly number[];
   readonly cases: readonly {
     readonly text: string;

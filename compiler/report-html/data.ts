@@ -22,7 +22,7 @@ export interface PageInput {
 }
 
 /** A cost before and after the rewriting. */
-export interface Change {
+interface Change {
   readonly dense: number;
   /** Null where the gates decide, and nothing says how often they close. */
   readonly plan: number | null;

@@ -24,7 +24,7 @@ export interface Column extends Point {
 }
 
 /** A graph with a place for everything: columns from left to right, each from top to bottom. */
-export interface Layout {
+interface Layout {
   readonly width: number;
   readonly height: number;
   readonly columns: readonly Column[];

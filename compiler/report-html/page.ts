@@ -33,7 +33,7 @@ export function reportHtmlOf(built: Built, plan: Plan): string {
 }
 
 /** A build as one page that needs nothing else: no file, no network. The same input gives the same bytes. */
-export function reportHtml(input: PageInput): string {
+function reportHtml(input: PageInput): string {
   const data = pageData(input);
   const template = Handlebars.compile(readPage("page.hbs"), { strict: true });
   return template({

@@ -11,7 +11,7 @@ import { duration, size } from "../support/text.js";
 import type { LinearRow, PageData, PageInput } from "./data.js";
 
 /** What page.hbs shows: texts, made here, which it escapes. */
-export interface View {
+interface View {
   readonly title: string;
   readonly facts: string;
   readonly verdict: string;

@@ -22,7 +22,7 @@ export interface Ceiling {
 }
 
 /** What proposals of mode lossless came to, over all repetitions. */
-export interface Drafts {
+interface Drafts {
   /** Passes of the exact weights that verified proposals. */
   readonly passes: number;
   readonly proposed: number;

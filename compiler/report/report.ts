@@ -73,7 +73,7 @@ export interface Report {
 }
 
 /** What `chat_template.jinja` of the build folder goes with. */
-export interface ChatReport {
+interface ChatReport {
   /** The template's name in the build folder. */
   readonly template: string;
   /** Special tokens that the template may name. */

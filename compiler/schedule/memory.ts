@@ -8,7 +8,7 @@ import { placeValues } from "./arena.js";
 import { WeightLayout } from "./weights-section.js";
 
 /** Where the launches of one program find their operands. */
-export interface Places {
+interface Places {
   /** Of values in the arena. */
   readonly offsets: ReadonlyMap<ValueId, number>;
   resolve(operand: Operand): Argument;

@@ -34,7 +34,7 @@ export interface Schedule {
 }
 
 /** The steps of a pass, as they were lowered, and as a GPU runs them. */
-export interface ProgramSteps {
+interface ProgramSteps {
   readonly steps: readonly Step[];
   /** Null on CPUs, which run them as they were lowered. */
   readonly deviceSteps: readonly DeviceStep[] | null;
@@ -44,7 +44,7 @@ export interface ProgramSteps {
 export const stepBytes = 16 + 4 * 16;
 
 /** What programs hold besides the launches of a pass. */
-export interface ScheduleOptions {
+interface ScheduleOptions {
   /** True: also the launches that compute each linear alone. Default: false. */
   readonly linears?: boolean;
 }

@@ -72,7 +72,7 @@ function between(below: number, above: number): number {
 }
 
 /** What a threshold does to a part of the text. */
-export interface GateEffect {
+interface GateEffect {
   /** Fraction of tokens with the gate closed. */
   readonly closed: number;
   /** Squared error of the output that closed tokens have, divided by the number of all tokens. */
@@ -80,7 +80,7 @@ export interface GateEffect {
 }
 
 /** One threshold, fitted on the first half of the text and validated on the second. */
-export interface FittedThreshold {
+interface FittedThreshold {
   /** As the predictor proposed it. */
   readonly candidate: number;
   /** At most the candidate. */

@@ -19,7 +19,7 @@ export interface GroupGradients {
 }
 
 /** What a backward pass reads. */
-export interface BackwardJob {
+interface BackwardJob {
   readonly graph: Graph;
   readonly weights: Weights;
   readonly algebra: Algebra;

@@ -23,7 +23,7 @@ export function mayBeGated({ graph }: Plan, { linears }: InputGroup, { forms }: 
 }
 
 /** What the forms of one group are made from. */
-export interface Offer {
+interface Offer {
   readonly plan: Plan;
   readonly group: InputGroup;
   /** Of the tiers at few bits that are offered. */

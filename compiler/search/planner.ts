@@ -36,10 +36,10 @@ import { type GroupEffects, measureEffects, probeTokensOf } from "./sensitivity.
 import type { Laboratory, MeasuredText } from "./variants.js";
 
 /** Mean KL to the dense model that a plan may have where the configuration names none, in nats per token. */
-export const defaultMaxKl = 0.02;
+const defaultMaxKl = 0.02;
 
 /** What the planner looks at. */
-export interface PlannerJob {
+interface PlannerJob {
   readonly model: Model;
   readonly config: Config;
   /** Decides what the plan is for: to be within a budget of KL, or to draft. */

@@ -90,7 +90,7 @@ function pointOf(
 }
 
 /** The plan in which each decision's linears have the chosen form. */
-export function planFrom(
+function planFrom(
   plan: Plan,
   decisions: readonly Decision[],
   chosen: readonly Pick<Candidate, "form">[],

@@ -42,7 +42,7 @@ export interface GroupEffects {
 }
 
 /** What effects are computed from. */
-export interface EffectsJob {
+interface EffectsJob {
   readonly graph: Graph;
   readonly weights: Weights;
   readonly algebra: Algebra;

@@ -12,7 +12,7 @@ import type { Ledger } from "./ledger.js";
 import type { Samples } from "./samples.js";
 
 /** A gate with its threshold fitted, and what it does on the half of the text that it was not fitted on. */
-export interface FittedGate<Gate> {
+interface FittedGate<Gate> {
   readonly gate: Gate;
   /** Fraction of tokens with the gate closed, in the half that it was fitted on and in the other. */
   readonly closed: { readonly fit: number; readonly validation: number };

@@ -2,7 +2,7 @@ import PQueue from "p-queue";
 import { ApiError } from "./errors.js";
 
 /** How many requests run and wait. */
-export interface AdmissionLimits {
+interface AdmissionLimits {
   readonly concurrency: number;
   readonly queue: number;
 }

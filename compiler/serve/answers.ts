@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import type { FinishReason, Piece } from "./generation.js";
 
 /** What is counted of a request. */
-export interface Usage {
+interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
@@ -14,7 +14,7 @@ export interface Usage {
 export type AnswerKind = "completion" | "chat";
 
 /** What all parts of an answer say. */
-export interface AnswerHead {
+interface AnswerHead {
   readonly id: string;
   readonly created: number;
   readonly model: string;

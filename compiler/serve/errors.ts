@@ -1,7 +1,7 @@
 import { GsicError, messageOf } from "../support/errors.js";
 
 /** An error as OpenAI's interface has it. */
-export interface ApiErrorBody {
+interface ApiErrorBody {
   readonly error: {
     readonly message: string;
     readonly type: "invalid_request_error" | "rate_limit_error" | "server_error";

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { apiErrorOf } from "./errors.js";
 
 /** What a reader that takes nothing for too long is told, if it still listens. */
-export class ReaderStalled extends Error {
+class ReaderStalled extends Error {
   constructor(seconds: number) {
     super(`the reader took nothing for ${seconds} s`);
   }

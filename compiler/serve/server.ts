@@ -23,7 +23,7 @@ import {
 } from "./requests.js";
 
 /** What is served. */
-export interface Served {
+interface Served {
   readonly model: Model;
   /** Null: there is no chat. */
   readonly chat: ChatTemplate | null;

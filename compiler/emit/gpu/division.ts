@@ -32,7 +32,7 @@ export function unitShapeOf(source: WeightSource) {
 }
 
 /** The shape of a projection by one matrix, or by a pair. */
-export function projectionShape(source: WeightSource, second: WeightSource | null = null): ProjectionShape {
+function projectionShape(source: WeightSource, second: WeightSource | null = null): ProjectionShape {
   const { type, out, d } = unitShapeOf(source);
   const other = second === null ? type : unitShapeOf(second).type;
   return { type: other === type ? type : `${type}+${other}`, out, d, matrices: second === null ? 1 : 2 };

@@ -7,7 +7,7 @@ import { runTool } from "../../cc/tool.js";
 import { readConfig } from "../../config/config.js";
 import { readTargetFile } from "../../config/target-file.js";
 import { readGraph } from "../../models/index.js";
-import { readGguf } from "../../read/gguf.js";
+import { type Gguf, readGguf } from "../../read/gguf.js";
 import { readSafetensors, readShardedSafetensors } from "../../read/safetensors.js";
 import { readTokenizer } from "../../read/tokenizer.js";
 import { Weights } from "../../read/weights.js";
@@ -88,8 +88,10 @@ export class Scratch {
 export const safetensors = (content: Content) => (scratch: Scratch) =>
   readSafetensors(scratch.write("model.safetensors", content));
 
-export const gguf = (content: Content) => (scratch: Scratch) =>
-  readGguf(scratch.write("model.gguf", content));
+export const gguf =
+  (content: Content) =>
+  (scratch: Scratch): Promise<Gguf> =>
+    readGguf(scratch.write("model.gguf", content));
 
 /** A config.json beside one good tensor. */
 export const config = (content: Content) => (scratch: Scratch) => {
