@@ -1,16 +1,9 @@
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { extname, join } from "node:path";
 import { GsicError } from "../support/errors.js";
+import { cacheFolder } from "../support/paths.js";
 import { temporaryFolder } from "../support/temporary.js";
-
-/** Folder of everything that gsic caches by content: objects, downloads. */
-export function cacheFolder(): string {
-  const base =
-    process.env.GSIC_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "gsic");
-  return base;
-}
 
 /** The path of a compiled file in the cache. */
 export function objectPath(name: string): string {

@@ -1,6 +1,5 @@
 /** Machine code: kernels by target, the runtime's programs; everything cached by content. */
 
-export { cacheFolder } from "./cache.js";
 export { type CxxCompiler, findCompiler } from "./compilers.js";
 export { compileFor, type LibraryCode, type ObjectsCode, type TargetCode } from "./devices.js";
 export { type CodeObject, compileGpuKernels } from "./gpu.js";

@@ -13,8 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { cacheFolder } from "../cc/index.js";
-import { packageRoot } from "../support/paths.js";
+import { cacheFolder, packageRoot } from "../support/paths.js";
 import { CommandLine } from "../testing/cli.js";
 import { fixturesFolder } from "../testing/fixtures.js";
 import { tinyChatTemplate } from "../testing/tiny.js";

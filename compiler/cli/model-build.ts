@@ -3,12 +3,13 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, statSync, writeFileSy
 import { basename, join, resolve } from "node:path";
 import { build } from "../build.js";
 import { type Built, openBuild } from "../build-folder/open.js";
-import { cacheFolder, prepareRuntime } from "../cc/index.js";
+import { prepareRuntime } from "../cc/index.js";
 import { runnableTargets } from "../cc/machine.js";
 import { buildFiles, reservedNames } from "../config/build-files.js";
 import { buildName } from "../config/config.js";
 import { readAt, withFile } from "../read/file.js";
 import { isHubSource, parseHubSource } from "../read/hub.js";
+import { cacheFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { version } from "../support/version.js";
 

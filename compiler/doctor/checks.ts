@@ -4,7 +4,6 @@ import { access, constants, readdir, readFile, stat, statfs } from "node:fs/prom
 import { dirname, join, resolve } from "node:path";
 import {
   buildRuntime,
-  cacheFolder,
   findCompiler,
   findGpuCompiler,
   type GpuDevice,
@@ -15,7 +14,7 @@ import {
 import { readMachine, runnableTargets } from "../cc/machine.js";
 import { runTool } from "../cc/tool.js";
 import { GsicError } from "../support/errors.js";
-import { isCheckout, runtimeFolder } from "../support/paths.js";
+import { cacheFolder, isCheckout, runtimeFolder } from "../support/paths.js";
 import { execute } from "../support/process.js";
 import { size } from "../support/text.js";
 import { type Check, check } from "./check.js";

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GsicError } from "../support/errors.js";
+import { cacheFolder } from "../support/paths.js";
 import { badInput, readText, unwritable, writeAtomically } from "./file.js";
 import { download, unreachable } from "./hub-download.js";
 import { type HubAccess, HubInterrupted, type HubSubject, hubError, hubGet, hubText } from "./hub-request.js";
@@ -140,16 +140,12 @@ function jobOf(source: HubSource, options: HubOptions): Job {
     throw hubError("hub-endpoint", `${JSON.stringify(endpoint)} is not an http address`, "HF_ENDPOINT", hint);
   }
   const token = options.token ?? (process.env.HF_TOKEN || undefined);
-  const cache =
-    options.cache ||
-    process.env.GSIC_CACHE ||
-    join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "gsic");
   return {
     source,
     subject: { model, revision: source.revision },
     access: { endpoint, token, stall: options.stall ?? 60_000 },
     options,
-    home: join(cache, "hub", `${source.owner}--${source.name}`),
+    home: join(options.cache || cacheFolder(), "hub", `${source.owner}--${source.name}`),
   };
 }
 

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -14,6 +15,12 @@ export const runtimeFolder = join(packageRoot, "runtime");
 
 /** Whether gsic runs from a checkout, which has compiler/setup.mjs, and not from an installed package. */
 export const isCheckout = existsSync(join(packageRoot, "compiler/setup.mjs"));
+
+/** Folder of everything that gsic caches: objects, plans, downloads. A variable that is empty counts as none. */
+export function cacheFolder(): string {
+  const { GSIC_CACHE, XDG_CACHE_HOME } = process.env;
+  return GSIC_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "gsic");
+}
 
 function findPackageRoot(start: string): string {
   for (let folder = start; ; folder = dirname(folder)) {

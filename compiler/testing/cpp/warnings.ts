@@ -1,8 +1,9 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, extname, join, normalize } from "node:path";
-import { cacheFolder, hashOf } from "../../cc/cache.js";
+import { hashOf } from "../../cc/cache.js";
 import { type CxxCompiler, findCompiler } from "../../cc/compilers.js";
 import { packageFolder, runtimeRecipes } from "../../cc/runtime.js";
+import { cacheFolder } from "../../support/paths.js";
 import { execute, inParallel } from "../../support/process.js";
 import type { Violation } from "./sources.js";
 
