@@ -34,6 +34,7 @@ import type { Report } from "./report/report.js";
 import type { SearchReport } from "./report/search.js";
 import { schedule } from "./schedule/program.js";
 import { type Calibration, decide } from "./search/decide.js";
+import { KeptFactors } from "./search/kept-factors.js";
 import type { Progress } from "./support/progress.js";
 
 /** What is built, for which targets, and where to. */
@@ -69,6 +70,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     checkTexts(config, model.tokenizer);
     const dump = options.dump === undefined ? null : dumpOf(options.dump, config, model);
     const algebra = new Algebra();
+    const kept = await KeptFactors.open();
     try {
       const { plan, search, calibration } = await decide({
         ...options,
@@ -79,6 +81,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
         model,
         edited,
         algebra,
+        kept,
       });
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
       factors?.check();
@@ -94,6 +97,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
           plan,
           search,
           factors,
+          packed: factors && kept.of(factors),
           factorsFrom: calibration && fileIdentity(calibration.stats.file),
           calibration: calibration && calibrationOf(calibration),
           dump,
@@ -103,6 +107,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
       return { out, report };
     } finally {
       await algebra.close();
+      await kept.close();
     }
   } finally {
     model.weights.close();
@@ -152,6 +157,8 @@ interface Job {
   readonly plan: Plan;
   readonly search: SearchReport | null;
   readonly factors: FactorSource | null;
+  /** The same; what the planner has made at few bits is not made again. */
+  readonly packed: FactorSource | null;
   /** What stands for the statistics that the factors are made from. */
   readonly factorsFrom: string | null;
   readonly calibration: Report["calibration"];
@@ -177,8 +184,7 @@ async function makeBuild(job: Job): Promise<Report> {
   }
   const name = config.model.name;
   const bundle = join(staging, namedFiles(name).bundle);
-  const factors = job.factors ?? noFactors;
-  const content = { model, plan, schedule: scheduled, modes, code, factors };
+  const content = { model, plan, schedule: scheduled, modes, code, factors: job.packed ?? noFactors };
   const weightsBegin = await writeModelBundle(bundle, content, {
     progress: progress.stage("Packing the weights"),
     resume: { identity: job.factorsFrom ?? "" },
@@ -195,7 +201,7 @@ async function makeBuild(job: Job): Promise<Report> {
     weightsBegin,
     model,
     plan,
-    factors,
+    factors: job.factors ?? noFactors,
     modes: programs,
     targets,
     shapedBy,

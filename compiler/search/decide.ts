@@ -13,6 +13,7 @@ import { makePlan } from "../passes/index.js";
 import type { SearchReport } from "../report/search.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
+import type { KeptFactors } from "./kept-factors.js";
 import { planLinears, requireValidation } from "./planner.js";
 
 /** What a plan is decided from. */
@@ -29,6 +30,8 @@ interface PlanRequest {
   /** The graph.ts that is built; null where the model's own graph is. */
   readonly edited: ParsedPlan | null;
   readonly algebra: Algebra;
+  /** Receives what the planner makes at few bits. */
+  readonly kept: KeptFactors;
 }
 
 /** The form of every linear: as edited or configured, or as the planner chooses; with the statistics that took. */
@@ -42,6 +45,7 @@ export async function decide({
   model,
   edited,
   algebra,
+  kept,
 }: PlanRequest): Promise<{ plan: Plan; search: SearchReport | null; calibration: Calibration | null }> {
   const first =
     edited === null
@@ -64,6 +68,7 @@ export async function decide({
     targets,
     plan: first,
     algebra,
+    kept,
     progress,
     stats: calibration.stats,
     calibration: calibration.tokens,

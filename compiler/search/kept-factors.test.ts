@@ -11,7 +11,7 @@ function sourceOf(linear: string, rank: number): QuantizedSource {
   return { kind: "quantized", linear, out: 3, d: 2, quantizer, rank, recipe };
 }
 
-test("each is made once, and the same bytes come again, until it is closed", async () => {
+test("each is made once, whoever asks, and the same bytes come again, until it is closed", async () => {
   const asked: string[] = [];
   const factors: FactorSource = {
     ...noFactors,
@@ -28,10 +28,11 @@ test("each is made once, and the same bytes come again, until it is closed", asy
       };
     },
   };
-  const kept = await KeptFactors.open(factors);
+  const kept = await KeptFactors.open();
   const [a, b] = [sourceOf("a", 0), sourceOf("a", 4)];
-  const first = [await kept.quantized(a), await kept.quantized(b)];
-  expect([await kept.quantized(a), await kept.quantized(b)]).toEqual(first);
+  const [one, other] = [kept.of(factors), kept.of({ ...factors })];
+  const first = [await one.quantized(a), await one.quantized(b)];
+  expect([await other.quantized(a), await other.quantized(b)]).toEqual(first);
   expect(first[0]!.matrix.q).not.toEqual(first[1]!.matrix.q);
   expect(asked).toEqual(["a", "a"]);
   const { folder } = kept as unknown as { folder: string };

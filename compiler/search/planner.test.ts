@@ -12,6 +12,7 @@ import type { ActivationSurvey, SearchReport } from "../report/search.js";
 import { silent } from "../support/progress.js";
 import { temporaryFolder } from "../testing/fixtures.js";
 import { lowRank, plantedModel, trained, white } from "../testing/planted.js";
+import { KeptFactors } from "./kept-factors.js";
 import { planLinears } from "./planner.js";
 
 const bounded = '[quality]\nmode = "bounded"\n';
@@ -23,14 +24,16 @@ async function planned(toml: string, changes: Partial<PlanOptions> = {}) {
   const model = await openModel(config, () => {});
   const targets = (await runnableTargets()).slice(0, 1);
   const algebra = new Algebra();
+  const kept = await KeptFactors.open();
   try {
     const plan = makePlan(model.graph, { options: { ...config.plan, forms: ["dense"] } });
     const { stats, tokens } = await collectStats(model, config, targets, silent, plan);
-    const job = { model, config, targets, plan, stats, calibration: tokens, algebra, progress: silent };
+    const job = { model, config, targets, plan, stats, calibration: tokens, algebra, kept, progress: silent };
     const mode = config.quality.mode === "lossless" ? "lossless" : "bounded";
     return await planLinears({ ...job, mode, ledgers: await temporaryFolder() });
   } finally {
     await algebra.close();
+    await kept.close();
     model.weights.close();
   }
 }

@@ -24,7 +24,7 @@ import { version } from "../support/version.js";
 import { surveyActivations } from "./activations.js";
 import { tiersOf } from "./candidates.js";
 import type { Decision } from "./frontier.js";
-import { KeptFactors } from "./kept-factors.js";
+import type { KeptFactors } from "./kept-factors.js";
 import { Ledger } from "./ledger.js";
 import { bestDraft, leastTimeWithin } from "./objective.js";
 import { candidatesOf, mayBeGated } from "./offers.js";
@@ -52,6 +52,8 @@ interface PlannerJob {
   /** Null where statistics come from a file. */
   readonly calibration: CalibrationTokens | null;
   readonly algebra: Algebra;
+  /** Receives the matrices at few bits of every plan that is measured. */
+  readonly kept: KeptFactors;
   readonly progress: Progress;
   /** Folder of ledgers; default: in the cache. */
   readonly ledgers?: string;
@@ -69,30 +71,25 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const objective = maxKl === null ? bestDraft() : leastTimeWithin(maxKl);
   const validation = validationText(job);
   const factors = new Factors(plan, model.weights, stats, algebra);
-  const kept = await KeptFactors.open(factors);
-  try {
-    const measuredOn = await calibrationTarget(targets);
-    const ledger = await Ledger.open(await ledgerFile(job, measuredOn));
-    const laboratory: Laboratory = { model, factors: kept, targets: [measuredOn], ledger, progress };
-    const effects = await measureEffects(
-      { graph: plan.graph, weights: model.weights, algebra, factors, ledger, progress },
-      plan.groups,
-      (group) => offeredTiers(plan, group, config.plan),
-      probeText(job, validation),
-    );
-    const { decisions, activations } = await decisionsOf(job, laboratory, factors, effects, validation);
-    const target = targets[0]!;
-    const found = await search(laboratory, plan, decisions, validation, objective, target);
-    const { meanBytes } = found.chosen;
-    const { bits } = config.plan;
-    const rounded = await measureRounding(laboratory, plan, job, bits, meanBytes, validation, target);
-    return {
-      plan: withVerdicts(found, objective, decisions),
-      report: searchReport(found, objective, decisions, effects, rounded, activations, maxKl),
-    };
-  } finally {
-    await kept.close();
-  }
+  const measuredOn = await calibrationTarget(targets);
+  const ledger = await Ledger.open(await ledgerFile(job, measuredOn));
+  const laboratory = { model, factors: job.kept.of(factors), targets: [measuredOn], ledger, progress };
+  const effects = await measureEffects(
+    { graph: plan.graph, weights: model.weights, algebra, factors, ledger, progress },
+    plan.groups,
+    (group) => offeredTiers(plan, group, config.plan),
+    probeText(job, validation),
+  );
+  const { decisions, activations } = await decisionsOf(job, laboratory, factors, effects, validation);
+  const target = targets[0]!;
+  const found = await search(laboratory, plan, decisions, validation, objective, target);
+  const { meanBytes } = found.chosen;
+  const { bits } = config.plan;
+  const rounded = await measureRounding(laboratory, plan, job, bits, meanBytes, validation, target);
+  return {
+    plan: withVerdicts(found, objective, decisions),
+    report: searchReport(found, objective, decisions, effects, rounded, activations, maxKl),
+  };
 }
 
 /** All forms of every group, and how its input lies in subspaces. */
