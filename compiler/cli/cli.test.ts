@@ -15,6 +15,7 @@ import type { Measurements } from "../report/measurements.js";
 import type { Report } from "../report/report.js";
 import { packageRoot } from "../support/paths.js";
 import { CommandLine, differences, filesBelow, type Outcome, start } from "../testing/cli.js";
+import { coldCache } from "../testing/cold-cache.js";
 import { fixturesFolder } from "../testing/fixtures.js";
 
 const work = mkdtempSync(join(tmpdir(), "gsic-cli-"));
@@ -136,8 +137,9 @@ describe("a small model without tokenizer", () => {
   test("samples its own calibration text; the bytes are the same whatever is cached; two builds at once", async () => {
     const folder = project("sampled", gatedSettings);
     const args = ["build", "model.toml", "--target", "cpu-portable", "--out"];
-    // An empty cache: everything is compiled, so that there is time for a second build.
-    const cold = gsic.start([...args, "a"], { cwd: folder, env: { GSIC_CACHE: path("cache") } });
+    // Without kernels in the cache they are compiled, so that there is time for a second build.
+    const env = { GSIC_CACHE: await coldCache(path("cache")) };
+    const cold = gsic.start([...args, "a"], { cwd: folder, env });
     await appears(() => readdirSync(folder).includes(".a.staging"), cold.outcome);
     expectFailure(await gsic.run([...args, "a"], { cwd: folder }), 2, "output-busy", path("sampled/a"));
     const first = await cold.outcome;
@@ -160,11 +162,9 @@ describe("a small model without tokenizer", () => {
     cpSync(path("killed/out"), path("kept"), { recursive: true });
     const settled = ["model", "model.toml", "out"];
     for (const signal of ["SIGTERM", "SIGINT", "SIGKILL"] as const) {
-      // An empty cache, so that the build is still compiling when the signal comes.
-      const { child, outcome } = gsic.start(args, {
-        cwd: folder,
-        env: { GSIC_CACHE: path(`cache-${signal}`) },
-      });
+      // Without kernels in the cache, the build is still compiling when the signal comes.
+      const env = { GSIC_CACHE: await coldCache(path(`cache-${signal}`)) };
+      const { child, outcome } = gsic.start(args, { cwd: folder, env });
       await appears(() => readdirSync(folder).includes(".out.staging"), outcome);
       child.kill(signal);
       expect((await outcome).code).toBe(signal);
