@@ -88,7 +88,7 @@ test("a pass is one graph and a head another; greedy choice reads four bytes", a
     expect(found.live_allocations).toBe(0);
     const embed = found.kernels[0]!;
     expect(embed).toMatchObject({ symbol: "test_embed", launches: 10 });
-    expect(embed.arguments.map(({ loaded }) => loaded)).toEqual([10 * 80, 28 * 8 * 4, 0]);
+    expect(embed.arguments.map(({ loaded }) => loaded)).toEqual([10 * 272, 28 * 8 * 4, 0]);
     expect(embed.arguments.map(({ stored }) => stored)).toEqual([0, 0, 28 * 8 * 4]);
   }
 });

@@ -126,9 +126,9 @@ type Change = (manifest: Record<string, any>) => void;
 test("a manifest that lies is refused, with the key", async () => {
   const cases: [string, Change][] = [
     [
-      "manifest.abi is 2",
+      "manifest.abi is 3",
       (m) => {
-        m.abi = 2;
+        m.abi = 3;
       },
     ],
     [

@@ -133,8 +133,8 @@ interface GpuProduct {
 interface GpuProjectParams extends GpuProjection {
   /** Width of the output. */
   readonly width: number;
-  /** C++ expression: the first column that is computed. */
-  readonly firstColumn: string;
+  /** C++ function of the columns that are computed. */
+  readonly select: "all_columns" | "wanted_columns";
   readonly residual: Name | null;
   /** Receives the squared norms of the input; a basis only. */
   readonly squares: Name | null;
@@ -164,7 +164,8 @@ interface GpuAttendParams extends GpuCommon {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly context: number;
+  /** Positions of a block of the cache. */
+  readonly block: number;
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly keyColumn: number;

@@ -82,8 +82,8 @@ interface ProjectParams extends Common {
   readonly width: number;
   /** True where the width is not a multiple of the stride's step. */
   readonly padded: boolean;
-  /** C++ expression: the first column that is computed. */
-  readonly firstColumn: string;
+  /** C++ function of the columns that are computed. */
+  readonly select: "all_columns" | "wanted_columns";
   readonly activation: string;
   readonly residual: Slot | null;
   readonly gate: GateParams | null;
@@ -128,7 +128,8 @@ interface HeadShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly context: number;
+  /** Positions of a block of the cache. */
+  readonly block: number;
 }
 
 /** RMS norm of each head. */

@@ -1,5 +1,6 @@
 import type { NormNode } from "../ir/graph.js";
 import type { Step } from "../ir/steps.js";
+import { cacheBlock } from "../layout/cache.js";
 import { rowBytes } from "../layout/matrix.js";
 import { floatLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
@@ -36,7 +37,7 @@ function embed(step: StepOf<"embed">): CpuKernelCall {
     d: table.d,
     scale: scale === 1 ? null : floatLiteral(scale),
     argument: operands.weight(`${index}_table`, { kind: "stored", matrix: table }, null),
-    index: `${index === "token" ? "step.tokens[column]" : "step.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
+    index: `${index === "token" ? "now.token" : "now.position"}${offset === 0 ? "" : ` + ${offset}`}`,
   }));
   const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes("cpu", table), 0);
   return {
@@ -106,12 +107,12 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
     symbol: `cache_${heads}x${kvHeads}x${headDim}`,
     params: {
       summary: `${norms ? "normalise the heads of query and key; " : ""}${rope ? "rotate query and key by their position; " : ""}append key and value to the cache`,
-      shape: `source [columns, ${step.sourceWidth}], cache [${kvHeads}, ${context}, ${headDim}] twice`,
+      shape: `source [columns, ${step.sourceWidth}], cache [${kvHeads}, length, ${headDim}] twice`,
       account: bytesRead(rope ? 4 * rope.rotaryDim : 0),
       heads,
       kvHeads,
       headDim,
-      context,
+      block: cacheBlock(context),
       sourceWidth: step.sourceWidth,
       queryColumn: step.queryColumn,
       keyColumn: step.keyColumn,
@@ -143,7 +144,7 @@ function attend(step: StepOf<"attend">, context: number): CpuKernelCall {
       heads,
       kvHeads,
       headDim,
-      context,
+      block: cacheBlock(context),
       sourceWidth: step.sourceWidth,
       queryColumn: step.queryColumn,
       width,

@@ -26,7 +26,7 @@ export function basis({ input, output, basis: source }: BasisStep): CpuKernelCal
       account: bytesRead(factorBytes("cpu", k, d)),
       width: k,
       padded: isPadded(k),
-      firstColumn: "0",
+      select: "all_columns",
       activation: "identity",
       residual: null,
       gate: null,
@@ -73,7 +73,7 @@ export function project(step: ProjectStep): CpuKernelCall {
     symbol: projectName(step),
     params: {
       ...common(step),
-      firstColumn: step.head ? "step.first_logit" : "0",
+      select: step.head ? "wanted_columns" : "all_columns",
       residual,
       ...gates,
       products,

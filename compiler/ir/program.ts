@@ -50,7 +50,7 @@ type BufferKind =
   | "weights"
   /** Activations of a session. */
   | "arena"
-  /** Key-value cache of a session. */
+  /** A block of a key-value cache. */
   | "cache"
   /** The `gsic_step` of a session: what changes from one pass to the next. */
   | "step"
@@ -144,14 +144,16 @@ export type DeviceKind = "cpu" | "hip" | "cuda";
 export interface Manifest {
   readonly format: 2;
   /** Version of the kernel interface in `templates/include/gsic/abi.h`. */
-  readonly abi: 1;
+  readonly abi: 2;
   readonly name: string;
   readonly family: string;
   readonly vocabulary: number;
   readonly context: number;
   /** Most tokens in one pass. */
   readonly columns: 16;
-  /** Bytes of each session buffer, and of the weights. */
+  /** Positions of a block of the KV cache. */
+  readonly cacheBlock: number;
+  /** Bytes of the weights, of each session buffer, and of a block of the cache. */
   readonly buffers: Readonly<Record<BufferKind, number>>;
   /** Code objects, best first: the runtime takes the first whose features the machine has. */
   readonly targets: readonly {

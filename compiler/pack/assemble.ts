@@ -5,6 +5,7 @@ import type { Target } from "../config/target.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { Manifest } from "../ir/program.js";
+import { cacheBlock } from "../layout/cache.js";
 import { maxColumns, roundUp } from "../layout/stride.js";
 import type { Model } from "../models/model.js";
 import { bytesPerToken } from "../passes/cost.js";
@@ -121,12 +122,13 @@ export function manifestOf({
 }): Manifest {
   return {
     format: 2,
-    abi: 1,
+    abi: 2,
     name: graph.name,
     family: graph.family,
     vocabulary: graph.vocabulary,
     context: graph.context,
     columns: maxColumns,
+    cacheBlock: cacheBlock(graph.context),
     buffers: {
       weights: schedule.weights.bytes,
       arena: schedule.arenaBytes,

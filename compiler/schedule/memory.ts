@@ -2,6 +2,7 @@ import type { KernelCall, Operand } from "../emit/operands.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { Argument, DeviceKind } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
+import { cacheBlock } from "../layout/cache.js";
 import { maxColumns, roundUp, strideOf } from "../layout/stride.js";
 import { factorPlaces } from "../lower/factors.js";
 import { placeValues } from "./arena.js";
@@ -27,6 +28,7 @@ export class Memory {
     this.cache = cacheLayout(graph);
   }
 
+  /** Bytes of a block of the cache, over all layers. */
   get cacheBytes(): number {
     return Math.max(this.cache.bytes, 64);
   }
@@ -73,10 +75,10 @@ export class Memory {
   }
 }
 
-/** Keys and values, layer by layer: [kv heads, context, padded head] f32 each; as in templates/include/gsic/attention.h. */
+/** A block of the cache: keys and values, layer by layer, [kv heads, positions, padded head] f32 each; as in templates/include/gsic/attention.h. */
 function cacheLayout({ nodes, context }: Graph) {
   const sizes = nodes.flatMap((node) =>
-    node.kind === "attention" ? [node.kvHeads * context * roundUp(node.headDim, 16) * 4] : [],
+    node.kind === "attention" ? [node.kvHeads * cacheBlock(context) * roundUp(node.headDim, 16) * 4] : [],
   );
   const begins: number[] = [];
   let bytes = 0;

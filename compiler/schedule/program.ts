@@ -7,7 +7,7 @@ import type { Graph, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { Kernel, LinearCall, Program, ProgramMode, Tap } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
-import { strideOf } from "../layout/stride.js";
+import { maxColumns, strideOf } from "../layout/stride.js";
 import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";
 import { lower } from "../lower/lower.js";
 import type { ListedCall, Listing } from "../report/program-json.js";
@@ -29,6 +29,7 @@ export interface Schedule {
   readonly listings: Readonly<Record<string, Listing>>;
   readonly weights: PackedWeights;
   readonly arenaBytes: number;
+  /** Of a block of the KV cache. */
   readonly cacheBytes: number;
   readonly counterBytes: number;
 }
@@ -41,7 +42,7 @@ interface ProgramSteps {
 }
 
 /** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
-export const stepBytes = 16 + 4 * 16;
+export const stepBytes = 16 + 16 * maxColumns;
 
 /** What programs hold besides the launches of a pass. */
 interface ScheduleOptions {

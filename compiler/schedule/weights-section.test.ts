@@ -72,7 +72,7 @@ describe("what a schedule refers to", () => {
         arena: scheduled.arenaBytes,
         cache: scheduled.cacheBytes,
         counters: scheduled.counterBytes,
-        step: 80,
+        step: 272,
       };
       const starts = new Set(items.map(({ offset }) => offset));
       const seen = new Set<number>();

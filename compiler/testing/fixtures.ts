@@ -11,7 +11,7 @@ import { runTool } from "../cc/tool.js";
 import type { CpuTarget } from "../config/target.js";
 import { readTarget } from "../config/targets.js";
 import type { Plan } from "../ir/plan.js";
-import type { ProgramMode } from "../ir/program.js";
+import type { Mode, ProgramMode } from "../ir/program.js";
 import { readGraph } from "../models/index.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
@@ -83,7 +83,7 @@ export async function skipOtherTargets(): Promise<void> {
 export async function writeTestBundle(
   model: Model,
   options: ConfiguredForm,
-  modes: readonly ProgramMode[],
+  modes: readonly Mode[],
   factors: FactorSource,
   targets?: readonly CpuTarget[],
 ): Promise<string> {
@@ -94,11 +94,12 @@ export async function writeTestBundle(
 export async function writePlanBundle(
   model: Model,
   plan: Plan,
-  modes: readonly ProgramMode[],
+  modes: readonly Mode[],
   factors: FactorSource,
   targets?: readonly CpuTarget[],
 ): Promise<string> {
-  const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { linears: true });
+  const programs = modes.filter((mode) => mode !== "lossless");
+  const scheduled = schedule(plan, programs, readTarget("cpu-portable"), { linears: true });
   const code = [];
   for (const target of targets ?? (await testTargets()))
     code.push(await compileFor(scheduled.kernels, target));

@@ -153,7 +153,7 @@ export function productKernel(symbol: string, { out, d, quantizer, rank }: Quant
   const source = `#include "gsic/quantized.h"
 using namespace gsic;
 extern "C" void ${symbol}(const gsic_worker *worker, void *const *arguments) {
-  const Columns columns = columns_from(*static_cast<const gsic_step *>(arguments[0]), 0);
+  const Columns columns = all_columns(*static_cast<const gsic_step *>(arguments[0]));
   auto *y = static_cast<float *>(arguments[2]);
   const QuantizedInput<${d}, ${rank}> input(columns, static_cast<const float *>(arguments[1])${basis});
   ${product}

@@ -11,7 +11,7 @@ namespace gsic {
 namespace {
 
 /// Bytes from one step to the next, and what a value in the arena is aligned to.
-constexpr size_t kStepPitch = 128, kAlignment = 64;
+constexpr size_t kStepPitch = 512, kAlignment = 64;
 static_assert(sizeof(gsic_step) <= kStepPitch);
 
 size_t row_bytes(uint32_t floats) { return floats * sizeof(float); }

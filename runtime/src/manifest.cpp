@@ -16,12 +16,15 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kMostArguments = 64;
+constexpr uint64_t kMostCacheBlock = 1u << 16;
 /// Lanes of a workgroup come in waves of 32 or 64; devices take at most 1024.
 constexpr uint64_t kWave = 32, kMostLanes = 1024;
 constexpr uint64_t kMostLds = 160u << 10;
 constexpr uint64_t kMostWorkgroups = 1u << 24;
 /// Where an ELF image begins, so that a driver can read it in place.
 constexpr uint64_t kImageAlignment = 4096;
+/// What every block of the cache is aligned to, as other buffers are.
+constexpr uint64_t kBlockAlignment = 64;
 
 void read_buffers(const ManifestReader &reader, Manifest &manifest) {
   const json &buffers = reader.member(reader.root(), "manifest", "buffers");
@@ -30,6 +33,9 @@ void read_buffers(const ManifestReader &reader, Manifest &manifest) {
   const uint64_t weights = reader.bundle().section("weights").size;
   if (manifest.buffer(Buffer::weights) != weights)
     reader.refuse("buffers.weights", "is not the size of the section 'weights', " + std::to_string(weights) + " bytes");
+  if (!checked_product({manifest.buffer(Buffer::cache), manifest.blocks(manifest.context)}))
+    reader.refuse("buffers.cache", "is too large for " + std::to_string(manifest.context) + " tokens");
+  if (manifest.buffer(Buffer::cache) % kBlockAlignment != 0) reader.refuse("buffers.cache", "is not a multiple of 64");
   if (manifest.buffer(Buffer::step) < sizeof(gsic_step)) reader.refuse("buffers.step", "is too small for a step");
 }
 
@@ -168,6 +174,9 @@ Manifest read_manifest(const Bundle &bundle) {
   manifest.family = reader.text(root, "manifest", "family");
   manifest.vocabulary = uint32_t(reader.number(root, "manifest", "vocabulary", 1, kMostTokens));
   manifest.context = uint32_t(reader.number(root, "manifest", "context", 1, kMostTokens));
+  manifest.cache_block = uint32_t(reader.number(root, "manifest", "cacheBlock", 1, kMostCacheBlock));
+  if ((manifest.cache_block & (manifest.cache_block - 1)) != 0)
+    reader.refuse("cacheBlock", "is " + std::to_string(manifest.cache_block) + ", expected a power of two");
   read_buffers(reader, manifest);
   read_kernels(reader, manifest);
   read_targets(reader, manifest);

@@ -109,7 +109,8 @@ struct Kernel {
 struct Manifest {
   std::string name, family;
   uint32_t vocabulary, context;
-  std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer
+  uint32_t cache_block;                    ///< positions of a block of the KV cache, a power of two
+  std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer; of the cache: of a block
   std::vector<Target> targets;             ///< best first
   std::vector<Kernel> kernels;
   std::vector<std::string> modes;  ///< the default first
@@ -117,6 +118,8 @@ struct Manifest {
   std::map<std::string, Drafting> drafting;       ///< modes that have no program of their own
   std::map<std::string, double> bytes_per_token;  ///< of modes that have a program
 
+  /// Blocks that hold so many positions.
+  uint64_t blocks(uint64_t positions) const { return (positions + cache_block - 1) / cache_block; }
   uint64_t buffer(Buffer which) const { return buffers[size_t(which)]; }
 };
 

@@ -2,7 +2,6 @@
 #ifndef GSIC_SRC_SESSION_H
 #define GSIC_SRC_SESSION_H
 
-#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,8 +10,7 @@
 #include <vector>
 
 #include "draft_policy.h"
-#include "gsic/abi.h"
-#include "model.h"
+#include "passes.h"
 
 namespace gsic {
 
@@ -20,13 +18,6 @@ namespace gsic {
 using LogitsVisitor = std::function<void(size_t index, const float *logits)>;
 /// Called with the index of a tap in Program::taps, and `columns` rows of its value, `stride` floats apart.
 using TapVisitor = std::function<void(size_t tap, const float *rows, uint32_t columns)>;
-
-/// A program, ready to run on a session's memory.
-struct Runnable {
-  const Program *program = nullptr;
-  std::vector<ResolvedLaunch> launches;  ///< of the body, then of the head
-  std::unique_ptr<Sequence> body, head;
-};
 
 /// Used by one thread at a time.
 class Session {
@@ -50,11 +41,11 @@ class Session {
   /// was.
   void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
   /// The launches of a pass that wants logits, in order. They live as long as the session.
-  const std::vector<ResolvedLaunch> &launches() const { return run_.launches; }
+  const std::vector<ResolvedLaunch> &launches() const { return passes_.main().launches; }
   /// Appends a token as `choose` does, when all others are evaluated; `pass` runs `launches`, in place of the session.
   int32_t choose_through(Sequence &pass, int32_t id);
   /// Whether the mode has a program that proposes tokens.
-  bool drafts() const { return draft_.program != nullptr; }
+  bool drafts() const { return passes_.drafts(); }
   /// Runs that program over one token at `position`, which is length() or behind tokens that were proposed already, and
   /// shows its logits. What it leaves in the KV cache stays only until an evaluation reaches that position: the session
   /// is as it was. Throws as `evaluate`.
@@ -62,18 +53,18 @@ class Session {
   /// The same; the id of the largest logit, as `choose`.
   int32_t propose_greedy(int32_t id, size_t position);
   /// Whether logits are where the host reads them, so that choosing there costs no copy.
-  bool logits_are_near() const { return !run_.program->greedy; }
+  bool logits_are_near() const { return passes_.logits_are_near(); }
   /// Keeps the first `length` tokens. Throws GSIC_INVALID_ARGUMENT if there are fewer.
   void rewind(size_t length);
 
   /// Tokens so far.
   size_t length() const { return tokens_.size(); }
   const std::vector<int32_t> &tokens() const { return tokens_; }
-  const Model &model() const { return *model_; }
+  const Model &model() const { return passes_.model(); }
   /// The program that decides every token.
-  const Program &program() const { return *run_.program; }
+  const Program &program() const { return *passes_.main().program; }
   /// The gates that are counted, by name: of the program that drafts, where there is one.
-  const std::vector<std::string> &gates() const { return (drafts() ? draft_ : run_).program->gates; }
+  const std::vector<std::string> &gates() const { return (drafts() ? passes_.draft() : passes_.main()).program->gates; }
   /// What generations in this session learned about proposals.
   DraftPolicy &draft_policy() { return draft_policy_; }
   const DraftPolicy &draft_policy() const { return draft_policy_; }
@@ -86,10 +77,6 @@ class Session {
   /// Called with the column of a wanted token, and its number among them.
   using ColumnVisitor = std::function<void(uint32_t column, size_t index)>;
 
-  Runnable prepare(const Program &program);
-  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
-  ResolvedLaunch resolve(const Launch &launch, void **arguments) const;
-  uint8_t *address(const Argument &argument) const;
   /// The launches from `from` to before `to`, captured when they are first wanted.
   Sequence &part(size_t from, size_t to);
   /// Appends tokens, and runs passes over all that are not evaluated. If one throws, the session is as it was.
@@ -97,18 +84,11 @@ class Session {
   void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
   void run_draft(int32_t id, size_t position);
   void check(const int32_t *ids, size_t count) const;
-  void write_step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit);
-  /// The logits of a column, checked to be numbers; `position` is where the pass began.
-  const float *read_logits(const Program &program, uint32_t column, size_t position);
-  int32_t read_choice(const Program &program, uint32_t column, size_t position);
-  [[noreturn]] void refuse_logits(size_t position) const;
+  /// Columns from `position` on; those from `first_logit` on want logits.
+  gsic_step step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit) const;
 
-  std::shared_ptr<const Model> model_;
-  std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
-  std::vector<std::vector<void *>> arguments_;
-  Runnable run_, draft_;  ///< the second: none where nothing drafts
+  Passes passes_;
   std::map<std::pair<size_t, size_t>, std::unique_ptr<Sequence>> parts_;
-  std::unique_ptr<DeviceMemory> staging_;
   std::vector<int32_t> tokens_;
   DraftPolicy draft_policy_;
   size_t evaluated_ = 0;  ///< of them: all, or all but the last

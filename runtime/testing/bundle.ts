@@ -40,6 +40,7 @@ export async function writeBundle(sections: readonly Section[]): Promise<Uint8Ar
 
 export const vocabulary = 40;
 export const context = 64;
+const cacheBlock = 4;
 const width = 8;
 const stride = 32;
 
@@ -83,17 +84,18 @@ export function testManifest(): Record<string, unknown> {
   });
   return {
     format: 2,
-    abi: 1,
+    abi: 2,
     name: "test-model",
     family: "test",
     vocabulary,
     context,
     columns: 16,
+    cacheBlock,
     buffers: {
       weights: vocabulary * width * 4,
       arena: 2 * 16 * stride * 4 + 16 * 64 * 4,
-      cache: context * width * 4,
-      step: 80,
+      cache: cacheBlock * width * 4,
+      step: 272,
       counters: 16,
     },
     targets: [

@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr int kVocabulary = 40, kWidth = 8, kStride = 32, kLogitsStride = 64;
+constexpr int kVocabulary = 40, kWidth = 8, kStride = 32, kLogitsStride = 64, kBlock = 4;
 constexpr uint32_t kThreads = 64;
 
 /// A launch, and the checked access to its memory.
@@ -30,6 +30,11 @@ class Launch {
     pointer<T>(argument)[index] = value;
   }
   gsic_step step() { return load<gsic_step>(0, 0); }
+  /// The index of a column's cache entry of a position.
+  uint64_t entry(const gsic_step &step, int column, int position) {
+    const int64_t block = load<int64_t>(0, uint64_t(step.column[column].table + position / kBlock));
+    return uint64_t(block + position % kBlock * kWidth);
+  }
 
   /// Calls `work` for 0 to count - 1, as the lanes of all workgroups would share them.
   template <typename Work> int each(int count, Work work) {
@@ -57,6 +62,8 @@ class Launch {
   int failed_ = 0;
 };
 
+bool is_wanted(const gsic_step &step, int column) { return step.wanted >> column & 1; }
+
 }  // namespace
 
 extern "C" int test_embed(const gsic_simulation *simulation, void *const *arguments) {
@@ -64,7 +71,7 @@ extern "C" int test_embed(const gsic_simulation *simulation, void *const *argume
   const gsic_step step = launch.step();
   return launch.each(step.columns * kWidth, [&](int n) {
     const int j = n / kWidth, i = n % kWidth;
-    launch.store(2, uint64_t(j * kStride + i), launch.load<float>(1, uint64_t(step.tokens[j] * kWidth + i)));
+    launch.store(2, uint64_t(j * kStride + i), launch.load<float>(1, uint64_t(step.column[j].token * kWidth + i)));
   });
 }
 
@@ -73,10 +80,11 @@ extern "C" int test_mix(const gsic_simulation *simulation, void *const *argument
   const gsic_step step = launch.step();
   return launch.each(kWidth, [&](int i) {
     for (int j = 0; j < step.columns; j++) {
-      const int position = step.position + j;
-      launch.store(2, uint64_t(position * kWidth + i), launch.load<float>(1, uint64_t(j * kStride + i)));
+      const int position = step.column[j].position;
+      launch.store(2, launch.entry(step, j, position) + uint64_t(i), launch.load<float>(1, uint64_t(j * kStride + i)));
       float sum = 0;
-      for (int q = 0; q <= position; q++) sum = sum * 0.5f + launch.load<float>(2, uint64_t(q * kWidth + i));
+      for (int q = 0; q <= position; q++)
+        sum = sum * 0.5f + launch.load<float>(2, launch.entry(step, j, q) + uint64_t(i));
       launch.store(3, uint64_t(j * kStride + i), sum);
     }
   });
@@ -91,8 +99,9 @@ extern "C" int test_count(const gsic_simulation *simulation, void *const *argume
 extern "C" int test_head(const gsic_simulation *simulation, void *const *arguments) {
   Launch launch(simulation, arguments);
   const gsic_step step = launch.step();
-  return launch.each((step.columns - step.first_logit) * kVocabulary, [&](int n) {
-    const int j = step.first_logit + n / kVocabulary, v = n % kVocabulary;
+  return launch.each(step.columns * kVocabulary, [&](int n) {
+    const int j = n / kVocabulary, v = n % kVocabulary;
+    if (!is_wanted(step, j)) return;
     float sum = 0;
     for (int i = 0; i < kWidth; i++)
       sum += launch.load<float>(1, uint64_t(v * kWidth + i)) * launch.load<float>(2, uint64_t(j * kStride + i));
@@ -111,8 +120,8 @@ extern "C" int test_nan(const gsic_simulation *simulation, void *const *argument
 extern "C" int test_choose(const gsic_simulation *simulation, void *const *arguments) {
   Launch launch(simulation, arguments);
   const gsic_step step = launch.step();
-  return launch.each(step.columns - step.first_logit, [&](int n) {
-    const int j = step.first_logit + n;
+  return launch.each(step.columns, [&](int j) {
+    if (!is_wanted(step, j)) return;
     int32_t best = 0;
     bool finite = true;
     for (int v = 0; v < kVocabulary; v++) {
@@ -134,8 +143,9 @@ extern "C" int test_beyond(const gsic_simulation *simulation, void *const *argum
 extern "C" int test_skew(const gsic_simulation *simulation, void *const *arguments) {
   Launch launch(simulation, arguments);
   const gsic_step step = launch.step();
-  return launch.each(step.columns - step.first_logit, [&](int n) {
-    const int j = step.first_logit + n, token = step.tokens[j];
+  return launch.each(step.columns, [&](int j) {
+    const int token = step.column[j].token;
+    if (!is_wanted(step, j)) return;
     const uint64_t at = uint64_t(j * kLogitsStride + token * 5 % kVocabulary);
     if (token % 3 == 0) launch.store(1, at, launch.load<float>(1, at) + 4);
   });

@@ -73,6 +73,7 @@ void run_linalg(const Arguments &arguments);
 void run_exchange(const Arguments &arguments);
 void run_machine(const Arguments &arguments);
 void run_cpu(const Arguments &arguments);
+void run_company(const Arguments &arguments);
 
 }  // namespace gsic
 

@@ -145,7 +145,9 @@ void gather(const Reader &reader, const Work &work, const Group &group, Progress
 void describe(const Model &model, const Work &work, const std::vector<Group> &groups) {
   uint64_t statistics = 0, session = 0, file = 0, sketched = 0;
   for (const Group &group : groups) statistics = std::max(statistics, group.bytes);
-  for (Buffer buffer : {Buffer::arena, Buffer::cache, Buffer::step}) session += model.manifest().buffer(buffer);
+  const Manifest &manifest = model.manifest();
+  for (Buffer buffer : {Buffer::arena, Buffer::step}) session += manifest.buffer(buffer);
+  session += manifest.blocks(manifest.context) * manifest.buffer(Buffer::cache);
   for (const TensorHeader &tensor : work.tensors) file += tensor.bytes();
   for (const MomentsShape &shape : work.shapes) sketched += shape.sketch != 0;
   const nlohmann::json line = {{"inputs", work.shapes.size()},   {"sketched", sketched},     {"passes", groups.size()},

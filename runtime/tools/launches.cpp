@@ -17,7 +17,7 @@
 #include "arguments.h"
 #include "device_ceiling.h"
 #include "error.h"
-#include "gsic/abi.h"
+#include "step.h"
 
 namespace gsic {
 namespace {
@@ -121,16 +121,18 @@ class Bench {
         ceiling_(model, *DeviceCeiling::kernel(model.manifest())),
         clock_(model.device()) {
     for (const json &one : document.at("jobs")) jobs_.push_back(read_job(model.manifest(), one));
-    for (size_t i = 1; i < kBuffers; i++)
-      buffers_[i] =
-          device_.allocate(model.manifest().buffer(Buffer(i)), std::string("the measured ") + kBufferNames[i]);
+    const StepLayout layout(model.manifest(), 1);
+    for (size_t i = 1; i < kBuffers; i++) {
+      const uint64_t bytes = model.manifest().buffer(Buffer(i));
+      const uint64_t all = Buffer(i) == Buffer::cache  ? layout.entries() * bytes
+                           : Buffer(i) == Buffer::step ? layout.bytes()
+                                                       : bytes;
+      buffers_[i] = device_.allocate(all, std::string("the measured ") + kBufferNames[i]);
+    }
     const std::vector<uint8_t> activations = arbitrary(model.manifest().buffer(Buffer::arena));
     device_.write(buffers_[size_t(Buffer::arena)]->address(0), activations.data(),
                   model.manifest().buffer(Buffer::arena));
-    gsic_step step = {};
-    step.columns = document.at("columns");
-    step.position = document.at("position");
-    device_.write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
+    write_step(layout, document.at("columns"), document.at("position"));
     size_t zeros = 0;
     for (const Job &job : jobs_)
       for (const JobArgument &one : job.arguments)
@@ -171,6 +173,17 @@ class Bench {
   }
 
  private:
+  /// A pass of that many columns of one sequence, all of whose logits are wanted.
+  void write_step(const StepLayout &layout, uint32_t columns, size_t position) {
+    const std::array<int32_t, GSIC_MAX_COLUMNS> ids = {};
+    gsic_step step = step_of(ids.data(), std::min<uint32_t>(columns, GSIC_MAX_COLUMNS), position, layout);
+    step.wanted = (1u << step.columns) - 1;
+    const std::vector<int64_t> table = consecutive_blocks(model_.manifest(), layout.entries());
+    device_.write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
+    device_.write(buffers_[size_t(Buffer::step)]->address(layout.place(0)), table.data(),
+                  table.size() * sizeof table[0]);
+  }
+
   static size_t copies_of(const Job &job, size_t between) {
     if (job.copy_bytes == 0) return 1;
     return std::clamp<size_t>((between + job.copy_bytes - 1) / job.copy_bytes, 1, kMostLaunches);

@@ -11,7 +11,7 @@ extern "C" void gsic_glu_int5_r8_58x42(const gsic_worker *worker, void *const *a
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
-  const Columns columns = columns_from(step, 0);
+  const Columns columns = all_columns(step);
   const QuantizedInput<42, 8> integers(columns, x,
       Quantized<8, 42, 8, 64, true>(arguments[3]));
   {  // gate and up

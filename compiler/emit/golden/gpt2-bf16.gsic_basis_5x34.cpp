@@ -10,7 +10,7 @@ extern "C" void gsic_basis_5x34(const gsic_worker *worker, void *const *argument
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
-  const Columns columns = columns_from(step, 0);
+  const Columns columns = all_columns(step);
   {  // rows 0 to 4
     multiply(*worker, Matrix<f16, 5, 34>(arguments[3]), columns, x,
              [=](int row, int column, float value) {

@@ -10,7 +10,7 @@ extern "C" void gsic_project_bf16_136x34(const gsic_worker *worker, void *const 
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
-  const Columns columns = columns_from(step, 0);
+  const Columns columns = all_columns(step);
   {  // rows 0 to 135
     const auto *bias = static_cast<const float *>(arguments[3]);
     multiply(*worker, Matrix<bf16, 136, 34>(arguments[4]), columns, x,

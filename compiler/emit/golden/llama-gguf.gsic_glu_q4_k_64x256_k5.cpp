@@ -10,7 +10,7 @@ extern "C" void gsic_glu_q4_k_64x256_k5(const gsic_worker *worker, void *const *
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
-  const Columns columns = columns_from(step, 0);
+  const Columns columns = all_columns(step);
   const auto *g = static_cast<const float *>(arguments[3]);
   const Decision tiers = decide(*worker, columns, Matrix<f16, 5, 256>(arguments[4]), x, g,
                                 0.1, static_cast<uint64_t *>(arguments[5]));

@@ -10,7 +10,7 @@ extern "C" void gsic_head_q6_k_131x256(const gsic_worker *worker, void *const *a
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
-  const Columns columns = columns_from(step, step.first_logit);
+  const Columns columns = wanted_columns(step);
   {  // rows 0 to 130
     multiply(*worker, Matrix<q6_k, 131, 256>(arguments[3]), columns, x,
              [=](int row, int column, float value) {

@@ -11,7 +11,7 @@ extern "C" void gsic_project_q4_1_256x64(const gsic_worker *worker, void *const 
   const auto *x = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
   const auto *residual = static_cast<const float *>(arguments[3]);
-  const Columns columns = columns_from(step, 0);
+  const Columns columns = all_columns(step);
   {  // rows 0 to 255
     multiply(*worker, Matrix<q4_1, 256, 64>(arguments[4]), columns, x,
              [=](int row, int column, float value) {

@@ -62,7 +62,7 @@ export function factors(step: FactorsStep, { gpu, device }: GpuTarget): GpuKerne
       width: places.width,
       d,
       stageBytes: lds.stage,
-      firstColumn: "0",
+      select: "all_columns",
       activation: "identity",
       residual: null,
       factors: null,

@@ -1,6 +1,7 @@
 import type { GpuTarget } from "../../config/target.js";
 import type { NormNode } from "../../ir/graph.js";
 import type { DeviceStep } from "../../ir/steps.js";
+import { cacheBlock } from "../../layout/cache.js";
 import { rowBytes } from "../../layout/matrix.js";
 import { unitLayouts } from "../../layout/planes.js";
 import { maxColumns } from "../../layout/stride.js";
@@ -43,7 +44,7 @@ function embed(step: StepOf<"embed">, { device, gpu }: GpuTarget): GpuKernelCall
     out: table.out,
     d: table.d,
     scale: scale === 1 ? null : floatLiteral(scale),
-    index: `${index === "token" ? "load(&step->tokens[column])" : "now.position + column"}${offset === 0 ? "" : ` + ${offset}`}`,
+    index: `${index === "token" ? "now.token(column)" : "now.position(column)"}${offset === 0 ? "" : ` + ${offset}`}`,
   }));
   const bytes = step.tables.reduce((sum, { table }) => sum + rowBytes(device, table), 0);
   const elements = Math.max(...step.tables.map(({ table }) => unitLayouts[table.dtype].elements));
@@ -117,14 +118,14 @@ function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): Gp
     symbol: `attend_${heads}x${kvHeads}x${headDim}`,
     params: {
       summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "rotate them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${seen < context ? `, over ${seen} positions` : ""}`,
-      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, ${context}, ${headDim}], y [columns, ${heads * headDim}]`,
+      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${heads * headDim}]`,
       account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${heads / kvHeads} heads`,
       parameters: operands.parameters,
       waves: smallWaves,
       heads,
       kvHeads,
       headDim,
-      context,
+      block: cacheBlock(context),
       sourceWidth: step.sourceWidth,
       queryColumn: step.queryColumn,
       keyColumn: step.keyColumn,

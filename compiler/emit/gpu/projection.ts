@@ -55,7 +55,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
       ...common(step, operands, target),
       width: step.width,
       stageBytes: lds.stage,
-      firstColumn: step.head ? "now.first_logit" : "0",
+      select: step.head ? "wanted_columns" : "all_columns",
       residual,
       ...before,
       squares: null,

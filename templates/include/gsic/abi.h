@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define GSIC_KERNEL_ABI 1
+#define GSIC_KERNEL_ABI 2
 
 /// Most tokens (columns) of one pass.
 #define GSIC_MAX_COLUMNS 16
@@ -19,13 +19,24 @@ extern "C" {
 /// A value is [GSIC_MAX_COLUMNS, stride] f32, stride = width rounded up to this many floats; the rest is zero.
 #define GSIC_WIDTH_STEP 32
 
-/// What changes from one pass to the next. Every kernel takes a pointer to it as its first argument.
+/// One token of a pass. The KV cache of a sequence lies in blocks of as many positions each as the manifest says, in
+/// any order. A table says where: element i of it is the place of block i from where the cache buffer begins, in
+/// floats.
+typedef struct gsic_column {
+  int32_t token;     ///< its id
+  int32_t position;  ///< in its sequence
+  int32_t first;  ///< the first column of its run: neighbouring columns with consecutive positions of one sequence; all
+                  ///< columns of a sequence are one run
+  int32_t table;  ///< where its sequence's table begins: int64_t elements behind the begin of the gsic_step
+} gsic_column;
+
+/// What changes from one pass to the next. Every kernel takes a pointer to it as its first argument. Behind it, in the
+/// same buffer, lie the tables of the sequences.
 typedef struct gsic_step {
-  int32_t columns;      ///< tokens in this pass, 1 to GSIC_MAX_COLUMNS
-  int32_t position;     ///< position of column 0; column j stands at position + j
-  int32_t first_logit;  ///< first column whose logits are wanted; `columns` if none
-  int32_t reserved;
-  int32_t tokens[GSIC_MAX_COLUMNS];  ///< token ids
+  int32_t columns;  ///< tokens in this pass, 1 to GSIC_MAX_COLUMNS
+  uint32_t wanted;  ///< bit j is set where the logits of column j are wanted
+  int32_t reserved[2];
+  gsic_column column[GSIC_MAX_COLUMNS];
 } gsic_step;
 
 /// One of `count` workers that share a launch on a CPU. Workers meet at a barrier after every launch.

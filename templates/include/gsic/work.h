@@ -25,9 +25,17 @@ struct Columns {
   void push(int column) { index[count++] = column; }
 };
 
-inline Columns columns_from(const gsic_step &step, int first) {
+inline Columns all_columns(const gsic_step &step) {
   Columns columns;
-  for (int column = first; column < step.columns; column++) columns.push(column);
+  for (int column = 0; column < step.columns; column++) columns.push(column);
+  return columns;
+}
+
+/// Those whose logits are wanted.
+inline Columns wanted_columns(const gsic_step &step) {
+  Columns columns;
+  for (int column = 0; column < step.columns; column++)
+    if (step.wanted >> column & 1) columns.push(column);
   return columns;
 }
 

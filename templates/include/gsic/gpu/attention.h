@@ -1,6 +1,6 @@
 // Causal attention on a GPU: a workgroup takes one head of one column. It rotates the query and the pass's own keys by
 // their positions, appends key and value to the cache, and goes over the positions once, keeping a running softmax.
-// The cache is f32, [kv heads, context, padded head] a layer, zero beyond the head.
+// The cache is f32, [kv heads, positions, padded head] a layer and block, zero beyond the head.
 #ifndef GSIC_GPU_ATTENTION_H
 #define GSIC_GPU_ATTENTION_H
 
@@ -11,7 +11,7 @@ namespace gsic {
 
 constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
 
-template <int Heads, int KvHeads, int HeadDim, int Context, int Window, int Waves> struct Attention {
+template <int Heads, int KvHeads, int HeadDim, int Block, int Window, int Waves> struct Attention {
   static constexpr int heads = Heads, kv_heads = KvHeads, head_dim = HeadDim, waves = Waves;
   /// Positions that a query sees, its own among them.
   static constexpr int window = Window;
@@ -22,7 +22,11 @@ template <int Heads, int KvHeads, int HeadDim, int Context, int Window, int Wave
   static constexpr int lanes = power_of_two_from(quads) < kWave ? power_of_two_from(quads) : kWave;
   static constexpr int runs = (quads + lanes - 1) / lanes;
   static constexpr int positions = Waves * kWave / lanes;
-  static int64_t place(int head, int position) { return (int64_t(head) * Context + position) * padded; }
+  static_assert((Block & (Block - 1)) == 0, "a block has a power of two of positions");
+  /// Where a head's vector lies in the cache.
+  static int64_t place(const int64_t *table, int head, int position) {
+    return load(table + position / Block) + (head * Block + position % Block) * padded;
+  }
 };
 
 /// Which channels are rotated together.
@@ -172,28 +176,32 @@ template <class A> inline void merge_waves(const AttentionMemory<A> &memory, flo
   }
 }
 
+/// Writes a head's key and value to their place in the cache.
+template <class A, class Key, class Value>
+inline void append(const AttentionInputs &in, int64_t place, const Key &key, const Value &value) {
+  for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
+    store(in.keys + place + i, key.channel(i));
+    store(in.values + place + i, value.channel(i));
+  }
+}
+
 /// One head of one column: y = softmax(scale q K^T) V over the positions up to its own that the window shows.
 template <class A, class Turn, class Norm>
 inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn, const Norm &query_norm,
                    const Norm &key_norm, int column, int head, float scale, AttentionMemory<A> &memory, float *y) {
-  const int kv_head = head / A::group, position = step.position + column;
+  const int kv_head = head / A::group, position = step.position(column), run = step.first(column);
+  const int begun = position - (column - run);  // the position of its run's first column
+  const int64_t *table = step.table(column);
   const float *row = in.source + column * in.stride;
   const auto key_at = [&](int of_column) {
     const float *vector = in.source + of_column * in.stride + in.key + kv_head * A::head_dim;
-    return OwnHead<Norm, Turn>(vector, key_norm, turn, step.position + of_column);
+    return OwnHead<Norm, Turn>(vector, key_norm, turn, begun + of_column - run);
   };
   const auto value_at = [&](int of_column) {
     const float *vector = in.source + of_column * in.stride + in.value + kv_head * A::head_dim;
     return OwnHead<NoHeadNorm, NoRotary>(vector, {}, {}, 0);
   };
-  if (head % A::group == 0) {
-    const auto key = key_at(column);
-    const auto value = value_at(column);
-    for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
-      store(in.keys + A::place(kv_head, position) + i, key.channel(i));
-      store(in.values + A::place(kv_head, position) + i, value.channel(i));
-    }
-  }
+  if (head % A::group == 0) append<A>(in, A::place(table, kv_head, position), key_at(column), value_at(column));
   float q[A::runs][4];
   read_own<A>(OwnHead<Norm, Turn>(row + in.query + head * A::head_dim, query_norm, turn, position), q);
   for (auto &run : q)
@@ -204,13 +212,13 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
   const int oldest = position - A::window + 1 > 0 ? position - A::window + 1 : 0;
   for (int begin = oldest / A::positions * A::positions; begin <= position; begin += A::positions) {
     const int t = begin + place;
-    const bool valid = t >= oldest && t <= position, cached = valid && t < step.position;
-    const int64_t there = A::place(kv_head, cached ? t : 0);
+    const bool valid = t >= oldest && t <= position, cached = valid && t < begun;
+    const int64_t there = cached ? A::place(table, kv_head, t) : 0;
     float x[A::runs][4] = {};
     if (cached)
       read_cached<A>(in.keys + there, x);
     else if (valid)
-      read_own<A>(key_at(t - step.position), x);
+      read_own<A>(key_at(t - begun + run), x);
     float score = 0;
     for (int run = 0; run < A::runs; run++)
       for (int i = 0; i < 4; i++) score = fma(q[run][i], x[run][i], score);
@@ -219,7 +227,7 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
     if (cached)
       read_cached<A>(in.values + there, x);
     else
-      read_own<A>(value_at(t - step.position), x);
+      read_own<A>(value_at(t - begun + run), x);
     mine.add(score, x);
   }
   merge_lanes<A::lanes>(mine);

@@ -21,15 +21,26 @@ struct Columns {
   }
 };
 
+/// What a pass computes; its columns are read when they are asked for.
 struct Step {
-  int columns, position, first_logit;
-  explicit Step(const gsic_step *step)
-      : columns(load(&step->columns)), position(load(&step->position)), first_logit(load(&step->first_logit)) {}
+  const gsic_step *own;
+  int columns;
+  explicit Step(const gsic_step *step) : own(step), columns(load(&step->columns)) {}
+
+  int token(int column) const { return load(&own->column[column].token); }
+  int position(int column) const { return load(&own->column[column].position); }
+  /// The first column of its run.
+  int first(int column) const { return load(&own->column[column].first); }
+  /// Where the blocks of its sequence lie in the cache, in floats.
+  const int64_t *table(int column) const {
+    return reinterpret_cast<const int64_t *>(own) + load(&own->column[column].table);
+  }
 };
 
-inline Columns columns_from(const Step &step, int first) {
-  return {first < step.columns ? (1u << step.columns) - (1u << first) : 0u};
-}
+inline Columns all_columns(const Step &step) { return {(1u << step.columns) - 1u}; }
+
+/// Those whose logits are wanted.
+inline Columns wanted_columns(const Step &step) { return {load(&step.own->wanted)}; }
 
 /// How many columns a kernel is compiled for, as a type.
 template <int Count> struct ColumnCount {

@@ -1,11 +1,11 @@
 // normalise the heads of query and key; rotate them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head, over 6 positions
-// source [columns, 60], K, V [1, 64, 12], y [columns, 36]
+// source [columns, 60], K, V [1, length, 12], y [columns, 36]
 // reads 96 bytes of the cache per position and 3 heads
 #include "gsic/gpu/attention.h"
 
 using namespace gsic;
 
-using Shape = Attention<3, 1, 12, 64, 6, 4>;
+using Shape = Attention<3, 1, 12, 16, 6, 4>;
 
 GSIC_KERNEL(gsic_attend_3x1x12, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles, const float *query_gain, const float *key_gain)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);

@@ -1,11 +1,11 @@
 // append key and value to the cache; y = softmax(scale q K^T) V, causal, per head
-// source [columns, 102], K, V [2, 48, 17], y [columns, 34]
+// source [columns, 102], K, V [2, length, 17], y [columns, 34]
 // reads 272 bytes of the cache per position and 1 heads
 #include "gsic/gpu/attention.h"
 
 using namespace gsic;
 
-using Shape = Attention<2, 2, 17, 48, 48, 4>;
+using Shape = Attention<2, 2, 17, 16, 48, 4>;
 
 GSIC_KERNEL(gsic_attend_2x2x17, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);

@@ -8,6 +8,9 @@ using namespace gsic;
 GSIC_KERNEL(gsic_choose_97, 16 * kWave, (const gsic_step *step, const float *logits, int32_t *ids)) {
   GSIC_SHARED(Candidates<16>, candidates);
   const Step now(step);
-  for (int column = now.first_logit + workgroup_index(); column < now.columns; column += workgroup_count())
+  const Columns columns = wanted_columns(now);
+  for (int item = workgroup_index(); item < columns.count(); item += workgroup_count()) {
+    const int column = columns.at(item);
     choose<16, 97>(logits + int64_t(column) * stride_of(97), ids + column, candidates);
+  }
 }

@@ -15,7 +15,7 @@ GSIC_KERNEL(gsic_embed_34, 4 * kWave, (const gsic_step *step, float *y, const vo
     {
       using Table = Matrix<bf16, 97, 34>;
       const Table table(token_table);
-      const int row = load(&step->tokens[column]);
+      const int row = now.token(column);
       for (int unit = first / bf16::elements; unit < (first + elements) / bf16::elements && unit < Table::units; unit++) {
         float part[bf16::elements] = {};
         add_unit(table, row, unit, part);
@@ -25,7 +25,7 @@ GSIC_KERNEL(gsic_embed_34, 4 * kWave, (const gsic_step *step, float *y, const vo
     {
       using Table = Matrix<bf16, 48, 34>;
       const Table table(position_table);
-      const int row = now.position + column;
+      const int row = now.position(column);
       for (int unit = first / bf16::elements; unit < (first + elements) / bf16::elements && unit < Table::units; unit++) {
         float part[bf16::elements] = {};
         add_unit(table, row, unit, part);

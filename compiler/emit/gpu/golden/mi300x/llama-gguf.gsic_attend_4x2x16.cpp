@@ -1,11 +1,11 @@
 // rotate them by their position; append key and value to the cache; y = softmax(scale q K^T) V, causal, per head
-// source [columns, 128], K, V [2, 64, 16], y [columns, 64]
+// source [columns, 128], K, V [2, length, 16], y [columns, 64]
 // reads 256 bytes of the cache per position and 2 heads
 #include "gsic/gpu/attention.h"
 
 using namespace gsic;
 
-using Shape = Attention<4, 2, 16, 64, 64, 4>;
+using Shape = Attention<4, 2, 16, 16, 64, 4>;
 
 GSIC_KERNEL(gsic_attend_4x2x16, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);

@@ -10,7 +10,7 @@ GSIC_KERNEL(gsic_glu_q4_k_64x256_k5_rms, 16 * kWave, (const gsic_step *step, con
   using Memory = ProjectionMemory<16, 18432, 2>;
   GSIC_SHARED(Memory, memory);
   const Step now(step);
-  const Columns columns = columns_from(now, 0);
+  const Columns columns = all_columns(now);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);

@@ -10,7 +10,7 @@ GSIC_KERNEL(gsic_head_q6_k_131x256_rms, 16 * kWave, (const gsic_step *step, cons
   using Memory = ProjectionMemory<16, 16896, 1>;
   GSIC_SHARED(Memory, memory);
   const Step now(step);
-  const Columns columns = columns_from(now, now.first_logit);
+  const Columns columns = wanted_columns(now);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);

@@ -10,7 +10,7 @@ GSIC_KERNEL(gsic_project_q4_1_256x64, 16 * kWave, (const gsic_step *step, const 
   using Memory = ProjectionMemory<16, 4224, 1>;
   GSIC_SHARED(Memory, memory);
   const Step now(step);
-  const Columns columns = columns_from(now, 0);
+  const Columns columns = all_columns(now);
   const Direct<64> source{x};
   {  // rows 0 to 255
     multiply<Division<16, 1>>(

@@ -1,0 +1,119 @@
+#include "passes.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+#include "launch.h"
+#include "sampler.h"
+#include "scan.h"
+
+namespace gsic {
+
+Passes::Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
+               const std::string &what)
+    : model_(std::move(model)), layout_(model_->manifest(), sequences), cache_blocks_(cache_blocks) {
+  const ModePrograms programs = model_->programs(mode);
+  constexpr Buffer kOwn[] = {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters};
+  Device &device = model_->device();
+  uint64_t total = 0;
+  for (Buffer which : kOwn) total += bytes_of(which);
+  device.require_memory(total, "a " + what + ", most of it for its KV cache");
+  for (Buffer which : kOwn)
+    buffers_[size_t(which)] = device.allocate(bytes_of(which), "the " + what + "'s " + kBufferNames[size_t(which)]);
+  staging_ = device.staging(programs.main->logits_stride * sizeof(float), "a token's logits");
+  main_ = make(*programs.main);
+  if (programs.draft != nullptr) draft_ = make(*programs.draft);
+}
+
+uint64_t Passes::bytes_of(Buffer which) const {
+  const uint64_t bytes = model_->manifest().buffer(which);
+  if (which == Buffer::cache) return cache_blocks_ * bytes;
+  return which == Buffer::step ? std::max(layout_.bytes(), bytes) : bytes;
+}
+
+Runnable Passes::make(const Program &program) {
+  Runnable made;
+  made.program = &program;
+  const std::vector<ResolvedLaunch> body = resolve(program.body), head = resolve(program.head);
+  made.body = model_->device().capture(body);
+  made.head = model_->device().capture(head);
+  made.launches = body;
+  made.launches.insert(made.launches.end(), head.begin(), head.end());
+  return made;
+}
+
+uint8_t *Passes::address(const Argument &argument) const {
+  if (argument.buffer == Buffer::weights) return model_->weights(argument.offset);
+  return buffers_[size_t(argument.buffer)]->address(argument.offset);
+}
+
+std::vector<ResolvedLaunch> Passes::resolve(const std::vector<Launch> &launches) {
+  size_t total = 0;
+  for (const Launch &launch : launches) total += launch.arguments.size();
+  void **next = arguments_.emplace_back(total).data();
+  std::vector<ResolvedLaunch> resolved;
+  for (const Launch &launch : launches) {
+    for (size_t i = 0; i < launch.arguments.size(); i++) next[i] = address(launch.arguments[i]);
+    resolved.push_back(resolve_launch(*model_, launch, next));
+    next += launch.arguments.size();
+  }
+  return resolved;
+}
+
+void Passes::write_table(size_t table, size_t first, const int64_t *places, size_t count) {
+  uint8_t *const begin = buffers_[size_t(Buffer::step)]->address(layout_.place(table));
+  model_->device().write(begin + first * sizeof *places, places, count * sizeof *places);
+}
+
+void Passes::prepare(const gsic_step &step) {
+  model_->device().write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
+}
+
+void Passes::run(const Runnable &runnable, const gsic_step &step) {
+  prepare(step);
+  runnable.body->run();
+  if (step.wanted != 0) runnable.head->run();
+}
+
+const void *Passes::read_arena(uint64_t offset, void *staging, size_t bytes) const {
+  return model_->device().read(buffers_[size_t(Buffer::arena)]->address(offset), staging, bytes);
+}
+
+const float *Passes::logits(const Runnable &runnable, uint32_t column, size_t position) {
+  const Program &program = *runnable.program;
+  const uint64_t offset = program.logits_offset + uint64_t(column) * program.logits_stride * sizeof(float);
+  const uint32_t vocabulary = model_->manifest().vocabulary;
+  const auto *read = static_cast<const float *>(read_arena(offset, staging_->address(0), vocabulary * sizeof(float)));
+  if (!all_finite(read, vocabulary)) refuse_logits(position);
+  return read;
+}
+
+int32_t Passes::choice(const Runnable &runnable, uint32_t column, size_t position) {
+  const Program &program = *runnable.program;
+  if (!program.greedy) return largest(logits(runnable, column, position), model_->manifest().vocabulary).id;
+  int32_t id;
+  std::memcpy(&id, read_arena(*program.greedy + column * sizeof id, staging_->address(0), sizeof id), sizeof id);
+  if (id < 0) refuse_logits(position);
+  if (uint32_t(id) >= model_->manifest().vocabulary)
+    throw Error(GSIC_INTERNAL,
+                "the program chose token " + std::to_string(id) + ", which there is not: a kernel is wrong",
+                "run `gsic build` again, which checks them");
+  return id;
+}
+
+void Passes::refuse_logits(size_t position) const {
+  throw Error(GSIC_INTERNAL,
+              "the logits at position " + std::to_string(position) +
+                  " are not all finite numbers: the model's weights overflow, or a kernel is wrong",
+              "run `gsic build` again, which checks both");
+}
+
+std::array<uint64_t, 2> Passes::counters(size_t gate) const {
+  std::array<uint64_t, 2> counts;
+  const uint8_t *source = buffers_[size_t(Buffer::counters)]->address(gate * sizeof counts);
+  std::memcpy(&counts, model_->device().read(source, staging_->address(0), sizeof counts), sizeof counts);
+  return counts;
+}
+
+}  // namespace gsic

@@ -1,0 +1,79 @@
+// Where passes of one mode run: their launches, and the memory that these read and write.
+#ifndef GSIC_SRC_PASSES_H
+#define GSIC_SRC_PASSES_H
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model.h"
+#include "step.h"
+
+namespace gsic {
+
+/// A program, ready to run.
+struct Runnable {
+  const Program *program = nullptr;
+  std::vector<ResolvedLaunch> launches;  ///< of the body, then of the head
+  std::unique_ptr<Sequence> body, head;
+};
+
+/// One pass at a time, used by one thread at a time.
+class Passes {
+ public:
+  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks in all. `mode` empty: the
+  /// default; `what` says in errors whose memory it is. Throws GSIC_INVALID_ARGUMENT (no such mode),
+  /// GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
+  Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
+         const std::string &what);
+
+  const Model &model() const { return *model_; }
+  /// The program that decides every token.
+  const Runnable &main() const { return main_; }
+  /// The program that proposes tokens; empty where nothing drafts.
+  const Runnable &draft() const { return draft_; }
+  bool drafts() const { return draft_.program != nullptr; }
+
+  const StepLayout &layout() const { return layout_; }
+  /// Says where blocks `first` to before `first + count` of a table lie, in floats from where the cache begins.
+  void write_table(size_t table, size_t first, const int64_t *places, size_t count);
+  /// Where the cache begins.
+  uint8_t *cache() const { return buffers_[size_t(Buffer::cache)]->address(0); }
+
+  /// Writes what the next launches compute.
+  void prepare(const gsic_step &step);
+  /// Computes a pass, with the head where logits are wanted.
+  void run(const Runnable &runnable, const gsic_step &step);
+  /// The logits of a wanted column of the last pass, checked to be numbers; `position` is the column's. Throws
+  /// GSIC_INTERNAL.
+  const float *logits(const Runnable &runnable, uint32_t column, size_t position);
+  /// The id of the largest of them, the lowest among equals. Throws as `logits`.
+  int32_t choice(const Runnable &runnable, uint32_t column, size_t position);
+  /// Whether logits are where the host reads them, so that choosing there costs no copy.
+  bool logits_are_near() const { return !main_.program->greedy; }
+
+  /// `bytes` of a value in the arena, read through `staging`, which has room for them.
+  const void *read_arena(uint64_t offset, void *staging, size_t bytes) const;
+  /// Tokens of a gate's tiers: with the gate closed, and open.
+  std::array<uint64_t, 2> counters(size_t gate) const;
+
+ private:
+  uint64_t bytes_of(Buffer which) const;
+  Runnable make(const Program &program);
+  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
+  uint8_t *address(const Argument &argument) const;
+  [[noreturn]] void refuse_logits(size_t position) const;
+
+  std::shared_ptr<const Model> model_;
+  StepLayout layout_;
+  size_t cache_blocks_;
+  std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
+  std::unique_ptr<DeviceMemory> staging_;
+  std::vector<std::vector<void *>> arguments_;
+  Runnable main_, draft_;
+};
+
+}  // namespace gsic
+
+#endif

@@ -1,0 +1,50 @@
+// The memory of a gsic_step and of the tables behind it, which say where the blocks of sequences lie in the cache.
+#ifndef GSIC_SRC_STEP_H
+#define GSIC_SRC_STEP_H
+
+#include <cstdint>
+#include <vector>
+
+#include "gsic/abi.h"
+#include "manifest.h"
+
+namespace gsic {
+
+/// Where a table begins in the memory of a step, and how much that memory takes.
+class StepLayout {
+ public:
+  /// Room for the tables of `tables` sequences.
+  StepLayout(const Manifest &manifest, size_t tables) : entries_(manifest.blocks(manifest.context)), tables_(tables) {}
+
+  uint64_t bytes() const { return place(tables_); }
+  /// Bytes before table number `table`.
+  uint64_t place(size_t table) const { return kTables + table * entries_ * sizeof(int64_t); }
+  /// What gsic_column::table is for that table.
+  int32_t index(size_t table) const { return int32_t(place(table) / sizeof(int64_t)); }
+  /// Blocks of a sequence, at most.
+  size_t entries() const { return entries_; }
+
+ private:
+  /// Behind the gsic_step, where a cache line begins.
+  static constexpr uint64_t kTables = (sizeof(gsic_step) + 63) / 64 * 64;
+  size_t entries_, tables_;
+};
+
+/// A table of blocks that lie one after another.
+inline std::vector<int64_t> consecutive_blocks(const Manifest &manifest, size_t count) {
+  std::vector<int64_t> table(count);
+  for (size_t i = 0; i < count; i++) table[i] = int64_t(i * manifest.buffer(Buffer::cache) / sizeof(float));
+  return table;
+}
+
+/// The columns of one sequence: the first of `ids` at `position`, with its table in `layout`.
+inline gsic_step step_of(const int32_t *ids, uint32_t columns, size_t position, const StepLayout &layout) {
+  gsic_step step = {};
+  step.columns = int32_t(columns);
+  for (uint32_t j = 0; j < columns; j++) step.column[j] = {ids[j], int32_t(position + j), 0, layout.index(0)};
+  return step;
+}
+
+}  // namespace gsic
+
+#endif
