@@ -100,10 +100,13 @@ export function readText(file: string, limit: number): string {
   return decodeUtf8(bytes, file, 0);
 }
 
+/** One for all texts: a vocabulary has a quarter of a million, and making a decoder takes longer than using it. */
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Decodes UTF-8 and refuses what is not; `offset` is where `bytes` stands in `file`. */
 export function decodeUtf8(bytes: Uint8Array, file: string, offset: number): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return strictUtf8.decode(bytes);
   } catch {
     throw badInput(
       "file-encoding",

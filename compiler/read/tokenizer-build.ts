@@ -1,24 +1,23 @@
 import type { AddedToken, TokenizerModel } from "./tokenizer-model.js";
 import { bytesOfEntry, byteToken, malformed, maxTokens, unsupported } from "./tokenizer-model.js";
 
-/** A vocabulary as files write it: entries are strings, merges are pairs of entries. */
+/** A vocabulary as files write it: entries are strings. */
 interface RawVocabulary {
   readonly kind: TokenizerModel["kind"];
   /** Entry to id. */
   readonly ids: ReadonlyMap<string, number>;
-  readonly merges: readonly (readonly [string, string])[];
   readonly added: readonly AddedToken[];
   /** Names the file in errors. */
   readonly where: string;
 }
 
 /**
- * Checks a vocabulary and turns it into a model's tables.
- * @throws GsicError `tokenizer-malformed` for ids out of range or used twice, and merges of unknown tokens
+ * Checks a vocabulary and turns it into a model's tokens.
+ * @throws GsicError `tokenizer-malformed` for ids that are out of range or used twice
  */
-export function buildTables(raw: RawVocabulary): Pick<TokenizerModel, "tokens" | "merges" | "added"> {
+export function buildTokens(raw: RawVocabulary): Pick<TokenizerModel, "tokens" | "added"> {
   const encoder = new TextEncoder();
-  const tokens: Uint8Array[] = Array.from({ length: tokenCount(raw) }, () => new Uint8Array());
+  const tokens: Uint8Array[] = new Array(tokenCount(raw)).fill(new Uint8Array());
   const entries = new Map<number, string>();
   for (const [entry, id] of raw.ids) {
     const other = entries.get(id);
@@ -45,7 +44,7 @@ export function buildTables(raw: RawVocabulary): Pick<TokenizerModel, "tokens" |
     }
     tokens[token.id] = encoder.encode(token.content);
   }
-  return { tokens, merges: mergeTable(raw), added: raw.added };
+  return { tokens, added: raw.added };
 }
 
 function tokenCount(raw: RawVocabulary): number {
@@ -68,16 +67,24 @@ function tokenCount(raw: RawVocabulary): number {
   return count;
 }
 
-function mergeTable(raw: RawVocabulary): Uint32Array {
-  const table = new Uint32Array(raw.merges.length * 3);
-  raw.merges.forEach(([left, right], index) => {
+/**
+ * A model's merges, from pairs of entries, best first.
+ * @throws GsicError `tokenizer-malformed` for merges of unknown tokens
+ */
+export function mergeTable(
+  merges: readonly (readonly [string, string])[],
+  ids: ReadonlyMap<string, number>,
+  where: string,
+): Uint32Array {
+  const table = new Uint32Array(merges.length * 3);
+  merges.forEach(([left, right], index) => {
     [left, right, left + right].forEach((entry, part) => {
-      const id = raw.ids.get(entry);
+      const id = ids.get(entry);
       if (id === undefined) {
         const merge = `${quote(left)} + ${quote(right)}`;
         throw malformed(
           `merge ${index} (${merge}) needs the token ${quote(entry)}, which does not exist`,
-          raw.where,
+          where,
         );
       }
       table[index * 3 + part] = id;

@@ -204,10 +204,15 @@ function mergerOf(model: TokenizerModel): (piece: string) => number[] {
   const text = new TextDecoder("utf-8", { ignoreBOM: true });
   const entry = (bytes: Uint8Array) => (byteLevel ? entryOfBytes(bytes) : text.decode(bytes));
   const ids = new Map<string, number>();
-  for (const id of ordinaryTokens(model)) {
+  const take = (id: number) => {
     const key = entry(model.tokens[id]!);
     if (!ids.has(key)) ids.set(key, id);
-  }
+  };
+  // Of equal tokens the one that merges make counts.
+  for (const id of model.merges) take(id);
+  ordinaryTokens(model).forEach((ordinary, id) => {
+    if (ordinary === 1) take(id);
+  });
   const merges: [string, string][] = [];
   for (let at = 0; at < model.merges.length; at += 3) {
     merges.push([entry(model.tokens[model.merges[at]!]!), entry(model.tokens[model.merges[at + 1]!]!)]);

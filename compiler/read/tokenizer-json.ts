@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readText } from "./file.js";
 import { parsePlainJson } from "./safetensors-json.js";
-import { buildTables, quote, requireByteTokens, splitMerge } from "./tokenizer-build.js";
+import { buildTokens, mergeTable, quote, requireByteTokens, splitMerge } from "./tokenizer-build.js";
 import {
   array,
   type Json,
@@ -71,7 +71,10 @@ export function fromTokenizerJson(json: Json, config: Json, file: string): Token
   const added = array(json.added_tokens ?? [], `${file}: added_tokens`).map((token, index) =>
     addedToken(object(token, `${file}: added_tokens[${index}]`), `${file}: added_tokens[${index}]`),
   );
-  const tables = buildTables({ kind, ids, merges, added, where: file });
+  const tables = {
+    ...buildTokens({ kind, ids, added, where: file }),
+    merges: mergeTable(merges, ids, file),
+  };
   const idOf = (name: string | null) =>
     name === null ? null : (added.find((token) => token.content === name)?.id ?? ids.get(name) ?? null);
   const named = (key: string) => idOf(tokenName(config[key]));
@@ -140,7 +143,8 @@ function fromVocabularyAndMerges(
   const steps: PreTokenizerStep[] = config.add_prefix_space === true ? [{ kind: "prefix-space" }] : [];
   return {
     kind: "byte-level",
-    ...buildTables({ kind: "byte-level", ids, merges, added: [...added.values()], where: folder }),
+    ...buildTokens({ kind: "byte-level", ids, added: [...added.values()], where: folder }),
+    merges: mergeTable(merges, ids, folder),
     normalizer: "none",
     steps: [...steps, split(gpt2Pattern, where)],
     ignoreMerges: false,

@@ -124,14 +124,12 @@ export function fallbackByte(piece: string): number | null {
   return match === null ? null : Number.parseInt(match[1]!, 16);
 }
 
-/** Tokens that text can become by lookup or merging: all but added ones, which take part only through merges. */
-export function ordinaryTokens(model: TokenizerModel): Set<number> {
-  const added = new Set(model.added.map((token) => token.id));
-  const ids = new Set(model.merges);
-  for (let id = 0; id < model.tokens.length; id++) {
-    if (model.tokens[id]!.length > 0 && !added.has(id)) ids.add(id);
-  }
-  return ids;
+/** By id, 1 of tokens that text can become by lookup or merging: all but added ones, which take part only through merges. */
+export function ordinaryTokens(model: TokenizerModel): Uint8Array {
+  const ordinary = Uint8Array.from(model.tokens, (token) => (token.length > 0 ? 1 : 0));
+  for (const { id } of model.added) ordinary[id] = 0;
+  for (const id of model.merges) ordinary[id] = 1;
+  return ordinary;
 }
 
 /** The error for a tokenizer that is well-formed but beyond what gsic runs. */

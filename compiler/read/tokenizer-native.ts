@@ -67,8 +67,7 @@ export function serializeTokenizer(model: TokenizerModel): Uint8Array {
     writer.text(token.content);
   }
   for (const step of steps) writeStep(writer, step);
-  const ordinary = ordinaryTokens(model);
-  writer.bytes(Uint8Array.from(tokens, (_, id) => (ordinary.has(id) ? 1 : 0)));
+  writer.bytes(ordinaryTokens(model));
   for (const token of tokens) writer.bytes(token);
   return writer.finish();
 }
