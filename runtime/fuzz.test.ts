@@ -6,7 +6,7 @@ import { packageRoot } from "../compiler/support/paths.js";
 import { runs } from "../compiler/testing/fuzz/settings.js";
 import { fuzzBundle } from "./testing/fuzz-bundle.js";
 import { gpuBundle } from "./testing/gpu-bundle.js";
-import { build, finish, named, tokenizerSources } from "./testing/native.js";
+import { build, finish, named, sources } from "./testing/native.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-fuzz-"));
 const path = (name: string): string => join(folder, name);
@@ -19,17 +19,8 @@ beforeAll(async () => {
     { device: "cuda", architecture: "sm_90" },
   ] as const;
   writeFileSync(path("gpu.gsi"), await gpuBundle(gpus));
-  const readers = [
-    "bundle",
-    "manifest",
-    "manifest_program",
-    "manifest_reader",
-    "memory",
-    ...tokenizerSources,
-  ];
-  const files = [...named("src", readers), ...named("testing", ["fuzz_test_main", "mutate_test_main"])];
-  const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-  await build(path("fuzz"), files, sanitizers);
+  const files = [...sources("src"), ...named("testing", ["fuzz_test_main", "mutate_test_main"])];
+  await build(path("fuzz"), files);
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

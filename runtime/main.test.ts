@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildRuntime } from "../compiler/cc/index.js";
 import { context, testBundle } from "./testing/bundle.js";
 import { gpuBundle } from "./testing/gpu-bundle.js";
-import { build, buildKernels, finish, sources } from "./testing/native.js";
+import { buildKernels, finish } from "./testing/native.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-main-"));
 const path = (name: string): string => join(folder, name);
@@ -17,7 +18,7 @@ beforeAll(async () => {
   code = readFileSync(path("kernels.so"));
   good = await testBundle(code);
   writeFileSync(path("model.gsi"), good);
-  await build(path("model"), [...sources("src"), ...sources("main")]);
+  copyFileSync(await buildRuntime("executable"), path("model"));
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -77,10 +78,12 @@ test("the native executable generates, prints JSON, and ends with the right code
 });
 
 test("what a GPU lacks, and what befalls it, ends with exit code 4", async () => {
-  await build(path("mock-driver.so"), sources("mock-driver"), [], ["-shared"]);
   await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
   writeFileSync(path("gpu.gsi"), await gpuBundle([{ device: "hip", architecture: "gfx942" }]));
-  const mockDriver = { GSIC_DRIVER: path("mock-driver.so"), GSIC_MOCK_KERNELS: path("gpu_kernels.so") };
+  const mockDriver = {
+    GSIC_DRIVER: await buildRuntime("mock-driver"),
+    GSIC_MOCK_KERNELS: path("gpu_kernels.so"),
+  };
   const args = ["--bundle", path("gpu.gsi"), "--ids", "1,2,3", "--tokens", "4"];
   expect(await finish(path("model"), args, mockDriver)).toEqual({
     code: 0,

@@ -49,7 +49,7 @@ beforeAll(async () => {
   good = await testBundle(code);
   writeFileSync(path("good.gsi"), good);
   const checks = sources("testing").filter((file) => !file.endsWith("kernels.cpp"));
-  await build(path("check"), [...sources("src"), ...checks], ["-fsanitize=address,undefined"]);
+  await build(path("check"), [...sources("src"), ...checks]);
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

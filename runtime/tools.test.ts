@@ -1,12 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildRuntime } from "../compiler/cc/index.js";
 import { omegaOf } from "../compiler/testing/sketch.js";
 import { table, testBundle, vocabulary } from "./testing/bundle.js";
 import { gpuBundle } from "./testing/gpu-bundle.js";
-import { build, buildKernels, finish, sources } from "./testing/native.js";
+import { buildKernels, finish } from "./testing/native.js";
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-tools-"));
 const path = (name: string): string => join(folder, name);
@@ -78,7 +79,7 @@ beforeAll(async () => {
   writeFileSync(path("model.gsi"), await testBundle(readFileSync(path("kernels.so"))));
   writeFileSync(path("ids.bin"), Int32Array.from(ids));
   writeFileSync(path("short.bin"), Int32Array.from(ids.slice(0, 40)));
-  await build(path("gsic-tool"), [...sources("src"), ...sources("tools")], [], ["-lopenblas"]);
+  copyFileSync(await buildRuntime("tool"), path("gsic-tool"));
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -374,10 +375,12 @@ test("a command line or a file that is wrong is refused", async () => {
 });
 
 test("on a GPU results are the CPU's, and what cannot be measured is null", async () => {
-  await build(path("mock-driver.so"), sources("mock-driver"), [], ["-shared"]);
   await buildKernels(path("gpu_kernels.so"), "gpu_kernels");
   writeFileSync(path("gpu.gsi"), await gpuBundle([{ device: "cuda", architecture: "sm_90" }]));
-  const environment = { GSIC_DRIVER: path("mock-driver.so"), GSIC_MOCK_KERNELS: path("gpu_kernels.so") };
+  const environment = {
+    GSIC_DRIVER: await buildRuntime("mock-driver"),
+    GSIC_MOCK_KERNELS: path("gpu_kernels.so"),
+  };
   const onGpu = async (...args: string[]) => {
     const { code, stdout, stderr } = await finish(path("gsic-tool"), args, environment);
     expect(code, stderr).toBe(0);

@@ -1,35 +1,62 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { hashOf } from "./cache.js";
 
+/** A header that is there. */
+interface Header {
+  readonly path: string;
+  readonly content: string;
+}
+
 /**
- * A hash of the headers that a source includes from `folder`, directly or through others: what its object depends on
- * beside its own text. An include counts even where the preprocessor leaves it out.
+ * A hash of the headers that a source includes from folders, directly or through others: what its object depends on
+ * beside its own text. An include counts even where the preprocessor leaves it out; what is in none of the folders, such as
+ * a system's header, does not.
  */
 export class Includes {
-  private readonly texts = new Map<string, Promise<string>>();
+  private readonly headers = new Map<string, Promise<Header | null>>();
 
-  constructor(private readonly folder: string) {}
+  /** `folders` are searched in their order, behind the folder of the file that includes. */
+  constructor(private readonly folders: readonly string[]) {}
 
-  async hash(source: string): Promise<string> {
-    const found = new Map<string, string>();
-    await this.collect(source, found);
-    return hashOf(...[...found].sort(([a], [b]) => (a < b ? -1 : 1)).flat());
+  /** The hash for a source's text; `folder` is the source's own, if it is a file. */
+  async hash(source: string, folder: string | null = null): Promise<string> {
+    const found = new Map<string, readonly [name: string, content: string]>();
+    await this.collect(source, folder, found);
+    const parts = [...found.values()].map((entry) => entry.join("\0"));
+    return hashOf(...parts.sort());
   }
 
-  private async collect(text: string, found: Map<string, string>): Promise<void> {
-    for (const [, header] of text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)) {
-      if (found.has(header!)) continue;
-      const content = await this.read(header!);
-      found.set(header!, content);
-      await this.collect(content, found);
+  private async collect(
+    text: string,
+    folder: string | null,
+    found: Map<string, readonly [string, string]>,
+  ): Promise<void> {
+    for (const [, name] of text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)) {
+      const header = await this.find(name!, folder);
+      if (header === null || found.has(header.path)) continue;
+      found.set(header.path, [name!, header.content]);
+      await this.collect(header.content, dirname(header.path), found);
     }
   }
 
-  private read(header: string): Promise<string> {
-    // What is not there, the compiler misses.
-    const known = this.texts.get(header) ?? readFile(join(this.folder, header), "utf8").catch(() => "");
-    this.texts.set(header, known);
-    return known;
+  /** The first header of that name, as a compiler looks for it; null if there is none, which the compiler will miss. */
+  private async find(name: string, folder: string | null): Promise<Header | null> {
+    for (const place of folder === null ? this.folders : [folder, ...this.folders]) {
+      const header = await this.read(join(place, name));
+      if (header !== null) return header;
+    }
+    return null;
+  }
+
+  private read(path: string): Promise<Header | null> {
+    const known = this.headers.get(path);
+    if (known !== undefined) return known;
+    const read = readFile(path, "utf8").then(
+      (content) => ({ path, content }),
+      () => null,
+    );
+    this.headers.set(path, read);
+    return read;
   }
 }

@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import type { CpuTarget } from "../config/target.js";
@@ -14,6 +14,7 @@ import { runKernel } from "../testing/quantized.js";
 import { findCompiler } from "./compilers.js";
 import { Includes } from "./includes.js";
 import { compileKernels, sharedObject } from "./kernels.js";
+import { precompiled } from "./precompiled.js";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -88,6 +89,33 @@ test("objects are the same with a precompiled header as without", async () => {
   expect(quick.bytes.equals(plain.bytes)).toBe(true);
 });
 
+test("precompiled headers that nobody has used for weeks are removed, with what stands beside them", async () => {
+  const cache = await temporaryFolder();
+  vi.stubEnv("GSIC_CACHE", cache);
+  const objects = join(cache, "objects");
+  await mkdir(objects);
+  const day = 24 * 3600;
+  for (const [name, days] of [
+    ["old", 20],
+    ["used", 10],
+  ] as const)
+    for (const ending of [".h", ".h.gch"]) {
+      const used = Date.now() / 1000 - days * day;
+      await writeFile(join(objects, name + ending), "");
+      await utimes(join(objects, name + ending), used, used);
+    }
+  const compiler = await findCompiler();
+  const include = await temporaryFolder();
+  await writeFile(join(include, "a.h"), "int a;\n");
+  const prefix = { compiler, flags: ["-O1"], text: '#include "a.h"\n', include: [include] };
+  const flags = await precompiled({ ...prefix, includes: new Includes([include]) }, 3);
+  const gone = compiler.version.includes("clang") ? [] : ["old.h", "old.h.gch"];
+  const left = ["old.h", "old.h.gch", "used.h", "used.h.gch"].filter((name) => !gone.includes(name));
+  expect(readdirSync(objects).filter((name) => name.includes("."))).toEqual(expect.arrayContaining(left));
+  for (const name of gone) expect(readdirSync(objects)).not.toContain(name);
+  expect(flags).toHaveLength(gone.length);
+});
+
 test("what a source depends on are the headers that it includes, and those that these include", async () => {
   const folder = await temporaryFolder();
   await mkdir(join(folder, "gsic"));
@@ -95,7 +123,7 @@ test("what a source depends on are the headers that it includes, and those that 
   await write("a.h", '#include "gsic/b.h"\n');
   await write("b.h", '#include "gsic/a.h"\n');
   await write("c.h", "int c;\n");
-  const hash = () => new Includes(folder).hash('  #  include "gsic/a.h"\n#include <string.h>\n');
+  const hash = () => new Includes([folder]).hash('  #  include "gsic/a.h"\n#include <string.h>\n');
   const before = await hash();
   await write("c.h", "int d;\n");
   expect(await hash()).toBe(before);

@@ -62,14 +62,18 @@ export async function sharedObject(
   prefix?: string,
 ): Promise<string> {
   const include = join(templatesFolder, "include");
-  const includes = new Includes(include);
+  const includes = new Includes([include]);
   const units = await unitsOf(compiler, kernels, flags, includes);
   const library = objectPath(`${hashOf(...units.map(({ key }) => key))}.so`);
   await cachedCompile(library, what, async (output) => {
     const missing = units.filter(({ object }) => !existsSync(object)).length;
-    const begin = prefix
-      ? await precompiled({ compiler, header: prefix, flags, include }, includes, missing)
-      : [];
+    const begin =
+      prefix === undefined
+        ? []
+        : await precompiled(
+            { compiler, text: `#include "${prefix}"\n`, flags, include: [include], includes },
+            missing,
+          );
     let done = 0;
     await inParallel(units, async (unit, index) => {
       await compileUnit(compiler, unit, include, begin);

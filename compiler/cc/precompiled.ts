@@ -1,50 +1,68 @@
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { cacheFolder } from "../support/paths.js";
 import { cachedCompile, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, run } from "./compilers.js";
 import type { Includes } from "./includes.js";
 
-/** A header that many sources begin with, and how it is compiled. */
+/** What many sources begin with, and how it is compiled. */
 interface Prefix {
   readonly compiler: CxxCompiler;
-  /** As sources include it. */
-  readonly header: string;
+  /** A line or more that include headers. */
+  readonly text: string;
   readonly flags: readonly string[];
-  /** The folder of headers. */
-  readonly include: string;
+  /** Folders of headers. */
+  readonly include: readonly string[];
+  readonly includes: Includes;
 }
 
 /** So many compilations save what precompiling takes; once it is made, the header lies in the cache. */
 const worthwhile = 3;
 
+/** A precompiled header that nobody has used for so long is removed: it takes 30 to 90 MB. */
+const keptMs = 14 * 24 * 3_600_000;
+
 /**
- * The flags that make a compilation begin with a precompiled header: the compiler's own vector headers are 30,000
- * lines, a third of a second for each kernel. Objects are the same with it and without. None where few
+ * The flags that make a compilation begin with a precompiled header: the compiler's own vector headers, for example, are
+ * 30,000 lines, a third of a second for each kernel. Code is the same with it and without. None where few
  * `compilations` are to come and it is not there, or where the compiler does not make it: clang refuses a header whose
  * files were touched since.
  */
-export async function precompiled(
-  { compiler, header, flags, include }: Prefix,
-  includes: Includes,
-  compilations: number,
-): Promise<readonly string[]> {
+export async function precompiled(prefix: Prefix, compilations: number): Promise<readonly string[]> {
+  const { compiler, text, flags, include, includes } = prefix;
   if (compiler.version.includes("clang")) return [];
-  const text = `#include "${header}"\n`;
   const path = objectPath(`${hashOf(compiler.version, flags.join(" "), await includes.hash(text), text)}.h`);
   if (!existsSync(`${path}.gch`)) {
     if (compilations < worthwhile) return [];
     try {
       // The compiler reads this one where it does not like the other.
-      await cachedCompile(path, header, (output) => writeFile(output, text));
-      await cachedCompile(`${path}.gch`, header, async (output, folder) => {
+      await cachedCompile(path, "prefix", (output) => writeFile(output, text));
+      await cachedCompile(`${path}.gch`, "prefix", async (output, folder) => {
         const source = join(folder, "prefix.h");
         await writeFile(source, text);
-        await run(compiler, [...flags, `-I${include}`, "-x", "c++-header", source, "-o", output], header);
+        const folders = include.map((one) => `-I${one}`);
+        await run(compiler, [...flags, ...folders, "-x", "c++-header", source, "-o", output], text);
       });
+      await removeOld();
     } catch {
       return []; // What is wrong with the compiler or with the header, each compilation says for itself.
     }
   }
+  const now = new Date();
+  await utimes(`${path}.gch`, now, now).catch(() => {});
   return ["-include", path];
+}
+
+/** Removes precompiled headers that were not used for two weeks: of an earlier compiler, or of headers that have changed. */
+async function removeOld(): Promise<void> {
+  const folder = join(cacheFolder(), "objects");
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".gch"));
+  for (const name of names) {
+    const file = join(folder, name);
+    const used = await stat(file).catch(() => null);
+    if (used === null || Date.now() - used.mtimeMs < keptMs) continue;
+    await rm(file, { force: true });
+    await rm(file.slice(0, -".gch".length), { force: true });
+  }
 }

@@ -1,11 +1,11 @@
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { packageRoot, runtimeFolder, templatesFolder } from "../support/paths.js";
-import { inParallel } from "../support/process.js";
 import type { Progress } from "../support/progress.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, findCompiler, run } from "./compilers.js";
+import { type Compilation, compileObjects, objectsOf, type Source, type SourceCount } from "./objects.js";
 import { prebuiltProduct, type RuntimeProduct, unusablePrebuilt } from "./prebuilt.js";
 
 export type { RuntimeProduct } from "./prebuilt.js";
@@ -22,7 +22,7 @@ interface RuntimeRecipes {
       {
         readonly sources: readonly string[];
         readonly link: readonly string[];
-        /** Folders of headers in npm packages: `name` or `name/folder`. */
+        /** Folders of headers in npm packages that the product's own sources, the last pattern, need: `name` or `name/folder`. */
         readonly packages?: readonly string[];
       }
     >
@@ -34,12 +34,9 @@ export async function runtimeRecipes(): Promise<RuntimeRecipes> {
   return JSON.parse(await readFile(join(runtimeFolder, "build.json"), "utf8")) as RuntimeRecipes;
 }
 
-/** What a product is made of: its sources, and what else its code depends on besides the compiler. */
+/** What a product is made of, and what else its code depends on besides the compiler. */
 interface Ingredients {
-  /** Absolute paths. */
-  readonly sources: readonly string[];
-  /** What the sources say, in their order. */
-  readonly texts: readonly string[];
+  readonly sources: readonly Source[];
   readonly flags: readonly string[];
   /** Folders of headers, absolute. */
   readonly include: readonly string[];
@@ -55,10 +52,12 @@ interface Ingredients {
 async function ingredients(product: RuntimeProduct): Promise<Ingredients> {
   const recipes = await runtimeRecipes();
   const { sources: patterns, link, packages = [] } = recipes.outputs[product];
-  const sources = (await Promise.all(patterns.map(matchingFiles))).flat();
+  const own = patterns.at(-1)!;
+  const sources = await Promise.all(
+    patterns.map(async (pattern) => sourcesOf(pattern, pattern === own ? packages : [])),
+  );
   return {
-    sources,
-    texts: await Promise.all(sources.map((source) => readFile(source, "utf8"))),
+    sources: sources.flat(),
     flags: recipes.flags,
     include: recipes.include.map((folder) => join(packageRoot, folder)),
     packages,
@@ -68,17 +67,26 @@ async function ingredients(product: RuntimeProduct): Promise<Ingredients> {
   };
 }
 
+/** The sources that a pattern names. The runtime's own need no packages, so that all products share their objects. */
+async function sourcesOf(pattern: string, packages: readonly string[]): Promise<Source[]> {
+  const paths = await matchingFiles(pattern);
+  const folders = packages.map(packageFolder);
+  return Promise.all(
+    paths.map(async (path) => {
+      return { path, text: await readFile(path, "utf8"), packages: folders, packageNames: packages };
+    }),
+  );
+}
+
 /** Hash of all that a product is made of, whatever compiles it: what a prebuilt product says it was made from. */
 export async function sourcesHash(product: RuntimeProduct): Promise<string> {
   return hashOfIngredients(await ingredients(product));
 }
 
-function hashOfIngredients({ flags, packages, headers, texts, link, scripts }: Ingredients): string {
+function hashOfIngredients({ flags, packages, headers, sources, link, scripts }: Ingredients): string {
+  const texts = sources.map(({ text }) => text);
   return hashOf(flags.join(" "), JSON.stringify(packages), headers, ...texts, link.join(" "), scripts);
 }
-
-/** Told how many sources are compiled, from 0 on; nothing where none has to be. */
-type SourceCount = (done: number, total: number) => void;
 
 /**
  * The path of a product of the runtime: one that came compiled from the sources that are here (prebuilt.ts), or else
@@ -113,44 +121,32 @@ async function compileParts(
   parts: Ingredients,
   progress: SourceCount,
 ): Promise<string> {
-  const compiler = await findCompiler();
-  const keys = objectKeys(parts, compiler);
-  const output = objectPath(hashOf(...keys, parts.link.join(" "), parts.scripts));
+  const how = compilation(parts, await findCompiler());
+  const objects = await objectsOf(parts.sources, how);
+  const output = objectPath(
+    hashOf(...objects.map((object) => basename(object)), parts.link.join(" "), parts.scripts),
+  );
   await cachedCompile(output, product, async (temporary) => {
-    const objects = await compileSources(parts, compiler, progress);
+    progress(0, parts.sources.length);
+    await compileObjects(parts.sources, how, progress);
     const link = parts.link.map((flag) => flag.replace("runtime/", `${runtimeFolder}/`));
-    await run(compiler, [...objects, ...link, "-o", temporary], product);
+    await run(how.compiler, [...objects, ...link, "-o", temporary], product);
   });
   return output;
 }
 
 /** The object files of a product, in the cache, compiled if need be. */
 export async function runtimeObjects(product: RuntimeProduct, progress: SourceCount): Promise<string[]> {
-  return compileSources(await ingredients(product), await findCompiler(), progress);
+  const parts = await ingredients(product);
+  return compileObjects(parts.sources, compilation(parts, await findCompiler()), progress);
 }
 
-function objectKeys({ flags, packages, headers, texts }: Ingredients, { version }: CxxCompiler): string[] {
-  return texts.map((text) => hashOf(version, flags.join(" "), JSON.stringify(packages), headers, text));
+function compilation({ flags, include }: Ingredients, compiler: CxxCompiler): Compilation {
+  return { compiler, flags, include, together: runtimeTogether };
 }
 
-async function compileSources(
-  parts: Ingredients,
-  compiler: CxxCompiler,
-  progress: SourceCount,
-): Promise<string[]> {
-  const { sources, flags, include, packages } = parts;
-  const objects = objectKeys(parts, compiler).map((key) => objectPath(`${key}.o`));
-  let done = 0;
-  progress(0, sources.length);
-  await inParallel(sources, async (source, index) => {
-    await cachedCompile(objects[index]!, source, async (object) => {
-      const includes = [...include, ...packages.map(packageFolder)].map((one) => `-I${one}`);
-      await run(compiler, [...flags, ...includes, "-c", source, "-o", object], source);
-    });
-    progress(++done, sources.length);
-  });
-  return objects;
-}
+/** Sources of the runtime that are compiled as one: fewer take longer in all, more leave cores without work. */
+export const runtimeTogether = 8;
 
 /** What people call the products. */
 const productNames: Readonly<Record<RuntimeProduct, string>> = {

@@ -2,7 +2,7 @@
  * node dist/examples/bench/compile-time.js [--repeat N] [TARGET ...]: seconds of CPU time (user and system) that the
  * compilers take for the kernels of tiny-gpt2 and of SmolLM2's shapes, from empty caches, by phase and kernel; of N
  * runs the least. Targets are those of targets/, and `simulated-TARGET`, a GPU's kernels on this machine. Default: the CPU targets.
- * compile-time.md has the figures.
+ * `runtime` stands for the products of the runtime, one behind the other into one cache. compile-time.md has the figures.
  */
 
 import { execFileSync } from "node:child_process";
@@ -23,6 +23,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { findGpuCompiler } from "../../compiler/cc/gpu-compiler.js";
 import { compileFor, compileSimulation } from "../../compiler/cc/index.js";
+import { compileRuntime } from "../../compiler/cc/runtime.js";
 import type { Target } from "../../compiler/config/target.js";
 import { machineTargets, readTarget } from "../../compiler/config/targets.js";
 import type { DType, Graph } from "../../compiler/ir/graph.js";
@@ -68,7 +69,7 @@ function runs(): Run[] {
     const [taken, args] = line.split("\t") as [string, string];
     const seconds = taken.split(" ").reduce((sum, value) => sum + Number(value), 0);
     const source = /-c (\S+)\.cpp/.exec(args)?.[1] ?? / (\S+)\.cpp/.exec(args)?.[1];
-    if (args.startsWith("-shared")) return [{ phase: "link", seconds }];
+    if (args.startsWith("-shared") || /^\S+\.o /.test(args)) return [{ phase: "link", seconds }];
     if (args.includes("c++-header")) return [{ phase: "precompiled header", seconds }];
     return source === undefined ? [] : [{ phase: basename(source), seconds }];
   });
@@ -183,6 +184,24 @@ function least(repeated: readonly (readonly Run[])[]): Map<string, number> {
   return result;
 }
 
+const products = ["tool", "library", "executable", "addon", "mock-driver"] as const;
+
+/** What compiling the runtime takes: a product takes what those before it have left. */
+async function measureRuntime(): Promise<void> {
+  process.env.GSIC_CACHE = join(folder, "runtime");
+  for (const product of products) {
+    rmSync(log, { force: true });
+    await compileRuntime(product);
+    print(product, least([runs()]));
+  }
+}
+
+function print(title: string, phases: ReadonlyMap<string, number>): void {
+  const total = [...phases.values()].reduce((sum, seconds) => sum + seconds, 0);
+  console.log(`\n${title}, ${total.toFixed(2)} s`);
+  for (const [phase, seconds] of phases) console.log(`  ${seconds.toFixed(2).padStart(6)}  ${phase}`);
+}
+
 async function main(args: readonly string[]): Promise<void> {
   const at = args.indexOf("--repeat");
   const repeat = at < 0 ? 3 : Number(args[at + 1]);
@@ -191,6 +210,7 @@ async function main(args: readonly string[]): Promise<void> {
   process.env.CXX = measured((await findCompilerCommand()) ?? "g++", "compiler");
   const clang = await findGpuCompiler("hip").catch(() => null);
   if (clang !== null) process.env.GSIC_CLANG = measured(clang.command, "clang");
+  if (names.includes("runtime")) return measureRuntime();
   for (const [model, plan] of Object.entries(await plans()))
     for (const name of names) {
       const simulated = name.startsWith("simulated-");
@@ -201,10 +221,7 @@ async function main(args: readonly string[]): Promise<void> {
       const repeated = [];
       for (let i = 0; i < repeat; i++)
         repeated.push(await compile(kernels, target, simulated, `${model}-${name}-${i}`));
-      const phases = least(repeated);
-      const total = [...phases.values()].reduce((sum, seconds) => sum + seconds, 0);
-      console.log(`\n${model} on ${name}: ${kernels.length} kernels, ${total.toFixed(2)} s`);
-      for (const [phase, seconds] of phases) console.log(`  ${seconds.toFixed(2).padStart(6)}  ${phase}`);
+      print(`${model} on ${name}: ${kernels.length} kernels`, least(repeated));
     }
 }
 

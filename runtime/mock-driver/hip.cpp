@@ -8,7 +8,7 @@ using gsic_mock::core;
 namespace {
 
 /// hipDeviceAttributeMultiprocessorCount, hipDeviceAttributeWarpSize
-constexpr int kUnits = 63, kWarpSize = 87, kWave = 64;
+constexpr int kHipUnits = 63, kHipWarpSize = 87, kHipWave = 64;
 
 }  // namespace
 
@@ -17,9 +17,9 @@ GSIC_EXPORT int hipGetDeviceCount(int *count) { return core().device_count(count
 GSIC_EXPORT int hipDeviceGet(int *device, int ordinal) { return core().device(device, ordinal); }
 GSIC_EXPORT int hipDeviceGetName(char *name, int bytes, int device) { return core().name(name, bytes, device); }
 GSIC_EXPORT int hipDeviceGetAttribute(int *value, int attribute, int device) {
-  if (attribute == kUnits) return core().units(value, device);
-  *value = kWave;
-  return attribute == kWarpSize ? core().check_device(device) : gsic_mock::kInvalidValue;
+  if (attribute == kHipUnits) return core().units(value, device);
+  *value = kHipWave;
+  return attribute == kHipWarpSize ? core().check_device(device) : gsic_mock::kInvalidValue;
 }
 GSIC_EXPORT int hipSetDevice(int device) { return core().check_device(device); }
 GSIC_EXPORT int hipMemGetInfo(size_t *free, size_t *total) { return core().memory_info(free, total); }

@@ -50,7 +50,7 @@ Eigen largest_eigen(std::vector<double> &matrix, size_t d, size_t k) {
 namespace {
 
 /// Calls `use(first, rows, omega)` for slabs of Omega [d, l], so that it is never held whole.
-template <typename Use> void each_slab(uint64_t seed, size_t d, size_t l, const Use &use) {
+template <typename Use> void each_sketch_slab(uint64_t seed, size_t d, size_t l, const Use &use) {
   constexpr size_t kSlab = 512;
   std::vector<double> omega(kSlab * l);
   for (size_t first = 0; first < d; first += kSlab) {
@@ -88,7 +88,7 @@ void polish(std::vector<double> &vectors, size_t d, size_t k) {
 std::vector<double> core_of(uint64_t seed, const std::vector<double> &y, size_t d, size_t l, double shift) {
   std::vector<double> core(l * l);
   const int width = int(l);
-  each_slab(seed, d, l, [&](size_t first, size_t rows, double *omega) {
+  each_sketch_slab(seed, d, l, [&](size_t first, size_t rows, double *omega) {
     std::vector<double> shifted(y.begin() + long(first * l), y.begin() + long((first + rows) * l));
     cblas_daxpy(int(rows * l), shift, omega, 1, shifted.data(), 1);
     cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, width, int(rows), 1, omega, width, shifted.data(),
@@ -114,7 +114,7 @@ Eigen nystrom_eigen(uint64_t seed, std::vector<double> &y, size_t d, size_t l, s
     shift *= 4;
     core = core_of(seed, y, d, l, shift);
   }
-  each_slab(seed, d, l, [&](size_t first, size_t count, double *omega) {
+  each_sketch_slab(seed, d, l, [&](size_t first, size_t count, double *omega) {
     cblas_daxpy(int(count * l), shift, omega, 1, y.data() + first * l, 1);
   });
   // F = Y R^-1, so that C ~= F F^T; F^T F = U S^2 U^T gives C's eigenvectors as F U / S.
@@ -139,7 +139,7 @@ Eigen nystrom_eigen(uint64_t seed, std::vector<double> &y, size_t d, size_t l, s
 
 std::vector<double> sketch_of(const std::vector<double> &matrix, uint64_t seed, size_t d, size_t l) {
   std::vector<double> y(d * l);
-  each_slab(seed, d, l, [&](size_t first, size_t rows, double *omega) {
+  each_sketch_slab(seed, d, l, [&](size_t first, size_t rows, double *omega) {
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(d), int(l), int(rows), 1, matrix.data() + first, int(d),
                 omega, int(l), 1, y.data(), int(l));
   });

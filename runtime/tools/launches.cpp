@@ -55,7 +55,7 @@ struct Job {
   Samples cold, cached;
 };
 
-[[noreturn]] void refuse(const std::string &what) { throw Error(GSIC_INVALID_ARGUMENT, "--jobs: " + what); }
+[[noreturn]] void refuse_launches(const std::string &what) { throw Error(GSIC_INVALID_ARGUMENT, "--jobs: " + what); }
 
 template <class T> std::vector<uint8_t> repeated(size_t count, double value) {
   const std::vector<T> values(count, T(value));
@@ -70,24 +70,24 @@ JobArgument read_argument(const Manifest &manifest, const json &value) {
     if (name != kBufferNames[i]) continue;
     const JobArgument argument{Buffer(i), value.at("offset"), value.at("bytes"), value.at("zero")};
     if (argument.buffer != Buffer::weights && argument.offset >= manifest.buffer(argument.buffer))
-      refuse("an offset is beyond the buffer " + name);
+      refuse_launches("an offset is beyond the buffer " + name);
     return argument;
   }
-  refuse("there is no buffer " + name);
+  refuse_launches("there is no buffer " + name);
 }
 
 Job read_job(const Manifest &manifest, const json &value) {
   Job job{};
   const std::string symbol = value.at("kernel");
   while (job.kernel < manifest.kernels.size() && manifest.kernels[job.kernel].symbol != symbol) job.kernel++;
-  if (job.kernel == manifest.kernels.size()) refuse("the bundle has no kernel " + symbol);
+  if (job.kernel == manifest.kernels.size()) refuse_launches("the bundle has no kernel " + symbol);
   job.rotate = value.at("rotate");
   for (const json &one : value.at("arguments")) job.arguments.push_back(read_argument(manifest, one));
   if (job.arguments.size() != manifest.kernels[job.kernel].arguments)
-    refuse("the kernel " + symbol + " takes another number of arguments");
+    refuse_launches("the kernel " + symbol + " takes another number of arguments");
   for (const json &one : value.at("values")) {
     const size_t argument = one.at("argument"), count = one.at("count");
-    if (argument >= job.arguments.size()) refuse("a value belongs to no argument of " + symbol);
+    if (argument >= job.arguments.size()) refuse_launches("a value belongs to no argument of " + symbol);
     const double number = one.at("value");
     job.values.push_back(
         {argument, one.at("type") == "f64" ? repeated<double>(count, number) : repeated<float>(count, number)});
@@ -277,7 +277,7 @@ json read_jobs(const std::string &path) {
   try {
     return json::parse(file);
   } catch (const json::exception &error) {
-    refuse(error.what());
+    refuse_launches(error.what());
   }
 }
 
@@ -300,7 +300,7 @@ void run_launches(const Arguments &arguments) {
     bench.run(repeat);
     bench.describe(document);
   } catch (const json::exception &error) {
-    refuse(error.what());
+    refuse_launches(error.what());
   }
   std::cout << document.dump(2) << std::endl;
 }
