@@ -1,4 +1,5 @@
 import { blockSizes } from "../ir/graph.js";
+import type { Quantizer } from "../ir/plan.js";
 import type { Core } from "../ir/program.js";
 import type { QuantizedSource, WeightSource } from "../ir/steps.js";
 import { shapeOf } from "../layout/shape.js";
@@ -12,14 +13,23 @@ const shortRow = 576;
 /** The cores that products with a kernel's matrices on a CPU are linked with; each once. */
 export function coresOf({ slots }: Operands): readonly Core[] {
   const all = slots.flatMap(({ operand }) => (operand.kind === "weight" ? coresFor(operand.source) : []));
-  return [...new Map(all.map((core) => [core.name, core])).values()];
+  return eachOnce(all);
+}
+
+function eachOnce(cores: readonly Core[]): readonly Core[] {
+  return [...new Map(cores.map((core) => [core.name, core])).values()];
+}
+
+/** The cores that products with matrices at few bits are linked with; each once. */
+export function dotCoresOf(quantizers: readonly Quantizer[]): readonly Core[] {
+  return eachOnce(quantizers.flatMap(dots));
 }
 
 function coresFor(source: WeightSource): readonly Core[] {
-  return "quantizer" in source ? dots(source) : [plain(source)];
+  return "quantizer" in source ? dots(source.quantizer) : [plain(source)];
 }
 
-function dots({ quantizer: { bits, symmetric } }: QuantizedSource): Core[] {
+function dots({ bits, symmetric }: Quantizer): Core[] {
   return [
     core("activations", "ActivationCore", ["gsic::kDotBlock"], "activations"),
     core("dots", "DotCore", [String(bits), String(symmetric)], `dots_${bits}${symmetric ? "" : "_zeros"}`),

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { cachedCompile, objectPath } from "../cc/cache.js";
 import { compileKernels, findCompiler } from "../cc/index.js";
 import type { Target } from "../config/target.js";
+import { dotCoresOf } from "../emit/cores.js";
 import { factorQuantizer } from "../ir/forms.js";
 import type { Quantizer } from "../ir/plan.js";
 import type { Kernel } from "../ir/program.js";
@@ -159,7 +160,21 @@ extern "C" void ${symbol}(const gsic_worker *worker, void *const *arguments) {
   ${product}
 }
 `;
-  return { symbol, template: "test", summary: "", arguments: [], launch: null, source } satisfies Kernel;
+  const quantizers = [
+    quantizer,
+    ...(rank === 0 ? [] : [factorQuantizer]),
+    ...(pair === undefined ? [] : [pair]),
+  ];
+  const cores = dotCoresOf(quantizers);
+  return {
+    symbol,
+    template: "test",
+    summary: "",
+    arguments: [],
+    launch: null,
+    source,
+    cores,
+  } satisfies Kernel;
 }
 
 /** A kernel of a library, on columns x [tokens, d]. */
