@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { durationsTo } from "./compiler/testing/durations.js";
 
 /** What a test or a hook may take at most, in milliseconds: for what hangs, not for what is slow. */
 const hang = 45 * 60_000;
@@ -16,6 +17,10 @@ export default defineConfig({
     testTimeout: hang,
     hookTimeout: hang,
     maxWorkers: 2,
-    reporters: ["default", ["json", { outputFile: "build/test-results.json" }]],
+    reporters: [
+      "default",
+      ["json", { outputFile: "build/test-results.json" }],
+      durationsTo("build/test-durations.json"),
+    ],
   },
 });

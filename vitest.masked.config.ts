@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
+import { durationsTo } from "./compiler/testing/durations.js";
 import everything from "./vitest.config.js";
 
 /**
@@ -32,6 +33,10 @@ export default defineConfig({
   test: {
     ...everything.test,
     include: suites,
-    reporters: ["default", ["json", { outputFile: `build/test-results-${process.env.GSIC_CPU}.json` }]],
+    reporters: [
+      "default",
+      ["json", { outputFile: `build/test-results-${process.env.GSIC_CPU}.json` }],
+      durationsTo(`build/test-durations-${process.env.GSIC_CPU}.json`),
+    ],
   },
 });
