@@ -30,7 +30,14 @@ const glibc = "2.28";
 const zigVersion = "0.17.1";
 const products: readonly RuntimeProduct[] = ["library", "executable", "tool", "addon", "mock-driver"];
 /** Debian packages whose code is in the products; their licences ask to be named. */
-const inside = ["libopenblas-dev", "libpcre2-dev", "libutf8proc-dev", "nlohmann-json3-dev", "libxxhash-dev"];
+const inside = [
+  "libopenblas-dev",
+  "libpcre2-dev",
+  "libstdc++6",
+  "libutf8proc-dev",
+  "nlohmann-json3-dev",
+  "libxxhash-dev",
+];
 
 const folder = join(prebuiltFolder, "linux-x64");
 const compat = join(runtimeFolder, "compat/older_glibc.cpp");
