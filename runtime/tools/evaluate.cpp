@@ -21,17 +21,12 @@
 #include <sstream>
 
 #include "arguments.h"
+#include "clones.h"
 #include "error.h"
 #include "parallel.h"
 #include "safetensors.h"
 #include "session.h"
 #include "token_ids.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define GSIC_CLONES __attribute__((flatten, target_clones("avx512f", "avx2", "default")))
-#else
-#define GSIC_CLONES
-#endif
 
 namespace gsic {
 namespace {
@@ -65,7 +60,7 @@ inline double exponential(double x) {
 constexpr size_t kParts = 16;
 
 /// Sets powers[i] = exp(logits[i] - top), and returns their sum.
-GSIC_CLONES double powers_of(const float *logits, size_t count, float top, double *powers) {
+double powers_of(const float *logits, size_t count, float top, double *powers) {
   double sums[kParts] = {};
   const size_t whole = count - count % kParts;
   for (size_t i = 0; i < whole; i += kParts)
@@ -80,7 +75,7 @@ GSIC_CLONES double powers_of(const float *logits, size_t count, float top, doubl
 }
 
 /// The sum of weights[i] (a[i] - b[i]).
-GSIC_CLONES double weighted_difference(const double *weights, const float *a, const float *b, size_t count) {
+double weighted_difference(const double *weights, const float *a, const float *b, size_t count) {
   double sums[kParts] = {};
   const size_t whole = count - count % kParts;
   for (size_t i = 0; i < whole; i += kParts)
@@ -95,7 +90,7 @@ GSIC_CLONES double weighted_difference(const double *weights, const float *a, co
 struct Distribution {
   Distribution(const float *row, size_t count)
       : logits(row), top(size_t(std::max_element(row, row + count) - row)), powers(count) {
-    total = powers_of(row, count, row[top], powers.data());
+    total = Clones<&powers_of>::call(row, count, row[top], powers.data());
     log_sum = row[top] + std::log(total);
   }
   double log_probability(size_t i) const { return logits[i] - log_sum; }
@@ -109,7 +104,7 @@ struct Distribution {
 
 /// KL(p || q) = sum p (log p - log q), in nats.
 double divergence(const Distribution &p, const Distribution &q, size_t count) {
-  const double mean = weighted_difference(p.powers.data(), p.logits, q.logits, count) / p.total;
+  const double mean = Clones<&weighted_difference>::call(p.powers.data(), p.logits, q.logits, count) / p.total;
   return std::max(0.0, mean - p.log_sum + q.log_sum);
 }
 

@@ -10,11 +10,7 @@
 #include <cmath>
 #include <memory>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define GSIC_CLONES __attribute__((flatten, target_clones("avx512f", "avx2", "default")))
-#else
-#define GSIC_CLONES
-#endif
+#include "clones.h"
 
 namespace gsic {
 namespace {
@@ -217,8 +213,8 @@ struct RowPanel {
 };
 
 /// Quantises kLanes rows of one group, of which `x` [kPanelRows, columns] holds what they are rounded towards.
-GSIC_CLONES void quantize_lanes(const float *values, RowPanel &panel, size_t lane, size_t first, GroupRows &group,
-                                const Rounding &rounding, QuantizedMatrix &matrix) {
+void quantize_lanes(const float *values, RowPanel &panel, size_t lane, size_t first, GroupRows &group,
+                    const Rounding &rounding, QuantizedMatrix &matrix) {
   float targets[kWidestGroup][kLanes] = {};
   uint8_t q[kWidestGroup][kLanes];
   const size_t d = panel.d, rows = std::min(kLanes, panel.count - lane), g = first / matrix.quantizer.group;
@@ -284,7 +280,7 @@ void quantize_rows(const float *values, size_t first, size_t count, const Roundi
     if (rounding.feedback != nullptr)
       add_feedback(*rounding.feedback, panel.errors.data(), panel.state.data(), count, begin, end, panel.x.data());
     for (size_t lane = 0; lane < count; lane += kLanes)
-      quantize_lanes(values, panel, lane, begin, *group, rounding, matrix);
+      Clones<&quantize_lanes>::call(values, panel, lane, begin, *group, rounding, matrix);
     if (rounding.feedback != nullptr)
       take_errors(*rounding.feedback, panel.errors.data(), count, begin, end, panel.state.data());
   }
