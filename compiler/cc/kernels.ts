@@ -47,11 +47,17 @@ interface Unit {
   readonly key: string;
   /** Its object in the cache. */
   readonly object: string;
+  /** About how long it takes to compile, a kernel being 1. */
+  readonly effort: number;
 }
+
+/** A core takes so much longer than a kernel, by and large (examples/bench/compile-time.md). */
+const coreEffort = 5;
 
 /**
  * Compiles each kernel by itself, and each core that they share, and links all into a shared object; returns its path
- * in the cache. `prefix` is a header that is worth precompiling for them.
+ * in the cache. `prefix` is a header that is worth precompiling for them. `progress` is told how many kernels' share of the
+ * work is done, cores included.
  */
 export async function sharedObject(
   compiler: CxxCompiler,
@@ -66,18 +72,20 @@ export async function sharedObject(
   const units = await unitsOf(compiler, kernels, flags, includes);
   const library = objectPath(`${hashOf(...units.map(({ key }) => key))}.so`);
   await cachedCompile(library, what, async (output) => {
-    const missing = units.filter(({ object }) => !existsSync(object)).length;
+    const missing = new Set(units.filter(({ object }) => !existsSync(object)));
+    const effortOf = (all: Iterable<Unit>) => [...all].reduce((sum, { effort }) => sum + effort, 0);
+    const total = effortOf(missing);
     const begin =
       prefix === undefined
         ? []
         : await precompiled(
             { compiler, text: `#include "${prefix}"\n`, flags, include: [include], includes },
-            missing,
+            missing.size,
           );
-    let done = 0;
-    await inParallel(units, async (unit, index) => {
+    await inParallel([...missing], async (unit) => {
       await compileUnit(compiler, unit, include, begin);
-      if (index >= units.length - kernels.length) progress(++done);
+      missing.delete(unit);
+      progress(kernels.length * (1 - effortOf(missing) / total));
     });
     const objects = units.map(({ object }) => object);
     await run(compiler, ["-shared", "-Wl,--build-id=none", ...objects, "-o", output, "-lm"], what);
@@ -94,11 +102,12 @@ async function unitsOf(
 ): Promise<Unit[]> {
   const cores = new Map(kernels.flatMap(({ cores }) => cores ?? []).map((core) => [core.name, core]));
   const sources = [
-    ...[...cores.values()].map(({ name, source }) => ({ name, source, flags })),
+    ...[...cores.values()].map(({ name, source }) => ({ name, source, flags, effort: coreEffort })),
     ...kernels.map(({ symbol, source, cores }) => ({
       name: symbol,
       source,
       flags: cores === undefined ? flags : [...flags, "-DGSIC_CORES_APART"],
+      effort: 1,
     })),
   ];
   return Promise.all(
