@@ -23,7 +23,8 @@ import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
 import { modesOf } from "./ir/modes.js";
 import type { Plan } from "./ir/plan.js";
-import type { Mode, ProgramMode } from "./ir/program.js";
+import type { DeviceKind, Mode, ProgramMode } from "./ir/program.js";
+import { withCodedWeights } from "./models/coded.js";
 import { type Model, openModel } from "./models/model.js";
 import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
 import { requireRoom } from "./pack/space.js";
@@ -63,10 +64,11 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   const tuning = tuningOf(config, targets[0]!);
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
   checkOutput(out, inputsOf(config));
-  const model = await openModel(config, progress.stage("Reading the model"));
+  const opened = await openModel(config, progress.stage("Reading the model"));
   try {
-    for (const tensor of auditWeights(model.weights, progress.stage("Checking the weights")))
+    for (const tensor of auditWeights(opened.weights, progress.stage("Checking the weights")))
       progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
+    const model = withStorage(opened, config, targets[0]!.device, progress);
     checkTexts(config, model.tokenizer);
     const dump = options.dump === undefined ? null : dumpOf(options.dump, config, model);
     const algebra = new Algebra();
@@ -110,9 +112,20 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
       await kept.close();
     }
   } finally {
-    model.weights.close();
+    opened.weights.close();
     progress.finish();
   }
+}
+
+/** The model with its weights kept as the configuration says. */
+function withStorage(model: Model, config: Config, device: DeviceKind, progress: Progress): Model {
+  if (config.model.storage === "stored") return model;
+  if (device !== "cpu") {
+    progress.warn("weights are packed for CPUs alone: this build keeps them as they are stored");
+    return model;
+  }
+  const update = progress.stage("Looking for what packing saves");
+  return { ...model, graph: withCodedWeights(model.graph, model.weights, update) };
 }
 
 /** The configured mode; an edited graph that is not dense has no exact mode. */

@@ -26,20 +26,20 @@ export async function compareTiles(
       let begin = packed.begin + offset;
       for (const source of partsOf(content.source)) {
         if (source.kind === "stored") {
-          const { dtype, out, d } = source.matrix;
-          const run = layout.runRows(dtype, d);
-          const runBytes = layout.packedBytes(dtype, run, d);
+          const { out, d, ...type } = source.matrix;
+          const run = layout.runRows(type, d);
+          const runBytes = layout.packedBytes(type, run, d);
           for (const number of someRuns(Math.ceil(out / run), index)) {
             const first = number * run;
             const rows = weights.readStoredRows(source.matrix, first, Math.min(run, out - first));
-            const expected = layout.packMatrix(dtype, d, rows);
+            const expected = layout.packMatrix(type, d, rows);
             const found = Buffer.alloc(expected.length);
             await file.read(found, 0, found.length, begin + number * runBytes);
             if (!found.equals(expected))
               throw new Error(
                 `self-check failed: run ${number} of ${source.matrix.tensor} is not what is stored`,
               );
-            compared += Math.ceil(Math.min(run, out - first) / layout.rowsOfTile(dtype));
+            compared += Math.ceil(Math.min(run, out - first) / layout.rowsOfTile(type));
           }
         }
         begin += sourceBytes(device, source);

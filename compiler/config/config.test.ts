@@ -28,7 +28,7 @@ test("a model.toml with the source alone has defaults for the rest", () => {
   const file = write('[model]\nname = "m"\nsource = "weights"\n');
   expect(readConfig(file)).toEqual({
     file,
-    model: { name: "m", source: join(folder, "weights"), context: null },
+    model: { name: "m", source: join(folder, "weights"), context: null, storage: "stored" },
     calibration: { text: [], stats: null, tokens: 8192, window: 512, seed: 1 },
     heldout: { text: [], tokens: 4096 },
     quality: { mode: "exact", maxKl: null },
@@ -49,6 +49,7 @@ test("every key is read; paths are relative to the file", () => {
 name = "gpt2.v1_2-x"
 source = "hf:openai-community/gpt2"
 context = 256
+storage = "packed"
 [calibration]
 text = ["a.txt", "/b.txt"]
 tokens = 10
@@ -72,7 +73,7 @@ tuning = "measured.toml"
 `);
   expect(readConfig(file)).toEqual({
     file,
-    model: { name: "gpt2.v1_2-x", source: "hf:openai-community/gpt2", context: 256 },
+    model: { name: "gpt2.v1_2-x", source: "hf:openai-community/gpt2", context: 256, storage: "packed" },
     calibration: { text: [join(folder, "a.txt"), "/b.txt"], stats: null, tokens: 10, window: 5, seed: 0 },
     heldout: { text: [join(folder, "c.txt")], tokens: 20 },
     quality: { mode: "bounded", maxKl: 0.5 },

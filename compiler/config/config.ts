@@ -15,6 +15,8 @@ export interface Config {
     readonly source: string;
     /** Longest sequence that the build supports; null: the model's own, at most 8192. */
     readonly context: number | null;
+    /** How exact weights are kept where they are of a type that can be packed without loss. */
+    readonly storage: Storage;
   };
   readonly calibration: {
     /** Absolute paths; empty: the model samples its own text. */
@@ -40,6 +42,9 @@ export interface Config {
   };
 }
 
+/** `stored`: as the model's file has them; `packed`: in fewer bits, without loss. */
+type Storage = (typeof storages)[number];
+
 /** Narrows what may be chosen for a linear. */
 export interface PlanOptions {
   readonly forms: readonly FormKind[];
@@ -54,7 +59,7 @@ export interface PlanOptions {
 
 /** Every key that model.toml may have. */
 const keys: Readonly<Record<string, readonly string[]>> = {
-  model: ["name", "source", "context"],
+  model: ["name", "source", "context", "storage"],
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
   quality: ["mode", "max_kl"],
@@ -92,6 +97,7 @@ export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }:
 
 /** How a build may be run. */
 export const modes = ["exact", "bounded", "lossless"] as const satisfies readonly Mode[];
+const storages = ["stored", "packed"] as const;
 const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
 
 /** Reads model.toml. Throws `config-*` errors (category usage) that name the line or the key. */
@@ -128,6 +134,7 @@ class Reader extends Fields {
         name: this.name(),
         source: source.startsWith("hf:") ? source : this.path(source),
         context: this.integer("model", "context", null),
+        storage: this.choice("model", "storage", storages, "stored"),
       },
       calibration: {
         text,

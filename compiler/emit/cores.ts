@@ -37,9 +37,10 @@ function dots({ bits, symmetric }: Quantizer): Core[] {
 }
 
 function plain(source: Exclude<WeightSource, QuantizedSource>): Core {
-  const { dtype, d } = shapeOf(source);
+  const { dtype, d, coded } = shapeOf(source);
   const type = `gsic::${dtype}`;
   const blocks = d <= shortRow ? Math.ceil(d / 32) : 0;
+  if (coded !== undefined) return core("coded", "CodedCore", [String(blocks)], `coded_${dtype}_${blocks}`);
   if (blockSizes[dtype].elements === 1)
     return core("tiles", "TileCore", [type, String(blocks)], `tiles_${dtype}_${blocks}`);
   const long = d >= longRow;

@@ -2,6 +2,7 @@ import type { NormNode } from "../ir/graph.js";
 import type { Step } from "../ir/steps.js";
 import { cacheBlock } from "../layout/cache.js";
 import { rowBytes } from "../layout/matrix.js";
+import { elementType } from "./element.js";
 import { floatLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 import { basis, glu, normFormula, project } from "./projection.js";
@@ -32,7 +33,7 @@ function embed(step: StepOf<"embed">): CpuKernelCall {
   const operands = new Operands();
   operands.value("y", step.output, "write");
   const tables = step.tables.map(({ table, index, offset, scale }) => ({
-    type: table.dtype,
+    type: elementType(table),
     out: table.out,
     d: table.d,
     scale: scale === 1 ? null : floatLiteral(scale),

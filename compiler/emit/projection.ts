@@ -4,6 +4,7 @@ import type { ProjectionPart, QuantizedSource, Step, WeightSource } from "../ir/
 import { factorBytes, sourceBytes } from "../layout/matrix.js";
 import { shapeOf, typeText } from "../layout/shape.js";
 import { coresOf } from "./cores.js";
+import { elementName, elementType } from "./element.js";
 import { doubleLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands, type TierMatrix } from "./operands.js";
 
@@ -159,8 +160,8 @@ function product({ gate, exact }: ProjectStep, tier: Tier, of: TierMatrix) {
 /** The C++ type of a packed matrix. */
 function matrixType(source: WeightSource): string {
   if ("quantizer" in source) return quantizedType(source);
-  const { dtype, out, d } = shapeOf(source);
-  return `Matrix<${dtype}, ${out}, ${d}>`;
+  const { out, d, ...type } = shapeOf(source);
+  return `Matrix<${elementType(type)}, ${out}, ${d}>`;
 }
 
 function quantizedType({ out, d, quantizer, rank }: QuantizedSource): string {
@@ -212,7 +213,7 @@ function integerParams({ gate, correction, d }: ProjectStep, operands: Operands)
 /** The proposed symbol, `<role>_<type of the first matrix>_<width>x<d>`, with `_k<k>` where there is a subspace gate. */
 export function projectName(step: ProjectStep): string {
   const { quantized, weight } = step.parts[0]!;
-  const type = quantized === null ? shapeOf(weight).dtype : quantizedName(quantized);
+  const type = quantized === null ? elementName(shapeOf(weight)) : quantizedName(quantized);
   const role = step.head ? "head" : step.glu ? "glu" : "project";
   return `${role}_${type}_${step.width}x${step.d}${step.gate ? `_k${step.gate.k}` : ""}`;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Plan } from "../ir/plan.js";
+import { withCodedWeights } from "../models/coded.js";
 import { makePlan } from "../passes/index.js";
 import { openFixture } from "../testing/fixtures.js";
 import { adoptPlan } from "./adopt.js";
@@ -19,6 +20,15 @@ test("an edited graph may choose forms and shorten the context, and nothing else
 
   expect(adopt(plan).linears).toEqual(plan.linears);
   expect(adopt(graphOf({ context: plan.graph.context - 1 })).linears).toEqual(plan.linears);
+  // How weights are kept follows model.toml, whatever the graph was built with.
+  const coded = withCodedWeights(model.graph, model.weights);
+  expect(coded).not.toEqual(model.graph);
+  expect(adopt(graphOf(coded)).graph).toEqual(plan.graph);
+  const packed = adoptPlan({ plan, header }, { ...model, graph: coded }, "graph.ts");
+  expect(packed.graph).toEqual(coded);
+  const bytes = ({ linears }: Plan) => [...linears.values()].map((linear) => linear.bytes);
+  expect(bytes(packed)).toEqual(bytes(makePlan(coded, { options })));
+  expect(bytes(packed)).not.toEqual(bytes(plan));
   expect(() => adopt(plan, "0".repeat(64))).toThrow(code("graph-other-model"));
   expect(() => adopt(graphOf({ context: plan.graph.context + 1 }))).toThrow(code("graph-changed"));
   expect(() => adopt(graphOf({ nodes: plan.graph.nodes.slice(0, -1) }))).toThrow(code("graph-changed"));

@@ -8,13 +8,14 @@ import type { Matrix, Vector } from "./vocabulary.js";
 
 type WrittenMatrix = Omit<MatrixRef, "out" | "d"> & { readonly shape: readonly [out: number, d: number] };
 
-/** The fields of `matrix(tensor, dtype, [out, d], { transposed, first })`. */
+/** The fields of `matrix(tensor, dtype, [out, d], { transposed, first, coded })`. */
 export const matrixFields = {
   tensor: argument(0, text),
   dtype: argument(1, choice(Object.keys(blockSizes) as DType[])),
   shape: argument(2, pair(positive, ["out", "d"])),
   transposed: optional(flag, false),
   first: optional(integer(0), 0),
+  coded: optional(integer(0), undefined),
 } satisfies FieldCodecs<WrittenMatrix>;
 
 /** A view of a stored matrix; its shape, one argument of the call, is kept as `out` and `d`. */

@@ -241,7 +241,14 @@ function unusual(): Graph {
       weight: part(160, 0),
       bias: { ...vector, length: 160 },
     },
-    { kind: "linear", id: "layer0_k", layer: 0, input: "layer0_n", weight: part(80, 160), bias: null },
+    {
+      kind: "linear",
+      id: "layer0_k",
+      layer: 0,
+      input: "layer0_n",
+      weight: { ...part(80, 160), coded: 96 },
+      bias: null,
+    },
     { kind: "linear", id: "layer0_v", layer: 0, input: "layer0_n", weight: part(80, 240), bias: null },
     {
       kind: "rope",

@@ -38,6 +38,8 @@ export interface MatrixOptions {
   readonly transposed?: boolean;
   /** First output row, within a fused tensor. Default: 0. */
   readonly first?: number;
+  /** Rare weights that a run of rows has room for, where each weight takes twelve bits; model.toml decides. Default: none. */
+  readonly coded?: number;
 }
 
 /** A vector in the model's files. */

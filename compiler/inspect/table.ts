@@ -2,6 +2,7 @@ import { formText, isDenseForm, kindOf, quantizerText, thresholdText } from "../
 import type { Node, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import { inputsOf, linearById, partOf } from "../ir/walk.js";
+import { elementText } from "../layout/shape.js";
 import { bytesPerToken } from "../passes/cost.js";
 import type { RejectedForm, SearchReport } from "../report/search.js";
 import { size, visible, wrap } from "../support/text.js";
@@ -278,7 +279,7 @@ function attributes(node: Node, plan: Plan): string {
   const decided = plan.linears.get(node.id);
   if (node.kind !== "linear" || decided === undefined) return `label=${dotText(part, node.kind)}`;
   const { form, bytes } = decided;
-  const shape = `[${node.weight.out}, ${node.weight.d}] ${node.weight.dtype}`;
+  const shape = `[${node.weight.out}, ${node.weight.d}] ${elementText(node.weight)}`;
   if (isDenseForm(form)) return `label=${dotText(part, `dense ${shape}`, size(bytes.dense))}`;
   const how = `${formText(form)} ${shape}`;
   const label = dotText(part, how, `${size(bytes.fast)} fast, ${size(bytes.slow)} slow`);

@@ -62,7 +62,15 @@ export interface MatrixRef {
   readonly transposed: boolean;
   /** First output row of the view; non-zero for a part of a fused tensor such as GPT-2's c_attn. */
   readonly first: number;
+  /**
+   * Of bf16 in a CPU's bundle: each weight takes twelve bits, without loss, and this is how many rare ones a run of rows
+   * has room for (layout/coded-tiles.ts). Absent: as many bits as the file has.
+   */
+  readonly coded?: number;
 }
+
+/** How the elements of a matrix are kept. */
+export type ElementType = Pick<MatrixRef, "dtype" | "coded">;
 
 /** A vector (bias, gain) as a view of a stored tensor; always widened to f32. */
 export interface VectorRef {

@@ -70,7 +70,7 @@ describe("tiles of blocks hold every element of every row, and zeros where there
             const rows = new Uint8Array(skip + stored.length).subarray(skip);
             rows.set(stored);
             const packed = packBlocks(dtype, d, rows);
-            expect(packed).toHaveLength(cpuLayout.packedBytes(dtype, out, d));
+            expect(packed).toHaveLength(cpuLayout.packedBytes({ dtype }, out, d));
             const expected = dequantize(dtype, stored, out * d);
             const found = unpack(dtype, d, packed);
             for (const [row, values] of found.entries()) {
@@ -97,15 +97,15 @@ test("a missing row is all zeros, and runs packed one after another are the matr
   for (const dtype of types) {
     const { elements, bytes } = blockSizes[dtype];
     const rows = randomBlocks(dtype, 21 * elements, 5);
-    const packed = cpuLayout.packMatrix(dtype, elements, rows);
-    const run = cpuLayout.runRows(dtype, elements);
+    const packed = cpuLayout.packMatrix({ dtype }, elements, rows);
+    const run = cpuLayout.runRows({ dtype }, elements);
     expect(run).toBe(blockRows);
     const parts = [rows.slice(0, run * bytes), rows.slice(run * bytes)];
-    expect(Buffer.concat(parts.map((part) => cpuLayout.packMatrix(dtype, elements, part)))).toEqual(
+    expect(Buffer.concat(parts.map((part) => cpuLayout.packMatrix({ dtype }, elements, part)))).toEqual(
       Buffer.from(packed),
     );
-    const full = cpuLayout.packMatrix(dtype, elements, new Uint8Array(rows.length).fill(0xff));
-    const used = cpuLayout.packMatrix(dtype, elements, new Uint8Array(32 * bytes).fill(0xff));
+    const full = cpuLayout.packMatrix({ dtype }, elements, new Uint8Array(rows.length).fill(0xff));
+    const used = cpuLayout.packMatrix({ dtype }, elements, new Uint8Array(32 * bytes).fill(0xff));
     // What eleven missing rows would have set is zero: their share of the set bits is missing.
     const bits = (data: Uint8Array) =>
       data.reduce((sum, byte) => sum + byte.toString(2).replaceAll("0", "").length, 0);

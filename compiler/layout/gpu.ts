@@ -9,8 +9,8 @@ const tilesOf = (out: number) => Math.ceil(out / tileRows);
 export const gpuLayout: MatrixLayout = {
   rowsOfTile: () => tileRows,
   runRows: () => tileRows,
-  packedBytes: (dtype, out, d) => tilesOf(out) * tilePlanes(dtype, d).bytes,
-  packMatrix: packPlanes,
+  packedBytes: ({ dtype }, out, d) => tilesOf(out) * tilePlanes(dtype, d).bytes,
+  packMatrix: ({ dtype }, d, rows, buffer) => packPlanes(dtype, d, rows, buffer),
   quantizedBytes: (shape) => tilesOf(shape.out) * quantizedTile(shape).bytes,
   packQuantized: packQuantizedPlanes,
 };

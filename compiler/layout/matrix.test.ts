@@ -84,7 +84,7 @@ test("matrices with long rows are cut into segments, and their tiles into groups
     expect([groupTiles, segmentBlocks < blocks]).toEqual([32, true]);
     const packed = packRows(dtype, d, rows);
     expect(unpack(dtype, out, d, packed).rows).toEqual(rows);
-    const first = cpuLayout.runRows(dtype, d) * (rows.length / out);
+    const first = cpuLayout.runRows({ dtype }, d) * (rows.length / out);
     const parts = [rows.slice(0, first), rows.slice(first)].map((part) => packRows(dtype, d, part));
     expect(Buffer.concat(parts)).toEqual(Buffer.from(packed));
   }
@@ -94,7 +94,7 @@ test("runs packed one after another are the matrix packed at once", () => {
   fc.assert(
     fc.property(shapes, ({ dtype, out, d, rows }) => {
       const rowBytes = rows.length / out;
-      const run = cpuLayout.runRows(dtype, d);
+      const run = cpuLayout.runRows({ dtype }, d);
       const parts: number[] = [];
       for (let row = 0; row < out; row += run)
         parts.push(...packRows(dtype, d, rows.slice(row * rowBytes, (row + run) * rowBytes)));

@@ -1,4 +1,4 @@
-import type { MatrixRef } from "../ir/graph.js";
+import type { ElementType, MatrixRef } from "../ir/graph.js";
 import type { DeviceKind } from "../ir/program.js";
 import type { WeightSource } from "../ir/steps.js";
 import { layouts } from "./devices.js";
@@ -13,16 +13,16 @@ export function sourceBytes(device: DeviceKind, source: WeightSource): number {
 /** Bytes that a token reads when it multiplies by a matrix: as it is packed for a device, padding and all. */
 export function matrixBytes(
   device: DeviceKind,
-  { dtype, out, d }: Pick<MatrixRef, "dtype" | "out" | "d">,
+  { out, d, ...type }: ElementType & Pick<MatrixRef, "out" | "d">,
 ): number {
-  return layouts[device].packedBytes(dtype, out, d);
+  return layouts[device].packedBytes(type, out, d);
 }
 
 /** Bytes of one row of a packed matrix, which is what a look-up reads. */
-export function rowBytes(device: DeviceKind, { dtype, d }: Pick<MatrixRef, "dtype" | "d">): number {
-  const { rowsOfTile, packedBytes } = layouts[device];
-  const rows = rowsOfTile(dtype);
-  return packedBytes(dtype, rows, d) / rows;
+export function rowBytes(device: DeviceKind, { d, ...type }: ElementType & Pick<MatrixRef, "d">): number {
+  const { runRows, packedBytes } = layouts[device];
+  const rows = runRows(type, d);
+  return Math.ceil(packedBytes(type, rows, d) / rows);
 }
 
 /** Bytes of a packed factor [out, d] that the compiler made. */

@@ -1,12 +1,12 @@
 import { quantizerText } from "../ir/forms.js";
-import type { DType, MatrixRef } from "../ir/graph.js";
+import type { DType, ElementType, MatrixRef } from "../ir/graph.js";
 import type { PlainSource, WeightSource } from "../ir/steps.js";
 
 /** The type in which a subspace's basis and images are kept. */
 export const factorType = "f16" satisfies DType;
 
 /** Element type, rows and columns of a matrix of a stored type in the bundle. */
-export function shapeOf(source: PlainSource): Pick<MatrixRef, "dtype" | "out" | "d"> {
+export function shapeOf(source: PlainSource): ElementType & Pick<MatrixRef, "out" | "d"> {
   switch (source.kind) {
     case "stored":
       return source.matrix;
@@ -23,7 +23,12 @@ export function shapeOf(source: PlainSource): Pick<MatrixRef, "dtype" | "out" | 
   }
 }
 
-/** A matrix's element type for people: `bf16`, `5 bits/32`. */
+/** A matrix's element type for people: `bf16`, `bf16 in 12 bits`, `5 bits/32`. */
 export function typeText(source: WeightSource): string {
-  return "quantizer" in source ? quantizerText(source.quantizer) : shapeOf(source).dtype;
+  return "quantizer" in source ? quantizerText(source.quantizer) : elementText(shapeOf(source));
+}
+
+/** The type of a matrix's elements for people, and how many bits they take where these are fewer than the type's. */
+export function elementText({ dtype, coded }: ElementType): string {
+  return coded === undefined ? dtype : `${dtype} in 12 bits`;
 }

@@ -102,13 +102,13 @@ async function* matrixChunks(
     yield* layout.packQuantized(source, await factors.quantized(source));
     return;
   }
-  const { dtype, d } = shapeOf(source);
-  const pack = (rows: Uint8Array) => layout.packMatrix(dtype, d, rows, buffers.packed);
+  const { out: _, d, ...type } = shapeOf(source);
+  const pack = (rows: Uint8Array) => layout.packMatrix(type, d, rows, buffers.packed);
   switch (source.kind) {
     case "stored": {
       const { matrix } = source;
-      const run = layout.runRows(dtype, d);
-      const step = run * Math.max(1, Math.floor(chunkBytes / layout.packedBytes(dtype, run, d)));
+      const run = layout.runRows(type, d);
+      const step = run * Math.max(1, Math.floor(chunkBytes / layout.packedBytes(type, run, d)));
       for (let row = 0; row < matrix.out; row += step) {
         const rows = Math.min(step, matrix.out - row);
         yield pack(weights.readStoredRows(matrix, row, rows, buffers.stored));

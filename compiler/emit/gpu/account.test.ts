@@ -63,7 +63,7 @@ describe("a launch loads every byte of a packed matrix once, whatever its type a
           const found = await feedSimulated(simulated, ids, { chunks, units: 3 });
           expect(loadedOf(simulated, found, "weight0"), `${target.name}: passes of ${chunks}`).toEqual({
             launches,
-            loaded: launches * layouts[target.device].packedBytes(dtype, out, d),
+            loaded: launches * layouts[target.device].packedBytes({ dtype }, out, d),
           });
         }
       }

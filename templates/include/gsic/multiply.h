@@ -3,6 +3,7 @@
 #define GSIC_MULTIPLY_H
 
 #include "gsic/blocks.h"
+#include "gsic/coded.h"
 #include "gsic/tiles.h"
 
 namespace gsic {
@@ -15,6 +16,10 @@ template <class W> struct Packing {
 template <int Bits, class Scales> struct Packing<Block<Bits, Scales>> {
   template <int Out, int D> using Matrix = BlockMatrix<Block<Bits, Scales>, Out, D>;
   template <class M> using Product = BlockProduct<M>;
+};
+template <int Rare> struct Packing<coded_bf16<Rare>> {
+  template <int Out, int D> using Matrix = CodedMatrix<Rare, Out, D>;
+  template <class M> using Product = CodedProduct<M>;
 };
 
 /// A matrix [Out, D] of a weight type.

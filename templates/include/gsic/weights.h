@@ -18,8 +18,8 @@ struct f32 {
 /// Packed as sixteen words of 32 bits, element i in the lower half of word i and element 16 + i in the upper one.
 struct bf16 {
   static constexpr int bytes = 64;
-  static inline void decode(const uint8_t *block, f32x16 (&w)[2]) {
-    const i32x16 words = load_i32(block);
+  static inline void decode(const uint8_t *block, f32x16 (&w)[2]) { widen(load_i32(block), w); }
+  static inline void widen(i32x16 words, f32x16 (&w)[2]) {
     w[0] = as_f32(shift_left<16>(words));
     w[1] = as_f32(bit_and(words, broadcast_i32(int32_t(0xffff0000))));
   }

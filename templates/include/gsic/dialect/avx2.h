@@ -69,7 +69,40 @@ inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm256_add_epi32(a.lo, b.lo)
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) {
   return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)};
 }
+inline void store_i32(uint8_t *p, i32x16 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(p) + 1, a.hi);
+}
 inline f32x16 as_f32(i32x16 a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
+
+/// Sixteen bytes to look up in.
+struct ByteTable {
+  __m256i v;
+};
+inline ByteTable load_table(const uint8_t *p) {
+  return {_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+/// Eight of the sixteen lanes, from 32 bytes of each run.
+inline void load_coded_half(const uint8_t *block, ByteTable table, __m256i (&rows)[4]) {
+  const __m256i *const runs = reinterpret_cast<const __m256i *>(block);
+  const __m256i nibble = _mm256_set1_epi8(15), codes = _mm256_loadu_si256(runs);
+  const __m256i upper[2] = {
+      _mm256_shuffle_epi8(table.v, _mm256_and_si256(codes, nibble)),
+      _mm256_shuffle_epi8(table.v, _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble)),
+  };
+  for (int pair = 0; pair < 2; pair++) {
+    const __m256i lower = _mm256_loadu_si256(runs + 2 + 2 * pair);
+    rows[2 * pair] = _mm256_unpacklo_epi8(lower, upper[pair]);
+    rows[2 * pair + 1] = _mm256_unpackhi_epi8(lower, upper[pair]);
+  }
+}
+/// The pairs of bf16 of four rows' block from 64 bytes of codes and 128 of lower bytes: see coded.h.
+inline void load_coded(const uint8_t *block, ByteTable table, i32x16 (&rows)[4]) {
+  __m256i lo[4], hi[4];
+  load_coded_half(block, table, lo);
+  load_coded_half(block + 32, table, hi);
+  for (int row = 0; row < 4; row++) rows[row] = {lo[row], hi[row]};
+}
 
 inline __m256 fold(f32x16 a) { return _mm256_add_ps(a.lo, a.hi); }
 inline __m256 fold_maximum(f32x16 a) { return _mm256_max_ps(a.lo, a.hi); }

@@ -53,7 +53,29 @@ inline f32x16 to_f32(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline i32x16 round_to_i32(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
+inline void store_i32(uint8_t *p, i32x16 a) { _mm512_storeu_si512(p, a.v); }
 inline f32x16 as_f32(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+
+/// Sixteen bytes to look up in.
+struct ByteTable {
+  __m512i v;
+};
+inline ByteTable load_table(const uint8_t *p) {
+  return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+/// The pairs of bf16 of four rows' block from 64 bytes of codes and 128 of lower bytes: see coded.h.
+inline void load_coded(const uint8_t *block, ByteTable table, i32x16 (&rows)[4]) {
+  const __m512i nibble = _mm512_set1_epi8(15), codes = _mm512_loadu_si512(block);
+  const __m512i upper[2] = {
+      _mm512_shuffle_epi8(table.v, _mm512_and_si512(codes, nibble)),
+      _mm512_shuffle_epi8(table.v, _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble)),
+  };
+  for (int pair = 0; pair < 2; pair++) {
+    const __m512i lower = _mm512_loadu_si512(block + 64 + 64 * pair);
+    rows[2 * pair].v = _mm512_unpacklo_epi8(lower, upper[pair]);
+    rows[2 * pair + 1].v = _mm512_unpackhi_epi8(lower, upper[pair]);
+  }
+}
 
 /// [fold(a), fold(b)], where a vector's fold is lane i + lane i + 8.
 inline __m512 fold_pair(__m512 a, __m512 b) {

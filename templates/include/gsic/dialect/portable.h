@@ -85,10 +85,31 @@ inline i32x16 round_to_i32(f32x16 a) {
 }
 inline i32x16 add_i32(i32x16 a, i32x16 b) { return {a.v + b.v}; }
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {a.v * b.v}; }
+inline void store_i32(uint8_t *p, i32x16 a) { memcpy(p, &a.v, sizeof a.v); }
 inline f32x16 as_f32(i32x16 a) {
   f32x16 b;
   memcpy(&b.v, &a.v, sizeof b.v);
   return b;
+}
+
+/// Sixteen bytes to look up in.
+struct ByteTable {
+  uint8_t bytes[16];
+};
+inline ByteTable load_table(const uint8_t *p) {
+  ByteTable table;
+  memcpy(table.bytes, p, sizeof table.bytes);
+  return table;
+}
+/// The pairs of bf16 of four rows' block from 64 bytes of codes and 128 of lower bytes: see coded.h.
+inline void load_coded(const uint8_t *block, const ByteTable &table, i32x16 (&rows)[4]) {
+  uint16_t words[4][2 * kLanes];
+  for (int i = 0; i < 64; i++) {
+    const int word = i / 16 * 8 + i % 8, row = i / 8 % 2, code = block[i];
+    words[row][word] = uint16_t(block[64 + i] | table.bytes[code & 15] << 8);
+    words[2 + row][word] = uint16_t(block[128 + i] | table.bytes[code >> 4] << 8);
+  }
+  for (int row = 0; row < 4; row++) memcpy(&rows[row].v, words[row], sizeof rows[row].v);
 }
 
 /// The sum of the sixteen lanes: halves are added until one lane is left.
