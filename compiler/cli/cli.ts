@@ -13,6 +13,7 @@ import { addInspect } from "./commands/inspect.js";
 import { addLogits } from "./commands/logits.js";
 import { addRun } from "./commands/run.js";
 import { addServe } from "./commands/serve.js";
+import { isReaderNeeded } from "./output.js";
 
 /** The commands, in the order in which the help lists them. */
 const commands = [
@@ -33,6 +34,8 @@ const commands = [
 /** Runs the command line; returns the exit code. Standard output is for results, everything else goes to stderr. */
 export async function main(argv: readonly string[]): Promise<number> {
   process.stdout.on("error", outputFailed);
+  // What is said beside results may get lost: a log that nobody reads any more must not end a server.
+  process.stderr.on("error", () => {});
   try {
     await program().parseAsync([...argv]);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
@@ -48,9 +51,9 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** A closed pipe is how a reader says that it has enough; anything else is lost output. */
+/** A closed pipe is how a reader says that it has enough, where there is more than one line; anything else is lost output. */
 function outputFailed(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(0);
+  if (error.code === "EPIPE" && !isReaderNeeded()) process.exit(0);
   process.stderr.write(`gsic: standard output cannot be written: ${error.message} [output-unwritable]\n`);
   process.exit(4);
 }

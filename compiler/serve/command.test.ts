@@ -1,9 +1,10 @@
 /** `gsic serve` as people use it: a process that is told to stop. */
 
 import { once } from "node:events";
-import { createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
+import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { CommandLine, type Outcome } from "../testing/cli.js";
+import { CommandLine, type Outcome, start } from "../testing/cli.js";
 import { buildTiny, type TinyBuild } from "../testing/tiny.js";
 import type { ServeAddress } from "./command.js";
 
@@ -28,8 +29,13 @@ interface Serving {
 
 /** Starts a server and waits until it listens. */
 async function serve(...options: string[]): Promise<Serving> {
+  return serveWith({}, "--log", "errors", ...options);
+}
+
+/** The same, with variables of the environment. */
+async function serveWith(env: Readonly<Record<string, string>>, ...options: string[]): Promise<Serving> {
   const args = ["serve", built.folder, "--port", "0", "--threads", "1", "--json", ...options];
-  const { child, outcome } = gsic.start(args);
+  const { child, outcome } = gsic.start(args, { env });
   onTestFinished(() => {
     child.kill("SIGKILL");
   });
@@ -83,6 +89,107 @@ test("when the grace is over, it ends what runs", async () => {
   kill("SIGTERM");
   expect(await rest()).toContain('"code":"stopping"');
   expect(await outcome).toMatchObject({ code: 0 });
+});
+
+/** Connections that never finish what they began, and one that never begins. */
+async function halfOpen(url: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  const head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n";
+  const body = `${head}content-type: application/json\r\ncontent-length: 100\r\n\r\n{`;
+  for (const text of ["", head, body]) {
+    const socket = connect(Number(port), hostname);
+    onTestFinished(() => {
+      socket.destroy();
+    });
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    socket.write(text);
+  }
+  // What was sent before has arrived when a later connection is answered.
+  await fetch(`${url}/health`);
+}
+
+test("requests that never arrive do not keep it: neither after the grace, nor after a second signal", async () => {
+  const patient = await serve("--grace", "1", "--receive", "600");
+  await halfOpen(patient.address.url);
+  patient.kill("SIGTERM");
+  expect(await patient.outcome).toMatchObject({ code: 0, stderr: "" });
+
+  const twice = await serve("--grace", "600", "--receive", "600");
+  await halfOpen(twice.address.url);
+  twice.kill("SIGTERM");
+  twice.kill("SIGINT");
+  expect(await twice.outcome).toMatchObject({ code: 0, stderr: "" });
+});
+
+test("beyond this machine it is open only with a key, or where that is said; it prints where it is reached", async () => {
+  const start = (...options: string[]) => gsic.run(["serve", built.folder, "--port", "0", ...options]);
+  for (const [options, code] of [
+    [["--host", ""], "host-empty"],
+    [["--host", "0.0.0.0"], "key-missing"],
+    [["--api-key", "short"], "api-key-invalid"],
+  ] as const) {
+    const refused = await start(...options);
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain(`[${code}]`);
+  }
+  const key = "0123456789abcdef";
+  const { address } = await serveWith({ GSIC_API_KEY: key }, "--host", "0.0.0.0", "--log", "errors");
+  const ipv4 = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  const hosts = ipv4.filter(({ family }) => family === "IPv4").map((one) => one.address);
+  expect(address.urls.map((url) => new URL(url).hostname).sort()).toEqual(hosts.sort());
+  expect(address.key).toBe(true);
+  for (const url of address.urls) {
+    expect((await fetch(`${url}/v1/models`)).status).toBe(401);
+    const headers = { authorization: `Bearer ${key}` };
+    expect((await fetch(`${url}/v1/models`, { headers })).status).toBe(200);
+  }
+  const open = await serve("--host", "0.0.0.0", "--allow-anyone");
+  expect(open.address.key).toBe(false);
+  expect((await fetch(`${open.address.url}/v1/models`)).status).toBe(200);
+});
+
+test("each request gets one line on standard error, without its text", async () => {
+  const { address, outcome, kill } = await serveWith({});
+  const post = (body: object) =>
+    fetch(`${address.url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const good = await post({ model: "tiny-gpt2", prompt: "Once upon a time", max_tokens: 5, temperature: 0 });
+  const { choices } = (await good.json()) as { choices: { text: string }[] };
+  await (await post({ model: "tiny-gpt2", prompt: "Once", temperature: 9 })).text();
+  kill("SIGTERM");
+  const { stderr } = await outcome;
+  const lines = stderr
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+  expect(lines).toEqual([
+    {
+      time: expect.any(String),
+      request: good.headers.get("x-request-id"),
+      method: "POST",
+      route: "/v1/completions",
+      status: 200,
+      ms: expect.any(Number),
+      prompt_tokens: 4,
+      generated_tokens: 5,
+    },
+    expect.objectContaining({ route: "/v1/completions", status: 400, error: "invalid_value" }),
+  ]);
+  for (const text of ["Once upon", choices[0]!.text, "stack"]) expect(stderr).not.toContain(text);
+});
+
+test("where nobody can read at which address it listens, it does not", async () => {
+  const command = `${gsic.command} serve ${built.folder} --port 0 --threads 1`;
+  // Of the pipe, the reader is gone before anything is written.
+  for (const script of [`${command} > /dev/full`, `${command} | true; exit \${PIPESTATUS[0]}`]) {
+    const ended = await start("bash", ["-c", script]).outcome;
+    expect(ended, script).toMatchObject({ code: 4 });
+    expect(ended.stderr).toContain("[output-unwritable]");
+  }
 });
 
 test("a port that is taken, and what is no build, are refused", async () => {

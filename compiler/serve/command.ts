@@ -1,12 +1,20 @@
 import { statSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { type Built, modeOf } from "../build-folder/open.js";
 import { chatTemplateOf } from "../chat.js";
 import { load } from "../load.js";
 import { GsicError, messageOf } from "../support/errors.js";
+import type { ConnectionLimits } from "./connections.js";
+import { type Guards, localGuards } from "./front.js";
+import { addressOf, isLoopback, type KeyOptions, keyOf, reachableUrls, requireKey } from "./listening.js";
+import type { LogLevel } from "./request-log.js";
 import { ModelServer, type ServeLimits } from "./server.js";
 
 /** Where a server listens, how it runs the model, and its limits. */
-export interface ServeOptions extends Omit<ServeLimits, "maxTokens"> {
+export interface ServeOptions
+  extends Omit<ServeLimits, "maxTokens">,
+    KeyOptions,
+    Pick<ConnectionLimits, "receive"> {
   readonly host: string;
   /** 0: one that is free. */
   readonly port: number;
@@ -16,11 +24,23 @@ export interface ServeOptions extends Omit<ServeLimits, "maxTokens"> {
   readonly maxTokens?: number | undefined;
   /** Seconds that requests have to end once the server is told to stop. */
   readonly grace: number;
+  /** Connections that are open at once. */
+  readonly maxConnections: number;
+  /** Names, besides this machine's own, by which browsers and proxies may ask. */
+  readonly allowHost: readonly string[];
+  /** Whether other machines are served without a key. */
+  readonly allowAnyone?: boolean | undefined;
+  readonly log: LogLevel;
 }
 
 /** Where a server listens, and what it serves. */
 export interface ServeAddress {
+  /** The first of `urls`. */
   readonly url: string;
+  /** Every address that it is reached at. */
+  readonly urls: readonly string[];
+  /** Whether a key is asked for. */
+  readonly key: boolean;
   readonly model: string;
   readonly mode: string;
   readonly target: string;
@@ -37,6 +57,9 @@ export async function serve(
   listening: (address: ServeAddress) => void,
 ): Promise<void> {
   const mode = modeOf(built, options.mode);
+  const address = await addressOf(options.host);
+  const key = keyOf(options);
+  requireKey(address, key, options.allowAnyone === true);
   if (built.report.text_unavailable !== null) throw textUnavailable(built);
   const chat = chatTemplateOf(built);
   const model = await load(built.bundle, { threads: options.threads }).catch((error: unknown) => {
@@ -52,19 +75,32 @@ export async function serve(
         created: Math.floor(statSync(built.bundle).mtimeMs / 1000),
       },
       { ...options, maxTokens: options.maxTokens ?? model.info.context },
+      guardsOf(options, address, key),
     );
     const told = whenTold();
-    const { host, port } = options;
-    const url = await server.app.listen({ host, port }).catch((cause: unknown) => {
+    await server.app.listen({ host: address, port: options.port }).catch((cause: unknown) => {
       throw addressUnavailable(options, cause);
     });
+    const { port } = server.app.server.address() as AddressInfo;
+    const urls = reachableUrls(address, port);
     const { name, target } = model.info;
-    listening({ url, model: name, mode, target, chat: chat !== null });
+    listening({ url: urls[0]!, urls, key: key !== null, model: name, mode, target, chat: chat !== null });
     await told.once;
     await server.stop(options.grace, told.twice);
   } finally {
     model.dispose();
   }
+}
+
+/** Beyond this machine a server has names that it does not know: `Host` is then checked only against `--allow-host`. */
+function guardsOf(options: ServeOptions, address: string, key: string | null): Guards {
+  const hosts = options.allowHost.map((name) => name.toLowerCase());
+  const { headers } = localGuards.connections;
+  return {
+    access: { key, hosts, checkHost: isLoopback(address) || hosts.length > 0 },
+    connections: { connections: options.maxConnections, headers, receive: options.receive },
+    log: options.log,
+  };
 }
 
 /** Signals that ask a process to stop: the first as a promise, the second as an abort. */

@@ -42,6 +42,11 @@ export class ApiError extends Error {
   }
 }
 
+/** What a client sent, for a message: cut off where it is long. */
+export function shown(text: string): string {
+  return text.length <= 100 ? text : `${text.slice(0, 100)}… (${text.length} characters)`;
+}
+
 /** A field that is wrong. */
 export function badField(param: string, message: string, code = "invalid_value"): ApiError {
   return new ApiError(400, message, { code, param });

@@ -36,16 +36,23 @@ export class Metrics {
 
   constructor(admission: Admission) {
     collectDefaultMetrics({ register: this.registry });
-    const gauge = (name: string, help: string, value: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers: [this.registry],
-        collect() {
-          this.set(value());
-        },
-      });
-    gauge("gsic_requests_running", "Requests that generate text now.", () => admission.running);
-    gauge("gsic_requests_waiting", "Requests that wait for their turn.", () => admission.waiting);
+    this.#gauge("gsic_requests_running", "Requests that generate text now.", () => admission.running);
+    this.#gauge("gsic_requests_waiting", "Requests that wait for their turn.", () => admission.waiting);
+  }
+
+  /** Counts connections, too. */
+  watchConnections(open: () => number): void {
+    this.#gauge("gsic_connections", "Connections that are open.", open);
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(value());
+      },
+    });
   }
 }

@@ -4,7 +4,7 @@ import { randomInt } from "node:crypto";
 import { closest } from "fastest-levenshtein";
 import { type Static, type TSchema, Type } from "typebox";
 import type { ChatMessage } from "../chat.js";
-import { badField } from "./errors.js";
+import { badField, shown } from "./errors.js";
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
 
@@ -23,7 +23,7 @@ const samplingFields = {
   max_tokens: optional(Type.Integer({ minimum: 0 })),
   stop: optional(
     Type.Union([
-      Type.String({ minLength: 1 }),
+      Type.String({ minLength: 1, maxLength: 1000 }),
       Type.Array(Type.String({ minLength: 1, maxLength: 1000 }), { maxItems: 4 }),
     ]),
   ),
@@ -94,18 +94,21 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   top_logprobs: [0],
 };
 
+/** Longer names are no misspelt ones. */
+const longestName = 64;
+
 /** Refuses fields that would be without effect, so that nobody takes a text for what it is not. */
 export function refuseUnsupported(body: object, schema: { readonly properties: object }): void {
   const known = [...Object.keys(schema.properties), ...ignored, ...Object.keys(neutral)];
   for (const [name, value] of Object.entries(body)) {
     if (Object.hasOwn(schema.properties, name) || ignored.includes(name) || value === null) continue;
     const allowed = Object.hasOwn(neutral, name) ? neutral[name] : undefined;
-    if (allowed === undefined)
-      throw badField(
-        name,
-        `there is no field ${JSON.stringify(name)}; did you mean ${closest(name, known)}?`,
-        "unknown_parameter",
-      );
+    if (allowed === undefined) {
+      // The nearest name costs the product of two lengths: who sends a megabyte is not told.
+      const hint = name.length > longestName ? "" : `; did you mean ${closest(name, known)}?`;
+      const message = `there is no field ${JSON.stringify(shown(name))}${hint}`;
+      throw badField(shown(name), message, "unknown_parameter");
+    }
     if (!allowed.some((one) => JSON.stringify(one) === JSON.stringify(value)))
       throw badField(
         name,

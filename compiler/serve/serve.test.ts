@@ -224,6 +224,9 @@ test("wrong requests are refused, each with its field and reason", async () => {
     [{ ...good, prompt: ["a", "b"], n: 65 }, 400, "invalid_value", /more than 128/],
     [{ ...good, temprature: 1 }, 400, "unknown_parameter", /did you mean temperature\?/],
     [{ ...good, logprobs: 3 }, 400, "unsupported_parameter", /logprobs is not supported/],
+    [{ ...good, ["x".repeat(60_000)]: 1 }, 400, "unknown_parameter", /^.{0,200}\(60000 characters\)"$/],
+    [{ ...good, stop: "x".repeat(1001) }, 400, "invalid_value", /stop/],
+    [{ ...good, model: "x".repeat(60_000) }, 404, "model_not_found", /^.{0,250}$/],
     [{ ...good, constructor: 3 }, 400, "unknown_parameter", /constructor/],
     [{ ...good, stream_options: {} }, 400, "invalid_value", /needs stream/],
   ];
@@ -291,7 +294,7 @@ describe("limits", () => {
       socket.destroy();
     });
     socket.pause();
-    const head = "POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    const head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     socket.write(`${head}content-length: ${body.length}\r\n\r\n${body}`);
     const wanted = 'gsic_requests_total{route="/v1/completions",status="499"}';
     await until(async () => (await metric(url, wanted)) === 1);

@@ -1,13 +1,13 @@
 /** A built model behind OpenAI's interface: routes, and what a request goes through. */
 
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ChatTemplate } from "../chat.js";
 import type { Model } from "../load.js";
-import { messageOf } from "../support/errors.js";
 import { Admission } from "./admission.js";
 import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
-import { ApiError, apiErrorOf, badField } from "./errors.js";
+import { ApiError, badField, shown } from "./errors.js";
 import { eventStream } from "./event-stream.js";
+import { clientGone, Front, type Guards, localGuards } from "./front.js";
 import { generatePieces, type Piece } from "./generation.js";
 import { Metrics } from "./metrics.js";
 import {
@@ -49,8 +49,6 @@ export interface ServeLimits {
   readonly stall: number;
 }
 
-const client = { gone: 499 } as const;
-
 /** A server that is not listening yet. */
 export class ModelServer {
   readonly app: FastifyInstance;
@@ -58,47 +56,29 @@ export class ModelServer {
   readonly #limits: ServeLimits;
   readonly #admission: Admission;
   readonly #metrics: Metrics;
+  readonly #front: Front;
   /** Aborted: what still runs is ended. */
   readonly #ended = new AbortController();
-  #stopping = false;
 
-  constructor(served: Served, limits: ServeLimits) {
+  constructor(served: Served, limits: ServeLimits, guards: Partial<Guards> = {}) {
     this.#served = served;
     this.#limits = limits;
     this.#admission = new Admission(limits);
     this.#metrics = new Metrics(this.#admission);
-    this.app = Fastify({
-      bodyLimit: limits.maxBody,
-      return503OnClosing: false,
-      // Values are what they are: no text becomes a number, and no field is dropped.
-      ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
-    });
+    this.#front = new Front(limits.maxBody, { ...localGuards, ...guards }, this.#metrics);
+    this.app = this.#front.app;
     this.#addRoutes();
   }
 
   /** Takes no more requests, and lets those that run end; after `grace` seconds, or when `now` is aborted, ends them. */
   async stop(grace: number, now: AbortSignal): Promise<void> {
-    this.#stopping = true;
     this.#admission.close();
-    const end = () => this.#ended.abort(new ApiError(503, "the server stops", { code: "stopping" }));
-    now.addEventListener("abort", end);
-    const timer = setTimeout(end, 1000 * grace);
-    await this.app.close();
-    clearTimeout(timer);
-    now.removeEventListener("abort", end);
+    const stopping = new ApiError(503, "the server stops", { code: "stopping" });
+    await this.#front.stop(grace, now, () => this.#ended.abort(stopping));
   }
 
   #addRoutes(): void {
     const { app } = this;
-    app.removeContentTypeParser("text/plain");
-    app.setErrorHandler((error, request, reply) => this.#sendError(error, request, reply));
-    app.setNotFoundHandler(({ method, url }) => {
-      throw new ApiError(404, `there is no ${method} ${url}`, { code: "unknown_url" });
-    });
-    // Not the hook onResponse, which does not come when a client goes.
-    app.addHook("onRequest", async (request, reply) => {
-      reply.raw.once("close", () => this.#closed(request, reply));
-    });
     app.post<{ Body: CompletionRequest }>(
       "/v1/completions",
       { schema: { body: completionSchema } },
@@ -114,21 +94,13 @@ export class ModelServer {
       this.#requireModel(params.id);
       return this.#modelObject();
     });
-    app.get("/health", (_, reply) =>
-      reply.code(this.#stopping ? 503 : 200).send({ status: this.#stopping ? "stopping" : "ok" }),
-    );
+    app.get("/health", { config: { open: true } }, (_, reply) => {
+      const { stopping } = this.#front;
+      return reply.code(stopping ? 503 : 200).send({ status: stopping ? "stopping" : "ok" });
+    });
     app.get("/metrics", async (_, reply) =>
       reply.type(this.#metrics.registry.contentType).send(await this.#metrics.registry.metrics()),
     );
-  }
-
-  #closed(request: FastifyRequest, reply: FastifyReply): void {
-    const route = request.routeOptions.url ?? "other";
-    const status = reply.raw.writableFinished ? reply.statusCode : client.gone;
-    this.#metrics.requests.inc({ route, status: String(status) });
-    this.#metrics.seconds.observe({ route }, reply.elapsedTime / 1000);
-    // A connection that is kept alive would keep the server from closing.
-    if (this.#stopping) request.raw.socket.end();
   }
 
   async #complete({ body }: FastifyRequest<{ Body: CompletionRequest }>, reply: FastifyReply) {
@@ -167,13 +139,14 @@ export class ModelServer {
     const { model, fingerprint } = this.#served;
     for (const prompt of prompts) this.#requireRoom(prompt, kind === "chat" ? "messages" : "prompt");
     const left = new AbortController();
-    const gone = () => left.abort(new ApiError(client.gone, "the client has gone"));
+    const gone = () => left.abort(new ApiError(clientGone, "the client has gone"));
     if (reply.raw.destroyed) gone();
     reply.raw.once("close", gone);
     const signal = AbortSignal.any([left.signal, this.#ended.signal]);
     const leave = await this.#admission.enter(signal);
     const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0);
     this.#metrics.promptTokens.inc(promptTokens);
+    this.#front.log.add(reply.request, { prompt_tokens: promptTokens });
     const pieces = this.#pieces({ prompts, settings, signal, leave, reply });
     const head = answerHead(kind, model.info.name, fingerprint);
     if (!stream) return wholeAnswer(kind, head, pieces, promptTokens);
@@ -184,7 +157,7 @@ export class ModelServer {
         left.abort(reason);
         reply.raw.destroy();
       },
-      failed: (error) => this.#log(error),
+      failed: (error) => this.#front.log.failed(reply.request, error),
     });
     // A client may go before the first event is asked for: nothing is generated then, and nothing gives the turn back.
     body.once("close", leave);
@@ -203,22 +176,25 @@ export class ModelServer {
     const endIds = chat?.endIds ?? new Set<number>();
     const generation = { model, mode, endIds, prompts, settings, most: this.#limits.maxTokens };
     let first = true;
+    let generated = 0;
     try {
       for await (const piece of generatePieces(generation, signal)) {
         if (first) this.#metrics.firstToken.observe(reply.elapsedTime / 1000);
         first = false;
         this.#metrics.generatedTokens.inc(piece.tokens);
+        generated += piece.tokens;
         yield piece;
       }
     } finally {
       leave();
+      this.#front.log.add(reply.request, { generated_tokens: generated });
     }
   }
 
   #requireModel(name: string): void {
     const known = this.#served.model.info.name;
     if (name !== known)
-      throw new ApiError(404, `there is no model ${JSON.stringify(name)}; this server has ${known}`, {
+      throw new ApiError(404, `there is no model ${JSON.stringify(shown(name))}; this server has ${known}`, {
         code: "model_not_found",
         param: "model",
       });
@@ -238,20 +214,5 @@ export class ModelServer {
   #modelObject(): object {
     const { model, created } = this.#served;
     return { id: model.info.name, object: "model", created, owned_by: "gsic" };
-  }
-
-  #sendError(error: unknown, _: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const answer = apiErrorOf(error);
-    if (answer.status === 500) this.#log(error);
-    if (answer.retryAfter !== undefined) reply.header("retry-after", answer.retryAfter);
-    return reply.code(answer.status).send(answer.body());
-  }
-
-  /** What went wrong here; that a client or the server ends is nothing wrong. */
-  #log(error: unknown): void {
-    if (apiErrorOf(error).status !== 500) return;
-    process.stderr.write(
-      `gsic serve: ${error instanceof Error ? (error.stack ?? messageOf(error)) : messageOf(error)}\n`,
-    );
   }
 }

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { openBuild } from "../../build-folder/open.js";
 import { type ServeOptions, serve as serveBuild } from "../../serve/command.js";
-import { count, type Json, jsonOption, modeOption, port, positive } from "../options.js";
-import { print } from "../output.js";
+import { choice, count, type Json, jsonOption, list, modeOption, port, positive } from "../options.js";
+import { needReader, print } from "../output.js";
 
 /** Adds `gsic serve`. */
 export function addServe(gsic: Command): void {
@@ -10,6 +10,10 @@ export function addServe(gsic: Command): void {
     .command("serve <build>")
     .description("serve a build through OpenAI's HTTP interface (completions, chat, streaming)")
     .option("--host <host>", "address to listen on; this machine alone by default", "127.0.0.1")
+    .option("--api-key <key>", "what clients must send as their key; others see it in lists of processes")
+    .option("--api-key-file <file>", "the same, from a file; else the variable GSIC_API_KEY")
+    .option("--allow-anyone", "serve other machines without a key", false)
+    .option("--allow-host <names>", "names by which pages and proxies may ask, separated by commas", list, [])
     .option("--port <port>", "port to listen on; 0: one that is free", port, 8080)
     .addOption(modeOption())
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
@@ -17,8 +21,15 @@ export function addServe(gsic: Command): void {
     .option("--queue <n>", "requests that wait; more get status 429", count, 32)
     .option("--max-tokens <n>", "most tokens of an answer (default: the context's room)", positive)
     .option("--max-body <bytes>", "most bytes of a request", positive, 1 << 20)
+    .option("--max-connections <n>", "most connections at once", positive, 512)
+    .option("--receive <seconds>", "how long a request may take to arrive", positive, 60)
     .option("--stall <seconds>", "how long a reader may take nothing", positive, 30)
     .option("--grace <seconds>", "how long requests may go on after SIGTERM or SIGINT", count, 30)
+    .addOption(
+      choice("--log <which>", "requests that get a line on stderr", ["requests", "errors"]).default(
+        "requests",
+      ),
+    )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample: gsic serve build/tiny-gpt2 --port 8080")
     .action(serve);
@@ -26,9 +37,12 @@ export function addServe(gsic: Command): void {
 
 /** `gsic serve`: prints where, once requests are taken. */
 async function serve(path: string, options: Json & ServeOptions): Promise<void> {
+  needReader();
   await serveBuild(openBuild(path), options, (address) => {
-    const { url, model, mode, target, chat } = address;
+    const { urls, key, model, mode, target, chat } = address;
     const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
-    print(options.json ? JSON.stringify(address) : `${what} is served at ${url}/v1; Ctrl-C stops`);
+    const where = urls.map((url) => `${url}/v1`).join(", ");
+    const text = `${what} is served at ${where}${key ? ", with a key" : ""}; Ctrl-C stops`;
+    print(options.json ? JSON.stringify(address) : text);
   });
 }
