@@ -211,12 +211,12 @@ test("a driver that cannot capture, and kernels that fail, are errors", async ()
 });
 
 const two = (buffer: string) => [
-  { buffer: "step", offset: 0 },
-  { buffer, offset: 0 },
+  { buffer: "step", offset: 0, bytes: 272 },
+  { buffer, offset: 0, bytes: 4 },
 ];
 const nan = (m: GpuManifest) => [
-  { buffer: "step", offset: 0 },
-  { buffer: "arena", offset: m.programs.exact.logits.offset },
+  { buffer: "step", offset: 0, bytes: 272 },
+  { buffer: "arena", offset: m.programs.exact.logits.offset, bytes: 4096 },
 ];
 
 test("a manifest that lies about code or launches is refused, with the key", async () => {

@@ -41,8 +41,8 @@ test("the native executable generates, prints JSON, and ends with the right code
     const head = {
       kernel: 4,
       arguments: [
-        { buffer: "step", offset: 0 },
-        { buffer: "arena", offset: 4096 },
+        { buffer: "step", offset: 0, bytes: 272 },
+        { buffer: "arena", offset: 4096, bytes: 4096 },
       ],
     };
     for (const program of Object.values(m.programs as object)) program.head = [head];

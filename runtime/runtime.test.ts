@@ -2,7 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { addDrafting, testBundle, testWeights, vocabulary, writeBundle } from "./testing/bundle.js";
+import {
+  addDrafting,
+  testBundle,
+  testManifest,
+  testWeights,
+  vocabulary,
+  writeBundle,
+} from "./testing/bundle.js";
 import { build, buildKernels, finish, sources } from "./testing/native.js";
 
 const sizeVectors = join(import.meta.dirname, "testing/size-vectors.json");
@@ -210,11 +217,62 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "body[1].arguments[2].offset is 2048",
+      "body[1].arguments[2] of 128 bytes at 4 is not inside the buffer 'cache' of 128 bytes",
       (m) => {
-        m.programs.exact.body[1].arguments[2].offset = 2048;
+        m.programs.exact.body[1].arguments[2].offset = 4;
       },
     ],
+    [
+      "body[1].arguments[2] of 17592186044416 bytes at 128 is not inside",
+      (m) => {
+        Object.assign(m.programs.exact.body[1].arguments[2], { offset: 128, bytes: 2 ** 44 });
+      },
+    ],
+    [
+      "body[1].arguments[2].bytes is 0",
+      (m) => {
+        m.programs.exact.body[1].arguments[2].bytes = 0;
+      },
+    ],
+    [
+      "context is 65, but tables end at position 64",
+      (m) => {
+        m.context = 65;
+      },
+    ],
+    [
+      "tablePositions is missing",
+      (m) => {
+        delete m.tablePositions;
+      },
+    ],
+    [
+      "cacheBlock is 8 positions of 32 bytes, but a block has 128 bytes",
+      (m) => {
+        m.cacheBlock = 8;
+      },
+    ],
+    [
+      "cacheBlock is 4 positions of 33 bytes, but a block has 128 bytes",
+      (m) => {
+        m.cacheBytesPerToken = 33;
+      },
+    ],
+    [
+      "cacheBytesPerToken is missing",
+      (m) => {
+        delete m.cacheBytesPerToken;
+      },
+    ],
+    // What the C library has, what is no function, and what the image does not show.
+    ...["system", "exit", "cos", "gsic_code_features", "_DYNAMIC", "_ZN12_GLOBAL__N_110kVocabularyE"].map(
+      (symbol): [string, Change] => [
+        `lacks the kernel '${symbol}'`,
+        (m) => {
+          m.kernels.push({ ...m.kernels[0], symbol });
+        },
+      ],
+    ),
     [
       "body[1].arguments[2].buffer names no buffer",
       (m) => {
@@ -430,6 +488,53 @@ test("a manifest that lies is refused, with the key", async () => {
     expect(message).toContain(cases[i]![0]);
     expect(message).toMatch(/\.gsi: byte \d+: /);
   });
+});
+
+test("code says itself what it needs of a CPU: where it does not, or needs more than there is, it is not run", async () => {
+  const name = path("claims.so");
+  const bundleOf = async (define: string) => {
+    await buildKernels(name, "kernels", [define]);
+    return testBundle(readFileSync(name));
+  };
+  const [silent, more] = await openAll([
+    await bundleOf("-DGSIC_CODE_FEATURES_H"),
+    await bundleOf('-DGSIC_TEST_FEATURES="sse3 no-such-feature"'),
+  ]);
+  expect(silent).toMatchObject({ status: 2 });
+  expect(silent!.message).toContain("does not say which instruction sets it uses");
+  expect(more).toMatchObject({ status: 3 });
+  expect(more!.message).toContain("no no-such-feature, which the code of section 'code' uses");
+});
+
+test("what code runs when it is loaded does not run before all of its bundle holds", async () => {
+  const name = path("loud.so");
+  await buildKernels(name, "kernels", ["-DGSIC_TEST_LOUD"]);
+  const loud = readFileSync(name);
+  const section = (title: string, payload: Uint8Array) => ({ name: title, payload });
+  const manifest = JSON.stringify(testManifest());
+  const parts = (text: string, tokenizer: string) => [
+    section("manifest", new TextEncoder().encode(text)),
+    section("weights", testWeights()),
+    section("tokenizer", new TextEncoder().encode(tokenizer)),
+    section("code", loud),
+  ];
+  const damaged = await testBundle(loud);
+  damaged[damaged.indexOf(0x7f, 8192) + 100]! ^= 1;
+  const files = [
+    await testBundle(loud),
+    damaged,
+    await testBundle(loud, (m) => Object.assign(m, { defaultMode: "none" })),
+    await writeBundle(parts(manifest, "no tokenizer")),
+  ];
+  const names = files.map((_, i) => path(`loud-${i}.gsi`));
+  names.forEach((file, i) => {
+    writeFileSync(file, files[i]!);
+  });
+  for (const [i, file] of names.entries()) {
+    const { stdout, stderr } = await finish(path("check"), ["open", file]);
+    expect(stdout, file).toMatch(i === 0 ? /^0 / : /^2 /);
+    expect(stderr, file).toBe(i === 0 ? "loaded\n" : "");
+  }
 });
 
 test("sections that are missing, doubled, or no code are refused; so is a machine without the features", async () => {

@@ -78,7 +78,7 @@ test("objects are the same with a precompiled header as without", async () => {
     const cache = await temporaryFolder();
     vi.stubEnv("GSIC_CACHE", cache);
     const flags = ["-std=c++17", "-O2", "-fPIC", ...target!.flags];
-    const library = await sharedObject(compiler, kernels, flags, "kernels", () => {}, prefix);
+    const library = await sharedObject(compiler, kernels, flags, "kernels", () => {}, { prefix });
     const precompiled = readdirSync(join(cache, "objects")).filter((name) => name.endsWith(".gch"));
     return { bytes: await readFile(library), precompiled: precompiled.length };
   };

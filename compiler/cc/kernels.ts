@@ -35,8 +35,21 @@ export async function compileKernels(
   const compiler = await findCompiler();
   const flags = [...kernelFlags, ...unloadable(compiler), ...target.flags];
   const what = `kernels of ${target.name}`;
-  return readFile(await sharedObject(compiler, kernels, flags, what, progress, "gsic/dialect/cpu.h"));
+  return readFile(await sharedObject(compiler, kernels, flags, what, progress, cpuImage));
 }
+
+/** What a shared object holds besides kernels, and how they are compiled. */
+export interface ImageParts {
+  /** A header that is worth precompiling for the kernels. */
+  readonly prefix?: string | undefined;
+  readonly units?: readonly { readonly name: string; readonly source: string }[];
+}
+
+/** A CPU's: it says which instruction sets it uses, so that the runtime need not believe the manifest. */
+const cpuImage: ImageParts = {
+  prefix: "gsic/dialect/cpu.h",
+  units: [{ name: "code_features", source: '#include "gsic/code_features.h"\n' }],
+};
 
 /** A source that is compiled by itself. */
 interface Unit {
@@ -65,11 +78,11 @@ export async function sharedObject(
   flags: readonly string[],
   what: string,
   progress: (done: number) => void,
-  prefix?: string,
+  { prefix, units: more = [] }: ImageParts = {},
 ): Promise<string> {
   const include = join(templatesFolder, "include");
   const includes = new Includes([include]);
-  const units = await unitsOf(compiler, kernels, flags, includes);
+  const units = await unitsOf(compiler, kernels, more, flags, includes);
   const library = objectPath(`${hashOf(...units.map(({ key }) => key))}.so`);
   await cachedCompile(library, what, async (output) => {
     const missing = new Set(units.filter(({ object }) => !existsSync(object)));
@@ -93,16 +106,18 @@ export async function sharedObject(
   return library;
 }
 
-/** The cores, which take longest, and then the kernels. */
+/** The cores, which take longest, what else there is, and then the kernels. */
 async function unitsOf(
   { version }: CxxCompiler,
   kernels: readonly Kernel[],
+  more: NonNullable<ImageParts["units"]>,
   flags: readonly string[],
   includes: Includes,
 ): Promise<Unit[]> {
   const cores = new Map(kernels.flatMap(({ cores }) => cores ?? []).map((core) => [core.name, core]));
   const sources = [
     ...[...cores.values()].map(({ name, source }) => ({ name, source, flags, effort: coreEffort })),
+    ...more.map(({ name, source }) => ({ name, source, flags, effort: 1 })),
     ...kernels.map(({ symbol, source, cores }) => ({
       name: symbol,
       source,

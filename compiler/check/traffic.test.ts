@@ -18,7 +18,7 @@ const sources = [
 const sizes = [1000, 2000, 100, 50];
 const offsets = [0, 4096, 8192, 12288];
 
-const at = (buffer: "weights" | "arena", offset: number) => ({ buffer, offset });
+const at = (buffer: "weights" | "arena", offset: number) => ({ buffer, offset, bytes: 1 });
 const scheduled = {
   kernels: [
     { ...kernel("look_up", ""), template: "embed" },

@@ -61,6 +61,8 @@ type BufferKind =
 export interface Argument {
   readonly buffer: BufferKind;
   readonly offset: number;
+  /** What the kernel may touch from there; the runtime refuses a place that the buffer does not have. */
+  readonly bytes: number;
 }
 
 /** One run of a kernel, with a place for each of its arguments, in their order. */
@@ -153,6 +155,10 @@ export interface Manifest {
   readonly columns: 16;
   /** Positions of a block of the KV cache. */
   readonly cacheBlock: number;
+  /** Bytes of a block of the cache that a position takes, in all layers: `cacheBlock` of them fit into a block. */
+  readonly cacheBytesPerToken: number;
+  /** Positions for which tables have rows, of angles and of embeddings: `context` goes no further. */
+  readonly tablePositions: number;
   /** Bytes of the weights, of each session buffer, and of a block of the cache. */
   readonly buffers: Readonly<Record<BufferKind, number>>;
   /** Code objects, best first: the runtime takes the first whose features the machine has. */

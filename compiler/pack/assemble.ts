@@ -9,7 +9,8 @@ import { cacheBlock } from "../layout/cache.js";
 import { maxColumns, roundUp } from "../layout/stride.js";
 import type { Model } from "../models/model.js";
 import { bytesPerToken } from "../passes/cost.js";
-import { type Schedule, stepBytes } from "../schedule/program.js";
+import { stepBytes } from "../schedule/memory.js";
+import type { Schedule } from "../schedule/program.js";
 import { version } from "../support/version.js";
 import { type Section, writeBundle } from "./bundle.js";
 import { Journal } from "./journal.js";
@@ -129,6 +130,8 @@ export function manifestOf({
     context: graph.context,
     columns: maxColumns,
     cacheBlock: cacheBlock(graph.context),
+    cacheBytesPerToken: schedule.cacheBytesPerToken,
+    tablePositions: graph.context,
     buffers: {
       weights: schedule.weights.bytes,
       arena: schedule.arenaBytes,

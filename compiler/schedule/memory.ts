@@ -8,6 +8,12 @@ import { factorPlaces } from "../lower/factors.js";
 import { placeValues } from "./arena.js";
 import { WeightLayout } from "./weights-section.js";
 
+/** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
+export const stepBytes = 16 + 16 * maxColumns;
+
+/** Two counts of tokens, of 8 bytes, for each gate. */
+export const counterBytes = 16;
+
 /** Where the launches of one program find their operands. */
 interface Places {
   /** Of values in the arena. */
@@ -28,6 +34,11 @@ export class Memory {
     this.cache = cacheLayout(graph);
   }
 
+  /** Of one position, in all layers. */
+  get cacheBytesPerToken(): number {
+    return this.cache.perToken;
+  }
+
   /** Bytes of a block of the cache, over all layers. */
   get cacheBytes(): number {
     return Math.max(this.cache.bytes, 64);
@@ -41,37 +52,33 @@ export class Memory {
   ): Places {
     const { offsets, bytes } = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
     this.arenaBytes = Math.max(this.arenaBytes, bytes);
-    const resolve = (operand: Operand) => this.resolve(operand, offsets, counters);
+    const valueBytes = (id: ValueId) => maxColumns * strideOf(widthOf(id, widths)) * 4;
+    const resolve = (operand: Operand): Argument => {
+      switch (operand.kind) {
+        case "step":
+          return { buffer: "step", offset: 0, bytes: stepBytes };
+        case "value":
+          return { buffer: "arena", offset: offsets.get(operand.id)!, bytes: valueBytes(operand.id) };
+        case "weight":
+        case "vector":
+        case "biases":
+        case "rope": {
+          const offset = this.weights.place(operand);
+          return { buffer: "weights", offset, bytes: this.weights.bytesAt(offset) };
+        }
+        case "cache":
+          return { buffer: "cache", ...this.cache.place(operand.layer, operand.part) };
+        case "counter":
+          return { buffer: "counters", offset: counters.get(operand.gate)!, bytes: counterBytes };
+        default:
+          return operand satisfies never;
+      }
+    };
     const bytesOf = (operand: Operand) => {
-      if (operand.kind === "value") return maxColumns * strideOf(widthOf(operand.id, widths)) * 4;
-      const { buffer, offset } = resolve(operand);
-      return buffer === "weights" ? this.weights.bytesAt(offset) : null;
+      const { buffer, bytes } = resolve(operand);
+      return buffer === "arena" || buffer === "weights" ? bytes : null;
     };
     return { offsets, resolve, bytesOf };
-  }
-
-  private resolve(
-    operand: Operand,
-    offsets: ReadonlyMap<ValueId, number>,
-    counters: ReadonlyMap<string, number>,
-  ): Argument {
-    switch (operand.kind) {
-      case "step":
-        return { buffer: "step", offset: 0 };
-      case "value":
-        return { buffer: "arena", offset: offsets.get(operand.id)! };
-      case "weight":
-      case "vector":
-      case "biases":
-      case "rope":
-        return { buffer: "weights", offset: this.weights.place(operand) };
-      case "cache":
-        return { buffer: "cache", offset: this.cache.place(operand.layer, operand.part) };
-      case "counter":
-        return { buffer: "counters", offset: counters.get(operand.gate)! };
-      default:
-        return operand satisfies never;
-    }
   }
 }
 
@@ -86,9 +93,11 @@ function cacheLayout({ nodes, context }: Graph) {
     begins.push(bytes);
     bytes += 2 * size;
   }
-  const place = (layer: number, part: "keys" | "values") =>
-    begins[layer]! + (part === "keys" ? 0 : sizes[layer]!);
-  return { place, bytes };
+  const place = (layer: number, part: "keys" | "values") => {
+    const size = sizes[layer]!;
+    return { offset: begins[layer]! + (part === "keys" ? 0 : size), bytes: size };
+  };
+  return { place, bytes, perToken: bytes / cacheBlock(context) };
 }
 
 /** Elements of a row of what each step writes. */

@@ -13,7 +13,7 @@ import { lower } from "../lower/lower.js";
 import type { ListedCall, Listing } from "../report/program-json.js";
 import { KernelTable } from "./kernel-table.js";
 import { listLaunches } from "./listing.js";
-import { Memory, stepWidths } from "./memory.js";
+import { counterBytes, Memory, stepWidths } from "./memory.js";
 import type { PackedWeights } from "./weights-section.js";
 
 /** Everything that the bundle needs besides weights and machine code. */
@@ -31,6 +31,7 @@ export interface Schedule {
   readonly arenaBytes: number;
   /** Of a block of the KV cache. */
   readonly cacheBytes: number;
+  readonly cacheBytesPerToken: number;
   readonly counterBytes: number;
 }
 
@@ -40,9 +41,6 @@ interface ProgramSteps {
   /** Null on CPUs, which run them as they were lowered. */
   readonly deviceSteps: readonly DeviceStep[] | null;
 }
-
-/** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
-export const stepBytes = 16 + 16 * maxColumns;
 
 /** What programs hold besides the launches of a pass. */
 interface ScheduleOptions {
@@ -104,12 +102,10 @@ export function scheduleAll(
     weights: memory.weights,
     arenaBytes: memory.arenaBytes,
     cacheBytes: memory.cacheBytes,
+    cacheBytesPerToken: memory.cacheBytesPerToken,
     counterBytes: Math.max(counterBytes * gates, 64),
   };
 }
-
-/** Two counts of tokens, of 8 bytes, for each gate. */
-const counterBytes = 16;
 
 /** What the programs of a schedule share. */
 interface Shared {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { readTarget } from "../config/targets.js";
 import { planGates } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
+import { cacheBlock } from "../layout/cache.js";
 import { maxColumns, strideOf } from "../layout/stride.js";
 import { makePlan } from "../passes/index.js";
 import { fixtureNames, openFixture } from "../testing/fixtures.js";
@@ -83,8 +84,9 @@ describe("what a schedule refers to", () => {
         );
         for (const launch of [...program.body, ...program.head]) {
           expect(launch.arguments).toHaveLength(scheduled.kernels[launch.kernel]!.arguments.length);
-          for (const { buffer, offset } of launch.arguments) {
-            expect(offset).toBeLessThan(sizes[buffer]);
+          for (const { buffer, offset, bytes: touched } of launch.arguments) {
+            expect(touched).toBeGreaterThan(0);
+            expect(offset + touched).toBeLessThanOrEqual(sizes[buffer]);
             if (buffer !== "weights") continue;
             expect(starts.has(offset)).toBe(true);
             seen.add(offset);
@@ -92,6 +94,7 @@ describe("what a schedule refers to", () => {
         }
       }
       expect(seen).toEqual(starts);
+      expect(scheduled.cacheBytesPerToken * cacheBlock(model.graph.context)).toBe(scheduled.cacheBytes);
       const { exact, bounded } = scheduled.programs;
       expect(exact!.taps.map(({ value }) => value)).toEqual(plan.groups.map(({ input }) => input));
       const order = exact!.taps.map(({ after }) => after);

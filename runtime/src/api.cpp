@@ -7,6 +7,7 @@
 #include "generate.h"
 #include "sampler.h"
 #include "session.h"
+#include "token_ids.h"
 
 namespace gsic {
 namespace {
@@ -129,6 +130,8 @@ gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t p
     require(session != nullptr, "gsic_generate: session must not be null");
     require(prompt != nullptr || prompt_count == 0, "gsic_generate: prompt must not be null");
     const Claim claim(session->state);
+    // Before the prompt is copied: its length is the caller's word.
+    require_room(prompt_count, claim->length(), claim->model().manifest().context);
     Sampler sampler(sampling != nullptr ? *sampling : gsic_sampling{});
     size_t count = 0;
     const auto show = [&](int32_t id, const std::string &text) {

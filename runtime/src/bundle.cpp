@@ -112,13 +112,25 @@ void Bundle::check_zero(uint64_t begin, uint64_t end) const {
 void Bundle::check_hashes(bool verify_weights) const {
   for (const Section &section : sections_) {
     if (section.name == "weights" && !verify_weights) continue;
-    const uint64_t found = XXH64(section.payload.data, section.payload.size, 0);
-    if (found != section.hash)
-      refuse(uint64_t(section.payload.data - file_.bytes().data),
-             "the hash of section '" + section.name + "' is " + hexadecimal(found) + ", expected " +
-                 hexadecimal(section.hash),
-             kDamaged);
+    check_hash(section, section.payload.data);
   }
+}
+
+void Bundle::check_hash(const Section &section, const uint8_t *payload) const {
+  const uint64_t found = XXH64(payload, section.payload.size, 0);
+  if (found == section.hash) return;
+  refuse(
+      uint64_t(section.payload.data - file_.bytes().data),
+      "the hash of section '" + section.name + "' is " + hexadecimal(found) + ", expected " + hexadecimal(section.hash),
+      kDamaged);
+}
+
+std::vector<uint8_t> Bundle::copy(const std::string &name) const {
+  const Bytes payload = section(name);
+  std::vector<uint8_t> bytes(payload.data, payload.data + payload.size);
+  for (const Section &one : sections_)
+    if (one.name == name) check_hash(one, bytes.data());
+  return bytes;
 }
 
 Bytes Bundle::find(const std::string &name) const {

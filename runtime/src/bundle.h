@@ -41,6 +41,10 @@ class Bundle {
   /// As `section`; null data if there is none.
   Bytes find(const std::string &name) const;
 
+  /// A copy of a section of code, which nobody can change between the look at its hash and its use. Throws as `section`,
+  /// and if the hash is no longer right.
+  std::vector<uint8_t> copy(const std::string &name) const;
+
   const std::string &path() const { return file_.path(); }
   /// The whole file.
   Bytes bytes() const { return file_.bytes(); }
@@ -58,6 +62,7 @@ class Bundle {
   void read_table();
   void check_zero(uint64_t begin, uint64_t end) const;
   void check_hashes(bool verify_weights) const;
+  void check_hash(const Section &section, const uint8_t *payload) const;
 
   MappedFile file_;
   std::vector<Section> sections_;

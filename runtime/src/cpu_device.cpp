@@ -1,14 +1,10 @@
 // The CPU as a device: memory is the host's, a code object is a shared library, a launch is a function call on
 // every worker of a thread pool.
-#include <dlfcn.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
+#include "code_image.h"
 #include "device.h"
 #include "error.h"
 #include "gsic/abi.h"
@@ -28,72 +24,19 @@ class HostMemory final : public DeviceMemory {
   uint8_t *data_;
 };
 
-/// A file that exists as long as this object, and that the dynamic loader can open.
-class CodeFile {
- public:
-  CodeFile() {
-    number_ = memfd_create("gsic-kernels", MFD_CLOEXEC);
-    if (number_ >= 0) {
-      path_ = "/proc/self/fd/" + std::to_string(number_);
-      if (access(path_.c_str(), R_OK) == 0) return;
-      close(number_);
-    }
-    const char *folder = std::getenv("TMPDIR");
-    path_ = std::string(folder != nullptr ? folder : "/tmp") + "/gsic-XXXXXX";
-    number_ = mkstemp(path_.data());
-    if (number_ < 0) throw Error::at(path_, GSIC_IO, "cannot be made, to load kernels from: " + system_error_text());
-    temporary_ = true;
-  }
-  ~CodeFile() {
-    unlink_now();
-    close(number_);
-  }
-  CodeFile(const CodeFile &) = delete;
-  CodeFile &operator=(const CodeFile &) = delete;
-
-  const std::string &path() const { return path_; }
-
-  void write(Bytes code) {
-    while (code.size > 0) {
-      const ssize_t written = ::write(number_, code.data, code.size);
-      if (written <= 0)
-        throw Error::at(path_, GSIC_IO, "cannot be written, to load kernels from: " + system_error_text());
-      code.data += written;
-      code.size -= size_t(written);
-    }
-  }
-
-  /// Removes the name of a temporary file; a library that is loaded from it stays.
-  void unlink_now() {
-    if (temporary_) unlink(path_.c_str());
-    temporary_ = false;
-  }
-
- private:
-  int number_ = -1;
-  std::string path_;
-  bool temporary_ = false;
-};
-
-/// A shared library. Its file stays open: the loader knows libraries by path, and a descriptor's number is only
-/// unique while it is open.
+/// The kernels of a target, in one image.
 class Library final : public Module {
  public:
-  Library(Bytes code, const std::string &name, const std::vector<Kernel> &kernels) {
-    file_.write(code);
-    handle_ = dlopen(file_.path().c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle_ == nullptr)
-      throw Error(GSIC_BAD_BUNDLE, "the code of section '" + name + "' cannot be loaded: " + dlerror());
-    file_.unlink_now();
-    for (const Kernel &kernel : kernels) kernels_.push_back(dlsym(handle_, kernel.symbol.c_str()));
+  Library(Bytes code, const std::string &name, const std::vector<Kernel> &kernels) : image_(code, name) {
+    const std::string problem = why_not_on_this_cpu(image_.features());
+    if (!problem.empty()) throw Error(GSIC_NO_DEVICE, problem + ", which the code of section '" + name + "' uses");
+    for (const Kernel &kernel : kernels) kernels_.push_back(image_.function(kernel.symbol));
   }
-  ~Library() override { dlclose(handle_); }
 
   void *kernel(size_t index) const override { return kernels_[index]; }
 
  private:
-  CodeFile file_;
-  void *handle_;
+  CodeImage image_;
   std::vector<void *> kernels_;
 };
 

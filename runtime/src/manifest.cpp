@@ -26,6 +26,22 @@ constexpr uint64_t kImageAlignment = 4096;
 /// What every block of the cache is aligned to, as other buffers are.
 constexpr uint64_t kBlockAlignment = 64;
 
+/// Kernels write at every position before the context's end, and read a row of tables for it, by what they were compiled
+/// for: blocks of the cache must hold their positions, and the context end where tables do.
+void check_positions(const ManifestReader &reader, const Manifest &manifest) {
+  const uint64_t token = reader.number(reader.root(), "manifest", "cacheBytesPerToken", 0, kMostBytes);
+  const std::optional<uint64_t> needed = checked_product({manifest.cache_block, token});
+  const uint64_t block = manifest.buffer(Buffer::cache);
+  if (!needed || *needed > block)
+    reader.refuse("cacheBlock", "is " + std::to_string(manifest.cache_block) + " positions of " +
+                                    std::to_string(token) + " bytes, but a block has " + std::to_string(block) +
+                                    " bytes");
+  const uint64_t rows = reader.number(reader.root(), "manifest", "tablePositions", 1, kMostTokens);
+  if (manifest.context > rows)
+    reader.refuse("context", "is " + std::to_string(manifest.context) + ", but tables end at position " +
+                                 std::to_string(rows));
+}
+
 void read_buffers(const ManifestReader &reader, Manifest &manifest) {
   const json &buffers = reader.member(reader.root(), "manifest", "buffers");
   for (size_t i = 0; i < kBuffers; i++)
@@ -37,6 +53,7 @@ void read_buffers(const ManifestReader &reader, Manifest &manifest) {
     reader.refuse("buffers.cache", "is too large for " + std::to_string(manifest.context) + " tokens");
   if (manifest.buffer(Buffer::cache) % kBlockAlignment != 0) reader.refuse("buffers.cache", "is not a multiple of 64");
   if (manifest.buffer(Buffer::step) < sizeof(gsic_step)) reader.refuse("buffers.step", "is too small for a step");
+  check_positions(reader, manifest);
 }
 
 LaunchShape read_shape(const ManifestReader &reader, const json &value, const std::string &at) {

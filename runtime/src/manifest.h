@@ -18,7 +18,7 @@ enum class Buffer : uint8_t { weights, arena, cache, step, counters };
 constexpr size_t kBuffers = 5;
 extern const std::array<const char *, kBuffers> kBufferNames;
 
-/// A place in a buffer; `offset` is less than the buffer's size.
+/// A place in a buffer, which has all the bytes from there that a kernel may touch.
 struct Argument {
   Buffer buffer;
   uint64_t offset;

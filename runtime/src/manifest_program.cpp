@@ -16,9 +16,12 @@ Argument read_argument(const ManifestReader &reader, const Manifest &manifest, c
   const auto found = std::find(kBufferNames.begin(), kBufferNames.end(), name);
   if (found == kBufferNames.end()) reader.refuse(at + ".buffer", "names no buffer: '" + name + "'");
   const Buffer buffer = Buffer(found - kBufferNames.begin());
-  const uint64_t size = manifest.buffer(buffer);
-  if (size == 0) reader.refuse(at, "points into the buffer '" + name + "', which is empty");
-  return {buffer, reader.number(value, at, "offset", 0, size - 1)};
+  const uint64_t size = manifest.buffer(buffer), offset = reader.number(value, at, "offset", 0, kMostBytes);
+  const uint64_t bytes = reader.number(value, at, "bytes", 1, kMostBytes);
+  if (!range_fits(offset, bytes, size))
+    reader.refuse(at, "of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
+                          " is not inside the buffer '" + name + "' of " + std::to_string(size) + " bytes");
+  return {buffer, offset};
 }
 
 std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &manifest, const json &program,

@@ -39,9 +39,10 @@ Model::Model(const std::string &path, const OpenOptions &options)
   if (options.threads > kMostThreads)
     throw Error(GSIC_INVALID_ARGUMENT, std::to_string(options.threads) + " threads are more than 1024");
   for (const std::string &mode : manifest_.modes) mode_list_ += (mode_list_.empty() ? "" : ",") + mode;
+  // All that can be refused is refused before code of the bundle runs.
+  load_tokenizer();
   choose(options);
   weights_ = device_->share(bundle_.section("weights"), "the model's weights");
-  load_tokenizer();
 }
 
 void Model::choose(const OpenOptions &options) {
@@ -76,7 +77,11 @@ void Model::open(const Target &target, uint32_t threads) {
     device = open_gpu(target.device);
   }
   const Bytes section = bundle_.section(target.section);
-  std::unique_ptr<Module> module = device->load(target, section, manifest_.kernels);
+  // A GPU's code objects are the driver's to read, where they lie.
+  const std::vector<uint8_t> copied =
+      target.device == DeviceKind::cpu ? bundle_.copy(target.section) : std::vector<uint8_t>();
+  const Bytes code = copied.empty() ? section : Bytes{copied.data(), copied.size()};
+  std::unique_ptr<Module> module = device->load(target, code, manifest_.kernels);
   for (size_t i = 0; i < manifest_.kernels.size(); i++)
     if (module->kernel(i) == nullptr)
       bundle_.refuse(uint64_t(section.data - bundle_.bytes().data),

@@ -56,10 +56,17 @@ export function testWeights(): Uint8Array {
 
 /** The manifest of the model in kernels.cpp: modes exact, and bounded, which also counts tokens. */
 export function testManifest(): Record<string, unknown> {
-  const at = (buffer: string, offset = 0) => ({ buffer, offset });
+  const sizes: Readonly<Record<string, number>> = {
+    step: 272,
+    weights: vocabulary * width * 4,
+    arena: 16 * stride * 4,
+    cache: cacheBlock * width * 4,
+    counters: 16,
+  };
+  const at = (buffer: string, offset = 0, bytes = sizes[buffer]!) => ({ buffer, offset, bytes });
   const x = at("arena");
   const y = at("arena", 16 * stride * 4);
-  const logits = at("arena", 2 * 16 * stride * 4);
+  const logits = at("arena", 2 * 16 * stride * 4, 16 * 64 * 4);
   const body = [
     { kernel: 0, arguments: [at("step"), at("weights"), x] },
     { kernel: 1, arguments: [at("step"), x, at("cache"), y] },
@@ -91,6 +98,8 @@ export function testManifest(): Record<string, unknown> {
     context,
     columns: 16,
     cacheBlock,
+    cacheBytesPerToken: width * 4,
+    tablePositions: context,
     buffers: {
       weights: vocabulary * width * 4,
       arena: 2 * 16 * stride * 4 + 16 * 64 * 4,

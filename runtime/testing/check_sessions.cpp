@@ -68,6 +68,10 @@ void check_refusals(gsic_model *model) {
     CHECK(std::string(gsic_last_error()).find(std::to_string(bad)) != std::string::npos);
     CHECK(gsic_session_length(session) == 0);
   }
+  // A length that nobody has memory for is refused before any is asked for.
+  CHECK(gsic_generate(session, full.data(), SIZE_MAX / 8, 1, nullptr, nullptr, nullptr, nullptr, nullptr) ==
+        GSIC_CONTEXT_FULL);
+  CHECK(gsic_evaluate(session, full.data(), SIZE_MAX / 8, nullptr, 0) == GSIC_CONTEXT_FULL);
   float logits[kVocabulary];
   CHECK(gsic_evaluate(session, full.data(), 1, logits, 2) == GSIC_INVALID_ARGUMENT);
   CHECK(gsic_evaluate(session, nullptr, 1, nullptr, 0) == GSIC_INVALID_ARGUMENT);

@@ -50,13 +50,13 @@ export function gpuBundle(
   weights: Uint8Array = testWeights(),
 ): Promise<Uint8Array> {
   const manifest: GpuManifest = testManifest();
-  const chosen = { buffer: "arena", offset: manifest.buffers.arena };
+  const chosen = { buffer: "arena", offset: manifest.buffers.arena, bytes: 64 };
   manifest.buffers.arena += 64;
-  const logits = { buffer: "arena", offset: manifest.programs.exact.logits.offset };
+  const logits = { buffer: "arena", offset: manifest.programs.exact.logits.offset, bytes: 4096 };
   for (const program of Object.values<GpuManifest>(manifest.programs)) {
     program.head = [
       ...program.head,
-      { kernel: 5, arguments: [{ buffer: "step", offset: 0 }, logits, chosen] },
+      { kernel: 5, arguments: [{ buffer: "step", offset: 0, bytes: 272 }, logits, chosen] },
     ];
     program.greedy = { offset: chosen.offset };
   }

@@ -1,6 +1,16 @@
 // The kernels of a model that is small enough to check by hand: y_p = sum over q <= p of 2^(q - p) table[token q],
 // logits_p = table y_p. Vocabulary 40, width 8, table[t][i] = ((7 t + 3 i) mod 11 - 5) / 8.
 #include "gsic/abi.h"
+#if defined(GSIC_TEST_FEATURES)
+extern "C" const char gsic_code_features[] = GSIC_TEST_FEATURES;
+#else
+#include "gsic/code_features.h"
+#endif
+
+#if defined(GSIC_TEST_LOUD)
+#include <cstdio>
+__attribute__((constructor)) static void speak() { std::fputs("loaded\n", stderr); }
+#endif
 
 namespace {
 

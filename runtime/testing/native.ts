@@ -57,12 +57,17 @@ export async function build(
 }
 
 /** Compiles the kernels of the test model: `kernels` for the CPU, `gpu_kernels` for the mock driver of a GPU. */
-export async function buildKernels(output: string, name = "kernels"): Promise<void> {
+export async function buildKernels(
+  output: string,
+  name = "kernels",
+  more: readonly string[] = [],
+): Promise<void> {
   const source = join(runtime, `testing/${name}.cpp`);
   await run("g++", [
     "-O1",
     "-fPIC",
     "-shared",
+    ...more,
     "-I",
     join(runtime, "../templates/include"),
     source,
