@@ -65,6 +65,12 @@ test("a good bundle runs: results, limits, generation, threads, sampling", async
   expect(await finish(path("check"), ["run", path("good.gsi")])).toEqual({ code: 0, stdout: "", stderr: "" });
 });
 
+test("a process that was forked, and one whose bundle is cut, get errors: they neither hang nor die", async () => {
+  const fine = { code: 0, stdout: "", stderr: "" };
+  expect(await finish(path("check"), ["fork", path("good.gsi")])).toEqual(fine);
+  expect(await finish(path("check"), ["cut", path("good.gsi"), path("cut.gsi")])).toEqual(fine);
+});
+
 test("drafting changes no token, no distribution and no cache, and both accepts and rejects", async () => {
   writeFileSync(path("drafting.gsi"), await testBundle(code, addDrafting));
   expect(await finish(path("check"), ["drafting", path("drafting.gsi")])).toEqual({

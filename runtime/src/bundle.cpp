@@ -118,6 +118,7 @@ void Bundle::check_hashes(bool verify_weights) const {
 
 void Bundle::check_hash(const Section &section, const uint8_t *payload) const {
   const uint64_t found = XXH64(payload, section.payload.size, 0);
+  file_.require_whole();
   if (found == section.hash) return;
   refuse(
       uint64_t(section.payload.data - file_.bytes().data),

@@ -46,6 +46,8 @@ class Bundle {
   std::vector<uint8_t> copy(const std::string &name) const;
 
   const std::string &path() const { return file_.path(); }
+  /// Throws GSIC_IO if the file was cut since it was opened, as far as that was seen.
+  void require_whole() const { file_.require_whole(); }
   /// The whole file.
   Bytes bytes() const { return file_.bytes(); }
   /// Throws GSIC_BAD_BUNDLE: "path: byte N: what".

@@ -1,6 +1,7 @@
 // The CPU as a device: memory is the host's, a code object is a shared library, a launch is a function call on
 // every worker of a thread pool.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 
@@ -52,7 +53,12 @@ class Workers {
 
   uint32_t count() const { return pool_.size(); }
 
+  /// What launches read from here on may vanish: `lost` says so.
+  void watch(const std::atomic<bool> *lost) { lost_ = lost; }
+
+  /// Throws GSIC_INVALID_ARGUMENT in a process that was forked, and GSIC_IO where weights vanished.
   void run(const std::vector<ResolvedLaunch> &launches) {
+    pool_.home().require();
     const std::lock_guard<std::mutex> lock(mutex_);
     pool_.run([&](uint32_t worker) {
       for (size_t i = 0; i < launches.size(); i++) {
@@ -60,6 +66,8 @@ class Workers {
         if (i + 1 < launches.size()) pool_.barrier();
       }
     });
+    if (lost_ != nullptr && lost_->load(std::memory_order_acquire))
+      throw Error(GSIC_IO, "the model's file was cut while it was in use", "put it back, and open it again");
   }
 
  private:
@@ -68,6 +76,7 @@ class Workers {
   size_t stride_;
   Pages scratch_;
   std::vector<gsic_worker> workers_;
+  const std::atomic<bool> *lost_ = nullptr;
 };
 
 class CallSequence final : public Sequence {
@@ -92,6 +101,7 @@ class CpuDevice final : public Device {
     return std::make_unique<HostMemory>(bytes, what);
   }
   std::unique_ptr<DeviceMemory> share(Bytes bytes, const std::string &) override {
+    workers_->watch(MappingGuard::at(bytes.data));
     return std::make_unique<HostMemory>(bytes);
   }
   std::unique_ptr<DeviceMemory> staging(size_t bytes, const std::string &what) override {

@@ -66,6 +66,7 @@ void GpuContext::close() noexcept {
 }
 
 GpuContext::Lock GpuContext::enter() {
+  home_.require();
   Lock lock(mutex_);
   if (!lost_.empty()) throw Error(GSIC_DEVICE_LOST, "an earlier call failed: " + lost_, kWhereLost);
   if (driver_.device_set.call != nullptr)
@@ -76,6 +77,7 @@ GpuContext::Lock GpuContext::enter() {
 }
 
 GpuContext::Lock GpuContext::enter_to_release() noexcept {
+  if (!home_.is_here()) return {};
   Lock lock(mutex_);
   if (driver_.device_set.call != nullptr)
     release(driver_.device_set, device_);

@@ -9,6 +9,7 @@
 
 #include "driver.h"
 #include "error.h"
+#include "home_process.h"
 
 namespace gsic {
 
@@ -23,9 +24,11 @@ class GpuContext {
 
   using Lock = std::unique_lock<std::recursive_mutex>;
 
-  /// Makes the device current to the calling thread as long as the result lives. Throws GSIC_DEVICE_LOST.
+  /// Makes the device current to the calling thread as long as the result lives. Throws GSIC_DEVICE_LOST, and
+  /// GSIC_INVALID_ARGUMENT in a process that was forked.
   Lock enter();
-  /// As `enter`, for whoever gives something back: also where the device is lost.
+  /// As `enter`, for whoever gives something back: also where the device is lost. In a process that was forked nothing
+  /// is given back: the device is its parent's.
   Lock enter_to_release() noexcept;
 
   /// Calls the driver between `enter` and the end of its lock. Throws GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
@@ -37,7 +40,7 @@ class GpuContext {
   /// As `call`; failures are of no interest any more.
   template <typename... Parameters, typename... Values>
   void release(const DriverFunction<Parameters...> &function, Values... values) noexcept {
-    function.call(values...);
+    if (home_.is_here()) function.call(values...);
   }
 
   /// Throws GSIC_OUT_OF_MEMORY, with all figures, if fewer than `bytes` are free; `what` names what they are for.
@@ -61,6 +64,7 @@ class GpuContext {
   void opening(const DriverFunction<Parameters...> &function, Values... values);
 
   Driver driver_;
+  HomeProcess home_;
   std::recursive_mutex mutex_;
   int device_ = 0;
   DriverHandle context_ = nullptr, stream_ = nullptr;

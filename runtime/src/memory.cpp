@@ -63,13 +63,20 @@ MappedFile::MappedFile(const std::string &path) : path_(path) {
     cannot_read(path, why);
   }
   data_ = place;
+  guard_.emplace(place, size_);
   // What is not in memory yet is then read huge page by huge page, where the file system can (ext4 since Linux 6.16,
   // XFS); to ask for all of it ahead would read it in small ones.
   if (huge) madvise(place, size_, MADV_HUGEPAGE);
 }
 
 MappedFile::~MappedFile() {
+  guard_.reset();
   if (reserved_ != nullptr) munmap(reserved_, room_);
+}
+
+void MappedFile::require_whole() const {
+  if (guard_ && guard_->lost())
+    throw Error::at(path_, GSIC_IO, "the file was cut while it was in use", "put it back, and open it again");
 }
 
 Pages::Pages(size_t bytes, const std::string &what) : size_(std::max<size_t>(bytes, 64)) {

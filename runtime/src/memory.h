@@ -4,7 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "mapping_guard.h"
 
 namespace gsic {
 
@@ -14,7 +17,8 @@ struct Bytes {
   size_t size = 0;
 };
 
-/// A regular file, mapped read-only and private, in huge pages where the system has them for files. Throws GSIC_IO.
+/// A regular file, mapped read-only and private, in huge pages where the system has them for files. Where it is cut while
+/// it is mapped, it is read as zeros (`MappingGuard`). Throws GSIC_IO.
 class MappedFile {
  public:
   explicit MappedFile(const std::string &path);
@@ -24,9 +28,12 @@ class MappedFile {
 
   Bytes bytes() const { return {data_, size_}; }
   const std::string &path() const { return path_; }
+  /// Throws GSIC_IO if the file was cut, and something was read from where it was.
+  void require_whole() const;
 
  private:
   std::string path_;
+  std::optional<MappingGuard> guard_;
   uint8_t *reserved_ = nullptr;  ///< `room_` bytes of addresses, within which the file lies
   size_t room_ = 0;
   const uint8_t *data_ = nullptr;

@@ -43,6 +43,7 @@ Model::Model(const std::string &path, const OpenOptions &options)
   load_tokenizer();
   choose(options);
   weights_ = device_->share(bundle_.section("weights"), "the model's weights");
+  bundle_.require_whole();
 }
 
 void Model::choose(const OpenOptions &options) {

@@ -81,6 +81,11 @@ ThreadPool::ThreadPool(uint32_t workers) : workers_(std::max(1u, workers)) {
 ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
+  if (!home_.is_here()) {
+    // There is nobody to wait for. What stands for the threads is left where it is: to let go of it would wait, too.
+    new std::vector<std::thread>(std::move(threads_));
+    return;
+  }
   stopping_ = true;
   job_.advance();
   for (std::thread &thread : threads_) thread.join();

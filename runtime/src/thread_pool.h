@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "home_process.h"
+
 namespace gsic {
 
 /// CPUs that this process may use: its affinity mask, and the quota of its cgroup.
@@ -43,6 +45,8 @@ class ThreadPool {
   ~ThreadPool();
 
   uint32_t size() const { return workers_; }
+  /// Whose threads these are: no other process can use the pool.
+  const HomeProcess &home() const { return home_; }
   /// Calls `task(worker)` for workers 0 to size() - 1, 0 on this thread; returns when all have returned.
   /// The task must not throw.
   void run(const std::function<void(uint32_t)> &task);
@@ -53,6 +57,7 @@ class ThreadPool {
   void work(uint32_t worker);
   void stop();
 
+  HomeProcess home_;
   uint32_t workers_;
   Patience patience_;
   alignas(64) std::atomic<uint32_t> arrived_{0};

@@ -1,6 +1,7 @@
 // check run BUNDLE: everything that must work. check open FILE...: one line "status message" for each file.
 // check gpu BUNDLE TARGET UNITS: everything that must work on a GPU.
 // check gpu-run BUNDLE: what fails first, if anything.
+// check fork BUNDLE, check cut BUNDLE SCRATCH: what others may do to a process.
 // check sizes VECTORS: the arithmetic on sizes against size-vectors.json.
 // check damage BUNDLE SCRATCH FROM TO: flips each byte of BUNDLE from FROM to TO - 1 in a copy; one line each.
 #include "check.h"
@@ -75,6 +76,11 @@ int main(int count, char **arguments) {
     check_concurrency(arguments[2]);
   } else if (what == "gpu-run") {
     print_gpu_run(arguments[2]);
+  } else if (what == "fork") {
+    check_fork(arguments[2]);
+  } else if (what == "cut") {
+    CHECK(count == 4);
+    check_cut(arguments[2], arguments[3]);
   } else if (what == "sizes") {
     check_sizes(arguments[2]);
   } else if (what == "damage") {

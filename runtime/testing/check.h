@@ -54,6 +54,10 @@ void check_generation(const char *bundle);
 void check_concurrency(const char *bundle);
 /// Of a bundle that drafts: what mode lossless writes is what mode exact does.
 void check_drafting(const char *bundle);
+/// A child of fork() gets errors.
+void check_fork(const char *bundle);
+/// A bundle, copied to `scratch`, is cut while it is in use.
+void check_cut(const char *bundle, const char *scratch);
 void check_sizes(const char *file);
 void check_sampling();
 /// What a GPU's bundle must do, on a device of `units` compute units.
