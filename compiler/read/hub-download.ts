@@ -20,6 +20,8 @@ interface Download {
   /** Where it goes; it appears there whole or not at all. */
   readonly target: string;
   readonly subject: HubSubject;
+  /** Most bytes that make sense; null: as many as the server announces. */
+  readonly limit: number | null;
   /** Called as bytes arrive; `total` is undefined where the server does not say. */
   readonly onProgress: (received: number, total: number | undefined) => void;
   /** Attempts in a row that bring no new byte before giving up. */
@@ -78,7 +80,7 @@ async function complete(file: Download, part: string, access: HubAccess): Promis
       problem = error;
     }
     const size = await sizeOf(part);
-    failures = size > longest ? 0 : failures + 1;
+    failures = size > longest && !problem.slow ? 0 : failures + 1;
     longest = Math.max(longest, size);
     if (failures >= file.attempts) {
       throw unreachable(file.url, problem);
@@ -106,6 +108,7 @@ async function advance(file: Download, part: string, have: number, access: HubAc
     await rm(part, { force: true });
     throw new HubInterrupted("the server sent another range than was asked for");
   }
+  refuseUnbounded(file, expected, response);
   const start = response.status === 206 ? have : 0;
   await checkSpace(part, start, expected.size, response);
   const received = await append(file, part, start, expected.size, response);
@@ -113,6 +116,23 @@ async function advance(file: Download, part: string, have: number, access: HubAc
     throw new HubInterrupted(`the connection ended at byte ${received} of ${expected.size}`);
   }
   return expected;
+}
+
+/** Refuses what has no end that is known before, and what is larger than makes sense. */
+function refuseUnbounded({ url, limit }: Download, { size, digest }: Expected, response: HubResponse): void {
+  const unknown = size === undefined && digest === undefined;
+  if (!unknown && (limit === null || size === undefined || size <= limit)) return;
+  response.cancel();
+  if (unknown) {
+    const message = "the server says neither how large the file is nor what its digest is";
+    throw hubError("hub-unsized", message, url, "check HF_ENDPOINT; a proxy may stand between");
+  }
+  throw tooLarge(url, limit!);
+}
+
+function tooLarge(url: string, limit: number): GsicError {
+  const message = `the file is larger than ${limit} bytes, the most that makes sense for it`;
+  return hubError("hub-file-too-large", message, url, "choose another model, or check HF_ENDPOINT");
 }
 
 function expectedOf(response: HubResponse, rangeTotal: string | undefined): Expected {
@@ -180,6 +200,10 @@ async function append(
           await rm(part, { force: true });
           const message = `more than the announced ${size} bytes arrived`;
           throw hubError("hub-corrupt", message, file.url, "try again later, or use another HF_ENDPOINT");
+        }
+        if (file.limit !== null && position > file.limit) {
+          await rm(part, { force: true });
+          throw tooLarge(file.url, file.limit);
         }
         file.onProgress(position, size);
       }

@@ -6,9 +6,12 @@ export interface HubAccess {
   /** Such as https://huggingface.co, without a slash at the end. */
   readonly endpoint: string;
   readonly token: string | undefined;
-  /** Milliseconds without a byte after which a transfer counts as broken off. */
+  /** Milliseconds in which fewer bytes than `leastRate` gives count as a transfer that broke off. */
   readonly stall: number;
 }
+
+/** Bytes a second below which a transfer is not waited for. */
+export const leastRate = 1024;
 
 /** What is asked for, in error messages: `owner/name@revision`. */
 export interface HubSubject {
@@ -30,7 +33,15 @@ export interface HubResponse {
 }
 
 /** The network failed in a way that may pass: a broken connection, a stall, a status of 429 or 5xx. */
-export class HubInterrupted extends Error {}
+export class HubInterrupted extends Error {
+  /** Whether bytes came, but too few: then those that did are no progress. */
+  readonly slow: boolean = false;
+}
+
+/** A transfer that would never end. */
+class HubTooSlow extends HubInterrupted {
+  override readonly slow = true;
+}
 
 const maxRedirects = 6;
 
@@ -153,11 +164,12 @@ async function checked(
 async function* chunksOf(response: Response, stall: StallTimer): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of response.body ?? []) {
-      stall.touch();
+      stall.arrived((chunk as Uint8Array).length);
       yield chunk as Uint8Array;
     }
   } catch (error) {
-    throw new HubInterrupted(reasonOf(error), { cause: error });
+    const Interrupted = stall.tooSlow ? HubTooSlow : HubInterrupted;
+    throw new Interrupted(reasonOf(error), { cause: error });
   } finally {
     stall.stop();
   }
@@ -210,10 +222,13 @@ function reasonOf(error: unknown): string {
   return messageOf(reason);
 }
 
-/** Aborts a transfer when nothing has arrived for a while. */
+/** Aborts a transfer when too little arrives: looks at every `milliseconds`, since a timer that each byte renews would not. */
 class StallTimer {
   private readonly controller = new AbortController();
   private timer: NodeJS.Timeout | undefined;
+  private bytes = 0;
+  /** Whether it was aborted although something had arrived. */
+  tooSlow = false;
 
   constructor(private readonly milliseconds: number) {}
 
@@ -221,14 +236,27 @@ class StallTimer {
     return this.controller.signal;
   }
 
+  /** Begins to wait for a response. */
   touch(): void {
     this.stop();
-    const stalled = () =>
-      this.controller.abort(new Error(`nothing arrived for ${this.milliseconds / 1000} s`));
-    this.timer = setTimeout(stalled, this.milliseconds);
+    this.bytes = 0;
+    this.timer = setInterval(() => this.look(), this.milliseconds);
+  }
+
+  arrived(bytes: number): void {
+    this.bytes += bytes;
   }
 
   stop(): void {
-    clearTimeout(this.timer);
+    clearInterval(this.timer);
+  }
+
+  private look(): void {
+    const seconds = this.milliseconds / 1000;
+    this.tooSlow = this.bytes > 0;
+    const what = this.tooSlow ? `no more than ${this.bytes} bytes` : "nothing";
+    if (this.bytes < leastRate * seconds)
+      this.controller.abort(new Error(`${what} arrived for ${seconds} s`));
+    this.bytes = 0;
   }
 }

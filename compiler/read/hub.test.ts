@@ -21,6 +21,10 @@ class StandIn {
   failures: number[] = [];
   ranges = true;
   stalls = false;
+  /** Storage sends a byte every so many milliseconds, and never ends. */
+  trickle: number | undefined;
+  /** The hub, which sends all files itself then, says nothing of their sizes, or of their digests either. */
+  silent: "no size" | "nothing" | undefined;
   token: string | undefined;
   /** `METHOD host path range` of every request. */
   log: string[] = [];
@@ -76,6 +80,15 @@ class StandIn {
     if (content === undefined) {
       return void refuse(404, "EntryNotFound");
     }
+    if (this.silent !== undefined) {
+      const digest = createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+      const described = { etag: `"${digest}"`, "x-repo-commit": commit };
+      response.writeHead(200, {
+        "transfer-encoding": "chunked",
+        ...(this.silent === "no size" ? described : {}),
+      });
+      return void response.end(content);
+    }
     if (path.includes("/resolve-cache/")) {
       return void response.end(content);
     }
@@ -115,6 +128,11 @@ class StandIn {
       "content-length": rest.length,
       ...(start > 0 ? ranged : {}),
     });
+    if (this.trickle !== undefined) {
+      let sent = 0;
+      const timer = setInterval(() => response.write(rest.subarray(sent, ++sent)), this.trickle);
+      return void response.on("close", () => clearInterval(timer));
+    }
     const cut = this.cuts.shift();
     if (cut === undefined) {
       return void response.end(rest);
@@ -290,6 +308,39 @@ describe("fetchFromHub", () => {
     server.replaced.set("model.safetensors", Buffer.concat([content, Buffer.alloc(10)]));
     expect(await codeOf(() => fetchFromHub("hf:me/tiny", options))).toBe("hub-corrupt");
     expect(existsSync(join(folder, "model.safetensors"))).toBe(false);
+  });
+
+  test("fetches nothing without an end: neither size nor digest, too large, or slower than any line", async () => {
+    const good = server.files.get("config.json")!;
+    const folder = join(cache.path, "hub/me--tiny", commit);
+    server.silent = "nothing";
+    expect(await codeOf(() => fetchFromHub("hf:me/tiny", options))).toBe("hub-unsized");
+    expect(readdirSync(folder)).toEqual([]);
+
+    const large = Buffer.alloc((16 << 20) + 1, 0x20);
+    server.files.set("config.json", large);
+    for (const silent of ["no size", undefined] as const) {
+      server.silent = silent;
+      expect(await codeOf(() => fetchFromHub("hf:me/tiny", options))).toBe("hub-file-too-large");
+      expect(readdirSync(folder)).toEqual([]);
+    }
+    server.files.set("config.json", large.subarray(1));
+    server.files.set("tokenizer.json", large);
+    await fetchFromHub("hf:me/tiny", options);
+    server.files.set("config.json", good);
+    rmSync(cache.path, { recursive: true });
+    server.silent = "no size";
+    await fetchFromHub("hf:me/tiny", options);
+
+    rmSync(cache.path, { recursive: true });
+    server.silent = undefined;
+    server.trickle = 10;
+    const slow = { ...options, stall: 300 };
+    await expect(fetchFromHub("hf:me/tiny", slow)).rejects.toMatchObject({
+      code: "hub-unreachable",
+      message: expect.stringMatching(/no more than \d+ bytes arrived for 0.3 s/),
+    });
+    expect(server.log.filter((line) => line.startsWith("storage"))).toHaveLength(1 + 3);
   });
 
   test("fetches the shards that an index names, and refuses one that leaves the folder", async () => {

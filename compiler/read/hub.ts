@@ -41,7 +41,7 @@ export interface HubOptions {
   readonly attempts?: number;
   /** Milliseconds before the first repetition; default 1000. */
   readonly delay?: number;
-  /** Milliseconds without a byte that count as a broken transfer; default 60000. */
+  /** Milliseconds in which less than `leastRate` counts as a broken transfer; default 60000. */
   readonly stall?: number;
 }
 
@@ -57,6 +57,10 @@ const smallFiles = [
   "vocab.json",
   "merges.txt",
 ] as const;
+
+/** Bytes of a small file, and of those that are larger in models that people use: 33 MB is the largest vocabulary. */
+const maxSmall = 16 << 20;
+const maxBytes: Readonly<Record<string, number>> = { "tokenizer.json": 64 << 20 };
 
 const maxAnswer = 64 << 20;
 const maxIndex = 100_000_000;
@@ -217,6 +221,8 @@ async function fetchFiles(
         url: `${job.access.endpoint}/${job.subject.model}/resolve/${commit}/${path}`,
         target,
         subject: job.subject,
+        // Weights are as large as the server says; where that is more than there is room for, nothing is fetched.
+        limit: name.endsWith(".safetensors") ? null : (maxBytes[name] ?? maxSmall),
         onProgress: (received, total) =>
           job.options.onProgress?.({ file: name, index: before + position + 1, files, received, total }),
         attempts: job.options.attempts ?? 5,
