@@ -134,3 +134,23 @@ test("Ctrl-C and a reader that leaves end it cleanly", async () => {
   expect(text.split(" ").length).toBeLessThan(50);
   expect(await started(args, (child) => child.stdout!.destroy())).toBe(0);
 });
+
+test("text that cannot be written is an error: a full disk, a closed standard output; a reader that left is not", async () => {
+  const shell = (script: string) => finish("bash", ["-c", script, path("model")]);
+  for (const options of ["--ids 1 --tokens 2", "--ids 1 --tokens 2 --json", "--help"]) {
+    for (const [redirect, reason] of [
+      ["> /dev/full", "cannot be written"],
+      [">&-", "standard output is closed"],
+    ] as const) {
+      const { code, stderr } = await shell(`"$0" ${options} ${redirect}`);
+      expect(code, options).toBe(4);
+      expect(stderr).toContain(reason);
+    }
+    expect(await shell(`"$0" ${options} | true; exit \${PIPESTATUS[0]}`)).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+  }
+  // The other two may be closed: no file of the program takes their place.
+  expect(await shell('"$0" --ids 1 --tokens 2 <&- 2>&-')).toMatchObject({ code: 0 });
+});

@@ -1,4 +1,7 @@
 // The native executable of a build: text in, text out.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -154,6 +157,20 @@ void require_closed_pipe(int error) {
   throw OutputError(std::string("standard output cannot be written: ") + std::strerror(error));
 }
 
+/// Where a standard stream is closed, the next file that is opened takes its number: text would go into that file, or
+/// that file's bytes would be read as text. Throws OutputError if it is standard output.
+void require_standard_streams() {
+  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) throw OutputError("standard output is closed: there is no place for the text");
+  for (const int stream : {STDIN_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0) open("/dev/null", stream == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+/// Throws OutputError if not all of `text` was written.
+void print(const std::string &text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    require_closed_pipe(errno);
+}
+
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 void print_json(const gsic_session *session, const gsic_model_info &info, const Options &options,
@@ -181,8 +198,7 @@ void print_json(const gsic_session *session, const gsic_model_info &info, const 
                         {"proposed", drafts.proposed},
                         {"accepted", drafts.accepted},
                         {"looked_up", drafts.looked_up}};
-  std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
-  if (!std::cout) require_closed_pipe(errno);
+  print(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 int run(const Options &options) {
@@ -225,9 +241,10 @@ int main(int count, char **arguments) {
   const std::string program = std::filesystem::path(count > 0 ? arguments[0] : "gsic").filename().string();
   const auto complain = [&](const std::string &what) { std::cerr << program << ": " << what << std::endl; };
   try {
+    gsic::require_standard_streams();
     const gsic::Options options = gsic::parse_options(count, arguments);
     if (options.help) {
-      std::cout << gsic::usage(program);
+      gsic::print(gsic::usage(program));
       return gsic::kDone;
     }
     return gsic::run(options);
