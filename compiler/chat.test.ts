@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ChatMessage, ChatTemplate } from "./chat.js";
-import { readChatTemplate } from "./read/chat-template.js";
+import { readChatTemplate, requireEnding } from "./read/chat-template.js";
 import { temporaryFolder } from "./testing/fixtures.js";
 
 /** A model folder that holds these files. */
@@ -36,7 +36,7 @@ describe("the chat template of a model's files", () => {
       endIds: [2, 7],
     });
     const template = new ChatTemplate(found!.template, found!.tokens, found!.endIds);
-    expect(template.render(messages)).toBe("<s>[system]Be short.[user]Hello");
+    expect(await template.render(messages)).toBe("<s>[system]Be short.[user]Hello");
     expect([...template.endIds]).toEqual([2, 7]);
   });
 
@@ -72,8 +72,48 @@ describe("the chat template of a model's files", () => {
   });
 });
 
-test("messages that the template refuses are refused with its reason", () => {
+test("messages that the template refuses are refused with its reason", async () => {
   const template = new ChatTemplate("{{ raise_exception('no system message') }}", {}, []);
-  expect(() => template.render(messages)).toThrow(/no system message/);
+  await expect(template.render(messages)).rejects.toThrow(/no system message/);
   expect(() => new ChatTemplate("{% for %}", {}, [])).toThrow();
+});
+
+describe("a template that takes too much", () => {
+  const limits = { milliseconds: 3000, memory: 32, length: 1000 };
+  const endless = "{% for i in range(1000000000) %}{% endfor %}";
+  const large =
+    "{% set ns = namespace(a='0123456789') %}{% for i in range(40) %}{% set ns.a = ns.a + ns.a %}{% endfor %}";
+  const cases: readonly [string, RegExp][] = [
+    [
+      `{% for i in range(30) %}{% for j in range(100000) %}{% endfor %}{% endfor %}${endless}`,
+      /did not end within 3 s|memory/,
+    ],
+    [large, /memory|did not end|characters|string length/],
+    ["{% for i in range(1001) %}x{% endfor %}", /more than 1000 characters/],
+  ];
+
+  test("is ended, and is no trouble to the next conversation", async () => {
+    for (const [source, reason] of cases) {
+      const guarded = `{% if messages[0].content == 'Hello' %}${source}{% else %}fine{% endif %}`;
+      const template = new ChatTemplate(guarded, {}, [], limits);
+      const refused = template.render([{ role: "user", content: "Hello" }]);
+      const fine = template.render([{ role: "user", content: "other" }]);
+      await expect(refused, source).rejects.toMatchObject({
+        code: "chat-refused",
+        message: expect.stringMatching(reason),
+      });
+      expect(await fine).toBe("fine");
+      await template.close();
+    }
+  });
+
+  test("is refused when the model is built", async () => {
+    const source = (template: string) => ({ template, tokens: {}, endIds: [] });
+    await expect(requireEnding(source(endless), "m", limits)).rejects.toMatchObject({
+      code: "chat-template-endless",
+      where: "m",
+    });
+    await requireEnding(source("{{ raise_exception('never') }}"), "m", limits);
+    await requireEnding(source("{% nonsense %}"), "m", limits);
+  });
 });

@@ -4,9 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Template } from "@huggingface/jinja";
 import { type Built, openBuild } from "./build-folder/open.js";
+import { buildFiles } from "./config/build-files.js";
 import type { Model } from "./load.js";
 import { readText } from "./read/file.js";
+import { type RenderLimits, renderLimits, TemplateRenderer } from "./read/template-renderer.js";
 import { GsicError, messageOf } from "./support/errors.js";
+import { LiteralText } from "./support/literal-text.js";
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -20,23 +23,33 @@ const maxBytes = 16 * 2 ** 20;
 export class ChatTemplate {
   /** Ids that end a turn, beside the end of text. */
   readonly endIds: ReadonlySet<number>;
-  readonly #template: Template;
+  readonly #renderer: TemplateRenderer;
   readonly #tokens: Readonly<Record<string, string>>;
 
-  /** `tokens` are special tokens by the names that the template has for them. Throws what the template language throws. */
-  constructor(source: string, tokens: Readonly<Record<string, string>>, endIds: readonly number[]) {
-    this.#template = new Template(source);
+  /**
+   * `tokens` are special tokens by the names that the template has for them. Throws what the template language throws.
+   * A template is a program: it runs in a thread of its own, within `limits`.
+   */
+  constructor(
+    source: string,
+    tokens: Readonly<Record<string, string>>,
+    endIds: readonly number[],
+    limits: RenderLimits = renderLimits,
+  ) {
+    // Only parsed here, which ends.
+    new Template(source);
+    this.#renderer = new TemplateRenderer(source, limits);
     this.#tokens = tokens;
     this.endIds = new Set(endIds);
   }
 
   /**
    * The text of a conversation, up to where the model's next turn begins. Throws `chat-refused` (category usage) if the
-   * template does not take these messages, as some refuse a system message.
+   * template does not take these messages, as some refuse a system message, or takes too long for them.
    */
-  render(messages: readonly ChatMessage[]): string {
+  async render(messages: readonly ChatMessage[]): Promise<string> {
     try {
-      return this.#template.render({ ...this.#tokens, messages, add_generation_prompt: true });
+      return await this.#renderer.render({ ...this.#tokens, messages, add_generation_prompt: true });
     } catch (cause) {
       throw new GsicError({
         category: "usage",
@@ -49,10 +62,24 @@ export class ChatTemplate {
     }
   }
 
-  /** `render`, as token ids. The template writes all special tokens itself, so none are put in front. */
-  async encode(model: Model, messages: readonly ChatMessage[]): Promise<Int32Array> {
+  /**
+   * `render`, as token ids. The template writes all special tokens itself, so none are put in front, and what looks like
+   * one in a message stays text. Throws as `render`, and the signal's reason.
+   */
+  async encode(
+    model: Pick<Model, "encode" | "specialTexts">,
+    messages: readonly ChatMessage[],
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Int32Array> {
     const prefix = await model.encode("");
-    return (await model.encode(this.render(messages))).subarray(prefix.length);
+    const words = new LiteralText(model.specialTexts(), messages);
+    const { text, literal } = words.unmarked(await this.render(words.marked(messages)));
+    return (await model.encode(text, { literal, signal })).subarray(prefix.length);
+  }
+
+  /** Ends the template's thread; it can be used again. */
+  async close(): Promise<void> {
+    await this.#renderer.close();
   }
 }
 
@@ -78,7 +105,8 @@ export function chatTemplateOf({ folder, report }: Built): ChatTemplate | null {
   // Builds of earlier versions do not have the field.
   const chat = report.chat ?? null;
   if (chat === null) return null;
-  const file = join(folder, chat.template);
+  // The report is a file like any other: it does not say where in the system to read.
+  const file = join(folder, buildFiles.chatTemplate);
   const source = readText(file, maxBytes);
   try {
     return new ChatTemplate(source, chat.tokens, chat.end_ids);

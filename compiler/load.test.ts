@@ -49,6 +49,32 @@ test("the model says what it is; text goes to ids and back", async () => {
   expect((await model.encode("<|endoftext|>", { special: false })).length).toBeGreaterThan(1);
 });
 
+test("a special token that covers a literal byte stays text; encoding can be stopped", async () => {
+  const word = "<|endoftext|>";
+  expect(model.specialTexts()).toEqual([word]);
+  const text = `é${word}${word}`;
+  const asText = await model.encode(word, { special: false });
+  const start = Buffer.byteLength("é");
+  const count = (some: Int32Array) => some.filter((id) => id === 0).length;
+  expect(count(await model.encode(text))).toBe(2);
+  for (const at of [start, start + 5, start + word.length - 1]) {
+    const some = await model.encode(text, { literal: [at] });
+    expect(some.at(-1)).toBe(0);
+    expect([...some.slice(-1 - asText.length, -1)]).toEqual([...asText]);
+  }
+  for (const at of [0, 1]) expect(count(await model.encode(text, { literal: [at] }))).toBe(2);
+  expect(count(await model.encode(text, { literal: [start, start + word.length] }))).toBe(0);
+  const length = Buffer.byteLength(text);
+  for (const literal of [[length], [2, 1]])
+    await expect(model.encode(text, { literal })).rejects.toMatchObject({ code: "GSIC_INVALID_ARGUMENT" });
+
+  const gone = new AbortController();
+  const encoding = model.encode("word ".repeat(200_000), { signal: gone.signal });
+  gone.abort(new Error("not wanted"));
+  await expect(encoding).rejects.toThrow("not wanted");
+  await expect(model.encode("a", { signal: gone.signal })).rejects.toThrow("not wanted");
+});
+
 test("logits equal gsic-tool's, bit for bit, in one call and in pieces; the event loop goes on", async () => {
   const all = sequence(200);
   const expected = bits(await nativeLogits(bundle, [...all], "exact"));

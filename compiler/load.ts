@@ -36,6 +36,16 @@ export interface ModelInfo<Mode extends string = string> {
   readonly endOfText: number | null;
 }
 
+/** How a text is encoded. */
+export interface EncodeOptions {
+  /** Whether special tokens are recognised in it; default true. */
+  readonly special?: boolean | undefined;
+  /** Offsets of bytes of the text as UTF-8, ascending: a special token that covers one of them stays text. */
+  readonly literal?: readonly number[] | undefined;
+  /** Aborting ends the work soon; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** How tokens are chosen, and how many. */
 export interface GenerateOptions {
   /** Most tokens to generate; default: what the context has room for. */
@@ -92,9 +102,27 @@ export class Model<Mode extends string = string> {
     });
   }
 
-  /** Token ids of a text. `special`: whether special tokens such as `<|im_start|>` are recognised in it. */
-  encode(text: string, { special = true }: { readonly special?: boolean } = {}): Promise<Int32Array> {
-    return settled(() => this.#native.encode(text, special));
+  /** The texts that `encode` recognises as special tokens, such as `<|im_start|>`. Throws GSIC_DISPOSED. */
+  specialTexts(): string[] {
+    return this.#native.specialTexts();
+  }
+
+  /** Token ids of a text. Rejects with GSIC_INVALID_ARGUMENT where a pattern of the tokenizer gives up on the text. */
+  async encode(
+    text: string,
+    { special = true, literal = [], signal }: EncodeOptions = {},
+  ): Promise<Int32Array> {
+    signal?.throwIfAborted();
+    const run = this.#native.encode(text, special, Int32Array.from(literal));
+    signal?.addEventListener("abort", run.stop);
+    try {
+      return await run.done;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", run.stop);
+    }
   }
 
   /** The text of tokens; bytes that are no UTF-8 become U+FFFD. */
@@ -246,7 +274,12 @@ async function settled<T>(call: () => Promise<T>): Promise<T> {
 /** runtime/addon/model_object.h. */
 interface NativeModel {
   describe(): Omit<ModelInfo, "endOfText"> & { readonly endOfText: number };
-  encode(text: string, special: boolean): Promise<Int32Array>;
+  encode(
+    text: string,
+    special: boolean,
+    literal: Int32Array,
+  ): { readonly done: Promise<Int32Array>; readonly stop: () => void };
+  specialTexts(): string[];
   tokenBytes(ids: Int32Array): Uint8Array;
   openSession(mode: string | null): Promise<NativeSession>;
   dispose(): void;

@@ -1,6 +1,6 @@
 import type { Config } from "../config/config.js";
 import type { Graph } from "../ir/graph.js";
-import { type ChatTemplateSource, readChatTemplate } from "../read/chat-template.js";
+import { type ChatTemplateSource, readChatTemplate, requireEnding } from "../read/chat-template.js";
 import { fetchFromHub, isHubSource } from "../read/hub.js";
 import { readTokenizer, serializeTokenizer, type TokenizerModel } from "../read/tokenizer.js";
 import { Weights } from "../read/weights.js";
@@ -65,6 +65,7 @@ export async function openModel(
   if (text.tokenizer !== null) requireOwnTokenizer(text.tokenizer, graph.vocabulary, weights.source);
   const { source: file, metadata } = weights;
   const chat = await readChatTemplate(metadata === undefined ? file : { file, metadata });
+  if (chat !== null) await requireEnding(chat, file);
   return { weights, graph, ...text, chat, fingerprint: weights.fingerprint() };
 }
 

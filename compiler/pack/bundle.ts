@@ -1,6 +1,7 @@
 import { constants, type FileHandle, open, rm } from "node:fs/promises";
 import xxhash, { type XXHash } from "xxhash-wasm";
 import { roundUp } from "../layout/stride.js";
+import { bundleLayout } from "../read/bundle-sections.js";
 import { GsicError, messageOf } from "../support/errors.js";
 import type { Journal, Written } from "./journal.js";
 
@@ -29,10 +30,7 @@ interface BundleOptions {
   readonly journal?: Journal | undefined;
 }
 
-const magic = Uint8Array.from([0x47, 0x53, 0x49, 0x43, 0x1a, 0x0a, 0x00, 0x01]);
-const formatVersion = 1;
-const headerBytes = 32;
-const entryBytes = 64;
+const { magic, formatVersion, headerBytes, entryBytes } = bundleLayout;
 const page = 4096;
 /** Bytes of what a killed build wrote that are read at a time. */
 const readBytes = 1 << 20;

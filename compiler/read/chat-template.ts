@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readText } from "./file.js";
+import { badInput, readText } from "./file.js";
 import { parsePlainJson } from "./safetensors-json.js";
+import { RenderLimitError, type RenderLimits, TemplateRenderer } from "./template-renderer.js";
 import type { GgufTokenizerSource } from "./tokenizer.js";
 import { type Json, object, string, tokenName } from "./tokenizer-json-parts.js";
 
@@ -14,6 +15,33 @@ export interface ChatTemplateSource {
   readonly tokens: Readonly<Record<string, string>>;
   /** Ids that end a turn, beside the tokenizer's end of text. */
   readonly endIds: readonly number[];
+}
+
+/**
+ * Refuses a template that does not end, or takes too much memory, for the simplest conversation: whoever serves the
+ * model would have it run. What a template says against these messages is no matter here. Throws `chat-template-endless`
+ * (category data); `where` is what it was read from.
+ */
+export async function requireEnding(
+  { template, tokens }: ChatTemplateSource,
+  where: string,
+  limits?: RenderLimits,
+): Promise<void> {
+  const renderer = new TemplateRenderer(template, limits);
+  try {
+    const messages = [{ role: "user", content: "Hello" }];
+    await renderer.render({ ...tokens, messages, add_generation_prompt: true });
+  } catch (error) {
+    if (error instanceof RenderLimitError)
+      throw badInput(
+        "chat-template-endless",
+        `the model's chat template takes too much for one message: ${error.message}`,
+        where,
+        "correct it, or take chat_template out of the model's files",
+      );
+  } finally {
+    await renderer.close();
+  }
 }
 
 /** No chat template in use is a hundredth of this. */

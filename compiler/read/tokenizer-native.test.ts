@@ -232,6 +232,22 @@ describe("NFC", () => {
   });
 });
 
+test("a text on which a pattern gives up is refused, as its writer's fault", () => {
+  const model = models.get("gpt2")!;
+  const hostile = { kind: "split", pattern: "(a|aa|a?)+$", behavior: "isolated", invert: false } as const;
+  sections.set("hostile", join(scratch, "hostile"));
+  writeFileSync(sections.get("hostile")!, serializeTokenizer({ ...model, steps: [hostile, ...model.steps] }));
+  expect(nativeIds("hostile", [{ text: "aaaa", parseSpecial: false }])).toHaveLength(1);
+  const head = Buffer.alloc(5);
+  head.writeUInt32LE(65, 1);
+  const input = Buffer.concat([head, Buffer.from(`${"a".repeat(64)}b`)]);
+  const { status, stderr } = spawnSync(program, [sections.get("hostile")!, "encode"], { input });
+  expect(status).toBe(1);
+  expect(stderr.toString()).toMatch(
+    /gives up on this text: match limit exceeded; give a shorter or simpler text/,
+  );
+});
+
 test("Utf8Stream gives whole characters as soon as they are complete", () => {
   const stream = (input: Uint8Array) => run("gpt2", "stream", input).toString();
   expect(stream(Buffer.from("aé世😀"))).toBe("a||é|||世||||😀|");

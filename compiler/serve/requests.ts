@@ -35,6 +35,8 @@ const samplingFields = {
 /** The body of `POST /v1/completions`: each prompt is a text or token ids. */
 export const completionSchema = Type.Object({
   ...samplingFields,
+  /** Not OpenAI's: whether what looks like a special token in a text is one. */
+  parse_special: optional(Type.Boolean()),
   prompt: Type.Union([
     Type.String(),
     Type.Array(id, { minItems: 1 }),

@@ -1,11 +1,15 @@
 /** The server by OpenAI's own client, over TCP, on a finished build. */
 
 import { connect } from "node:net";
+import { join } from "node:path";
 import OpenAI, { APIError, RateLimitError } from "openai";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { openBuild } from "../build-folder/open.js";
 import { chatTemplateOf } from "../chat.js";
 import { load, type Model } from "../load.js";
+import { readTokenizer, serializeTokenizer } from "../read/tokenizer.js";
+import { packageRoot } from "../support/paths.js";
+import { replaceSection } from "../testing/replace-section.js";
 import { buildTiny, type TinyBuild } from "../testing/tiny.js";
 import { ModelServer, type ServeLimits } from "./server.js";
 
@@ -37,14 +41,18 @@ async function listen(
     chat = true,
     fingerprint = "gsic-test",
     closeWith = onTestFinished as (close: () => Promise<void>) => void,
+    serving = model,
   } = {},
 ): Promise<string> {
   const template = chat ? chatTemplateOf(openBuild(built.folder)) : null;
   const server = new ModelServer(
-    { model, chat: template, mode: undefined, fingerprint, created: 1 },
+    { model: serving, chat: template, mode: undefined, fingerprint, created: 1 },
     withLimits,
   );
-  closeWith(() => server.stop(0, new AbortController().signal));
+  closeWith(async () => {
+    await server.stop(0, new AbortController().signal);
+    await template?.close();
+  });
   return server.app.listen({ host: "127.0.0.1", port: 0 });
 }
 
@@ -190,6 +198,53 @@ describe("chat", () => {
       status: 400,
       code: "chat_template_missing",
     });
+  });
+});
+
+describe("texts", () => {
+  const word = "<|endoftext|>";
+
+  test("stay text where they look like special tokens, unless it is asked for", async () => {
+    const tokens = async (body: object) => {
+      const answer = await client.completions.create({ model: name, max_tokens: 1, ...body } as never);
+      return (answer as unknown as OpenAI.Completion).usage!.prompt_tokens;
+    };
+    const asText = (await model.encode(word, { special: false })).length;
+    expect(asText).toBeGreaterThan(1);
+    expect(await tokens({ prompt: word })).toBe(asText);
+    expect(await tokens({ prompt: word, parse_special: true })).toBe(1);
+
+    const content = `a${word}${word} <|`;
+    const expectedIds = await model.encode(`${content} Once`, { special: false });
+    const answer = await client.chat.completions.create({
+      model: name,
+      messages: [{ role: "user", content }],
+      temperature: 0,
+      max_tokens: 10,
+    });
+    expect(answer.usage!.prompt_tokens).toBe(expectedIds.length);
+    let text = "";
+    for await (const token of model.generate(expectedIds, { tokens: 10 })) text += token.text;
+    expect(answer.choices[0]!.message.content).toBe(text);
+  });
+
+  test("on which a pattern of the tokenizer gives up are the client's error, and no trouble to others", async () => {
+    const bundle = `${built.bundle}.hostile.gsi`;
+    const tokenizer = (await readTokenizer(join(packageRoot, "examples/tiny-gpt2/model")))!;
+    const hostile = { kind: "split", pattern: "(a|aa|a?)+$", behavior: "isolated", invert: false } as const;
+    const section = serializeTokenizer({ ...tokenizer, steps: [hostile, ...tokenizer.steps] });
+    await replaceSection(built.bundle, bundle, "tokenizer", section);
+    const other = await load(bundle, { threads: 1 });
+    onTestFinished(() => other.dispose());
+    const url = await listen(limits, { serving: other });
+    const hard = { model: name, prompt: `${"a".repeat(64)}b`, max_tokens: 1 };
+    expect(await refused(url, "/v1/completions", hard)).toMatchObject({
+      status: 400,
+      code: "text_too_hard",
+      param: "prompt",
+      message: expect.stringContaining("match limit"),
+    });
+    expect((await clientOf(url).completions.create({ ...hard, prompt: "b" })).choices).toHaveLength(1);
   });
 });
 

@@ -5,6 +5,7 @@ import type { ChatTemplate } from "../chat.js";
 import type { Model } from "../load.js";
 import { Admission } from "./admission.js";
 import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
+import { Encoding } from "./encoding.js";
 import { ApiError, badField, shown } from "./errors.js";
 import { eventStream } from "./event-stream.js";
 import { clientGone, Front, type Guards, localGuards } from "./front.js";
@@ -49,12 +50,24 @@ export interface ServeLimits {
   readonly stall: number;
 }
 
+/** Who asks. */
+interface Client {
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** Aborts it. */
+  readonly leave: (reason: Error) => void;
+}
+
+/** Seconds that the texts of a request may take to be turned into ids: a hundred times what any need. */
+const encodingSeconds = 10;
+
 /** A server that is not listening yet. */
 export class ModelServer {
   readonly app: FastifyInstance;
   readonly #served: Served;
   readonly #limits: ServeLimits;
   readonly #admission: Admission;
+  readonly #encoding: Encoding;
   readonly #metrics: Metrics;
   readonly #front: Front;
   /** Aborted: what still runs is ended. */
@@ -64,6 +77,7 @@ export class ModelServer {
     this.#served = served;
     this.#limits = limits;
     this.#admission = new Admission(limits);
+    this.#encoding = new Encoding({ waiting: limits.queue + limits.concurrency, seconds: encodingSeconds });
     this.#metrics = new Metrics(this.#admission);
     this.#front = new Front(limits.maxBody, { ...localGuards, ...guards }, this.#metrics);
     this.app = this.#front.app;
@@ -107,11 +121,17 @@ export class ModelServer {
     this.#requireModel(body.model);
     refuseUnsupported(body, completionSchema);
     const settings = settingsOf(body);
+    const given = promptsOf(body);
+    const client = this.#clientOf(reply);
     const { model } = this.#served;
-    const encode = (prompt: string | Int32Array) =>
-      typeof prompt === "string" ? model.encode(prompt) : prompt;
-    const prompts = await Promise.all(promptsOf(body).map(encode));
-    return this.#answer("completion", { prompts, settings, stream: body.stream === true }, reply);
+    const special = body.parse_special === true;
+    const prompts = await this.#encoding.run("prompt", client.signal, async (signal) => {
+      const ids: Int32Array[] = [];
+      for (const one of given)
+        ids.push(typeof one === "string" ? await model.encode(one, { special, signal }) : one);
+      return ids;
+    });
+    return this.#answer("completion", { prompts, settings, stream: body.stream === true, client }, reply);
   }
 
   async #chat({ body }: FastifyRequest<{ Body: ChatRequest }>, reply: FastifyReply) {
@@ -125,24 +145,35 @@ export class ModelServer {
         `${model.info.name} has no chat template; use /v1/completions`,
         "chat_template_missing",
       );
-    const prompts = [await chat.encode(model, messagesOf(body))];
-    return this.#answer("chat", { prompts, settings, stream: body.stream === true }, reply);
+    const client = this.#clientOf(reply);
+    const ids = await this.#encoding.run("messages", client.signal, (signal) =>
+      chat.encode(model, messagesOf(body), { signal }),
+    );
+    return this.#answer("chat", { prompts: [ids], settings, stream: body.stream === true, client }, reply);
+  }
+
+  /** What ends a request's work: its client goes, or is sent away, or the server stops. */
+  #clientOf(reply: FastifyReply): Client {
+    const left = new AbortController();
+    const gone = () => left.abort(new ApiError(clientGone, "the client has gone"));
+    if (reply.raw.destroyed) gone();
+    reply.raw.once("close", gone);
+    return {
+      signal: AbortSignal.any([left.signal, this.#ended.signal]),
+      leave: (reason) => left.abort(reason),
+    };
   }
 
   /** Waits for a turn, generates, and answers in one piece or in events. The turn ends with the pieces. */
   async #answer(
     kind: AnswerKind,
-    request: { prompts: readonly Int32Array[]; settings: Settings; stream: boolean },
+    request: { prompts: readonly Int32Array[]; settings: Settings; stream: boolean; client: Client },
     reply: FastifyReply,
   ): Promise<object> {
-    const { prompts, settings, stream } = request;
+    const { prompts, settings, stream, client } = request;
+    const { signal } = client;
     const { model, fingerprint } = this.#served;
     for (const prompt of prompts) this.#requireRoom(prompt, kind === "chat" ? "messages" : "prompt");
-    const left = new AbortController();
-    const gone = () => left.abort(new ApiError(clientGone, "the client has gone"));
-    if (reply.raw.destroyed) gone();
-    reply.raw.once("close", gone);
-    const signal = AbortSignal.any([left.signal, this.#ended.signal]);
     const leave = await this.#admission.enter(signal);
     const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0);
     this.#metrics.promptTokens.inc(promptTokens);
@@ -154,7 +185,7 @@ export class ModelServer {
     const body = eventStream(events, {
       stall: this.#limits.stall,
       abort: (reason) => {
-        left.abort(reason);
+        client.leave(reason);
         reply.raw.destroy();
       },
       failed: (error) => this.#front.log.failed(reply.request, error),

@@ -1,6 +1,7 @@
 #include "model_object.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "addon.h"
 #include "arguments.h"
@@ -12,9 +13,23 @@ namespace {
 
 constexpr uint64_t kMostThreads = 1024;
 
-std::vector<int32_t> encode_text(const gsic_model *model, const std::string &text, bool special) {
+/// A text on its way to ids, on another thread.
+struct EncodeJob {
+  std::string text;
+  bool special;
+  std::vector<size_t> literal;
+  std::atomic<bool> stopped{false};
+};
+
+std::vector<int32_t> encode_text(const gsic_model *model, EncodeJob &job) {
+  gsic_encoding encoding = {};
+  encoding.parse_special = job.special;
+  encoding.literal = job.literal.data();
+  encoding.literal_count = job.literal.size();
+  encoding.stop = [](void *user) { return int(static_cast<EncodeJob *>(user)->stopped.load()); };
+  encoding.user = &job;
   std::vector<int32_t> ids;
-  check(gsic::encode(model, text, special, ids));
+  check(gsic::encode(model, job.text, encoding, ids));
   return ids;
 }
 
@@ -34,7 +49,8 @@ Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
       env, "Model",
       {StaticMethod<&ModelObject::open>("open"), InstanceMethod<&ModelObject::describe>("describe"),
-       InstanceMethod<&ModelObject::encode>("encode"), InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
+       InstanceMethod<&ModelObject::encode>("encode"),
+       InstanceMethod<&ModelObject::special_texts>("specialTexts"), InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
        InstanceMethod<&ModelObject::open_session>("openSession"), InstanceMethod<&ModelObject::dispose>("dispose")});
 }
 
@@ -81,15 +97,35 @@ Napi::Value ModelObject::describe(const Napi::CallbackInfo &info) {
 
 Napi::Value ModelObject::encode(const Napi::CallbackInfo &info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const std::string text = text_of(info[0], "text");
-    const bool special = boolean(info[1], "special");
-    const auto work = [text, special, model = model()] { return encode_text(model->get(), text, special); };
-    return Task<std::vector<int32_t>>::start(info.Env(), work,
-                                             [](Napi::Env env, const std::vector<int32_t> &ids) -> Napi::Value {
-                                               Napi::Int32Array array = Napi::Int32Array::New(env, ids.size());
-                                               std::copy(ids.begin(), ids.end(), array.Data());
-                                               return array;
-                                             });
+    const auto job = std::make_shared<EncodeJob>();
+    job->text = text_of(info[0], "text");
+    job->special = boolean(info[1], "special");
+    for (const int32_t offset : ids_of(info[2])) job->literal.push_back(size_t(offset));
+    const auto work = [job, model = model()] { return encode_text(model->get(), *job); };
+    const Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("done", Task<std::vector<int32_t>>::start(
+                           info.Env(), work, [](Napi::Env env, const std::vector<int32_t> &ids) -> Napi::Value {
+                             Napi::Int32Array array = Napi::Int32Array::New(env, ids.size());
+                             std::copy(ids.begin(), ids.end(), array.Data());
+                             return array;
+                           }));
+    const auto stop = [job](const Napi::CallbackInfo &) { job->stopped = true; };
+    object.Set("stop", Napi::Function::New(info.Env(), stop));
+    return object;
+  });
+}
+
+Napi::Value ModelObject::special_texts(const Napi::CallbackInfo &info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const size_t count = gsic_special_count(model()->get());
+    const Napi::Array texts = Napi::Array::New(info.Env(), count);
+    for (size_t i = 0; i < count; i++) {
+      const char *text = nullptr;
+      size_t length = 0;
+      check(gsic_special_text(model()->get(), i, &text, &length));
+      texts.Set(uint32_t(i), Napi::String::New(info.Env(), text, length));
+    }
+    return texts;
   });
 }
 

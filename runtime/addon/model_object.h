@@ -20,8 +20,11 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   static Napi::Value open(const Napi::CallbackInfo &info);
   /// describe(): { name, family, target, modes, vocabulary, context, threads, hasTokenizer, endOfText }
   Napi::Value describe(const Napi::CallbackInfo &info);
-  /// encode(text: string, special: boolean): Promise<Int32Array>
+  /// encode(text: string, special: boolean, literal: Int32Array): { done: Promise<Int32Array>, stop() }; `literal` are
+  /// offsets of bytes of the text as UTF-8, as in gsic_encoding
   Napi::Value encode(const Napi::CallbackInfo &info);
+  /// specialTexts(): string[]
+  Napi::Value special_texts(const Napi::CallbackInfo &info);
   /// tokenBytes(ids: Int32Array): Uint8Array: the bytes of all of them
   Napi::Value token_bytes(const Napi::CallbackInfo &info);
   /// openSession(mode: string | null): Promise<Session>

@@ -124,6 +124,20 @@ GSIC_API gsic_status gsic_generate(gsic_session *session, const int32_t *prompt,
 /// nothing is written to `ids`, `*count` receives the room needed, and GSIC_INVALID_ARGUMENT is returned.
 GSIC_API gsic_status gsic_encode(const gsic_model *model, const char *text, size_t text_bytes, int parse_special,
                                  int32_t *ids, size_t *count);
+/// How a text is encoded. Zero-initialise and set what you need.
+typedef struct gsic_encoding {
+  int parse_special;      ///< non-zero: special tokens are recognised
+  const size_t *literal;  ///< offsets of bytes of the text, ascending: what covers one of them is no special token
+  size_t literal_count;
+  int (*stop)(void *user);  ///< if not null, asked again and again from the calling thread; non-zero: GSIC_CANCELLED
+  void *user;
+} gsic_encoding;
+/// As gsic_encode; `encoding` null: all zero. Where `literal` is given, the text must be UTF-8.
+GSIC_API gsic_status gsic_encode_as(const gsic_model *model, const char *text, size_t text_bytes,
+                                    const gsic_encoding *encoding, int32_t *ids, size_t *count);
+/// The texts that gsic_encode recognises as special tokens: how many, and each, valid as long as the model.
+GSIC_API size_t gsic_special_count(const gsic_model *model);
+GSIC_API gsic_status gsic_special_text(const gsic_model *model, size_t index, const char **text, size_t *length);
 /// The bytes of a token; valid as long as the model. Not always complete UTF-8.
 GSIC_API gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **bytes, size_t *length);
 

@@ -96,7 +96,9 @@ std::string read_standard_input() {
 
 std::vector<int32_t> encode_prompt(const gsic_model *model, const std::string &text) {
   std::vector<int32_t> ids;
-  check(encode(model, text, true, ids));
+  gsic_encoding encoding = {};
+  encoding.parse_special = 1;
+  check(encode(model, text, encoding, ids));
   if (ids.empty()) throw UsageError("the prompt is empty; give at least one character");
   return ids;
 }

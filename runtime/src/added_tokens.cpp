@@ -25,6 +25,13 @@ size_t leading_space(std::string_view text) {
   return end;
 }
 
+/// Whether an offset lies in the bytes from `begin` to before `end`.
+bool covers(const std::vector<size_t> *offsets, size_t begin, size_t end) {
+  if (offsets == nullptr) return false;
+  const auto found = std::lower_bound(offsets->begin(), offsets->end(), begin);
+  return found != offsets->end() && *found < end;
+}
+
 }  // namespace
 
 void AddedTokens::add(const AddedToken &token) { by_first_byte_[uint8_t(token.content[0])].push_back(token); }
@@ -34,11 +41,11 @@ void AddedTokens::finish() {
   for (auto &list : by_first_byte_) std::stable_sort(list.begin(), list.end(), longer);
 }
 
-void AddedTokens::split(const TextPart &part, bool parse_special, std::vector<TextPart> &parts) const {
+void AddedTokens::split(const TextPart &part, SpecialTokens special, std::vector<TextPart> &parts) const {
   const std::string_view text = part.text;
   size_t done = 0;
   const auto flush = [&](size_t end) {
-    if (end > done) parts.push_back({-1, std::string(text.substr(done, end - done)), part.first && done == 0});
+    if (end > done) parts.push_back({-1, std::string(text.substr(done, end - done)), part.first && done == 0, done});
   };
   for (size_t at = 0; at < text.size();) {
     const AddedToken *token = find(text.substr(at));
@@ -47,10 +54,10 @@ void AddedTokens::split(const TextPart &part, bool parse_special, std::vector<Te
       continue;
     }
     size_t end = at + token->content.size();
-    if (parse_special || !token->special) {
+    if (!token->special || (special.parse && !covers(special.literal, at, end))) {
       flush(token->strips_left ? done + without_trailing_space(text.substr(done, at - done)) : at);
       if (token->strips_right) end += leading_space(text.substr(end));
-      parts.push_back({token->id, {}, false});
+      parts.push_back({token->id, {}, false, at});
       done = end;
     }
     at = end;

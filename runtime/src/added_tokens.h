@@ -22,7 +22,15 @@ struct AddedToken {
 struct TextPart {
   int32_t id;
   std::string text;
-  bool first;  ///< whether it begins the text
+  bool first;        ///< whether it begins the text
+  size_t begin = 0;  ///< where it stood in the part that was split
+};
+
+/// Which special tokens are found.
+struct SpecialTokens {
+  bool parse;
+  /// Offsets of bytes, ascending, that none may cover; null: there are none.
+  const std::vector<size_t> *literal;
 };
 
 /// Finds added tokens: the leftmost, and of those the longest.
@@ -32,8 +40,8 @@ class AddedTokens {
   void add(const AddedToken &token);
   void finish();
 
-  /// Appends the parts of a part that is text, which is valid UTF-8. Special tokens are found if `parse_special`.
-  void split(const TextPart &part, bool parse_special, std::vector<TextPart> &parts) const;
+  /// Appends the parts of a part that is text, which is valid UTF-8.
+  void split(const TextPart &part, SpecialTokens special, std::vector<TextPart> &parts) const;
 
  private:
   const AddedToken *find(std::string_view text) const;

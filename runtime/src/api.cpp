@@ -146,35 +146,6 @@ gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t p
   });
 }
 
-gsic_status gsic_encode(const gsic_model *model, const char *text, size_t text_bytes, int parse_special, int32_t *ids,
-                        size_t *count) {
-  return guard([&] {
-    require(model != nullptr && count != nullptr, "gsic_encode: model and count must not be null");
-    require(text != nullptr || text_bytes == 0, "gsic_encode: text must not be null");
-    const Tokenizer &tokenizer = model->model->require_tokenizer();
-    std::vector<int32_t> all = tokenizer.prefix();
-    const std::vector<int32_t> found = tokenizer.encode({text, text_bytes}, parse_special != 0);
-    all.insert(all.end(), found.begin(), found.end());
-    const size_t room = *count;
-    *count = all.size();
-    require(all.size() <= room && (ids != nullptr || all.empty()), "gsic_encode: ids has too little room");
-    std::copy(all.begin(), all.end(), ids);
-    return GSIC_OK;
-  });
-}
-
-gsic_status gsic_token_bytes(const gsic_model *model, int32_t id, const char **bytes, size_t *length) {
-  return guard([&] {
-    require(model != nullptr && bytes != nullptr && length != nullptr,
-            "gsic_token_bytes: model, bytes and length must not be null");
-    require(id >= 0 && uint32_t(id) < model->model->manifest().vocabulary, "gsic_token_bytes: no such token id");
-    const std::string_view found = model->model->require_tokenizer().bytes(id);
-    *bytes = found.data() != nullptr ? found.data() : "";
-    *length = found.size();
-    return GSIC_OK;
-  });
-}
-
 gsic_status gsic_gate_counts(const gsic_session *session, uint64_t *closed, uint64_t *open) {
   return guard([&] {
     require(session != nullptr && closed != nullptr && open != nullptr,

@@ -21,14 +21,14 @@ using OwnedSession = std::unique_ptr<gsic_session, Closer>;
 /// Tokens that are evaluated between two looks at whether to stop: a multiple of what a pass takes.
 constexpr size_t kStopInterval = 64;
 
-/// Puts the ids of a text into `ids`; what gsic_encode returns. Most texts have fewer tokens than bytes; of one that
-/// has more, it asks again with the room that gsic_encode says.
-inline gsic_status encode(const gsic_model *model, std::string_view text, bool parse_special,
+/// Puts the ids of a text into `ids`; what gsic_encode_as returns. Most texts have fewer tokens than bytes; of one that
+/// has more, it asks again with the room that it says.
+inline gsic_status encode(const gsic_model *model, std::string_view text, const gsic_encoding &encoding,
                           std::vector<int32_t> &ids) {
   size_t count = text.size() + 16;
   for (;;) {
     ids.resize(count);
-    const gsic_status status = gsic_encode(model, text.data(), text.size(), parse_special, ids.data(), &count);
+    const gsic_status status = gsic_encode_as(model, text.data(), text.size(), &encoding, ids.data(), &count);
     const bool small = status == GSIC_INVALID_ARGUMENT && count > ids.size();
     if (small) continue;
     ids.resize(status == GSIC_OK ? count : 0);

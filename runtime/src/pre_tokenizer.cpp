@@ -15,10 +15,11 @@ struct Cut {
   bool matched;
 };
 
-std::vector<Cut> cut(std::string_view text, const PreTokenizer &step) {
+std::vector<Cut> cut(std::string_view text, const PreTokenizer &step, const std::function<void()> &watch) {
   std::vector<Cut> cuts;
   size_t done = 0;
   step.pattern->for_each(text, [&](size_t start, size_t end) {
+    watch();
     if (start > done) cuts.push_back({text.substr(done, start - done), step.invert});
     cuts.push_back({text.substr(start, end - start), !step.invert});
     done = end;
@@ -44,8 +45,9 @@ bool extends(Behavior behavior, const Cut &before, const Cut &it) {
 }
 
 /// Adds the pieces that a split makes of one piece.
-void split(std::string_view text, const PreTokenizer &step, std::vector<std::string> &pieces) {
-  const std::vector<Cut> cuts = cut(text, step);
+void split(std::string_view text, const PreTokenizer &step, const std::function<void()> &watch,
+           std::vector<std::string> &pieces) {
+  const std::vector<Cut> cuts = cut(text, step, watch);
   bool open = false;
   for (size_t i = 0; i < cuts.size(); i++) {
     if (step.behavior == Behavior::removed && cuts[i].matched) continue;
@@ -65,13 +67,13 @@ std::string in_metaspaces(const std::string &piece, bool prepend) {
 
 }  // namespace
 
-void PreTokenizer::apply(std::vector<std::string> &pieces, bool first) const {
+void PreTokenizer::apply(std::vector<std::string> &pieces, bool first, const std::function<void()> &watch) const {
   std::vector<std::string> cut_pieces;
   for (size_t i = 0; i < pieces.size(); i++) {
     std::string &piece = pieces[i];
     switch (kind) {
       case Kind::split:
-        split(piece, *this, cut_pieces);
+        split(piece, *this, watch, cut_pieces);
         break;
       case Kind::prefix_space:
         cut_pieces.push_back(piece[0] == ' ' ? std::move(piece) : " " + piece);

@@ -2,6 +2,7 @@
 #ifndef GSIC_SRC_PRE_TOKENIZER_H
 #define GSIC_SRC_PRE_TOKENIZER_H
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,9 @@ struct PreTokenizer {
   /// Of metaspace: which pieces get one in front, `first` only the one that begins the text.
   enum class Prepend { never, first, always } prepend = Prepend::never;
 
-  /// Cuts each of `pieces`, none of which is empty, and leaves none empty. `first`: whether they begin the text.
-  void apply(std::vector<std::string> &pieces, bool first) const;
+  /// Cuts each of `pieces`, none of which is empty, and leaves none empty. `first`: whether they begin the text. Calls
+  /// `watch` again and again, which may throw.
+  void apply(std::vector<std::string> &pieces, bool first, const std::function<void()> &watch) const;
 };
 
 }  // namespace gsic

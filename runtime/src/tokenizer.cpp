@@ -1,7 +1,9 @@
 #include "tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "error.h"
 #include "tokenizer_section.h"
 #include "utf8.h"
 
@@ -50,18 +52,28 @@ void encode_piece(const TokenizerTables &tables, std::string_view piece, std::ve
 }
 
 /// The parts of a text: added tokens, and normalised text between them.
-std::vector<TextPart> parts_of(const TokenizerTables &tables, std::string_view text, bool parse_special) {
+std::vector<TextPart> parts_of(const TokenizerTables &tables, std::string_view text, const Encoding &encoding) {
+  const std::string valid = to_valid_utf8(text);
+  if (!encoding.literal.empty() && valid.size() != text.size())
+    throw Error(GSIC_INVALID_ARGUMENT, "places of a text that is not UTF-8 mean nothing");
   std::vector<TextPart> raw, parts;
-  tables.added.split({-1, to_valid_utf8(text), true}, parse_special, raw);
+  tables.added.split({-1, valid, true, 0}, {encoding.parse_special, &encoding.literal}, raw);
   for (TextPart &part : raw) {
     if (part.id >= 0) {
       parts.push_back(std::move(part));
-    } else {
-      part.text = normalized(tables.normalizer, part.text);
-      tables.added_normalized.split(part, parse_special, parts);
+      continue;
     }
+    // Normalising moves places: what holds one of them has no special tokens at all.
+    const auto place = std::lower_bound(encoding.literal.begin(), encoding.literal.end(), part.begin);
+    const bool literal = place != encoding.literal.end() && *place < part.begin + part.text.size();
+    part.text = normalized(tables.normalizer, part.text);
+    tables.added_normalized.split(part, {encoding.parse_special && !literal, nullptr}, parts);
   }
   return parts;
+}
+
+void require_wanted(const Encoding &encoding) {
+  if (encoding.stop && encoding.stop()) throw Error(GSIC_CANCELLED, "the text is not wanted any more");
 }
 
 }  // namespace
@@ -73,19 +85,25 @@ Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(const uint8_t *bytes, size_t size) { return Tokenizer(read_tokenizer(bytes, size)); }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const Encoding &encoding) const {
+  const auto watch = [&] { require_wanted(encoding); };
   std::vector<int32_t> ids;
-  for (TextPart &part : parts_of(*tables_, text, parse_special)) {
+  for (TextPart &part : parts_of(*tables_, text, encoding)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
       continue;
     }
     std::vector<std::string> pieces{std::move(part.text)};
-    for (const PreTokenizer &step : tables_->steps) step.apply(pieces, part.first);
-    for (const std::string &piece : pieces) encode_piece(*tables_, piece, ids);
+    for (const PreTokenizer &step : tables_->steps) step.apply(pieces, part.first, watch);
+    for (const std::string &piece : pieces) {
+      watch();
+      encode_piece(*tables_, piece, ids);
+    }
   }
   return ids;
 }
+
+const std::vector<std::string> &Tokenizer::special_texts() const { return tables_->special_texts; }
 
 std::string_view Tokenizer::bytes(int32_t id) const {
   if (id < 0 || id >= size()) return {};

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,16 @@
 namespace gsic {
 
 struct TokenizerTables;
+
+/// How a text is encoded.
+struct Encoding {
+  /// Whether the text of special tokens becomes those tokens; else it is ordinary text.
+  bool parse_special = false;
+  /// Offsets of bytes of the text, ascending: a special token that covers one of them is ordinary text all the same.
+  std::vector<size_t> literal;
+  /// Asked again and again; true: the text is not wanted any more. Empty: it always is.
+  std::function<bool()> stop;
+};
 
 /// A byte-level or sentencepiece-style BPE tokenizer, as compiler/read/tokenizer-native.ts writes it. Immutable after
 /// loading: any number of threads may use one object.
@@ -25,10 +36,16 @@ class Tokenizer {
   Tokenizer &operator=(Tokenizer &&) noexcept;
   ~Tokenizer();
 
-  /// The ids of a text, without `prefix()`. Each maximal part of the text that is not UTF-8 counts as U+FFFD. With
-  /// `parse_special` the text of special tokens becomes those tokens; else it is ordinary text. Throws
-  /// std::runtime_error if a pattern gives up on the text (PCRE2's match limit).
-  std::vector<int32_t> encode(std::string_view text, bool parse_special) const;
+  /// The ids of a text, without `prefix()`. Each maximal part of the text that is not UTF-8 counts as U+FFFD; there is
+  /// none where `literal` is given. Throws GSIC_INVALID_ARGUMENT if a pattern gives up on the text (PCRE2's match limit),
+  /// and GSIC_CANCELLED.
+  std::vector<int32_t> encode(std::string_view text, const Encoding &encoding) const;
+  std::vector<int32_t> encode(std::string_view text, bool parse_special) const {
+    return encode(text, Encoding{parse_special, {}, {}});
+  }
+
+  /// The texts of all special tokens that are found in a text.
+  const std::vector<std::string> &special_texts() const;
 
   /// The bytes that a token stands for: not always whole characters. Empty for an id that is no token.
   std::string_view bytes(int32_t id) const;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <new>
 
+#include "error.h"
 #include "tokenizer_error.h"
 #include "utf8.h"
 
@@ -25,6 +26,14 @@ std::string message(int error) {
   PCRE2_UCHAR text[256];
   pcre2_get_error_message(error, text, sizeof text);
   return reinterpret_cast<const char *>(text);
+}
+
+/// A text on which a pattern takes too long is the fault of who wrote it, as far as anybody can tell.
+[[noreturn]] void give_up(int error) {
+  const bool limit =
+      error == PCRE2_ERROR_MATCHLIMIT || error == PCRE2_ERROR_DEPTHLIMIT || error == PCRE2_ERROR_HEAPLIMIT;
+  const std::string what = "the tokenizer's pattern gives up on this text: " + message(error);
+  throw Error(limit ? GSIC_INVALID_ARGUMENT : GSIC_INTERNAL, what, limit ? "give a shorter or simpler text" : "");
 }
 
 int match(const pcre2_code *code, std::string_view text, size_t at, pcre2_match_data *data) {
@@ -65,7 +74,7 @@ void Pattern::for_each(std::string_view text, const std::function<void(size_t st
   while (at <= text.size()) {
     const int count = match(code, text, at, data.get());
     if (count == PCRE2_ERROR_NOMATCH) return;
-    if (count < 0) throw std::runtime_error("tokenizer pattern: " + message(count));
+    if (count < 0) give_up(count);
     const PCRE2_SIZE *span = pcre2_get_ovector_pointer(data.get());
     const size_t start = span[0], end = span[1];
     // \K can put the start of a match behind its end, or into the one before.

@@ -20,7 +20,7 @@ class Pattern {
   Pattern &operator=(const Pattern &) = delete;
 
   /// Calls `found(start, end)` for every match in valid UTF-8, from left to right; empty ones too, but not where one
-  /// just ended. Throws std::runtime_error if PCRE2 gives up, or if matches overlap.
+  /// just ended. Throws GSIC_INVALID_ARGUMENT if PCRE2 gives up, std::runtime_error if matches overlap.
   void for_each(std::string_view text, const std::function<void(size_t start, size_t end)> &found) const;
 
  private:

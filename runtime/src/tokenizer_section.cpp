@@ -134,7 +134,10 @@ void SectionReader::read_added() {
         id, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, reader_.text("an added token")};
     if (token.content.empty() || to_valid_utf8(token.content) != token.content)
       malformed("added token " + std::to_string(id) + " is empty or not UTF-8");
-    if (token.special) tables_->special[size_t(id)] = true;
+    if (token.special) {
+      tables_->special[size_t(id)] = true;
+      tables_->special_texts.push_back(token.content);
+    }
     if (token.normalized && tables_->normalizer != Normalizer::none) {
       token.content = normalized(tables_->normalizer, token.content);
       tables_->added_normalized.add(token);

@@ -40,7 +40,8 @@ struct TokenizerTables {
   Normalizer normalizer = Normalizer::none;
   int32_t bos = -1, eos = -1, unknown = -1;
   std::vector<int32_t> prefix;
-  std::vector<bool> special;  ///< by id
+  std::vector<bool> special;               ///< by id
+  std::vector<std::string> special_texts;  ///< of the special ones among the added tokens
   BytePairs merges;
   AddedTokens added;             ///< found in the text as it is
   AddedTokens added_normalized;  ///< found in normalised text
