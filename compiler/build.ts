@@ -2,6 +2,7 @@ import { existsSync, realpathSync, statSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { bindingsText } from "./build-folder/bindings.js";
+import { recordChecksums } from "./build-folder/checksums.js";
 import { Dump } from "./build-folder/dump.js";
 import { reportJson, reportOf, tuningReport } from "./build-folder/make-report.js";
 import { Built, readPlan } from "./build-folder/open.js";
@@ -239,6 +240,7 @@ async function makeBuild(job: Job): Promise<Report> {
   const { reportHtmlOf } = await import("./report-html/page.js");
   await writeFile(join(staging, buildFiles.page), reportHtmlOf(new Built(staging, report), plan));
   await rm(journalOf(bundle));
+  await recordChecksums(staging);
   return report;
 }
 

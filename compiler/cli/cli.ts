@@ -13,6 +13,7 @@ import { addInspect } from "./commands/inspect.js";
 import { addLogits } from "./commands/logits.js";
 import { addRun } from "./commands/run.js";
 import { addServe } from "./commands/serve.js";
+import { addVerify } from "./commands/verify.js";
 import { isReaderNeeded } from "./output.js";
 
 /** The commands, in the order in which the help lists them. */
@@ -27,6 +28,7 @@ const commands = [
   addEval,
   addBench,
   addServe,
+  addVerify,
   addDoctor,
   addCompletion,
 ];

@@ -1,6 +1,8 @@
 import { join } from "node:path";
+import { updateChecksums } from "../build-folder/checksums.js";
 import { reportJson } from "../build-folder/make-report.js";
 import { Built } from "../build-folder/open.js";
+import { isSigned } from "../build-folder/signature.js";
 import type { Evaluation } from "../report/evaluation.js";
 import type { LaunchTimesByMode } from "../report/launch-times.js";
 import type { Measurements } from "../report/measurements.js";
@@ -31,6 +33,8 @@ export async function recordMeasured(built: Built, measured: Measured): Promise<
     const page = reportHtmlOf(new Built(built.folder, report), plan);
     await writeWhole(join(built.folder, "report.json"), reportJson(report));
     await writeWhole(join(built.folder, "report.html"), page);
+    await updateChecksums(built.folder, ["report.html", "report.json"]);
+    if (isSigned(built.folder)) return "the build's signature is no longer right: sign it again: gsic sign";
     return null;
   } catch (cause) {
     if (!(cause instanceof GsicError)) throw cause;

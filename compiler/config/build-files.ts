@@ -7,6 +7,10 @@ export const buildFiles = {
   program: "program.json",
   report: "report.json",
   page: "report.html",
+  /** What the other files and the bundle's sections are, by SHA-256. */
+  checksums: "checksums.json",
+  /** Only of builds that somebody signed. */
+  signature: "checksums.sig",
   /** Only of models that say how conversations are written. */
   chatTemplate: "chat_template.jinja",
 } as const;
