@@ -20,15 +20,22 @@ export interface TinyBuild {
   remove(): void;
 }
 
-/** Builds tiny-gpt2 for this machine; with `chat`, its model has `tinyChatTemplate`. */
-export async function buildTiny({ chat = false } = {}): Promise<TinyBuild> {
+/** Builds tiny-gpt2 for this machine; with `chat`, its model has that chat template, or `tinyChatTemplate`. */
+export async function buildTiny({
+  chat = false,
+}: {
+  readonly chat?: boolean | string;
+} = {}): Promise<TinyBuild> {
   const work = mkdtempSync(join(tmpdir(), "gsic-tiny-"));
   const example = join(packageRoot, "examples/tiny-gpt2");
   cpSync(join(example, "model"), join(work, "model"), { recursive: true });
-  if (chat) {
+  if (chat !== false) {
     const file = join(work, "model/tokenizer_config.json");
     const config = JSON.parse(readFileSync(file, "utf8")) as object;
-    writeFileSync(file, JSON.stringify({ ...config, chat_template: tinyChatTemplate }));
+    writeFileSync(
+      file,
+      JSON.stringify({ ...config, chat_template: chat === true ? tinyChatTemplate : chat }),
+    );
   }
   const heldout = `[heldout]\ntext = ["${join(example, "heldout.txt")}"]\ntokens = 256\n`;
   writeFileSync(join(work, "model.toml"), `[model]\nname = "tiny-gpt2"\nsource = "model"\n${heldout}`);
