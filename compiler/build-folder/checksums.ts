@@ -11,7 +11,7 @@ import { writeWhole } from "../support/replace-file.js";
 import { version } from "../support/version.js";
 
 /** A part of a build: a file, or of a bundle its header or a section. */
-export interface Part {
+interface Part {
   /** Relative to the build folder; folders are separated by `/`. */
   readonly file: string;
   /** Of a .gsi file: `header`, or the section's name. */
@@ -22,7 +22,7 @@ export interface Part {
 }
 
 /** `checksums.json`. */
-export interface Checksums {
+interface Checksums {
   /** The version of gsic that recorded them. */
   readonly gsic: string;
   /** In the order of their names; sections in the file's order. */

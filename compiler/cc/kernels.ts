@@ -39,7 +39,7 @@ export async function compileKernels(
 }
 
 /** What a shared object holds besides kernels, and how they are compiled. */
-export interface ImageParts {
+interface ImageParts {
   /** A header that is worth precompiling for the kernels. */
   readonly prefix?: string | undefined;
   readonly units?: readonly { readonly name: string; readonly source: string }[];

@@ -43,7 +43,7 @@ export function samplingOptions(command: Command): Command {
 const maxId = 2 ** 31 - 1;
 
 /** An option that takes one of some words. */
-function choice(flags: string, description: string, words: readonly string[]): Option {
+export function choice(flags: string, description: string, words: readonly string[]): Option {
   return new Option(flags, description).choices(words).argParser((word) => {
     if (words.includes(word)) return word;
     throw new InvalidArgumentError(`${didYouMean(word, words)}Allowed choices are ${words.join(", ")}.`);

@@ -12,7 +12,7 @@ export const bundleLayout = {
 } as const;
 
 /** Where a section of a .gsi file lies. */
-export interface SectionPlace {
+interface SectionPlace {
   readonly name: string;
   readonly offset: number;
   readonly bytes: number;

@@ -11,7 +11,7 @@ export interface HubAccess {
 }
 
 /** Bytes a second below which a transfer is not waited for. */
-export const leastRate = 1024;
+const leastRate = 1024;
 
 /** What is asked for, in error messages: `owner/name@revision`. */
 export interface HubSubject {

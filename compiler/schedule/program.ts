@@ -7,7 +7,7 @@ import type { Graph, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { Kernel, LinearCall, Program, ProgramMode, Tap } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
-import { maxColumns, strideOf } from "../layout/stride.js";
+import { strideOf } from "../layout/stride.js";
 import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";
 import { lower } from "../lower/lower.js";
 import type { ListedCall, Listing } from "../report/program-json.js";

@@ -19,7 +19,7 @@ export interface AccessRules {
 }
 
 /** What a request says of its sender. */
-export interface Sender {
+interface Sender {
   readonly host: string | undefined;
   readonly origin: string | undefined;
   readonly authorization: string | undefined;

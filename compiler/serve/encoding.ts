@@ -3,7 +3,7 @@ import { GsicError } from "../support/errors.js";
 import { ApiError, badField } from "./errors.js";
 
 /** How much work of turning texts into ids there may be. */
-export interface EncodingLimits {
+interface EncodingLimits {
   /** Requests that wait for it; more are told to come back. */
   readonly waiting: number;
   /** Seconds that the texts of a request may take. */

@@ -5,7 +5,7 @@ import { messageOf } from "../support/errors.js";
 import { apiErrorOf } from "./errors.js";
 
 /** What is counted while a request is answered. */
-export interface RequestFacts {
+interface RequestFacts {
   readonly prompt_tokens?: number;
   readonly generated_tokens?: number;
 }

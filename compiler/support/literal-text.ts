@@ -4,7 +4,7 @@
  */
 
 /** A text without marks, and the offsets of its bytes, as UTF-8, that belong to marked words. */
-export interface Unmarked {
+interface Unmarked {
   readonly text: string;
   readonly literal: readonly number[];
 }

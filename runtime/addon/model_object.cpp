@@ -49,8 +49,8 @@ Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
       env, "Model",
       {StaticMethod<&ModelObject::open>("open"), InstanceMethod<&ModelObject::describe>("describe"),
-       InstanceMethod<&ModelObject::encode>("encode"),
-       InstanceMethod<&ModelObject::special_texts>("specialTexts"), InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
+       InstanceMethod<&ModelObject::encode>("encode"), InstanceMethod<&ModelObject::special_texts>("specialTexts"),
+       InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
        InstanceMethod<&ModelObject::open_session>("openSession"), InstanceMethod<&ModelObject::dispose>("dispose")});
 }
 

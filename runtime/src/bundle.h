@@ -41,8 +41,8 @@ class Bundle {
   /// As `section`; null data if there is none.
   Bytes find(const std::string &name) const;
 
-  /// A copy of a section of code, which nobody can change between the look at its hash and its use. Throws as `section`,
-  /// and if the hash is no longer right.
+  /// A copy of a section of code, which nobody can change between the look at its hash and its use. Throws as
+  /// `section`, and if the hash is no longer right.
   std::vector<uint8_t> copy(const std::string &name) const;
 
   const std::string &path() const { return file_.path(); }

@@ -13,7 +13,8 @@ namespace gsic {
 /// from them is to be thrown away. To read the file into memory instead would take as much memory as it has bytes, for
 /// each process; to look at its size before each pass would come too late for the pass.
 ///
-/// The process gets a handler of SIGBUS while there are guards. Faults elsewhere go to the handler that was there before.
+/// The process gets a handler of SIGBUS while there are guards. Faults elsewhere go to the handler that was there
+/// before.
 class MappingGuard {
  public:
   MappingGuard(const uint8_t *begin, size_t bytes);

@@ -17,8 +17,8 @@ struct Bytes {
   size_t size = 0;
 };
 
-/// A regular file, mapped read-only and private, in huge pages where the system has them for files. Where it is cut while
-/// it is mapped, it is read as zeros (`MappingGuard`). Throws GSIC_IO.
+/// A regular file, mapped read-only and private, in huge pages where the system has them for files. Where it is cut
+/// while it is mapped, it is read as zeros (`MappingGuard`). Throws GSIC_IO.
 class MappedFile {
  public:
   explicit MappedFile(const std::string &path);

@@ -37,8 +37,8 @@ class Tokenizer {
   ~Tokenizer();
 
   /// The ids of a text, without `prefix()`. Each maximal part of the text that is not UTF-8 counts as U+FFFD; there is
-  /// none where `literal` is given. Throws GSIC_INVALID_ARGUMENT if a pattern gives up on the text (PCRE2's match limit),
-  /// and GSIC_CANCELLED.
+  /// none where `literal` is given. Throws GSIC_INVALID_ARGUMENT if a pattern gives up on the text (PCRE2's match
+  /// limit), and GSIC_CANCELLED.
   std::vector<int32_t> encode(std::string_view text, const Encoding &encoding) const;
   std::vector<int32_t> encode(std::string_view text, bool parse_special) const {
     return encode(text, Encoding{parse_special, {}, {}});
