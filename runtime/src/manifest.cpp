@@ -26,8 +26,8 @@ constexpr uint64_t kImageAlignment = 4096;
 /// What every block of the cache is aligned to, as other buffers are.
 constexpr uint64_t kBlockAlignment = 64;
 
-/// Kernels write at every position before the context's end, and read a row of tables for it, by what they were compiled
-/// for: blocks of the cache must hold their positions, and the context end where tables do.
+/// Kernels write at every position before the context's end, and read a row of tables for it, by what they were
+/// compiled for: blocks of the cache must hold their positions, and the context end where tables do.
 void check_positions(const ManifestReader &reader, const Manifest &manifest) {
   const uint64_t token = reader.number(reader.root(), "manifest", "cacheBytesPerToken", 0, kMostBytes);
   const std::optional<uint64_t> needed = checked_product({manifest.cache_block, token});
@@ -38,8 +38,8 @@ void check_positions(const ManifestReader &reader, const Manifest &manifest) {
                                     " bytes");
   const uint64_t rows = reader.number(reader.root(), "manifest", "tablePositions", 1, kMostTokens);
   if (manifest.context > rows)
-    reader.refuse("context", "is " + std::to_string(manifest.context) + ", but tables end at position " +
-                                 std::to_string(rows));
+    reader.refuse("context",
+                  "is " + std::to_string(manifest.context) + ", but tables end at position " + std::to_string(rows));
 }
 
 void read_buffers(const ManifestReader &reader, Manifest &manifest) {
