@@ -187,7 +187,11 @@ interface Losses {
   readonly energies: readonly number[];
 }
 
-function momentHeader({ secondMoment, meanSquaredNorm }: InputStats): Readonly<Record<string, number>> {
+/** What the header of a request says of a second moment. */
+export function momentHeader({
+  secondMoment,
+  meanSquaredNorm,
+}: InputStats): Readonly<Record<string, number>> {
   switch (secondMoment.kind) {
     case "exact":
       return {};

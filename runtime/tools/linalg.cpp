@@ -34,6 +34,15 @@
 //           then ||E x||^2 of all matrices together [T] by variant. Where "sampled", the errors are those of some rows
 //           alone, evenly spaced, and the others are zero.
 //
+//   {"op":"blocks","d":D,"matrices":[{"out":R,"type":"q4_k"},...],"feedback":bool,"damping":X,"plain":bool}
+//        C [D,D] or its sketch as above, and the weights W of all matrices [sum of R,D]
+//        -> of each matrix its rows in GGUF's blocks of that type, u8. Where "plain", there is no C: all columns count
+//           alike, and nothing is fed back.
+//
+//   {"op":"block_losses","d":D,"matrices":[{"out":R},...],"types":["q4_k",...],"feedback":bool,"damping":X,"tokens":T}
+//        C or its sketch, the weights W [sum of R,D], X [T,D], G [T,R] of each matrix
+//        -> in the header, by type and matrix, "errors" and "divergences" as of tier_losses, with E = W - Q.
+//
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
 // computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that
 // cannot be understood ends the program, since what follows cannot be found.
@@ -42,6 +51,7 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -91,6 +101,25 @@ uint64_t seed_of(const json &request) {
   const auto found = request.find("seed");
   if (found == request.end() || !found->is_number_unsigned()) refuse("'seed' is not an unsigned integer");
   return found->get<uint64_t>();
+}
+
+MomentInput read_moment(const json &header, uint64_t d) {
+  MomentInput input;
+  input.d = d;
+  input.sketched = header.contains("l");
+  if (input.sketched) {
+    input.width = dimension(header, "l");
+    input.seed = seed_of(header);
+    input.mean_squared_norm = header.value("mean_squared_norm", 0.0);
+    if (input.width > d) refuse("l must not exceed d");
+  }
+  input.values = read_matrix(d, input.sketched ? input.width : d);
+  return input;
+}
+
+SecondMoment moment_of(const MomentInput &input) {
+  return input.sketched ? sketched_moment(input.values, input.d, input.width, input.seed, input.mean_squared_norm)
+                        : exact_moment(input.values, input.d);
 }
 
 Matrix read_matrix(uint64_t rows, uint64_t columns) {
@@ -191,7 +220,8 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
   if (op != "nystrom")
     refuse(
         "'" + op +
-        "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize, tier_losses");
+        "' is not one of eigh, nystrom, sketch, captured, matmul, subspace_survey, tier_survey, quantize, tier_losses, "
+        "blocks, block_losses");
   const uint64_t l = dimension(request, "l"), seed = seed_of(request);
   if (k > l || l > d) refuse("k must not exceed l, nor l exceed d");
   return [=, sketch = read_matrix(d, l)] {
@@ -200,17 +230,29 @@ std::function<std::vector<Matrix>()> read_matrices(const json &request) {
   };
 }
 
+using RoundingReader = std::function<Answer()> (*)(const json &request, ThreadPool &pool);
+
+/// Requests that round weights.
+constexpr std::array<std::pair<const char *, RoundingReader>, 4> kRoundings = {{
+    {"quantize", read_quantize},
+    {"tier_losses", read_tier_losses},
+    {"blocks", read_blocks},
+    {"block_losses", read_block_losses},
+}};
+
 /// Reads a request's arrays, then returns what computes its answer.
 std::function<Answer()> read_request(const json &request, ThreadPool &pool) {
   const int blas_threads = int(pool.size());
   const std::string op = request.value("op", "");
-  if (op != "quantize" && op != "tier_losses")
+  const auto found =
+      std::find_if(kRoundings.begin(), kRoundings.end(), [&](const auto &one) { return op == one.first; });
+  if (found == kRoundings.end())
     return [compute = read_matrices(request)] {
       Answer answer;
       for (const Matrix &matrix : compute()) answer.add(matrix);
       return answer;
     };
-  return [compute = op == "quantize" ? read_quantize(request, pool) : read_tier_losses(request, pool), blas_threads] {
+  return [compute = found->second(request, pool), blas_threads] {
     // How OpenBLAS splits a product, and so its last bits, depends on its number of threads.
     openblas_set_num_threads(1);
     const BlasThreads restored{blas_threads};

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "second_moment.h"
 #include "thread_pool.h"
 
 namespace gsic {
@@ -47,11 +48,31 @@ uint64_t seed_of(const nlohmann::json &request);
 /// Reads f32 from standard input. Refuses an input that ends before.
 std::vector<float> read_matrix(uint64_t rows, uint64_t columns);
 
+/// A second moment as it was read: C [d, d], or its sketch [d, width].
+struct MomentInput {
+  uint64_t d = 0, width = 0, seed = 0;
+  bool sketched = false;
+  double mean_squared_norm = 0;
+  std::vector<float> values;
+};
+
+/// Reads what the header says of C, and its array.
+MomentInput read_moment(const nlohmann::json &header, uint64_t d);
+
+/// Throws GSIC_INVALID_ARGUMENT where a value is not finite.
+SecondMoment moment_of(const MomentInput &input);
+
 /// Reads the arrays of {"op":"quantize"}; returns what computes its answer on the workers of a pool.
 std::function<Answer()> read_quantize(const nlohmann::json &request, ThreadPool &pool);
 
 /// The same of {"op":"tier_losses"}.
 std::function<Answer()> read_tier_losses(const nlohmann::json &request, ThreadPool &pool);
+
+/// The same of {"op":"blocks"}.
+std::function<Answer()> read_blocks(const nlohmann::json &request, ThreadPool &pool);
+
+/// The same of {"op":"block_losses"}.
+std::function<Answer()> read_block_losses(const nlohmann::json &request, ThreadPool &pool);
 
 }  // namespace gsic
 

@@ -17,10 +17,7 @@ using nlohmann::json;
 struct Request {
   TierSettings settings;
   Stack stack;
-  bool sketched = false;
-  uint64_t sketch_width = 0, sketch_seed = 0;
-  double mean_squared_norm = 0;
-  std::vector<float> moment;
+  MomentInput moment;
   bool losses = true;
   uint64_t projections = 0, projection_seed = 0;
   std::vector<float> samples;
@@ -88,14 +85,6 @@ void add_matrix(const QuantizedMatrix &matrix, Answer &answer) {
   answer.add(matrix.row_scales);
 }
 
-SecondMoment moment_of(Request &request) {
-  const size_t d = request.stack.d;
-  const std::vector<float> values = std::move(request.moment);
-  return request.sketched
-             ? sketched_moment(values, d, request.sketch_width, request.sketch_seed, request.mean_squared_norm)
-             : exact_moment(values, d);
-}
-
 QuantizedMatrix projections_of(ThreadPool &pool, const Request &request) {
   const std::vector<float> rows = random_projections(pool, request.stack, request.projections, request.projection_seed);
   QuantizedMatrix s({8, 64, true}, request.projections, request.stack.d);
@@ -106,7 +95,7 @@ QuantizedMatrix projections_of(ThreadPool &pool, const Request &request) {
 
 Answer answer_of(Request &request, ThreadPool &pool) {
   Stack &stack = request.stack;
-  const SecondMoment moment = moment_of(request);
+  const SecondMoment moment = moment_of(request.moment);
   quantize_stack(pool, stack, moment, request.settings, metric_of(moment, request.settings));
   Answer answer;
   if (request.losses) {
@@ -136,14 +125,7 @@ Answer answer_of(Request &request, ThreadPool &pool) {
 
 /// Reads what stands behind the matrices' shapes in either request: the second moment, and the weights.
 void read_stack(const json &header, uint64_t d, uint64_t rows, Request &request) {
-  request.sketched = header.contains("l");
-  if (request.sketched) {
-    request.sketch_width = dimension(header, "l");
-    request.sketch_seed = seed_of(header);
-    request.mean_squared_norm = header.value("mean_squared_norm", 0.0);
-    if (request.sketch_width > d) refuse("l must not exceed d");
-  }
-  request.moment = read_matrix(d, request.sketched ? request.sketch_width : d);
+  request.moment = read_moment(header, d);
   request.stack.weights = read_matrix(rows, d);
 }
 
@@ -178,7 +160,7 @@ Stack sampled_rows(const Stack &stack) {
 /// The losses of all variants; those of one rank share a metric.
 Answer losses_answer(LossRequest &request, ThreadPool &pool) {
   Stack sample = sampled_rows(request.stack);
-  const SecondMoment moment = moment_of(request);
+  const SecondMoment moment = moment_of(request.moment);
   const MomentRoot root = root_of(moment);
   std::vector<json> errors(request.variants.size()), divergences(request.variants.size());
   std::vector<std::vector<float>> tokens(request.variants.size(), std::vector<float>(request.known.tokens));

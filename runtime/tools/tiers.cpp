@@ -39,7 +39,8 @@ void quantize_under(ThreadPool &pool, Stack &stack, const TierSettings &settings
   quantize_all(pool, stack, {settings.search, settings.feedback ? &feedback->weights : &metric.weights, feedback});
 }
 
-/// Adds what the rows E [count, d] of a panel do: the sum of (G E x)^2 / 2 over all tokens, and ||E x||^2 of each.
+}  // namespace
+
 void add_divergence(const OutputGradients &known, const Panel &panel, size_t out, const float *e, size_t d,
                     TierLoss &loss) {
   std::vector<float> images(known.tokens * panel.count);
@@ -55,8 +56,6 @@ void add_divergence(const OutputGradients &known, const Panel &panel, size_t out
       loss.tokens[t] += image * image;
     }
 }
-
-}  // namespace
 
 TierMetric metric_of(const SecondMoment &moment, const TierSettings &settings) {
   return metric_along(moment, settings,

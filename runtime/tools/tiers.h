@@ -37,6 +37,11 @@ struct OutputGradients {
   std::vector<std::vector<float>> gradients;
 };
 
+/// Adds what the rows E [count, d] of a panel do: the sum of (G E x)^2 / 2 over all tokens, and ||E x||^2 of each; the
+/// panel's matrix has `out` rows.
+void add_divergence(const OutputGradients &known, const Panel &panel, size_t out, const float *e, size_t d,
+                    TierLoss &loss);
+
 /// What a stack is quantised under: the first directions of the correction, and the errors' feedback or column weights.
 struct TierMetric {
   std::vector<double> directions;
