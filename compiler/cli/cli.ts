@@ -9,6 +9,7 @@ import { addCompletion } from "./commands/completion.js";
 import { addDiff } from "./commands/diff.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addEval } from "./commands/eval.js";
+import { addExport } from "./commands/export.js";
 import { addInspect } from "./commands/inspect.js";
 import { addLogits } from "./commands/logits.js";
 import { addRun } from "./commands/run.js";
@@ -22,6 +23,7 @@ const commands = [
   addCalibrate,
   addInspect,
   addDiff,
+  addExport,
   addRun,
   addChat,
   addLogits,

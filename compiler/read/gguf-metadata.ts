@@ -79,7 +79,8 @@ export function readMetadata(cursor: GgufCursor, count: number): GgufMetadata {
   return metadata;
 }
 
-function readValue(cursor: GgufCursor, key: string): GgufValue {
+/** Reads a value, behind its key. */
+export function readValue(cursor: GgufCursor, key: string): GgufValue {
   const start = cursor.position;
   const code = cursor.u32();
   if (code !== arrayType) {

@@ -1,6 +1,6 @@
 /** The element types of GGUF files. */
 
-import type { DType } from "../ir/graph.js";
+import { type BlockSize, blockSizes, type DType } from "../ir/graph.js";
 
 /** The format's number of each type that gsic reads. */
 export const typeNumbers: Readonly<Record<DType, number>> = {
@@ -15,6 +15,20 @@ export const typeNumbers: Readonly<Record<DType, number>> = {
   q5_k: 13,
   q6_k: 14,
   bf16: 30,
+};
+
+/** A type of a tensor that gsic writes: those that it reads, and one more. */
+export type GgufType = DType | "iq4_nl";
+
+/** The unit of each type that gsic writes, and the format's number of it. */
+export const writtenTypes: Readonly<Record<GgufType, BlockSize & { readonly number: number }>> = {
+  ...(Object.fromEntries(
+    (Object.keys(typeNumbers) as DType[]).map((type) => [
+      type,
+      { ...blockSizes[type], number: typeNumbers[type] },
+    ]),
+  ) as Record<DType, BlockSize & { readonly number: number }>),
+  iq4_nl: { elements: 32, bytes: 18, number: 20 },
 };
 
 /** The types that gsic reads, by the format's number. */

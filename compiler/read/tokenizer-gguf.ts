@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { buildTokens, mergeTable, quote, requireByteTokens, splitMerge } from "./tokenizer-build.js";
 import { split } from "./tokenizer-json-parts.js";
 import type { AddedToken, TokenizerModel } from "./tokenizer-model.js";
@@ -5,7 +6,7 @@ import { malformed, maxTokens, unsupported } from "./tokenizer-model.js";
 import { gpt2Pattern } from "./tokenizer-regex.js";
 
 /** The token types of GGUF: `tokenizer.ggml.token_type`. */
-const tokenTypes = { unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
+export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** Splits that several families share, in the reference's regex language. */
 const digits = "\\p{N}";
@@ -172,6 +173,18 @@ function sentencepieceModel(source: Source): TokenizerModel {
     prefix: prefixOf(source, bos, true),
     stripLeadingSpace: spaceBefore,
   };
+}
+
+/**
+ * What `tokenizer.ggml.pre` calls the way in which a tokenizer cuts text; null if it has no name. Not `default`, by
+ * which llama.cpp means something else than GPT-2's way.
+ */
+export function preTokenizerName({ steps, ignoreMerges }: TokenizerModel): string | null {
+  const found = preTokenizers.find((one) => {
+    const cuts = one.patterns.map((pattern) => split(pattern, ""));
+    return isDeepStrictEqual(cuts, steps) && (one.ignoreMerges ?? false) === ignoreMerges;
+  });
+  return found?.names.find((name) => name !== "default") ?? null;
 }
 
 function preTokenizer(name: unknown, where: string): PreTokenizer {

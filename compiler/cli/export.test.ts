@@ -1,0 +1,77 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readGguf } from "../read/gguf.js";
+import { packageRoot } from "../support/paths.js";
+import { CommandLine } from "../testing/cli.js";
+
+const work = mkdtempSync(join(tmpdir(), "gsic-export-"));
+const example = join(packageRoot, "examples/tiny-gpt2");
+const [toml, build] = [join(work, "model.toml"), join(work, "build")];
+let gsic: CommandLine;
+
+/** tiny-gpt2 with every linear at 5 bits. */
+beforeAll(async () => {
+  gsic = new CommandLine();
+  const calibration = `[calibration]\ntext = ["${example}/calibration.txt"]\ntokens = 1024\n`;
+  const plan = '[quality]\nmode = "bounded"\n[plan]\nforms = ["tiered"]\nbits = [5]\nrank = [0]\n';
+  writeFileSync(toml, `[model]\nname = "tiny"\nsource = "${example}/model"\n${calibration}${plan}`);
+  const { code, stderr } = await gsic.run(["build", toml, "--out", build]);
+  expect(code, stderr).toBe(0);
+});
+
+afterAll(() => {
+  gsic?.close();
+  rmSync(work, { recursive: true, force: true });
+});
+
+/** The types of the matrices of a file, by how many of its tensors have each. */
+async function typesIn(file: string): Promise<Record<string, number>> {
+  const types: Record<string, number> = {};
+  for (const { dtype, shape } of (await readGguf(file)).tensors.values())
+    if (shape.length === 2) types[dtype] = (types[dtype] ?? 0) + 1;
+  return types;
+}
+
+describe("gsic export", () => {
+  test("writes the types of the plan, with tokenizer, statistics and what was done", async () => {
+    const file = join(work, "planned.gguf");
+    const found = await gsic.json(["export", build, "--gguf", file]);
+    // Of 18 matrices the four whose rows are a multiple of 256 have the type of 256 elements; positions are no linear.
+    expect(await typesIn(file)).toEqual({ bf16: 1, q5_1: 13, q5_k: 4 });
+    expect(found).toMatchObject({ out: file });
+    const { metadata } = await readGguf(file);
+    expect(metadata.get("general.architecture")).toBe("gpt2");
+    expect(metadata.get("gsic.calibration.tokens")).toBe(1024);
+    expect(metadata.get("tokenizer.ggml.tokens")).toHaveLength(2048);
+    expect(JSON.parse(metadata.get("gsic.types") as string)).toEqual(
+      (found as { types: Record<string, number> }).types,
+    );
+  });
+
+  test("writes the type that is asked for", async () => {
+    const file = join(work, "plain.gguf");
+    const { code, stdout, stderr } = await gsic.run(["export", build, "--gguf", file, "--type", "f16"]);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/plain\.gguf: \d+ tensors, [\d.]+ MB, 16\.00 bits a weight/);
+    expect(await typesIn(file)).toEqual({ f16: 18 });
+  });
+
+  test("refuses an unknown type, a missing file name, a place that is not there, and what is no build", async () => {
+    const refusals: readonly (readonly [args: readonly string[], code: number, says: string])[] = [
+      [["export", build, "--gguf", join(work, "a.gguf"), "--type", "q4_kk"], 2, "q4_k"],
+      [["export", build], 2, "--gguf"],
+      [["export", build, "--gguf", join(work, "none/a.gguf")], 4, "none"],
+      [["export", work, "--gguf", join(work, "a.gguf")], 2, "build-missing"],
+      [["export", build, "--gguf", toml], 2, "output-is-input"],
+    ];
+    for (const [args, code, says] of refusals) {
+      const outcome = await gsic.run(args);
+      expect(outcome.code, outcome.stderr).toBe(code);
+      expect(outcome.stderr).toContain(says);
+    }
+    expect(readdirSync(work).filter((name) => name.endsWith("tmp") || name === "a.gguf")).toEqual([]);
+    expect(readFileSync(toml, "utf8")).toContain("tiered");
+  });
+});

@@ -1,0 +1,63 @@
+import type { Algebra } from "../calibrate/algebra.js";
+import { momentHeader } from "../calibrate/tiers.js";
+import type { DType } from "../ir/graph.js";
+import type { InputStats } from "../ir/statistics.js";
+import { toBf16, toF16 } from "../read/dequantize.js";
+import { type GgufType, writtenTypes } from "../read/gguf-types.js";
+
+/** Types whose elements stand alone. */
+type PlainType = Extract<DType, "f32" | "f16" | "bf16">;
+
+/** Types whose elements share scales. */
+export type BlockType = Exclude<GgufType, PlainType>;
+
+/** Whether the elements of a type stand alone. */
+export function isPlain(type: GgufType): type is PlainType {
+  return writtenTypes[type].elements === 1;
+}
+
+/** Values in a type of single numbers. */
+export function plainBytes(type: PlainType, values: Float32Array): Uint8Array {
+  const stored = type === "f32" ? values : type === "f16" ? toF16(values) : toBf16(values);
+  return new Uint8Array(stored.buffer as ArrayBuffer, stored.byteOffset, stored.byteLength);
+}
+
+/** The share of the mean of the second moment's diagonal that is added to it; as for tiers (calibrate/README.md). */
+const damping = 0.1;
+
+/**
+ * Rows of a matrix [rows, d] in blocks of a type: rounded so that E||(W - Q) x||^2 is small for inputs x of these
+ * statistics, each column making good what those behind it lost; without statistics so that ||W - Q||^2 is. Throws
+ * `AlgebraError` where weights or second moment are not finite.
+ */
+export async function blockBytes(
+  algebra: Algebra,
+  type: BlockType,
+  rows: Float32Array,
+  d: number,
+  stats: InputStats | null,
+): Promise<Uint8Array> {
+  const out = rows.length / d;
+  const { elements, bytes } = writtenTypes[type];
+  const header = {
+    op: "blocks",
+    d,
+    matrices: [{ out, type }],
+    feedback: true,
+    damping,
+    plain: stats === null,
+  };
+  const size = out * (d / elements) * bytes;
+  if (stats === null) {
+    const { arrays } = await algebra.exchangeArrays(header, [rows], [["u8", size]]);
+    return arrays[0] as Uint8Array;
+  }
+  const { secondMoment } = stats;
+  const moment = secondMoment.kind === "exact" ? secondMoment.matrix : secondMoment.product;
+  const { arrays } = await algebra.exchangeArrays(
+    { ...header, ...momentHeader(stats) },
+    [moment, rows],
+    [["u8", size]],
+  );
+  return arrays[0] as Uint8Array;
+}
