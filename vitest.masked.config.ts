@@ -11,6 +11,7 @@ import everything from "./vitest.config.js";
 const suites = [
   "compiler/cc/machine.test.ts",
   "compiler/emit/attend.test.ts",
+  "compiler/emit/coded.test.ts",
   "compiler/emit/gated.test.ts",
   "compiler/emit/kernels.test.ts",
   "compiler/emit/quantized.test.ts",
