@@ -5,8 +5,14 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { Batch, type BatchOptions, type NativeBatch, type NativeBatchEvent } from "./batch.js";
 import { buildRuntime } from "./cc/index.js";
+import { AsyncQueue } from "./support/async-queue.js";
 import { GsicError, messageOf } from "./support/errors.js";
+import type { GenerateOptions, Token } from "./tokens.js";
+
+export { Batch, type BatchCounts, type BatchedOptions, type BatchOptions, type Ending } from "./batch.js";
+export type { GenerateOptions, Token } from "./tokens.js";
 
 /** How a bundle is opened. */
 export interface LoadOptions {
@@ -44,29 +50,6 @@ export interface EncodeOptions {
   readonly literal?: readonly number[] | undefined;
   /** Aborting ends the work soon; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** How tokens are chosen, and how many. */
-export interface GenerateOptions {
-  /** Most tokens to generate; default: what the context has room for. */
-  readonly tokens?: number | undefined;
-  /** 0, the default: the likeliest token, always. */
-  readonly temperature?: number | undefined;
-  /** Choose among the so many likeliest; default 0: no limit. */
-  readonly topK?: number | undefined;
-  /** Choose among the likeliest that have this probability together; default 0: no limit. */
-  readonly topP?: number | undefined;
-  /** The same seed gives the same text; default 0. */
-  readonly seed?: number | bigint | undefined;
-  /** Aborting ends the generation soon; the iteration then throws the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** One generated token. */
-export interface Token {
-  readonly id: number;
-  /** Complete characters only: a character of several tokens comes with its last one. Empty without a tokenizer. */
-  readonly text: string;
 }
 
 /** Opens a bundle: a .gsi file. Where the addon did not come compiled, the first call compiles it, into gsic's cache. */
@@ -135,6 +118,13 @@ export class Model<Mode extends string = string> {
     return settled(async () => new Session(await this.#native.openSession(mode ?? null)));
   }
 
+  /** Opens a batch, in which many requests share passes over the weights. */
+  batch(options: BatchOptions<Mode> = {}): Promise<Batch> {
+    return settled(() =>
+      Batch.open((onEvent) => this.#native.openBatch(options.mode ?? null, options.cacheBytes ?? 0, onEvent)),
+    );
+  }
+
   /** Generates in a session of its own. Leaving the loop ends the generation. */
   async *generate(
     prompt: string | Int32Array,
@@ -149,7 +139,7 @@ export class Model<Mode extends string = string> {
     }
   }
 
-  /** Frees the model and its sessions, at once or when what runs has stopped; runs fail with GSIC_DISPOSED. */
+  /** Frees the model, its sessions and batches, at once or when what runs has stopped; runs fail with GSIC_DISPOSED. */
   dispose(): void {
     this.#native.dispose();
   }
@@ -189,10 +179,10 @@ export class Session {
   async *generate(prompt: Int32Array, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
     const { tokens = 0xffff_ffff, temperature = 0, topK = 0, topP = 0, seed = 0, signal } = options;
     signal?.throwIfAborted();
-    const queue = new TokenQueue();
+    const queue = new AsyncQueue<Token>();
     const sampling = { temperature, topK, topP, seed: Number.isSafeInteger(seed) ? BigInt(seed) : seed };
     let kept = this.#native.length + prompt.length;
-    const run = this.#native.generate(prompt, tokens, sampling, queue.push);
+    const run = this.#native.generate(prompt, tokens, sampling, pushInto(queue));
     const done = run.done.then(queue.end, queue.end);
     const stop = () => run.stop();
     signal?.addEventListener("abort", stop);
@@ -231,37 +221,9 @@ export class Session {
   }
 }
 
-/**
- * Tokens on their way from the runtime to a loop. The runtime holds the queue, so the queue must not hold the run:
- * a loop that is dropped half-way is then collected, which stops its run.
- */
-class TokenQueue {
-  #tokens: Token[] = [];
-  #ended = false;
-  #error: { readonly cause: unknown } | undefined;
-  #wake = () => {};
-
-  readonly push = (id: number, text: string): void => {
-    this.#tokens.push({ id, text });
-    this.#wake();
-  };
-
-  readonly end = (...error: unknown[]): void => {
-    this.#ended = true;
-    if (error[0] !== undefined) this.#error = { cause: error[0] };
-    this.#wake();
-  };
-
-  /** The next token; null at the end. Throws what the run failed with. */
-  async next(): Promise<Token | null> {
-    while (this.#tokens.length === 0 && !this.#ended)
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    const token = this.#tokens.shift();
-    if (token === undefined && this.#error !== undefined) throw this.#error.cause;
-    return token ?? null;
-  }
+/** The runtime holds this function, so it must not hold the run: a loop that is dropped is then collected, which stops its run. */
+function pushInto(queue: AsyncQueue<Token>): (id: number, text: string) => void {
+  return (id, text) => queue.push({ id, text });
 }
 
 /** Makes what `call` throws a rejection. */
@@ -282,6 +244,7 @@ interface NativeModel {
   specialTexts(): string[];
   tokenBytes(ids: Int32Array): Uint8Array;
   openSession(mode: string | null): Promise<NativeSession>;
+  openBatch(mode: string | null, cacheBytes: number, onEvent: NativeBatchEvent): Promise<NativeBatch>;
   dispose(): void;
 }
 

@@ -76,6 +76,15 @@ test("drafting on a device changes nothing, greedy by four bytes a token and sam
   }
 });
 
+test("requests in company write on a device what they write alone", async () => {
+  writeFileSync(path("drafting.gsi"), await gpuBundle([cuda], addDrafting));
+  for (const bundle of ["hip.gsi", "drafting.gsi"]) {
+    const result = await finish(path("check"), ["batch", path(bundle)], environment());
+    expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(account().live_allocations).toBe(0);
+  }
+});
+
 test("a pass is one graph and a head another; greedy choice reads four bytes", async () => {
   for (const name of ["hip.gsi", "cuda.gsi"]) {
     expect(await gpuRun(name)).toEqual({ status: 0, step: "done", message: "" });

@@ -80,6 +80,12 @@ test("drafting changes no token, no distribution and no cache, and both accepts 
   });
 });
 
+test("requests in company write what they write alone, bit for bit, with blocks shared, evicted and taken away", async () => {
+  writeFileSync(path("drafting.gsi"), await testBundle(code, addDrafting));
+  for (const bundle of ["good.gsi", "drafting.gsi"])
+    expect(await finish(path("check"), ["batch", path(bundle)])).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
 test("sizes are exact or refused, by the vectors that the TypeScript reader is tested with", async () => {
   const { code, stdout, stderr } = await finish(path("check"), ["sizes", sizeVectors]);
   expect(code, stderr).toBe(0);

@@ -84,6 +84,11 @@ function amount(text: string): number {
   return value;
 }
 
+/** Positive integers separated by commas. */
+export function positives(text: string): number[] {
+  return text.split(",").map((part) => positive(part.trim()));
+}
+
 /** Numbers of waves that may share a tile, separated by commas. */
 export function splits(text: string): number[] {
   return text.split(",").map((part) => {

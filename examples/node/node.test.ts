@@ -42,6 +42,12 @@ test("stream.mjs prints what the model generates", async () => {
   expect(await run("stream", built.bundle, prompt)).toBe(`${prompt}${await expected(prompt, 60)}\n`);
 });
 
+test("together.mjs writes what the model generates for each prompt alone", async () => {
+  const prompts = ["Once upon a time", "The little fox", "One day"];
+  const stories = await Promise.all(prompts.map(async (one) => `${one}${await expected(one, 20)}\n`));
+  expect(await run("together", built.bundle)).toBe(stories.join(""));
+});
+
 test("abort.mjs ends after the tokens that it wants", async () => {
   const text = await expected("Once upon a time", 5);
   expect(await run("abort", built.bundle)).toBe(`${text}\nthat is enough: 9 tokens in the session\n`);

@@ -11,7 +11,7 @@
 namespace gsic_addon {
 
 struct Addon {
-  Napi::FunctionReference model, session, generation;
+  Napi::FunctionReference model, session, generation, batch;
 };
 
 /// A new object of one of the addon's classes around `content`.

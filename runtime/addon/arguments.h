@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gsic.h"
 #include "napi_cpp.h"
 
 namespace gsic_addon {
@@ -22,6 +23,9 @@ uint64_t whole_bigint(const Napi::Value &value, const char *what);
 std::string text_of(const Napi::Value &value, const char *what);
 /// Text without NUL, as C takes it; empty for null.
 std::string name_of(const Napi::Value &value, const char *what);
+
+/// { temperature, topK, topP, seed: bigint }
+gsic_sampling sampling_of(const Napi::Value &value);
 
 }  // namespace gsic_addon
 

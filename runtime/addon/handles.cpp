@@ -2,25 +2,38 @@
 
 #include <algorithm>
 
+#include "batch_runner.h"
 #include "failure.h"
 #include "token_ids.h"
 
 namespace gsic_addon {
 
+namespace {
+
+/// Adds one to those of a model, and forgets those that are gone.
+template <typename Handle>
+void remember(std::vector<std::weak_ptr<Handle>> &all, const std::shared_ptr<Handle> &one, bool disposed) {
+  if (disposed) throw Failure(kDisposed, "the model was disposed of while it opened a session or a batch");
+  all.erase(std::remove_if(all.begin(), all.end(), [](const auto &other) { return other.expired(); }), all.end());
+  all.push_back(one);
+}
+
+}  // namespace
+
 ModelHandle::ModelHandle(gsic_model *model) : model_(model) { check(gsic_describe(get(), &info_)); }
 
-void ModelHandle::adopt(const std::shared_ptr<SessionHandle> &session) {
-  if (disposed_) throw Failure(kDisposed, "the model was disposed of while it opened a session");
-  sessions_.erase(std::remove_if(sessions_.begin(), sessions_.end(), [](const auto &one) { return one.expired(); }),
-                  sessions_.end());
-  sessions_.push_back(session);
-}
+void ModelHandle::adopt(const std::shared_ptr<SessionHandle> &session) { remember(sessions_, session, disposed_); }
+
+void ModelHandle::adopt(const std::shared_ptr<BatchRunner> &batch) { remember(batches_, batch, disposed_); }
 
 void ModelHandle::dispose() {
   disposed_ = true;
   for (const auto &one : sessions_)
     if (const auto session = one.lock()) session->dispose();
   sessions_.clear();
+  for (const auto &one : batches_)
+    if (const auto batch = one.lock()) batch->dispose();
+  batches_.clear();
 }
 
 Run::~Run() { session_->end(); }

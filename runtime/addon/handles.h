@@ -14,6 +14,7 @@
 
 namespace gsic_addon {
 
+class BatchRunner;
 class SessionHandle;
 
 /// An open model.
@@ -26,6 +27,7 @@ class ModelHandle {
   const gsic_model_info &info() const { return info_; }
   /// Remembers a session, to dispose of it together with the model. Throws Failure if that has happened.
   void adopt(const std::shared_ptr<SessionHandle> &session);
+  void adopt(const std::shared_ptr<BatchRunner> &batch);
   void dispose();
 
  private:
@@ -33,6 +35,7 @@ class ModelHandle {
   gsic_model_info info_ = {};
   bool disposed_ = false;
   std::vector<std::weak_ptr<SessionHandle>> sessions_;
+  std::vector<std::weak_ptr<BatchRunner>> batches_;
 };
 
 /// One use of a session by another thread. Whoever holds it holds the session; JavaScript's thread lets go last.

@@ -5,6 +5,7 @@
 
 #include "addon.h"
 #include "arguments.h"
+#include "batch_runner.h"
 #include "client.h"
 #include "task.h"
 
@@ -12,6 +13,8 @@ namespace gsic_addon {
 namespace {
 
 constexpr uint64_t kMostThreads = 1024;
+/// What JavaScript counts exactly.
+constexpr uint64_t kMostBytes = (uint64_t(1) << 53) - 1;
 
 /// A text on its way to ids, on another thread.
 struct EncodeJob {
@@ -51,7 +54,8 @@ Napi::Function ModelObject::define(Napi::Env env) {
       {StaticMethod<&ModelObject::open>("open"), InstanceMethod<&ModelObject::describe>("describe"),
        InstanceMethod<&ModelObject::encode>("encode"), InstanceMethod<&ModelObject::special_texts>("specialTexts"),
        InstanceMethod<&ModelObject::token_bytes>("tokenBytes"),
-       InstanceMethod<&ModelObject::open_session>("openSession"), InstanceMethod<&ModelObject::dispose>("dispose")});
+       InstanceMethod<&ModelObject::open_session>("openSession"), InstanceMethod<&ModelObject::open_batch>("openBatch"),
+       InstanceMethod<&ModelObject::dispose>("dispose")});
 }
 
 ModelObject::ModelObject(const Napi::CallbackInfo &info)
@@ -156,6 +160,28 @@ Napi::Value ModelObject::open_session(const Napi::CallbackInfo &info) {
         info.Env(), work, [model = model()](Napi::Env env, std::shared_ptr<SessionHandle> session) -> Napi::Value {
           model->adopt(session);
           return wrap(env, &Addon::session, session);
+        });
+  });
+}
+
+Napi::Value ModelObject::open_batch(const Napi::CallbackInfo &info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::string mode = name_of(info[0], "mode");
+    const uint64_t bytes = whole_number(info[1], "cacheBytes", kMostBytes);
+    if (!info[2].IsFunction()) throw Failure(GSIC_INVALID_ARGUMENT, "onEvent must be a function");
+    const auto on_event = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
+    const auto work = [mode, bytes, model = model()] {
+      const gsic_batch_options options = {mode.empty() ? nullptr : mode.c_str(), bytes};
+      gsic_batch *batch = nullptr;
+      check(gsic_batch_open(model->get(), &options, &batch));
+      return std::make_shared<BatchRunner>(model, batch);
+    };
+    return Task<std::shared_ptr<BatchRunner>>::start(
+        info.Env(), work,
+        [model = model(), on_event](Napi::Env env, std::shared_ptr<BatchRunner> batch) -> Napi::Value {
+          model->adopt(batch);
+          batch->start(env, on_event->Value());
+          return wrap(env, &Addon::batch, batch);
         });
   });
 }

@@ -29,7 +29,9 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value token_bytes(const Napi::CallbackInfo &info);
   /// openSession(mode: string | null): Promise<Session>
   Napi::Value open_session(const Napi::CallbackInfo &info);
-  /// dispose(): also disposes of its sessions; memory is freed when work that is under way ends
+  /// openBatch(mode: string | null, cacheBytes: number, onEvent): Promise<Batch>
+  Napi::Value open_batch(const Napi::CallbackInfo &info);
+  /// dispose(): also disposes of its sessions and batches; memory is freed when work that is under way ends
   void dispose(const Napi::CallbackInfo &info);
 
   /// Throws Failure after `dispose`.

@@ -18,17 +18,6 @@ struct Logits {
   size_t count;
 };
 
-gsic_sampling sampling_of(const Napi::Value &value) {
-  if (!value.IsObject()) throw Failure(GSIC_INVALID_ARGUMENT, "sampling must be an object");
-  const Napi::Object object = value.As<Napi::Object>();
-  gsic_sampling sampling = {};
-  sampling.temperature = float(number(object.Get("temperature"), "temperature"));
-  sampling.top_k = uint32_t(whole_number(object.Get("topK"), "topK", kMost32));
-  sampling.top_p = float(number(object.Get("topP"), "topP"));
-  sampling.seed = whole_bigint(object.Get("seed"), "seed");
-  return sampling;
-}
-
 Napi::Value to_array(Napi::Env env, Logits logits) {
   float *values = logits.values.get();
   if (logits.count == 0) return Napi::Float32Array::New(env, 0);

@@ -3,8 +3,8 @@
 //
 // Handles are opaque. Every function that can fail returns a gsic_status and leaves a message for the calling
 // thread in gsic_last_error(). No function exits the process, throws, or writes to stdout or stderr.
-// A model may be used by several sessions; a session by one thread at a time (a second concurrent call returns
-// GSIC_BUSY). Sizes are in elements unless a name says bytes.
+// A model may be used by several sessions and batches; a session by one thread at a time (a second concurrent call
+// returns GSIC_BUSY). Sizes are in elements unless a name says bytes.
 #ifndef GSIC_H
 #define GSIC_H
 
@@ -153,6 +153,93 @@ typedef struct gsic_draft_counts {
   uint64_t looked_up;  ///< of the proposed ones: copied from an earlier place of the text
 } gsic_draft_counts;
 GSIC_API gsic_status gsic_drafts(const gsic_session *session, gsic_draft_counts *counts);
+
+/// Many requests at once. Passes take tokens of several texts together, and so read the weights once for all of them. A
+/// request's tokens are, bit for bit, those that gsic_generate writes for it in a session of its own: alone or in any
+/// company, on any number of threads, in mode "lossless" with drafts or without.
+///
+/// Texts that begin with the same tokens share what the KV cache has of them, also with texts that have ended, as long
+/// as nobody else needs the room. Where there is too little room, later requests give way, and are computed again.
+typedef struct gsic_batch gsic_batch;
+
+/// Zero-initialise and set what you need; zero means the default.
+typedef struct gsic_batch_options {
+  const char *mode;      ///< as in gsic_session_open
+  uint64_t cache_bytes;  ///< of the KV caches of all texts together, at least one context; 0: sixteen contexts, but at
+                         ///< most a quarter of the machine's memory. A CPU takes it as texts grow, a GPU at once
+} gsic_batch_options;
+
+/// Why a text ended.
+typedef enum gsic_end {
+  GSIC_END_NONE = 0,       ///< it goes on
+  GSIC_END_LIMIT = 1,      ///< as many tokens as were asked for
+  GSIC_END_OF_TEXT = 2,    ///< the model's end of text, or one of stop_ids; it is not shown
+  GSIC_END_CONTEXT = 3,    ///< the context is full
+  GSIC_END_CANCELLED = 4,  ///< by gsic_batch_cancel, or by the callback
+  GSIC_END_FAILED = 5      ///< `status` and `text` say why
+} gsic_end;
+
+/// A token of a request, or its end: the last event of a request, and the only one whose `end` is not GSIC_END_NONE.
+typedef struct gsic_event {
+  uint64_t ticket;
+  gsic_end end;
+  gsic_status status;     ///< GSIC_OK, but for GSIC_END_FAILED
+  int32_t id;             ///< of the token; -1 at the end
+  float log_probability;  ///< of the token among all, before temperature, top_k and top_p; 0 where it is not asked for
+  const char *text;       ///< what can be shown after the token, complete UTF-8 sequences; may be empty
+  size_t text_bytes;
+} gsic_event;
+
+/// Called by gsic_batch_run. Non-zero cancels the request. May call gsic_batch_submit, _cancel and _taken.
+typedef int (*gsic_event_callback)(const gsic_event *event, void *user);
+
+/// Zero-initialise and set what you need. What it points to is copied.
+typedef struct gsic_request {
+  const int32_t *prompt;  ///< not empty
+  size_t prompt_count;
+  size_t limit;  ///< most tokens
+  gsic_sampling sampling;
+  const int32_t *stop_ids;  ///< ids that end the text, besides the model's end of text
+  size_t stop_count;
+  size_t window;  ///< tokens that may be shown before the reader has taken the first (gsic_batch_taken); then the
+                  ///< text pauses, and holds nobody up. 0: any number
+  int log_probabilities;         ///< non-zero: events have them
+  gsic_event_callback callback;  ///< must not be null
+  void *user;
+} gsic_request;
+
+/// Zero-initialised: nothing happened yet. Sums are since the batch was opened.
+typedef struct gsic_batch_counts {
+  uint64_t waiting;                           ///< requests that no pass has seen yet
+  uint64_t reading;                           ///< whose prompt is being computed
+  uint64_t writing;                           ///< that get a token with every pass that they are in
+  uint64_t paused;                            ///< whose readers are behind
+  uint64_t passes, columns;                   ///< sums: passes, and tokens in them
+  uint64_t prompt_tokens, generated_tokens;   ///< sums
+  uint64_t shared_tokens;                     ///< sum: tokens that were found in the cache
+  uint64_t proposed_tokens, accepted_tokens;  ///< sums: drafts
+  uint64_t preempted;                         ///< sum: texts that gave way, and were computed again
+  uint64_t blocks, blocks_held, blocks_kept;  ///< of the cache: all, those of texts, those of texts that ended
+  uint64_t blocks_evicted;                    ///< sum: kept blocks that gave way
+} gsic_batch_counts;
+
+GSIC_API gsic_status gsic_batch_open(gsic_model *model, const gsic_batch_options *options, gsic_batch **batch);
+/// Close it before the model, and while no thread runs it. Requests that have not ended get no more events. Null is
+/// allowed.
+GSIC_API void gsic_batch_close(gsic_batch *batch);
+/// Adds a request, on any thread. `ticket` receives a number that no other request of the batch has; the first event
+/// may come before this function returns.
+GSIC_API gsic_status gsic_batch_submit(gsic_batch *batch, const gsic_request *request, uint64_t *ticket);
+/// Ends a request soon, on any thread: its last event is GSIC_END_CANCELLED. Nothing happens if it has ended.
+GSIC_API gsic_status gsic_batch_cancel(gsic_batch *batch, uint64_t ticket);
+/// Tells, on any thread, that a request's reader took so many tokens.
+GSIC_API gsic_status gsic_batch_taken(gsic_batch *batch, uint64_t ticket, size_t tokens);
+/// Runs one pass, and calls the callbacks of what came of it. Where there is nothing to do, waits for it, but not
+/// longer than `wait_ms` milliseconds. One thread at a time: a second one gets GSIC_BUSY. After another failure, all
+/// requests have ended.
+GSIC_API gsic_status gsic_batch_run(gsic_batch *batch, uint32_t wait_ms);
+/// On any thread.
+GSIC_API gsic_status gsic_batch_count(const gsic_batch *batch, gsic_batch_counts *counts);
 
 /// Opens the model's linears for a host that runs the rest of the model itself: small buffers of their own, and the
 /// model's weights. `mode` as in gsic_session_open; "lossless" has the linears of "exact". Several may be open; one is

@@ -44,6 +44,12 @@ double PassTime::per_token() const {
   return std::max(0.0, (covariance + kPriorWeight * prior) / (variance + kPriorWeight));
 }
 
+void Pace::finish_round(size_t tokens, double seconds) {
+  const double decay = decay_of(kTimes);
+  tokens_ = tokens_ * decay + double(tokens);
+  seconds_ = seconds_ * decay + seconds;
+}
+
 DraftPolicy::DraftPolicy(size_t length)
     : by_margin_{{{0.4, 4, kProposals},
                   {0.5, 4, kProposals},

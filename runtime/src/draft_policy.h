@@ -3,6 +3,7 @@
 #ifndef GSIC_SRC_DRAFT_POLICY_H
 #define GSIC_SRC_DRAFT_POLICY_H
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +40,29 @@ class PassTime {
   double weight_ = 0, tokens_ = 0, seconds_ = 0, squares_ = 0, products_ = 0;
 };
 
+/// How fast the texts of a batch grow together, and what its passes cost: measured, fading.
+class Pace {
+ public:
+  /// A pass of the program that decides, of so many columns.
+  void passed(size_t columns, double seconds) { passes_.add(columns, seconds); }
+  /// A pass of the program that proposes.
+  void drafted(size_t columns, double seconds) { drafts_.add(columns, seconds); }
+  /// The end of a round in which all texts only wrote: the tokens of all of them.
+  void finish_round(size_t tokens, double seconds);
+
+  /// Whether there was a round with drafts.
+  bool known() const { return drafts_.known() && seconds_ > 0; }
+  /// Tokens a second that a proposal must promise to pay for its column.
+  double price() const { return rate() * passes_.per_token(); }
+  /// The same for a pass of drafts of so many columns.
+  double draft_price(size_t columns) const { return rate() * std::max(0.0, drafts_.of(columns)); }
+
+ private:
+  double rate() const { return tokens_ / seconds_; }
+  PassTime passes_, drafts_;
+  double tokens_ = 0, seconds_ = 0;
+};
+
 /// What was proposed so far, and what came of it.
 struct DraftCounts {
   uint64_t passes = 0;     ///< that verified proposals
@@ -61,6 +85,8 @@ class DraftPolicy {
   bool worth_drafting(size_t proposed, double chain) const;
   /// The probability that a proposal with this margin (see Choice) is accepted; NaN: unknown margin.
   double acceptance(float margin) const;
+  /// The same of a look-up of `match` tokens.
+  double acceptance_of_match(size_t match) const { return by_match_[match_bin(match)].mean(); }
   /// How many tokens to take from an earlier place whose last `match` tokens were the same, at most `most`; 0 where the
   /// draft program promises more.
   size_t worth_looking_up(size_t match, size_t most) const;

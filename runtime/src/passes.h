@@ -38,7 +38,8 @@ class Passes {
   const StepLayout &layout() const { return layout_; }
   /// Says where blocks `first` to before `first + count` of a table lie, in floats from where the cache begins.
   void write_table(size_t table, size_t first, const int64_t *places, size_t count);
-  /// Where the cache begins.
+  /// Blocks of the cache, and where it begins.
+  size_t cache_blocks() const { return cache_blocks_; }
   uint8_t *cache() const { return buffers_[size_t(Buffer::cache)]->address(0); }
 
   /// Writes what the next launches compute.

@@ -1,35 +1,14 @@
 #include "speculate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "clock.h"
 #include "gsic/abi.h"
+#include "look_up.h"
 
 namespace gsic {
 namespace {
-
-/// The fewest tokens that must be alike for a look-up, and the most that are compared.
-constexpr size_t kLeastMatch = 2, kMostMatch = 16;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-/// The token behind the latest earlier place with the longest common past, and how long that is.
-struct Match {
-  size_t next = 0, length = 0;
-};
-
-Match look_up(const std::vector<int32_t> &tokens) {
-  Match best;
-  const size_t size = tokens.size();
-  for (size_t next = size - 1; next > 0 && best.length < kMostMatch; next--) {
-    const size_t most = std::min(next, kMostMatch);
-    size_t length = 0;
-    while (length < most && tokens[next - 1 - length] == tokens[size - 1 - length]) length++;
-    if (length > best.length) best = {next, length};
-  }
-  return best;
-}
 
 /// What a round proposes.
 struct Proposals {
@@ -62,9 +41,9 @@ Proposals proposals_of(Session &session, Sampler &sampler, size_t most, int32_t 
   double chain = 1;
   int32_t last = tokens.back();
   while (made.ids.size() < most && policy.worth_drafting(made.ids.size(), chain)) {
-    const double start = now();
+    const double start = seconds_now();
     const Choice choice = propose(session, sampler, last, tokens.size() - 1 + made.ids.size());
-    policy.drafted(now() - start);
+    policy.drafted(seconds_now() - start);
     if (choice.id == end) break;
     last = choice.id;
     made.ids.push_back(choice.id);
@@ -97,11 +76,11 @@ std::vector<int32_t> verify(Session &session, Sampler &sampler, const std::vecto
 std::vector<int32_t> speculate(Session &session, Sampler &sampler, size_t most, int32_t end) {
   DraftPolicy &policy = session.draft_policy();
   const size_t room = session.model().manifest().context - session.length();
-  const double start = now();
+  const double start = seconds_now();
   const Proposals made = proposals_of(session, sampler, std::min({most - 1, room, size_t(GSIC_MAX_COLUMNS - 1)}), end);
-  const double verified = now();
+  const double verified = seconds_now();
   const std::vector<int32_t> chosen = verify(session, sampler, made.ids);
-  const double finished = now();
+  const double finished = seconds_now();
   policy.verified(made.ids.size() + 1, finished - verified);
   const size_t accepted = chosen.size() - 1, tested = std::min(made.ids.size(), chosen.size());
   const bool drafted = !made.margins.empty();

@@ -2,6 +2,7 @@
 // check gpu BUNDLE TARGET UNITS: everything that must work on a GPU.
 // check gpu-run BUNDLE: what fails first, if anything.
 // check fork BUNDLE, check cut BUNDLE SCRATCH: what others may do to a process.
+// check batch BUNDLE: requests in company against the same alone.
 // check sizes VECTORS: the arithmetic on sizes against size-vectors.json.
 // check damage BUNDLE SCRATCH FROM TO: flips each byte of BUNDLE from FROM to TO - 1 in a copy; one line each.
 #include "check.h"
@@ -66,6 +67,8 @@ int main(int count, char **arguments) {
     check_generation(arguments[2]);
     check_concurrency(arguments[2]);
     check_sampling();
+  } else if (what == "batch") {
+    check_batch(arguments[2]);
   } else if (what == "drafting") {
     check_drafting(arguments[2]);
   } else if (what == "gpu") {

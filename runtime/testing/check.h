@@ -58,6 +58,8 @@ void check_drafting(const char *bundle);
 void check_fork(const char *bundle);
 /// A bundle, copied to `scratch`, is cut while it is in use.
 void check_cut(const char *bundle, const char *scratch);
+/// Requests in company write what they write alone.
+void check_batch(const char *bundle);
 void check_sizes(const char *file);
 void check_sampling();
 /// What a GPU's bundle must do, on a device of `units` compute units.

@@ -74,6 +74,7 @@ void run_exchange(const Arguments &arguments);
 void run_machine(const Arguments &arguments);
 void run_cpu(const Arguments &arguments);
 void run_company(const Arguments &arguments);
+void run_users(const Arguments &arguments);
 
 }  // namespace gsic
 

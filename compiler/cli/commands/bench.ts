@@ -4,11 +4,12 @@ import { type BenchOptions, measureModes, measureScaling } from "../../bench/mod
 import { benchText, scalingText } from "../../bench/text.js";
 import { tune } from "../../bench/tune.js";
 import { tuneText } from "../../bench/tune-text.js";
+import { measureUsers, usersText } from "../../bench/users.js";
 import { type Built, openBuild } from "../../build-folder/open.js";
 import { prepareRuntime } from "../../cc/index.js";
 import type { Mode } from "../../ir/program.js";
 import { terminalProgress } from "../../support/progress.js";
-import { count, type Json, jsonOption, modeOption, splits } from "../options.js";
+import { count, type Json, jsonOption, modeOption, positives, splits } from "../options.js";
 import { print, usage } from "../output.js";
 import { record } from "../record.js";
 
@@ -22,6 +23,11 @@ export function addBench(gsic: Command): void {
     .option("--prompt <n>", "tokens of a prompt", count, 16)
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
     .option("--scaling", "also measure with 1, 2, 4, ... threads (CPUs)")
+    .option(
+      "--users <n,...>",
+      "measure so many requests at once, which share passes; such as 1,4,8",
+      positives,
+    )
     .option("--launches", "measure each launch of a token: in its step (CPUs), or alone (GPUs)")
     .addOption(modeOption().conflicts("tune"))
     .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
@@ -42,6 +48,7 @@ async function bench(
     scaling?: boolean;
     mode?: Mode;
     launches?: boolean;
+    users?: number[];
     tune?: string | true;
     candidates?: number[];
   },
@@ -62,6 +69,7 @@ async function bench(
   if (mode !== undefined && !options.launches)
     throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
   if (options.launches) return benchLaunches(built, options);
+  if (options.users !== undefined) return benchUsers(built, options.users, options);
   if (options.tune !== undefined) {
     const progress = terminalProgress();
     const file = options.tune === true ? null : options.tune;
@@ -82,6 +90,18 @@ async function bench(
       ? JSON.stringify({ ...measured, scaling }, null, 2)
       : [benchText(measured, prompts), ...(scaling === null ? [] : [scalingText(scaling)])].join("\n"),
   );
+}
+
+/** `gsic bench --users`. */
+async function benchUsers(
+  built: Built,
+  users: readonly number[],
+  options: Json & BenchOptions,
+): Promise<void> {
+  const progress = terminalProgress();
+  const measured = await measureUsers(built, users, options, progress.stage("Measuring users"));
+  progress.finish();
+  print(options.json ? JSON.stringify(measured, null, 2) : usersText(measured));
 }
 
 /** `gsic bench --launches`: on a CPU in the step, in all modes; on a GPU alone, in one. */

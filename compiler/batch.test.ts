@@ -1,0 +1,152 @@
+/** Batches from Node: what many requests get together is what each gets alone. */
+
+import { spawnSync } from "node:child_process";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildRuntime } from "./cc/index.js";
+import { load, type Model, type Token } from "./load.js";
+import {
+  bundle,
+  collect,
+  makeBundle,
+  mappings,
+  prompt,
+  removeBundle,
+  sequence,
+  until,
+} from "./testing/load.js";
+
+let model: Model;
+let ids: Int32Array;
+
+beforeAll(async () => {
+  await makeBundle();
+  model = await load(bundle);
+  ids = await model.encode(prompt);
+});
+
+afterAll(() => {
+  model.dispose();
+  removeBundle();
+});
+
+/** Reads all tokens, and why they ended. */
+async function whole<End>(tokens: AsyncGenerator<Token, End, undefined>) {
+  const all: Token[] = [];
+  for (;;) {
+    const next = await tokens.next();
+    if (next.done === true) return { tokens: all, end: next.value };
+    all.push(next.value);
+  }
+}
+
+test("many requests at once get what each gets alone, sampled and greedy, in every mode", async () => {
+  for (const mode of model.info.modes) {
+    const batch = await model.batch({ mode });
+    const requests = Array.from({ length: 24 }, (_, i) => ({
+      prompt: i % 3 === 0 ? ids : sequence(1 + ((i * 7) % 90)),
+      options: {
+        tokens: 1 + ((i * 11) % 60),
+        temperature: i % 4 === 0 ? 0 : 0.4 * (i % 4),
+        topK: i % 5,
+        seed: i,
+      },
+    }));
+    const together = await Promise.all(
+      requests.map(({ prompt: one, options }) => collect(batch.generate(one, options))),
+    );
+    for (const [i, { prompt: one, options }] of requests.entries())
+      expect(together[i], `${mode}, request ${i}`).toEqual(
+        await collect(model.generate(one, { ...options, mode })),
+      );
+    // The last event may come before its pass is counted.
+    await until(() => batch.counts().blocksHeld === 0);
+    const counts = batch.counts();
+    expect(counts).toMatchObject({ waiting: 0, reading: 0, writing: 0, paused: 0, blocksHeld: 0 });
+    expect(counts.columns).toBeGreaterThan(2 * counts.passes);
+    expect(counts.sharedTokens).toBeGreaterThan(0);
+    batch.dispose();
+  }
+});
+
+test("a request ends by its limit, its end, the context's; log-probabilities are the same in company", async () => {
+  const batch = await model.batch();
+  const alone = await whole(batch.generate(ids, { tokens: 20, logProbabilities: true }));
+  expect(alone.end).toBe("limit");
+  const [again, stopped, full] = await Promise.all([
+    whole(batch.generate(ids, { tokens: 20, logProbabilities: true })),
+    whole(batch.generate(ids, { tokens: 20, stopIds: Int32Array.of(alone.tokens[5]!.id) })),
+    whole(batch.generate(sequence(250), { temperature: 2, seed: 1 })),
+  ]);
+  expect(again).toEqual(alone);
+  expect(alone.tokens.every(({ logProbability }) => logProbability! < 0)).toBe(true);
+  const first = alone.tokens.findIndex(({ id }) => id === alone.tokens[5]!.id);
+  expect(stopped).toEqual({
+    end: "text",
+    tokens: alone.tokens.slice(0, first).map(({ id, text }) => ({ id, text })),
+  });
+  expect(full.end === "context" ? full.tokens.length : 6).toBe(6);
+  batch.dispose();
+});
+
+test("a loop that is left, an abort, and a reader that takes nothing hold nobody up", async () => {
+  const batch = await model.batch();
+  const idle = batch.generate(ids, { temperature: 1, seed: 4 });
+  await idle.next();
+  for await (const _ of batch.generate(ids, { temperature: 1, seed: 5 })) break;
+  const controller = new AbortController();
+  const aborted = collect(batch.generate(ids, { temperature: 1, seed: 6, signal: controller.signal }));
+  controller.abort(new Error("enough"));
+  await expect(aborted).rejects.toThrow("enough");
+  expect((await collect(batch.generate(ids, { tokens: 30 }))).ids).toHaveLength(30);
+  await until(() => batch.counts().paused === 1 && batch.counts().writing === 0);
+  await idle.return("limit");
+  await until(() => batch.counts().paused === 0);
+  batch.dispose();
+});
+
+test("wrong requests are refused; after dispose nothing runs, and everything is freed", async () => {
+  const before = mappings();
+  const other = await load(bundle);
+  const batch = await other.batch();
+  const refused = (one: Int32Array, options = {}) => batch.generate(one, options).next();
+  const invalid = expect.objectContaining({ code: "GSIC_INVALID_ARGUMENT" });
+  await expect(refused(new Int32Array(0))).rejects.toThrow(invalid);
+  await expect(refused(Int32Array.of(5000))).rejects.toThrow(invalid);
+  await expect(refused(ids, { temperature: -1 })).rejects.toThrow(invalid);
+  await expect(refused(sequence(257))).rejects.toThrow(
+    expect.objectContaining({ code: "GSIC_CONTEXT_FULL" }),
+  );
+  await expect(other.batch({ cacheBytes: 1000 })).rejects.toThrow(/hold no context/);
+  const disposed = expect.objectContaining({ code: "GSIC_DISPOSED" });
+  const running = Promise.allSettled(
+    [1, 2, 3].map((seed) => collect(batch.generate(ids, { temperature: 2, seed }))),
+  );
+  other.dispose();
+  for (const result of await running)
+    if (result.status === "rejected") expect(result.reason).toEqual(disposed);
+  await expect(refused(ids)).rejects.toThrow(disposed);
+  expect(() => batch.counts()).toThrow(disposed);
+  await until(() => mappings() === before);
+});
+
+test("a process ends although its batch is open, and although a reader takes nothing", async () => {
+  const program = `
+    const addon = { exports: {} };
+    process.dlopen(addon, ${JSON.stringify(await buildRuntime("addon"))});
+    (async () => {
+      const model = await addon.exports.Model.open(${JSON.stringify(bundle)}, 1, null, true);
+      let idle;
+      const batch = await model.openBatch(null, 0, (ticket, id, text) => {
+        if (ticket === idle) return;
+        if (typeof id === "number") batch.taken(ticket);
+        else console.log(id);
+      });
+      const submit = (limit) => batch.submit(Int32Array.of(1, 2), new Int32Array(0), limit, sampling, false);
+      const sampling = { temperature: 1, topK: 0, topP: 0, seed: 1n };
+      idle = submit(200);
+      submit(40);
+    })();
+  `;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", program], { encoding: "utf8" });
+  expect({ status, stderr, stdout }).toEqual({ status: 0, stderr: "", stdout: "limit\n" });
+});

@@ -1,0 +1,72 @@
+#include "batch_object.h"
+
+#include "addon.h"
+#include "arguments.h"
+
+namespace gsic_addon {
+namespace {
+
+/// Tickets and limits are numbers that JavaScript holds exactly.
+constexpr uint64_t kMostTickets = (uint64_t(1) << 53) - 1;
+constexpr uint64_t kMost32 = UINT32_MAX;
+
+}  // namespace
+
+Napi::Function BatchObject::define(Napi::Env env) {
+  return DefineClass(env, "Batch",
+                     {InstanceMethod<&BatchObject::submit>("submit"), InstanceMethod<&BatchObject::cancel>("cancel"),
+                      InstanceMethod<&BatchObject::taken>("taken"), InstanceMethod<&BatchObject::counts>("counts"),
+                      InstanceMethod<&BatchObject::dispose>("dispose")});
+}
+
+BatchObject::BatchObject(const Napi::CallbackInfo &info)
+    : Napi::ObjectWrap<BatchObject>(info), runner_(unwrap<BatchRunner>(info)) {}
+
+BatchObject::~BatchObject() {
+  if (runner_ != nullptr) runner_->dispose();
+}
+
+Napi::Value BatchObject::submit(const Napi::CallbackInfo &info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const BatchRequest request{ids_of(info[0]), ids_of(info[1]), size_t(whole_number(info[2], "limit", kMost32)),
+                               sampling_of(info[3]), boolean(info[4], "logProbabilities")};
+    return Napi::Number::New(info.Env(), double(runner_->submit(info.Env(), request)));
+  });
+}
+
+void BatchObject::cancel(const Napi::CallbackInfo &info) {
+  guard(info.Env(), [&] { runner_->cancel(info.Env(), whole_number(info[0], "ticket", kMostTickets)); });
+}
+
+void BatchObject::taken(const Napi::CallbackInfo &info) {
+  guard(info.Env(), [&] { runner_->taken(info.Env(), whole_number(info[0], "ticket", kMostTickets)); });
+}
+
+Napi::Value BatchObject::counts(const Napi::CallbackInfo &info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const gsic_batch_counts counts = runner_->counts();
+    Napi::Object object = Napi::Object::New(info.Env());
+    const auto set = [&](const char *name, uint64_t value) { object.Set(name, double(value)); };
+    set("waiting", counts.waiting);
+    set("reading", counts.reading);
+    set("writing", counts.writing);
+    set("paused", counts.paused);
+    set("passes", counts.passes);
+    set("columns", counts.columns);
+    set("promptTokens", counts.prompt_tokens);
+    set("generatedTokens", counts.generated_tokens);
+    set("sharedTokens", counts.shared_tokens);
+    set("proposedTokens", counts.proposed_tokens);
+    set("acceptedTokens", counts.accepted_tokens);
+    set("preempted", counts.preempted);
+    set("blocks", counts.blocks);
+    set("blocksHeld", counts.blocks_held);
+    set("blocksKept", counts.blocks_kept);
+    set("blocksEvicted", counts.blocks_evicted);
+    return object;
+  });
+}
+
+void BatchObject::dispose(const Napi::CallbackInfo &) { runner_->dispose(); }
+
+}  // namespace gsic_addon

@@ -1,0 +1,172 @@
+#include "batch_runner.h"
+
+#include <utility>
+
+namespace gsic_addon {
+namespace {
+
+/// Tokens that a request may be ahead of its reader.
+constexpr size_t kWindow = 16;
+/// How long the thread waits for readers before it looks again, in milliseconds.
+constexpr uint32_t kWait = 1000;
+
+const char *name_of(gsic_end end) {
+  switch (end) {
+    case GSIC_END_LIMIT:
+      return "limit";
+    case GSIC_END_OF_TEXT:
+      return "text";
+    case GSIC_END_CONTEXT:
+      return "context";
+    case GSIC_END_CANCELLED:
+      return "cancelled";
+    default:
+      return "failed";
+  }
+}
+
+}  // namespace
+
+void BatchRunner::start(Napi::Env env, Napi::Function on_event) {
+  auto *self = new std::shared_ptr<BatchRunner>(shared_from_this());
+  const auto finalize = [](Napi::Env, std::shared_ptr<BatchRunner> *owner, BatchRunner *runner) {
+    runner->dispose();
+    if (runner->thread_.joinable()) runner->thread_.join();
+    delete owner;
+  };
+  channel_ = Channel::New(env, on_event, "gsic batch", 0, 1, this, finalize, self);
+  channel_.Unref(env);
+  try {
+    thread_ = std::thread([this] { work(); });
+  } catch (...) {
+    channel_.Release();
+    throw;
+  }
+}
+
+void BatchRunner::require_open() const {
+  if (disposed_) throw Failure(kDisposed, "the batch, or its model, was disposed of; open another");
+}
+
+uint64_t BatchRunner::submit(Napi::Env env, const BatchRequest &asked) {
+  require_open();
+  gsic_request request = {};
+  request.prompt = asked.ids.data();
+  request.prompt_count = asked.ids.size();
+  request.limit = asked.limit;
+  request.sampling = asked.sampling;
+  request.stop_ids = asked.stop.data();
+  request.stop_count = asked.stop.size();
+  request.window = kWindow;
+  request.log_probabilities = asked.log_probabilities;
+  request.callback = [](const gsic_event *event, void *user) {
+    static_cast<BatchRunner *>(user)->post(*event);
+    return 0;
+  };
+  request.user = this;
+  uint64_t ticket = 0;
+  {
+    // The thread does not see the request's end before its ticket is known.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    check(gsic_batch_submit(batch_, &request, &ticket));
+    running_.insert(ticket);
+    changed_.notify_all();
+  }
+  unread_[ticket] = 0;
+  keep_alive(env);
+  return ticket;
+}
+
+void BatchRunner::cancel(Napi::Env env, uint64_t ticket) {
+  const auto found = unread_.find(ticket);
+  if (found == unread_.end()) return;
+  if (found->second >= kWindow) waiting_--;
+  found->second = 0;
+  keep_alive(env);
+  check(gsic_batch_cancel(batch_, ticket));
+}
+
+void BatchRunner::taken(Napi::Env env, uint64_t ticket) {
+  const auto found = unread_.find(ticket);
+  if (found == unread_.end() || found->second == 0) return;
+  if (found->second-- == kWindow) waiting_--;
+  keep_alive(env);
+  check(gsic_batch_taken(batch_, ticket, 1));
+}
+
+gsic_batch_counts BatchRunner::counts() const {
+  require_open();
+  gsic_batch_counts counts = {};
+  check(gsic_batch_count(batch_, &counts));
+  return counts;
+}
+
+void BatchRunner::dispose() {
+  disposed_ = true;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stopping_ = true;
+  for (const uint64_t ticket : running_) gsic_batch_cancel(batch_, ticket);
+  changed_.notify_all();
+}
+
+void BatchRunner::deliver(Napi::Env env, Napi::Function on_event, BatchRunner *runner, Event *event) {
+  const std::unique_ptr<Event> owned(event);
+  if (env == nullptr) return;
+  const Napi::Number ticket = Napi::Number::New(env, double(event->ticket));
+  if (event->end == GSIC_END_NONE) {
+    const auto found = runner->unread_.find(event->ticket);
+    if (found != runner->unread_.end() && ++found->second == kWindow) runner->waiting_++;
+    runner->keep_alive(env);
+    on_event.Call({ticket, Napi::Number::New(env, event->id), Napi::String::New(env, event->text),
+                   Napi::Number::New(env, event->log_probability)});
+    return;
+  }
+  const auto found = runner->unread_.find(event->ticket);
+  if (found != runner->unread_.end()) {
+    if (found->second >= kWindow) runner->waiting_--;
+    runner->unread_.erase(found);
+  }
+  runner->keep_alive(env);
+  const bool disposed = runner->disposed_ && event->end == GSIC_END_CANCELLED;
+  const bool failed = event->end == GSIC_END_FAILED || disposed;
+  const char *code = disposed ? kDisposed : gsic_addon::name_of(event->status);
+  const std::string text = disposed ? "the batch, or its model, was disposed of during the request" : event->text;
+  on_event.Call({ticket, Napi::String::New(env, failed ? "failed" : name_of(event->end)),
+                 failed ? Napi::Value(Napi::String::New(env, code)) : env.Null(),
+                 failed ? Napi::Value(Napi::String::New(env, text)) : env.Null()});
+}
+
+void BatchRunner::keep_alive(Napi::Env env) {
+  const bool wanted = unread_.size() > waiting_;
+  if (wanted == keeps_alive_) return;
+  keeps_alive_ = wanted;
+  wanted ? channel_.Ref(env) : channel_.Unref(env);
+}
+
+void BatchRunner::work() {
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || !running_.empty(); });
+      if (running_.empty()) break;
+    }
+    gsic_batch_run(batch_, kWait);  // where it fails, every request was told
+  }
+  if (open_) channel_.Release();
+}
+
+void BatchRunner::post(const gsic_event &event) {
+  if (event.end != GSIC_END_NONE) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    running_.erase(event.ticket);
+  }
+  if (!open_) return;
+  auto *sent = new Event{event.ticket,          event.end,
+                         event.status,          event.id,
+                         event.log_probability, std::string(event.text, event.text_bytes)};
+  if (channel_.NonBlockingCall(sent) == napi_ok) return;
+  open_ = false;
+  delete sent;
+}
+
+}  // namespace gsic_addon
