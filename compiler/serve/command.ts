@@ -15,6 +15,8 @@ export interface ServeOptions
   extends Omit<ServeLimits, "maxTokens">,
     KeyOptions,
     Pick<ConnectionLimits, "receive"> {
+  /** Bytes of the KV caches of all requests; undefined: sixteen contexts, but at most a quarter of the memory. */
+  readonly cache?: number | undefined;
   readonly host: string;
   /** 0: one that is free. */
   readonly port: number;
@@ -66,11 +68,14 @@ export async function serve(
     throw loadFailed(built, error);
   });
   try {
+    const batch = await model.batch({ mode, cacheBytes: options.cache }).catch((error: unknown) => {
+      throw loadFailed(built, error);
+    });
     const server = new ModelServer(
       {
         model,
+        batch,
         chat,
-        mode,
         fingerprint: `gsic-${built.report.model.fingerprint.slice(0, 12)}-${mode}`,
         created: Math.floor(statSync(built.bundle).mtimeMs / 1000),
       },

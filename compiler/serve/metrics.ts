@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Batch, BatchCounts } from "../load.js";
 import type { Admission } from "./admission.js";
 
 /** What a server counts, for Prometheus; besides, what the process takes. */
@@ -40,6 +41,11 @@ export class Metrics {
     this.#gauge("gsic_requests_waiting", "Requests that wait for their turn.", () => admission.waiting);
   }
 
+  /** Tells what a batch does, too. */
+  watchBatch(batch: Batch): void {
+    for (const [count, name, help] of batchGauges) this.#gauge(name, help, () => batch.counts()[count]);
+  }
+
   /** Counts connections, too. */
   watchConnections(open: () => number): void {
     this.#gauge("gsic_connections", "Connections that are open.", open);
@@ -56,3 +62,17 @@ export class Metrics {
     });
   }
 }
+
+/** What the metrics say of the batch. */
+const batchGauges: readonly (readonly [keyof BatchCounts, string, string])[] = [
+  ["passes", "gsic_batch_passes_total", "Passes over the weights."],
+  ["columns", "gsic_batch_columns_total", "Tokens in these passes, of all requests."],
+  ["sharedTokens", "gsic_batch_shared_tokens_total", "Tokens of prompts that the cache had already."],
+  ["preempted", "gsic_batch_preempted_total", "Texts that gave way to others, and were computed again."],
+  ["writing", "gsic_batch_writing", "Texts that are being written."],
+  ["reading", "gsic_batch_reading", "Texts whose prompt is being read."],
+  ["paused", "gsic_batch_paused", "Texts whose reader is behind."],
+  ["blocks", "gsic_cache_blocks", "Blocks of the KV cache."],
+  ["blocksHeld", "gsic_cache_blocks_held", "Blocks that running texts need."],
+  ["blocksKept", "gsic_cache_blocks_kept", "Blocks that are kept of texts that ended."],
+];

@@ -13,7 +13,15 @@ import { replaceSection } from "../testing/replace-section.js";
 import { buildTiny, type TinyBuild } from "../testing/tiny.js";
 import { ModelServer, type ServeLimits } from "./server.js";
 
-const limits: ServeLimits = { concurrency: 2, queue: 2, maxTokens: 256, maxBody: 1 << 16, stall: 30 };
+const limits: ServeLimits = {
+  concurrency: 2,
+  queue: 2,
+  maxTokens: 256,
+  maxTotal: 1 << 16,
+  time: 600,
+  maxBody: 1 << 16,
+  stall: 30,
+};
 const name = "tiny-gpt2";
 const prompt = "Once upon a time";
 let built: TinyBuild;
@@ -46,7 +54,7 @@ async function listen(
 ): Promise<string> {
   const template = chat ? chatTemplateOf(openBuild(built.folder)) : null;
   const server = new ModelServer(
-    { model: serving, chat: template, mode: undefined, fingerprint, created: 1 },
+    { model: serving, batch: await serving.batch(), chat: template, fingerprint, created: 1 },
     withLimits,
   );
   closeWith(async () => {
@@ -357,6 +365,19 @@ describe("limits", () => {
     expect(tokens).toBeGreaterThan(0);
     expect(tokens).toBeLessThan(240);
     expect(await metric(url, "gsic_requests_running")).toBe(0);
+  });
+
+  test("a request that takes too long is ended, and says why", async () => {
+    const url = await listen({ ...limits, time: 0.01 });
+    const many = { ...long, prompt: Array(100).fill(prompt) as string[] };
+    expect(await refused(url, "/v1/completions", many)).toMatchObject({ status: 503, code: "timeout" });
+    await until(async () => (await metric(url, "gsic_requests_running")) === 0);
+  });
+
+  test("choices share what a request may have", async () => {
+    const few = clientOf(await listen({ ...limits, maxTotal: 23 }));
+    const { usage } = await few.completions.create({ ...long, prompt, n: 4, temperature: 0 });
+    expect(usage!.completion_tokens).toBe(20);
   });
 
   test("no answer is longer than the server allows", async () => {

@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ChatTemplate } from "../chat.js";
-import type { Model } from "../load.js";
+import type { Batch, Model } from "../load.js";
 import { Admission } from "./admission.js";
 import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
 import { Encoding } from "./encoding.js";
@@ -28,8 +28,8 @@ interface Served {
   readonly model: Model;
   /** Null: there is no chat. */
   readonly chat: ChatTemplate | null;
-  /** Undefined: the build's own. */
-  readonly mode: string | undefined;
+  /** In which all requests are written, in the mode that is served. */
+  readonly batch: Batch;
   /** Of the model; it goes into every answer. */
   readonly fingerprint: string;
   /** When it was built, in seconds since 1970. */
@@ -38,12 +38,15 @@ interface Served {
 
 /** What a server allows. */
 export interface ServeLimits {
-  /** Requests that generate at once; each has a KV cache. */
+  /** Requests that generate at once; they share passes over the weights. */
   readonly concurrency: number;
   /** Requests that wait; more are told to come back. */
   readonly queue: number;
-  /** Most tokens of a choice. */
+  /** Most tokens of a choice, and of all choices of a request together. */
   readonly maxTokens: number;
+  readonly maxTotal: number;
+  /** Seconds that a request may take once it has its turn. */
+  readonly time: number;
   /** Bytes of a request. */
   readonly maxBody: number;
   /** Seconds for which a reader may take nothing. */
@@ -79,6 +82,7 @@ export class ModelServer {
     this.#admission = new Admission(limits);
     this.#encoding = new Encoding({ waiting: limits.queue + limits.concurrency, seconds: encodingSeconds });
     this.#metrics = new Metrics(this.#admission);
+    this.#metrics.watchBatch(served.batch);
     this.#front = new Front(limits.maxBody, { ...localGuards, ...guards }, this.#metrics);
     this.app = this.#front.app;
     this.#addRoutes();
@@ -174,7 +178,7 @@ export class ModelServer {
     const { signal } = client;
     const { model, fingerprint } = this.#served;
     for (const prompt of prompts) this.#requireRoom(prompt, kind === "chat" ? "messages" : "prompt");
-    const leave = await this.#admission.enter(signal);
+    const leave = this.#within(client, await this.#admission.enter(signal));
     const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0);
     this.#metrics.promptTokens.inc(promptTokens);
     this.#front.log.add(reply.request, { prompt_tokens: promptTokens });
@@ -195,6 +199,18 @@ export class ModelServer {
     return reply.type("text/event-stream").header("cache-control", "no-cache").send(body);
   }
 
+  /** Ends a request that takes too long; the result gives the turn back, and forgets the time. */
+  #within(client: Client, leave: () => void): () => void {
+    const { time } = this.#limits;
+    const message = `the request took longer than ${time} s, which is this server's limit`;
+    const late = () => client.leave(new ApiError(503, message, { code: "timeout" }));
+    const timer = setTimeout(late, 1000 * time);
+    return () => {
+      clearTimeout(timer);
+      leave();
+    };
+  }
+
   async *#pieces(job: {
     prompts: readonly Int32Array[];
     settings: Settings;
@@ -203,9 +219,10 @@ export class ModelServer {
     reply: FastifyReply;
   }): AsyncGenerator<Piece, void> {
     const { prompts, settings, signal, leave, reply } = job;
-    const { model, mode, chat } = this.#served;
+    const { model, batch, chat } = this.#served;
     const endIds = chat?.endIds ?? new Set<number>();
-    const generation = { model, mode, endIds, prompts, settings, most: this.#limits.maxTokens };
+    const { maxTokens: most, maxTotal: mostTogether } = this.#limits;
+    const generation = { model, batch, endIds, prompts, settings, most, mostTogether };
     let first = true;
     let generated = 0;
     try {

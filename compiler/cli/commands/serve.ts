@@ -17,9 +17,16 @@ export function addServe(gsic: Command): void {
     .option("--port <port>", "port to listen on; 0: one that is free", port, 8080)
     .addOption(modeOption())
     .option("--threads <n>", "threads (default: the cores this process may use)", count)
-    .option("--concurrency <n>", "requests that generate at once", positive, 4)
-    .option("--queue <n>", "requests that wait; more get status 429", count, 32)
+    .option("--concurrency <n>", "requests that generate at once", positive, 32)
+    .option("--queue <n>", "requests that wait; more get status 429", count, 128)
+    .option(
+      "--cache <bytes>",
+      "KV cache of all requests (default: 16 contexts, at most a quarter of the memory)",
+      positive,
+    )
     .option("--max-tokens <n>", "most tokens of an answer (default: the context's room)", positive)
+    .option("--max-total <n>", "most tokens of all answers to a request", positive, 1 << 16)
+    .option("--time <seconds>", "how long a request may take once it runs", positive, 600)
     .option("--max-body <bytes>", "most bytes of a request", positive, 1 << 20)
     .option("--max-connections <n>", "most connections at once", positive, 512)
     .option("--receive <seconds>", "how long a request may take to arrive", positive, 60)
