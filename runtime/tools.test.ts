@@ -128,6 +128,29 @@ test("evaluate compares the modes per predicted token", async () => {
   expect(metadata).toEqual({ modes: '["bounded"]', gates: '[["x"]]' });
 });
 
+test("evaluate keeps the exact mode's logits, and reads them in place of running it", async () => {
+  const reference = path("reference");
+  const evaluate = async (out: string, ...more: string[]) => {
+    const files = ["--ids-file", path("ids.bin"), "--out", path(out), "--reference", reference];
+    await tool("evaluate", path("model.gsi"), "--window", "33", ...files, ...more);
+    return readTensors(path(out)).tensors;
+  };
+  const { seconds: _, ...first } = await evaluate("kept");
+  const rows = first.nll_exact!.values.length;
+  const kept = readFileSync(reference);
+  expect(kept.length).toBe(4 * rows * vocabulary);
+  const { seconds: __, ...second } = await evaluate("again");
+  expect(second).toEqual(first);
+  // Other logits in the file: it is they that the mode is compared with.
+  const changed = new Float32Array(kept.length / 4);
+  writeFileSync(reference, changed);
+  const uniform = await evaluate("uniform");
+  expectClose(uniform.nll_exact!.values, Array(rows).fill(Math.log(vocabulary)), 1e-6);
+  expect(uniform.nll).toEqual(first.nll);
+  writeFileSync(reference, kept.subarray(4));
+  await expect(evaluate("short")).rejects.toThrow(/another size/);
+});
+
 test("calibrate gathers moments, and sketches them", async () => {
   const args = ["calibrate", path("model.gsi"), "--ids-file", path("ids.bin"), "--window", "50"];
   await tool(...args, "--out", path("c"), "--meta", "model=abc", "--threads", "2");

@@ -25,7 +25,9 @@ export async function measureText(
 
 /**
  * Measures programs of a bundle on one text, beside the exact one, which is measured too. `ids` are read in windows of
- * `window` tokens, each a sequence of its own.
+ * `window` tokens, each a sequence of its own. `reference` is a file for the exact one's logits, f32 [predicted tokens,
+ * vocabulary]: written if it is not there, and read, in place of running it, if it is. Throws `text-too-short`
+ * (category data).
  */
 export async function measureModes(
   bundle: string,
@@ -33,6 +35,7 @@ export async function measureModes(
   ids: Int32Array,
   window: number,
   progress: ReturnType<Progress["stage"]>,
+  reference: string | null = null,
 ): Promise<ReadonlyMap<string, TextQuality>> {
   const ranges = windowRanges(ids.length, window);
   if (ranges.length === 0) {
@@ -50,7 +53,8 @@ export async function measureModes(
     await writeFile(file, ids);
     const settings = ["--window", String(window), "--ids-file", file, "--out", out];
     const wanted = modes.length === 0 ? [] : ["--modes", modes.join(",")];
-    await runTool(["evaluate", bundle, ...settings, ...wanted], progress);
+    const kept = reference === null ? [] : ["--reference", reference];
+    await runTool(["evaluate", bundle, ...settings, ...wanted, ...kept], progress);
     return qualitiesOf(await readTensors(out), ranges, modes);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -9,8 +9,7 @@ import { size } from "../support/text.js";
  * some already; `out` is named in the error. Throws `disk-full` (category environment).
  */
 export async function requireRoom(staging: string, bytes: number, out: string): Promise<void> {
-  const { bavail, bsize } = await statfs(staging);
-  const missing = bytes - heldBy(staging) - bavail * bsize;
+  const missing = bytes - heldBy(staging) - (await freeBytes(staging));
   if (missing <= 0) return;
   throw new GsicError({
     category: "environment",
@@ -19,6 +18,12 @@ export async function requireRoom(staging: string, bytes: number, out: string): 
     where: out,
     hint: "free that much, or choose another disk with --out; an earlier build stays until the new one is whole",
   });
+}
+
+/** Bytes that a folder's disk has left for this user. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }
 
 /** Bytes that the files of a folder take on the disk. */

@@ -35,7 +35,7 @@ test("each is made once, whoever asks, and the same bytes come again, until it i
   expect([await other.quantized(a), await other.quantized(b)]).toEqual(first);
   expect(first[0]!.matrix.q).not.toEqual(first[1]!.matrix.q);
   expect(asked).toEqual(["a", "a"]);
-  const { folder } = kept as unknown as { folder: string };
+  const { folder } = kept;
   expect(existsSync(folder)).toBe(true);
   await kept.close();
   expect(existsSync(folder)).toBe(false);

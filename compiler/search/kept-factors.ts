@@ -14,7 +14,7 @@ import { temporaryFolder } from "../support/temporary.js";
 export class KeptFactors {
   private readonly kept = new Set<string>();
 
-  private constructor(private readonly folder: string) {}
+  private constructor(readonly folder: string) {}
 
   static async open(): Promise<KeptFactors> {
     return new KeptFactors(await temporaryFolder("factors"));

@@ -73,7 +73,8 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   const factors = new Factors(plan, model.weights, stats, algebra);
   const measuredOn = await calibrationTarget(targets);
   const ledger = await Ledger.open(await ledgerFile(job, measuredOn));
-  const laboratory = { model, factors: job.kept.of(factors), targets: [measuredOn], ledger, progress };
+  const { kept } = job;
+  const laboratory = { model, factors: kept.of(factors), kept, targets: [measuredOn], ledger, progress };
   const effects = await measureEffects(
     { graph: plan.graph, weights: model.weights, algebra, factors, ledger, progress },
     plan.groups,

@@ -6,17 +6,21 @@ import { measureModes } from "../evaluate/evaluate.js";
 import { densePlan, isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Model } from "../models/model.js";
+import { freeBytes } from "../pack/space.js";
 import type { FactorSource } from "../pack/weights.js";
 import type { TextQuality } from "../report/evaluation.js";
 import { scheduleAll, type Variant } from "../schedule/program.js";
 import type { Progress } from "../support/progress.js";
 import { temporaryFolder } from "../support/temporary.js";
+import type { KeptFactors } from "./kept-factors.js";
 import type { Ledger } from "./ledger.js";
 
 /** What plans of a model are measured with. */
 export interface Laboratory {
   readonly model: Model;
   readonly factors: FactorSource;
+  /** Holds files for as long as the planner runs. */
+  readonly kept: KeptFactors;
   /** The CPUs that measurements may run on, whatever the build is for. */
   readonly targets: readonly CpuTarget[];
   readonly ledger: Ledger;
@@ -53,13 +57,14 @@ export async function measureVariants(
       const bundle = join(folder, "variants.gsi");
       const rewritten = missing.filter(({ plan }) => !isDense(plan));
       await writeVariants(bundle, laboratory, missing[0]!.plan, rewritten, text.window);
+      const reference = await referenceFile(laboratory, text);
       const update = progress.stage(`${title}: ${missing.length} plans, ${text.ids.length} tokens each`);
       for (let first = 0; first === 0 || first < rewritten.length; first += batch) {
         const some = rewritten.slice(first, first + batch);
         const names = some.map(({ name }) => name);
         const listen = (done: number, total: number) =>
           update(first + (some.length * done) / total, rewritten.length);
-        const found = await measureModes(bundle, names, text.ids, text.window, listen);
+        const found = await measureModes(bundle, names, text.ids, text.window, listen, reference);
         const dense = missing.filter(({ plan }) => isDense(plan));
         await ledger.add([
           ...some.map((variant) => [nameIn(variant), found.get(variant.name)!] as const),
@@ -73,6 +78,19 @@ export async function measureVariants(
   return new Map(
     variants.map((variant) => [variant.name, ledger.read<TextQuality>(nameIn(variant))] as const),
   );
+}
+
+/** Bytes of logits above which they are not kept: more would crowd others out of memory. */
+const mostKept = 4e9;
+
+/** Where the dense model's logits for a text are kept, the same for all plans; null where they are too large. */
+async function referenceFile(
+  { kept, model }: Laboratory,
+  { name, ids }: MeasuredText,
+): Promise<string | null> {
+  const bytes = ids.length * model.graph.vocabulary * Float32Array.BYTES_PER_ELEMENT;
+  if (bytes > mostKept || 2 * bytes > (await freeBytes(kept.folder))) return null;
+  return join(kept.folder, `logits-${name}`);
 }
 
 /** Writes a bundle of the dense model, as `exact`, and of variants of it. */

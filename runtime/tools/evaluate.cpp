@@ -1,10 +1,12 @@
-// gsic-tool evaluate BUNDLE --ids-file F --window W --out F.safetensors [--modes A,B,...] [--threads N]
+// gsic-tool evaluate BUNDLE --ids-file F --window W --out F.safetensors [--modes A,B,...] [--reference F] [--threads N]
 // Runs mode `exact` and others over the same windows of W tokens; each window begins with an empty session, and its
 // first token is context only. `--modes`: which others; default: all that the bundle has. One entry per predicted
 // token, in order: `nll_exact` F32 [tokens] (nats); of the other modes `nll` F32 [modes, tokens], `kl` F32 [modes,
 // tokens] (KL(exact || mode), nats) and `same_top1` U8 [modes, tokens], if there are others. Also `gates:<mode>` I64
 // [gates, 2] (closed, open) and `seconds` F64 [1 + modes] spent in each mode, `exact` first. The metadata holds as JSON
-// the names of the other modes (`modes`) and of each one's gates (`gates`).
+// the names of the other modes (`modes`) and of each one's gates (`gates`). `--reference`: a file of the exact mode's
+// logits, F32 [tokens, vocabulary], for these ids and this window: written if it is not there, and if it is, read in
+// place of running that mode.
 
 #include <algorithm>
 #include <functional>
@@ -16,6 +18,7 @@
 #include "distribution.h"
 #include "error.h"
 #include "parallel.h"
+#include "reference.h"
 #include "safetensors.h"
 #include "session.h"
 #include "token_ids.h"
@@ -34,6 +37,7 @@ struct Runner {
   Runner(const std::shared_ptr<const Model> &model, const std::string &mode)
       : session(model, mode), vocabulary(model->manifest().vocabulary), logits(GSIC_MAX_COLUMNS * vocabulary) {}
 
+  /// Fills `logits` for the next `count` tokens of the window.
   void evaluate(const int32_t *ids, size_t count) {
     const double start = now();
     session.evaluate(ids, count, count, [&](size_t index, const float *row) {
@@ -73,10 +77,14 @@ struct Exact {
 /// Modes that run side by side: each holds a session, and together they wait for the exact mode once.
 constexpr size_t kModesAtOnce = 8;
 
+/// Tokens that are predicted: all but the first of each window.
+size_t predicted(size_t tokens, size_t window) { return tokens - (tokens + window - 1) / window; }
+
 class Evaluation {
  public:
-  Evaluation(std::shared_ptr<const Model> model, std::vector<int32_t> ids, size_t window)
-      : model_(std::move(model)), ids_(std::move(ids)), window_(window), workers_(*model_) {}
+  /// `reference` may be null.
+  Evaluation(std::shared_ptr<const Model> model, std::vector<int32_t> ids, size_t window, Reference *reference)
+      : model_(std::move(model)), ids_(std::move(ids)), window_(window), reference_(reference), workers_(*model_) {}
 
   /// Measures some modes beside the exact one; `report` is called with the tokens done.
   void run(Measured *modes, size_t count, Exact &exact, const std::function<void(size_t)> &report) {
@@ -106,7 +114,7 @@ class Evaluation {
  private:
   void pass(size_t begin, size_t count, Runner &dense, const std::vector<std::unique_ptr<Runner>> &runners,
             Measured *modes, Exact &exact) {
-    dense.evaluate(ids_.data() + begin, count);
+    evaluate_dense(ids_.data() + begin, count, exact.nll.size(), dense);
     for (const auto &runner : runners) runner->evaluate(ids_.data() + begin, count);
     const size_t first = exact.nll.size();
     exact.nll.resize(first + count);
@@ -119,9 +127,20 @@ class Evaluation {
     });
   }
 
+  /// The exact mode's logits of `count` tokens; `first`: their place among all that are predicted.
+  void evaluate_dense(const int32_t *ids, size_t count, size_t first, Runner &dense) {
+    if (reference_ != nullptr && reference_->complete()) {
+      reference_->read(first, count, dense.logits.data());
+      return;
+    }
+    dense.evaluate(ids, count);
+    if (reference_ != nullptr) reference_->write(dense.logits.data(), count);
+  }
+
   std::shared_ptr<const Model> model_;
   std::vector<int32_t> ids_;
   size_t window_;
+  Reference *reference_;
   HostWorkers workers_;
 };
 
@@ -186,7 +205,11 @@ void run_evaluate(const Arguments &arguments) {
   require_ids(ids.data(), ids.size(), model->manifest().vocabulary);
   const size_t window = arguments.number("window", 2, model->manifest().context);
   std::vector<Measured> modes = wanted_modes(arguments, model->manifest().modes);
-  Evaluation evaluation(model, ids, window);
+  const std::string kept = arguments.text("reference", "");
+  std::unique_ptr<Reference> reference;
+  if (!kept.empty())
+    reference = std::make_unique<Reference>(kept, predicted(ids.size(), window), model->manifest().vocabulary);
+  Evaluation evaluation(model, ids, window, reference.get());
   Exact exact;
   const size_t rounds = std::max<size_t>(1, (modes.size() + kModesAtOnce - 1) / kModesAtOnce);
   Progress progress(rounds * ids.size());
