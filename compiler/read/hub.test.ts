@@ -253,7 +253,7 @@ describe("fetchFromHub", () => {
   test("continues in a later run, and leaves no half file under the right name", async () => {
     server.stalls = true;
     server.cuts = [50_000, 0];
-    const stalled = { ...options, attempts: 1, stall: 100 };
+    const stalled = { ...options, attempts: 1, stall: 1000 };
     expect(await codeOf(() => fetchFromHub("hf:me/tiny", stalled))).toBe("hub-unreachable");
     const folder = join(cache.path, "hub/me--tiny", commit);
     expect(partsIn(folder)).toEqual(["model.safetensors.part"]);
