@@ -6,7 +6,7 @@ namespace gsic {
 namespace {
 
 /// Rows that are rounded together, some columns at a time.
-struct Panel {
+struct BlockPanel {
   const BlockRounding &rounding;
   const float *values;
   size_t count, d;
@@ -26,7 +26,7 @@ struct Panel {
 };
 
 /// Rounds columns `first` to `first + width` - 1 of row `r`, from the last to the first, towards `x` [width].
-void round_run(const Panel &panel, size_t r, size_t first, size_t width, const BlockLines &lines, float *x,
+void round_run(const BlockPanel &panel, size_t r, size_t first, size_t width, const BlockLines &lines, float *x,
                int8_t *levels) {
   const BlockFormat &format = *panel.rounding.format;
   const Feedback *feedback = panel.rounding.feedback;
@@ -49,7 +49,7 @@ void round_rows(const BlockRounding &rounding, const float *values, size_t count
                 float *errors) {
   const BlockFormat &format = *rounding.format;
   const size_t elements = format.elements, run = std::min(elements, kFeedbackBlock), blocks = d / elements;
-  Panel panel{rounding, values, count, d, errors, {}};
+  BlockPanel panel{rounding, values, count, d, errors, {}};
   if (rounding.feedback != nullptr) panel.state.resize(count * rounding.feedback->rank);
   std::vector<BlockLines> lines(count);
   std::vector<int8_t> levels(count * elements);

@@ -29,7 +29,7 @@ using nlohmann::ordered_json;
 constexpr size_t kAlignment = 256;
 /// How long a sequence should take, in seconds, and how many launches it may have.
 constexpr double kSequenceSeconds = 2e-3;
-constexpr size_t kFewLaunches = 4, kMostLaunches = 1024;
+constexpr size_t kFewTimed = 4, kMostTimed = 1024;
 
 struct JobArgument {
   Buffer buffer;
@@ -186,7 +186,7 @@ class Bench {
 
   static size_t copies_of(const Job &job, size_t between) {
     if (job.copy_bytes == 0) return 1;
-    return std::clamp<size_t>((between + job.copy_bytes - 1) / job.copy_bytes, 1, kMostLaunches);
+    return std::clamp<size_t>((between + job.copy_bytes - 1) / job.copy_bytes, 1, kMostTimed);
   }
 
   /// Room for the copies of any one job; jobs share it.
@@ -240,10 +240,10 @@ class Bench {
     job.copies = copies_of(job, between_);
     for (size_t i = 0; i < job.copies; i++) job.pointers.push_back(resolve(job, i));
     write_values(job);
-    const auto few = captured(job, kFewLaunches, 1);
+    const auto few = captured(job, kFewTimed, 1);
     clock_.seconds(*few);
-    const double once = clock_.seconds(*few) / kFewLaunches;
-    job.cached_launches = std::clamp(size_t(kSequenceSeconds / once), kFewLaunches, kMostLaunches);
+    const double once = clock_.seconds(*few) / kFewTimed;
+    job.cached_launches = std::clamp(size_t(kSequenceSeconds / once), kFewTimed, kMostTimed);
     job.cached_sequence = captured(job, job.cached_launches, 1);
     if (!job.rotate || job.copy_bytes == 0) return;
     job.copies = std::min(job.copies, job.cached_launches);

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 /// Linears that read the same input, stacked.
-struct Request {
+struct BlockRequest {
   size_t d = 0;
   std::vector<size_t> rows;
   /// By matrix; of "block_losses", by variant.
@@ -35,8 +35,8 @@ const BlockFormat *format_of(const json &name, size_t d) {
 }
 
 /// Reads what both requests have.
-std::shared_ptr<Request> read_common(const json &header) {
-  const auto request = std::make_shared<Request>();
+std::shared_ptr<BlockRequest> read_common(const json &header) {
+  const auto request = std::make_shared<BlockRequest>();
   request->d = dimension(header, "d");
   const json matrices = header.value("matrices", json::array());
   if (!matrices.is_array() || matrices.empty()) refuse("'matrices' is not a list");
@@ -65,7 +65,7 @@ struct Metric {
   }
 };
 
-Metric metric_of(const Request &request, const SecondMoment &moment) {
+Metric metric_of(const BlockRequest &request, const SecondMoment &moment) {
   if (request.plain) return {{}, std::vector<float>(request.d, 1)};
   if (!request.feedback) {
     const std::vector<double> diagonal = moment.diagonal();
@@ -77,7 +77,7 @@ Metric metric_of(const Request &request, const SecondMoment &moment) {
 }
 
 /// The rows of all matrices in panels.
-std::vector<Panel> panels_of(const Request &request) {
+std::vector<Panel> panels_of(const BlockRequest &request) {
   std::vector<Panel> panels;
   for (size_t matrix = 0; matrix < request.rows.size(); matrix++)
     for (size_t first = 0; first < request.rows[matrix]; first += kPanelRows)
@@ -86,19 +86,19 @@ std::vector<Panel> panels_of(const Request &request) {
 }
 
 /// The first row of a panel, among those of all matrices.
-size_t row_of(const Request &request, const Panel &panel) {
+size_t row_of(const BlockRequest &request, const Panel &panel) {
   size_t row = panel.first;
   for (size_t i = 0; i < panel.matrix; i++) row += request.rows[i];
   return row;
 }
 
-void require_finite(const std::vector<float> &values) {
+void require_finite_weights(const std::vector<float> &values) {
   if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
     throw Error(GSIC_INVALID_ARGUMENT, "the weights hold values that are no finite numbers");
 }
 
-Answer blocks_answer(const Request &request, ThreadPool &pool) {
-  require_finite(request.weights);
+Answer blocks_answer(const BlockRequest &request, ThreadPool &pool) {
+  require_finite_weights(request.weights);
   const SecondMoment moment = request.plain ? SecondMoment{} : moment_of(request.moment);
   const Metric metric = metric_of(request, moment);
   Answer answer;
@@ -118,7 +118,7 @@ Answer blocks_answer(const Request &request, ThreadPool &pool) {
 }
 
 /// What one type loses, by matrix.
-std::vector<TierLoss> losses_of(const Request &request, const BlockFormat *format, const Metric &metric,
+std::vector<TierLoss> losses_of(const BlockRequest &request, const BlockFormat *format, const Metric &metric,
                                 const MomentRoot &root, ThreadPool &pool) {
   const std::vector<Panel> panels = panels_of(request);
   std::vector<TierLoss> parts(panels.size()), losses(request.rows.size());
@@ -138,8 +138,8 @@ std::vector<TierLoss> losses_of(const Request &request, const BlockFormat *forma
   return losses;
 }
 
-Answer losses_answer(const Request &request, ThreadPool &pool) {
-  require_finite(request.weights);
+Answer losses_answer(const BlockRequest &request, ThreadPool &pool) {
+  require_finite_weights(request.weights);
   const SecondMoment moment = moment_of(request.moment);
   const Metric metric = metric_of(request, moment);
   const MomentRoot root = root_of(moment);
