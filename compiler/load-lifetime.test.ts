@@ -97,7 +97,7 @@ const script = async (body: string): Promise<string> => `
   (async () => {
     const model = await addon.exports.Model.open(${JSON.stringify(bundle)}, 1, null, true);
     const session = await model.openSession(null);
-    const ids = await model.encode(${JSON.stringify(prompt)}, true);
+    const ids = await model.encode(${JSON.stringify(prompt)}, true, new Int32Array(0)).done;
     ${body}
   })();`;
 
