@@ -32,6 +32,7 @@ void BatchRunner::start(Napi::Env env, Napi::Function on_event) {
   const auto finalize = [](Napi::Env, std::shared_ptr<BatchRunner> *owner, BatchRunner *runner) {
     runner->dispose();
     if (runner->thread_.joinable()) runner->thread_.join();
+    runner->close();
     delete owner;
   };
   channel_ = Channel::New(env, on_event, "gsic batch", 0, 1, this, finalize, self);
@@ -42,6 +43,12 @@ void BatchRunner::start(Napi::Env env, Napi::Function on_event) {
     channel_.Release();
     throw;
   }
+}
+
+void BatchRunner::close() {
+  unread_.clear();
+  gsic_batch_close(std::exchange(batch_, nullptr));
+  model_.reset();
 }
 
 void BatchRunner::require_open() const {

@@ -61,6 +61,8 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   using Channel = Napi::TypedThreadSafeFunction<BatchRunner, Event, deliver>;
 
   void require_open() const;
+  /// Lets go of the batch and the model, when the thread has ended: JavaScript may keep its object for longer.
+  void close();
   /// Holds the event loop exactly while a request waits for no reader.
   void keep_alive(Napi::Env env);
   /// On the batch's thread.
