@@ -1,19 +1,15 @@
 // The CPU as a device: memory is the host's, a code object is a shared library, a launch is a function call on
 // every worker of a thread pool.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <mutex>
-#include <optional>
 
 #include "code_image.h"
 #include "device.h"
 #include "error.h"
 #include "gsic/abi.h"
 #include "thread_pool.h"
-#include "worker_policy.h"
 
 namespace gsic {
 namespace {
@@ -45,22 +41,11 @@ class Library final : public Module {
   std::vector<void *> kernels_;
 };
 
-/// How often the kernel took the CPU from the calling thread.
-uint64_t involuntary_switches() {
-  struct rusage usage = {};
-  getrusage(RUSAGE_THREAD, &usage);
-  return uint64_t(usage.ru_nivcsw);
-}
-
 /// The workers, and the lock that lets one sequence run at a time.
 class Workers {
  public:
-  /// `adapts`: fewer workers share a run where that is faster, because other programs use the CPUs.
-  Workers(uint32_t threads, size_t scratch_floats, bool adapts)
-      : pool_(threads == 0 ? usable_cpus() : threads),
-        stride_((scratch_floats + 15) / 16 * 16),
-        switches_(pool_.size()) {
-    if (adapts && pool_.size() > 1) policy_.emplace(pool_.size(), pool_.patience());
+  Workers(uint32_t threads, size_t scratch_floats)
+      : pool_(threads == 0 ? usable_cpus() : threads), stride_((scratch_floats + 15) / 16 * 16) {
     scratch_ = Pages(stride_ * pool_.size() * sizeof(float), "the workers' scratch memory");
     float *base = reinterpret_cast<float *>(scratch_.data());
     for (uint32_t i = 0; i < pool_.size(); i++) workers_.push_back({i, pool_.size(), base + i * stride_, stride_});
@@ -75,52 +60,23 @@ class Workers {
   void run(const std::vector<ResolvedLaunch> &launches) {
     pool_.home().require();
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!policy_ || launches.empty()) return share(launches);
-    const Sharing &sharing = policy_->sharing();
-    pool_.share(sharing.workers, sharing.patience);
-    for (gsic_worker &worker : workers_) worker.count = sharing.workers;
-    const auto begin = std::chrono::steady_clock::now();
-    share(launches);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    uint64_t switches = 0;
-    for (uint32_t i = 0; i < sharing.workers; i++) switches += switches_[i].since;
-    policy_->learn(kind_of(launches), seconds.count(), switches);
-  }
-
- private:
-  /// How often the kernel took the CPU from a worker, at all and since its last run; apart from other workers'.
-  struct alignas(64) Switches {
-    uint64_t all = 0, since = 0;
-  };
-
-  void share(const std::vector<ResolvedLaunch> &launches) {
     pool_.run([&](uint32_t worker) {
       for (size_t i = 0; i < launches.size(); i++) {
         reinterpret_cast<gsic_cpu_kernel>(launches[i].kernel)(&workers_[worker], launches[i].arguments);
         if (i + 1 < launches.size()) pool_.barrier();
       }
-      if (!policy_) return;
-      const uint64_t all = involuntary_switches();
-      switches_[worker] = {all, all - switches_[worker].all};
     });
     if (lost_ != nullptr && lost_->load(std::memory_order_acquire))
       throw Error(GSIC_IO, "the model's file was cut while it was in use", "put it back, and open it again");
   }
 
-  /// The same number for runs that do the same: of one list, and of as many columns.
-  static uint64_t kind_of(const std::vector<ResolvedLaunch> &launches) {
-    const auto columns = static_cast<const gsic_step *>(launches[0].arguments[0])->columns;
-    return reinterpret_cast<uintptr_t>(launches.data()) * (GSIC_MAX_COLUMNS + 1) + uint64_t(columns);
-  }
-
+ private:
   std::mutex mutex_;
   ThreadPool pool_;
   size_t stride_;
   Pages scratch_;
   std::vector<gsic_worker> workers_;
   const std::atomic<bool> *lost_ = nullptr;
-  std::vector<Switches> switches_;
-  std::optional<WorkerPolicy> policy_;
 };
 
 class CallSequence final : public Sequence {
@@ -136,8 +92,7 @@ class CallSequence final : public Sequence {
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(uint32_t threads, size_t scratch_floats, bool adapts)
-      : workers_(std::make_shared<Workers>(threads, scratch_floats, adapts)) {}
+  CpuDevice(uint32_t threads, size_t scratch_floats) : workers_(std::make_shared<Workers>(threads, scratch_floats)) {}
 
   uint32_t threads() const override { return workers_->count(); }
   // Pages are taken when they are first touched: what is free now says little.
@@ -176,8 +131,8 @@ class CpuDevice final : public Device {
 
 }  // namespace
 
-std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats, bool adapts) {
-  return std::make_unique<CpuDevice>(threads, scratch_floats, adapts);
+std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats) {
+  return std::make_unique<CpuDevice>(threads, scratch_floats);
 }
 
 }  // namespace gsic

@@ -98,8 +98,7 @@ std::vector<std::string> cpu_features();
 std::string why_not_on_this_cpu(const std::vector<std::string> &features);
 
 /// This machine's CPU. `threads` 0: the CPUs that the process may use. Kernels get `scratch_floats` of scratch.
-/// `adapts`: fewer threads work where other programs use the CPUs, and that is faster.
-std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats, bool adapts);
+std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats);
 
 /// The first GPU that a driver shows; `kind` is hip or cuda. Throws GSIC_NO_DEVICE: no driver, or no device.
 std::unique_ptr<Device> open_gpu(DeviceKind kind);

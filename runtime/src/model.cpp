@@ -54,7 +54,7 @@ void Model::choose(const OpenOptions &options) {
       continue;
     }
     try {
-      open(target, options);
+      open(target, options.threads);
       target_ = &target;
       return;
     } catch (const Error &error) {
@@ -69,11 +69,11 @@ void Model::choose(const OpenOptions &options) {
                       (cpu_mask().empty() ? "" : ", or unset GSIC_CPU"));
 }
 
-void Model::open(const Target &target, const OpenOptions &options) {
+void Model::open(const Target &target, uint32_t threads) {
   std::unique_ptr<Device> device;
   if (target.device == DeviceKind::cpu) {
     require_cpu(target);
-    device = open_cpu(options.threads, scratch_floats(manifest_.context), options.adapts);
+    device = open_cpu(threads, scratch_floats(manifest_.context));
   } else {
     device = open_gpu(target.device);
   }

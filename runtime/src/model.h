@@ -18,7 +18,6 @@ struct OpenOptions {
   uint32_t threads = 0;  ///< 0: the CPUs that this process may use; of no interest to a GPU
   std::string target;    ///< empty: the first in the bundle that this machine can run
   bool verify_weights = true;
-  bool adapts = true;  ///< a CPU: fewer threads work where other programs use the CPUs; false to measure with
 };
 
 /// What a mode runs.
@@ -57,7 +56,7 @@ class Model {
   /// Takes the first target of that name, or of any, whose device is there and loads its code.
   void choose(const OpenOptions &options);
   /// Opens a target's device and loads its code. Throws GSIC_NO_DEVICE where this machine cannot run it.
-  void open(const Target &target, const OpenOptions &options);
+  void open(const Target &target, uint32_t threads);
   void load_tokenizer();
 
   Bundle bundle_;

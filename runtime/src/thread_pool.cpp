@@ -15,9 +15,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Sleeps at once, but for a moment.
-constexpr Patience kImpatient = {std::chrono::microseconds(1), std::chrono::microseconds(1)};
-
 /// Tells the CPU that this is a spin loop.
 inline void pause() {
 #if defined(__x86_64__)
@@ -69,13 +66,10 @@ void Signal::wait(uint32_t seen, Patience patience) {
   sleepers_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-ThreadPool::ThreadPool(uint32_t workers) : workers_(std::max(1u, workers)), active_(workers_) {
+ThreadPool::ThreadPool(uint32_t workers) : workers_(std::max(1u, workers)) {
   // Measured with two workers on two CPUs that other programs use too, per barrier: sleeping after 50 us costs 108 us,
   // yielding after 10 us costs 1 to 2 us. With more workers than CPUs, sleeping at once costs 35 us, yielding 70 us.
-  const bool crowded = workers_ > usable_cpus();
-  const Patience patience = crowded ? kImpatient : Patience();
-  spin_ = patience.spin.count();
-  yield_ = patience.yield.count();
+  if (workers_ > usable_cpus()) patience_ = {std::chrono::microseconds(1), std::chrono::microseconds(1)};
   try {
     for (uint32_t i = 1; i < workers_; i++) threads_.emplace_back([this, i] { work(i); });
   } catch (...) {
@@ -94,27 +88,7 @@ void ThreadPool::stop() {
   }
   stopping_ = true;
   job_.advance();
-  wake_.advance();
   for (std::thread &thread : threads_) thread.join();
-}
-
-void ThreadPool::share(uint32_t active, Patience patience) {
-  spin_ = patience.spin.count();
-  yield_ = patience.yield.count();
-  const uint32_t before = active_;
-  if (active < before) {
-    // All that were active hear of it together, so that nobody takes a later job for one of his.
-    shrinking_ = true;
-    next_active_ = active;
-    job_.advance();
-    barrier();
-    shrinking_ = false;
-    active_ = active;
-  } else if (active > before) {
-    resume_from_ = job_.value();
-    active_ = active;
-    wake_.advance();
-  }
 }
 
 void ThreadPool::run(const std::function<void(uint32_t)> &task) {
@@ -125,41 +99,22 @@ void ThreadPool::run(const std::function<void(uint32_t)> &task) {
 }
 
 void ThreadPool::barrier() {
-  const uint32_t active = active_.load(std::memory_order_relaxed);
-  if (active == 1) return;
+  if (workers_ == 1) return;
   const uint32_t phase = phase_.value();
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == active) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers_) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.advance();
   } else {
-    phase_.wait(phase, patience());
+    phase_.wait(phase, patience_);
   }
 }
 
-uint32_t ThreadPool::sleep(uint32_t worker, uint32_t seen, uint32_t woken) {
-  do {
-    wake_.wait(woken, kImpatient);
-    woken = wake_.value();
-    if (stopping_) return seen;
-  } while (worker >= active_.load());
-  return resume_from_;
-}
-
 void ThreadPool::work(uint32_t worker) {
-  for (uint32_t seen = 0;;) {
-    job_.wait(seen, patience());
+  for (uint32_t seen = 0;; seen++) {
+    job_.wait(seen, patience_);
     if (stopping_) return;
-    seen++;
-    if (!shrinking_) {
-      (*task_)(worker);
-      barrier();
-      continue;
-    }
-    const bool leaves = worker >= next_active_;
-    const uint32_t woken = wake_.value();
+    (*task_)(worker);
     barrier();
-    if (leaves) seen = sleep(worker, seen, woken);
-    if (stopping_) return;
   }
 }
 

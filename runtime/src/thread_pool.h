@@ -47,11 +47,7 @@ class ThreadPool {
   uint32_t size() const { return workers_; }
   /// Whose threads these are: no other process can use the pool.
   const HomeProcess &home() const { return home_; }
-  /// How waiters wait where nothing else is said.
-  Patience patience() const { return {std::chrono::nanoseconds(spin_), std::chrono::nanoseconds(yield_)}; }
-  /// Between runs: the next ones are shared by the first `active` workers, which wait like this. The others sleep.
-  void share(uint32_t active, Patience patience);
-  /// Calls `task(worker)` for the active workers, 0 on this thread; returns when all have returned.
+  /// Calls `task(worker)` for workers 0 to size() - 1, 0 on this thread; returns when all have returned.
   /// The task must not throw.
   void run(const std::function<void(uint32_t)> &task);
   /// Inside a task: returns when every worker has arrived. Writes before it are visible after it.
@@ -59,21 +55,14 @@ class ThreadPool {
 
  private:
   void work(uint32_t worker);
-  /// Sleeps while others are active; the number of jobs that were before it woke.
-  uint32_t sleep(uint32_t worker, uint32_t seen, uint32_t woken);
   void stop();
 
   HomeProcess home_;
   uint32_t workers_;
-  std::atomic<int64_t> spin_, yield_;  ///< nanoseconds; see Patience
-  std::atomic<uint32_t> active_;
-  std::atomic<uint32_t> resume_from_{0};  ///< jobs before those that sleepers take part in again
-  bool shrinking_ = false;                ///< the job that runs only asks workers to look who is active
-  uint32_t next_active_ = 0;
+  Patience patience_;
   alignas(64) std::atomic<uint32_t> arrived_{0};
   alignas(64) Signal phase_;
   alignas(64) Signal job_;
-  alignas(64) Signal wake_;  ///< of those that are not active
   const std::function<void(uint32_t)> *task_ = nullptr;
   bool stopping_ = false;
   std::vector<std::thread> threads_;

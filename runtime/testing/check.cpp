@@ -67,7 +67,6 @@ int main(int count, char **arguments) {
     check_generation(arguments[2]);
     check_concurrency(arguments[2]);
     check_sampling();
-    check_workers();
   } else if (what == "batch") {
     check_batch(arguments[2]);
   } else if (what == "drafting") {

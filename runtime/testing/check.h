@@ -62,8 +62,6 @@ void check_cut(const char *bundle, const char *scratch);
 void check_batch(const char *bundle);
 void check_sizes(const char *file);
 void check_sampling();
-/// Numbers of workers that change between runs.
-void check_workers();
 /// What a GPU's bundle must do, on a device of `units` compute units.
 void check_gpu(const char *bundle, const char *target, uint32_t units);
 /// Opens, evaluates, generates, closes; prints "status step message" of the first step that fails, or "0 done ".

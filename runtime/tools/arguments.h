@@ -75,7 +75,6 @@ void run_machine(const Arguments &arguments);
 void run_cpu(const Arguments &arguments);
 void run_company(const Arguments &arguments);
 void run_users(const Arguments &arguments);
-void run_beside(const Arguments &arguments);
 
 }  // namespace gsic
 

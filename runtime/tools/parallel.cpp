@@ -24,7 +24,7 @@ void drain(const gsic_worker *, void *const *arguments) {
 }  // namespace
 
 HostWorkers::HostWorkers(const Model &model)
-    : own_(model.target().device == DeviceKind::cpu ? nullptr : open_cpu(0, 0, false)),
+    : own_(model.target().device == DeviceKind::cpu ? nullptr : open_cpu(0, 0)),
       device_(own_ != nullptr ? *own_ : model.device()) {}
 
 void HostWorkers::each(size_t count, const std::function<void(size_t)> &work) {

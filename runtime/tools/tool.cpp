@@ -17,7 +17,7 @@ const std::map<std::string, Subcommand> kSubcommands = {
     {"sample", gsic::run_sample},   {"bench", gsic::run_bench},       {"launches", gsic::run_launches},
     {"linalg", gsic::run_linalg},   {"exchange", gsic::run_exchange}, {"inputs", gsic::run_inputs},
     {"machine", gsic::run_machine}, {"step", gsic::run_step},         {"cpu", gsic::run_cpu},
-    {"company", gsic::run_company}, {"users", gsic::run_users},       {"beside", gsic::run_beside},
+    {"company", gsic::run_company}, {"users", gsic::run_users},
 };
 
 int exit_code(gsic_status status) {
@@ -78,7 +78,7 @@ int main(int count, char **arguments) {
   if (found == kSubcommands.end())
     return fail(2, "argument-invalid", "there is no such command", {},
                 "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, step, linalg, exchange, "
-                "machine, cpu, company, users, beside");
+                "machine, cpu, company, users");
   try {
     found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { besideText, measureBeside } from "../../bench/beside.js";
 import { deviceBenches } from "../../bench/devices.js";
 import { type BenchOptions, measureModes, measureScaling } from "../../bench/modes.js";
 import { benchText, scalingText } from "../../bench/text.js";
@@ -29,7 +28,6 @@ export function addBench(gsic: Command): void {
       "measure so many requests at once, which share passes; such as 1,4,8",
       positives,
     )
-    .option("--beside <n>", "measure beside so many processes that keep the CPUs busy (CPUs)", count)
     .option("--launches", "measure each launch of a token: in its step (CPUs), or alone (GPUs)")
     .addOption(modeOption().conflicts("tune"))
     .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
@@ -51,7 +49,6 @@ async function bench(
     mode?: Mode;
     launches?: boolean;
     users?: number[];
-    beside?: number;
     tune?: string | true;
     candidates?: number[];
   },
@@ -72,7 +69,7 @@ async function bench(
   if (mode !== undefined && !options.launches)
     throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
   if (options.launches) return benchLaunches(built, options);
-  if (await benchCompany(built, options)) return;
+  if (options.users !== undefined) return benchUsers(built, options.users, options);
   if (options.tune !== undefined) {
     const progress = terminalProgress();
     const file = options.tune === true ? null : options.tune;
@@ -95,22 +92,16 @@ async function bench(
   );
 }
 
-/** `gsic bench --users` and `--beside`; whether one of them was asked for. */
-async function benchCompany(
+/** `gsic bench --users`. */
+async function benchUsers(
   built: Built,
-  options: Json & BenchOptions & { users?: number[]; beside?: number },
-): Promise<boolean> {
-  const { users, beside } = options;
-  if (beside !== undefined) {
-    const measured = await measureBeside(built, beside, options);
-    print(options.json ? JSON.stringify(measured, null, 2) : besideText(measured));
-  } else if (users !== undefined) {
-    const progress = terminalProgress();
-    const measured = await measureUsers(built, users, options, progress.stage("Measuring users"));
-    progress.finish();
-    print(options.json ? JSON.stringify(measured, null, 2) : usersText(measured));
-  }
-  return users !== undefined || beside !== undefined;
+  users: readonly number[],
+  options: Json & BenchOptions,
+): Promise<void> {
+  const progress = terminalProgress();
+  const measured = await measureUsers(built, users, options, progress.stage("Measuring users"));
+  progress.finish();
+  print(options.json ? JSON.stringify(measured, null, 2) : usersText(measured));
 }
 
 /** `gsic bench --launches`: on a CPU in the step, in all modes; on a GPU alone, in one. */
