@@ -33,21 +33,21 @@ export const artefactCases: readonly BadCase[] = [
     60,
     "of kernels",
     spoilt((m) => {
-      m.abi = 2;
+      m.abi = 3;
     }),
     "bundle-invalid",
     manifest,
-    { says: ["manifest.abi is 2, expected an integer from 1 to 1"] },
+    { says: ["manifest.abi is 3, expected an integer from 2 to 2"] },
   ),
   bad(
     60,
     "of the manifest",
     spoilt((m) => {
-      m.format = 2;
+      m.format = 9;
     }),
     "bundle-invalid",
     manifest,
-    { says: ["manifest.format is 2"] },
+    { says: ["manifest.format is 9"] },
   ),
   bad(
     60,
