@@ -28,10 +28,11 @@ std::string message(int error) {
   return reinterpret_cast<const char *>(text);
 }
 
-/// A text on which a pattern takes too long is the fault of who wrote it, as far as anybody can tell.
+/// A text on which a pattern takes too long, or would go on for ever, is the fault of who wrote it, as far as anybody
+/// can tell.
 [[noreturn]] void give_up(int error) {
-  const bool limit =
-      error == PCRE2_ERROR_MATCHLIMIT || error == PCRE2_ERROR_DEPTHLIMIT || error == PCRE2_ERROR_HEAPLIMIT;
+  const bool limit = error == PCRE2_ERROR_MATCHLIMIT || error == PCRE2_ERROR_DEPTHLIMIT ||
+                     error == PCRE2_ERROR_HEAPLIMIT || error == PCRE2_ERROR_RECURSELOOP;
   const std::string what = "the tokenizer's pattern gives up on this text: " + message(error);
   throw Error(limit ? GSIC_INVALID_ARGUMENT : GSIC_INTERNAL, what, limit ? "give a shorter or simpler text" : "");
 }
