@@ -1,7 +1,7 @@
 /** Many requests at once in Node: passes take tokens of several texts together, and read the weights once for all. */
 
 import { AsyncQueue } from "./support/async-queue.js";
-import type { GenerateOptions, Token } from "./tokens.js";
+import { type GenerateOptions, noLimit, samplingOf, type Token } from "./tokens.js";
 
 /** How a batch is opened. */
 export interface BatchOptions<Mode extends string = string> {
@@ -101,11 +101,9 @@ export class Batch {
     prompt: Int32Array,
     options: BatchedOptions = {},
   ): AsyncGenerator<Token, Ending, undefined> {
-    const { tokens = 0xffff_ffff, temperature = 0, topK = 0, topP = 0, seed = 0, signal } = options;
-    const { stopIds = none, logProbabilities = false } = options;
+    const { tokens = noLimit, stopIds = none, logProbabilities = false, signal } = options;
     signal?.throwIfAborted();
-    const sampling = { temperature, topK, topP, seed: Number.isSafeInteger(seed) ? BigInt(seed) : seed };
-    const ticket = this.#native.submit(prompt, stopIds, tokens, sampling, logProbabilities);
+    const ticket = this.#native.submit(prompt, stopIds, tokens, samplingOf(options), logProbabilities);
     const request = new Request();
     this.#requests.set(ticket, request);
     const stop = () => this.#native.cancel(ticket);

@@ -9,7 +9,7 @@ import { Batch, type BatchOptions, type NativeBatch, type NativeBatchEvent } fro
 import { buildRuntime } from "./cc/index.js";
 import { AsyncQueue } from "./support/async-queue.js";
 import { GsicError, messageOf } from "./support/errors.js";
-import type { GenerateOptions, Token } from "./tokens.js";
+import { type GenerateOptions, noLimit, samplingOf, type Token } from "./tokens.js";
 
 export { Batch, type BatchCounts, type BatchedOptions, type BatchOptions, type Ending } from "./batch.js";
 export type { GenerateOptions, Token } from "./tokens.js";
@@ -177,12 +177,11 @@ export class Session {
    * holds the prompt and the tokens that the loop has seen. If it fails, the session is as it was before.
    */
   async *generate(prompt: Int32Array, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
-    const { tokens = 0xffff_ffff, temperature = 0, topK = 0, topP = 0, seed = 0, signal } = options;
+    const { tokens = noLimit, signal } = options;
     signal?.throwIfAborted();
     const queue = new AsyncQueue<Token>();
-    const sampling = { temperature, topK, topP, seed: Number.isSafeInteger(seed) ? BigInt(seed) : seed };
     let kept = this.#native.length + prompt.length;
-    const run = this.#native.generate(prompt, tokens, sampling, pushInto(queue));
+    const run = this.#native.generate(prompt, tokens, samplingOf(options), pushInto(queue));
     const done = run.done.then(queue.end, queue.end);
     const stop = () => run.stop();
     signal?.addEventListener("abort", stop);

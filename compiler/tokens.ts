@@ -24,3 +24,11 @@ export interface Token {
   /** Of the token among all, before temperature, topK and topP; only where a batch was asked for it. */
   readonly logProbability?: number;
 }
+
+/** What the addon takes of the options; a seed that is no integer is left for it to refuse. */
+export function samplingOf({ temperature = 0, topK = 0, topP = 0, seed = 0 }: GenerateOptions) {
+  return { temperature, topK, topP, seed: Number.isSafeInteger(seed) ? BigInt(seed) : seed };
+}
+
+/** More tokens than any context has room for. */
+export const noLimit = 0xffff_ffff;

@@ -11,6 +11,9 @@
 
 namespace gsic_addon {
 
+/// Integers up to this are numbers that JavaScript holds exactly.
+constexpr uint64_t kMostExact = (uint64_t(1) << 53) - 1;
+
 /// A copy of an Int32Array: JavaScript may change or detach its own while a thread works.
 std::vector<int32_t> ids_of(const Napi::Value &value);
 /// An integer from 0 to `most`.

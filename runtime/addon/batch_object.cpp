@@ -4,14 +4,6 @@
 #include "arguments.h"
 
 namespace gsic_addon {
-namespace {
-
-/// Tickets and limits are numbers that JavaScript holds exactly.
-constexpr uint64_t kMostTickets = (uint64_t(1) << 53) - 1;
-constexpr uint64_t kMost32 = UINT32_MAX;
-
-}  // namespace
-
 Napi::Function BatchObject::define(Napi::Env env) {
   return DefineClass(env, "Batch",
                      {InstanceMethod<&BatchObject::submit>("submit"), InstanceMethod<&BatchObject::cancel>("cancel"),
@@ -28,18 +20,18 @@ BatchObject::~BatchObject() {
 
 Napi::Value BatchObject::submit(const Napi::CallbackInfo &info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const BatchRequest request{ids_of(info[0]), ids_of(info[1]), size_t(whole_number(info[2], "limit", kMost32)),
+    const BatchRequest request{ids_of(info[0]), ids_of(info[1]), size_t(whole_number(info[2], "limit", UINT32_MAX)),
                                sampling_of(info[3]), boolean(info[4], "logProbabilities")};
     return Napi::Number::New(info.Env(), double(runner_->submit(info.Env(), request)));
   });
 }
 
 void BatchObject::cancel(const Napi::CallbackInfo &info) {
-  guard(info.Env(), [&] { runner_->cancel(info.Env(), whole_number(info[0], "ticket", kMostTickets)); });
+  guard(info.Env(), [&] { runner_->cancel(info.Env(), whole_number(info[0], "ticket", kMostExact)); });
 }
 
 void BatchObject::taken(const Napi::CallbackInfo &info) {
-  guard(info.Env(), [&] { runner_->taken(info.Env(), whole_number(info[0], "ticket", kMostTickets)); });
+  guard(info.Env(), [&] { runner_->taken(info.Env(), whole_number(info[0], "ticket", kMostExact)); });
 }
 
 Napi::Value BatchObject::counts(const Napi::CallbackInfo &info) {

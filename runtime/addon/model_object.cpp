@@ -13,8 +13,6 @@ namespace gsic_addon {
 namespace {
 
 constexpr uint64_t kMostThreads = 1024;
-/// What JavaScript counts exactly.
-constexpr uint64_t kMostBytes = (uint64_t(1) << 53) - 1;
 
 /// A text on its way to ids, on another thread.
 struct EncodeJob {
@@ -167,7 +165,7 @@ Napi::Value ModelObject::open_session(const Napi::CallbackInfo &info) {
 Napi::Value ModelObject::open_batch(const Napi::CallbackInfo &info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const std::string mode = name_of(info[0], "mode");
-    const uint64_t bytes = whole_number(info[1], "cacheBytes", kMostBytes);
+    const uint64_t bytes = whole_number(info[1], "cacheBytes", kMostExact);
     if (!info[2].IsFunction()) throw Failure(GSIC_INVALID_ARGUMENT, "onEvent must be a function");
     const auto on_event = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
     const auto work = [mode, bytes, model = model()] {

@@ -10,8 +10,6 @@
 namespace gsic_addon {
 namespace {
 
-constexpr uint64_t kMost32 = UINT32_MAX;
-
 /// Logits that wait for JavaScript to take them over.
 struct Logits {
   std::unique_ptr<float[]> values;
@@ -58,7 +56,7 @@ Napi::Value SessionObject::evaluate(const Napi::CallbackInfo &info) {
 
 Napi::Value SessionObject::generate(const Napi::CallbackInfo &info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    Request request{ids_of(info[0]), size_t(whole_number(info[1], "limit", kMost32)), sampling_of(info[2])};
+    Request request{ids_of(info[0]), size_t(whole_number(info[1], "limit", UINT32_MAX)), sampling_of(info[2])};
     if (!info[3].IsFunction()) throw Failure(GSIC_INVALID_ARGUMENT, "onToken must be a function");
     if (request.ids.empty())
       throw Failure(GSIC_INVALID_ARGUMENT, "the prompt is empty: give at least one token to continue from");
@@ -70,7 +68,7 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo &info) {
 
 void SessionObject::rewind(const Napi::CallbackInfo &info) {
   guard(info.Env(),
-        [&] { check(gsic_session_rewind(session_->idle(), size_t(whole_number(info[0], "length", kMost32)))); });
+        [&] { check(gsic_session_rewind(session_->idle(), size_t(whole_number(info[0], "length", UINT32_MAX)))); });
 }
 
 Napi::Value SessionObject::length(const Napi::CallbackInfo &info) {
