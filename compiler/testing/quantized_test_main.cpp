@@ -53,6 +53,7 @@ int main(int count, char **arguments) {
     std::fill(x.begin(), x.end(), std::nanf(""));
     std::memcpy(x.data(), input.data() + done * width * sizeof(float), part * width * sizeof(float));
     step.columns = int32_t(part);
+    step.wanted = (uint32_t{1} << part) - 1;
     for (uint32_t index = 0; index < workers; index++) {
       const gsic_worker worker = {index, workers, nullptr, 0};
       kernel(&worker, pointers.data());
