@@ -64,10 +64,13 @@ function drawDepth() {
   );
 }
 
-/** What every linear was predicted to take, and what it was measured to. */
+/**
+ * What every linear was predicted to take, and what it was measured to. One that took no longer than reading the clock
+ * was measured as 0, which has no place on a logarithmic axis.
+ */
 function drawTimes() {
   const rows = data.linears.flatMap(({ layer, part, kind, seconds, measured }) =>
-    seconds.plan === null || measured.plan === null
+    seconds.plan === null || measured.plan === null || measured.plan === 0
       ? []
       : [
           {
