@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildRuntime } from "./cc/index.js";
-import { load, type Model, type Token } from "./load.js";
+import { type Ending, load, type Model, type Token } from "./load.js";
 import {
   bundle,
   collect,
@@ -29,6 +29,9 @@ afterAll(() => {
   removeBundle();
 });
 
+/** An ending where nothing drafts. */
+const ended = (reason: Ending["reason"]): Ending => ({ reason, proposedTokens: 0, acceptedTokens: 0 });
+
 /** Reads all tokens, and why they ended. */
 async function whole<End>(tokens: AsyncGenerator<Token, End, undefined>) {
   const all: Token[] = [];
@@ -48,7 +51,11 @@ test("many requests at once get what each gets alone, sampled and greedy, in eve
         tokens: 1 + ((i * 11) % 60),
         temperature: i % 4 === 0 ? 0 : 0.4 * (i % 4),
         topK: i % 5,
-        seed: i,
+        seed: BigInt(i) << 58n,
+        minP: i % 7 === 0 ? 0.1 : 0,
+        frequencyPenalty: i % 6 === 1 ? 0.6 : 0,
+        repetitionPenalty: i % 6 === 2 ? 1.2 : 1,
+        bias: new Map(i % 6 === 3 ? [[11, 4]] : []),
       },
     }));
     const together = await Promise.all(
@@ -71,7 +78,7 @@ test("many requests at once get what each gets alone, sampled and greedy, in eve
 test("a request ends by its limit, its end, the context's; log-probabilities are the same in company", async () => {
   const batch = await model.batch();
   const alone = await whole(batch.generate(ids, { tokens: 20, logProbabilities: true }));
-  expect(alone.end).toBe("limit");
+  expect(alone.end).toEqual(ended("limit"));
   const [again, stopped, full] = await Promise.all([
     whole(batch.generate(ids, { tokens: 20, logProbabilities: true })),
     whole(batch.generate(ids, { tokens: 20, stopIds: Int32Array.of(alone.tokens[5]!.id) })),
@@ -81,10 +88,39 @@ test("a request ends by its limit, its end, the context's; log-probabilities are
   expect(alone.tokens.every(({ logProbability }) => logProbability! < 0)).toBe(true);
   const first = alone.tokens.findIndex(({ id }) => id === alone.tokens[5]!.id);
   expect(stopped).toEqual({
-    end: "text",
+    end: ended("text"),
     tokens: alone.tokens.slice(0, first).map(({ id, text }) => ({ id, text })),
   });
-  expect(full.end === "context" ? full.tokens.length : 6).toBe(6);
+  expect(full.end.reason === "context" ? full.tokens.length : 6).toBe(6);
+  batch.dispose();
+});
+
+test("a prompt is scored: each of its tokens comes first, as likely as the model says behind those before it", async () => {
+  const batch = await model.batch();
+  const session = await model.session();
+  const logits = await session.evaluate(ids, ids.length);
+  session.dispose();
+  const { vocabulary } = model.info;
+  const options = { logProbabilities: true, alternatives: 3, scorePrompt: true } as const;
+  const [scored, read] = await Promise.all([
+    whole(batch.generate(ids, { ...options, tokens: 4 })),
+    whole(batch.generate(ids, { ...options, tokens: 0 })),
+  ]);
+  const prompted = scored.tokens.slice(0, ids.length);
+  expect(read).toEqual({ tokens: prompted, end: ended("limit") });
+  expect(prompted.every(({ ofPrompt }) => ofPrompt)).toBe(true);
+  expect(scored.tokens.slice(ids.length).map(({ ofPrompt }) => ofPrompt)).toEqual(Array(4).fill(undefined));
+  expect(prompted[0]).toMatchObject({ id: ids[0], logProbability: Number.NaN, alternatives: [] });
+  for (const [i, { id, logProbability, alternatives }] of prompted.entries()) {
+    expect(id).toBe(ids[i]);
+    if (i === 0) continue;
+    const row = [...logits.subarray((i - 1) * vocabulary, i * vocabulary)];
+    const total = Math.log(row.reduce((sum, one) => sum + Math.exp(one), 0));
+    expect(logProbability).toBeCloseTo(row[id]! - total, 4);
+    const best = [...row].sort((a, b) => b - a).slice(0, 3);
+    expect(alternatives!.map((one) => row[one.id])).toEqual(best);
+    for (const one of alternatives!) expect(one.logProbability).toBeCloseTo(row[one.id]! - total, 4);
+  }
   batch.dispose();
 });
 
@@ -99,7 +135,7 @@ test("a loop that is left, an abort, and a reader that takes nothing hold nobody
   await expect(aborted).rejects.toThrow("enough");
   expect((await collect(batch.generate(ids, { tokens: 30 }))).ids).toHaveLength(30);
   await until(() => batch.counts().paused === 1 && batch.counts().writing === 0);
-  await idle.return("limit");
+  await idle.return(ended("limit"));
   await until(() => batch.counts().paused === 0);
   batch.dispose();
 });
@@ -141,8 +177,10 @@ test("a process ends although its batch is open, and although a reader takes not
         if (typeof id === "number") batch.taken(ticket);
         else console.log(id);
       });
-      const submit = (limit) => batch.submit(Int32Array.of(1, 2), new Int32Array(0), limit, sampling, false);
-      const sampling = { temperature: 1, topK: 0, topP: 0, seed: 1n };
+      const submit = (limit) => batch.submit(Int32Array.of(1, 2), new Int32Array(0), limit, sampling, told);
+      const told = { logProbabilities: false, alternatives: 0, scorePrompt: false };
+      const sampling = { temperature: 1, topK: 0, topP: 0, minP: 0, seed: 1n, repetitionPenalty: 1,
+        presencePenalty: 0, frequencyPenalty: 0, biasIds: new Int32Array(0), biases: [] };
       idle = submit(200);
       submit(40);
     })();

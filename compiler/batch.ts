@@ -15,12 +15,22 @@ export interface BatchOptions<Mode extends string = string> {
 export interface BatchedOptions extends GenerateOptions {
   /** Ids that end the text, besides the model's end of text. */
   readonly stopIds?: Int32Array | undefined;
-  /** Whether tokens come with their log-probabilities; default false. */
+  /** Whether tokens come with their log-probabilities; default false. The token that ends the text comes, too, then. */
   readonly logProbabilities?: boolean | undefined;
+  /** With them, how many likeliest tokens come in each place; default 0. */
+  readonly alternatives?: number | undefined;
+  /** With them, whether the prompt's tokens come first; default false. `tokens` may be 0 then. */
+  readonly scorePrompt?: boolean | undefined;
 }
 
-/** Why a text ended: as many tokens as were asked for, its end, or the context's. */
-export type Ending = "limit" | "text" | "context";
+/** How a text ended. */
+export interface Ending {
+  /** As many tokens as were asked for, its end, or the context's. */
+  readonly reason: "limit" | "text" | "context";
+  /** Drafts of this text, and those of them that the exact weights accepted; zeros in modes that draft nothing. */
+  readonly proposedTokens: number;
+  readonly acceptedTokens: number;
+}
 
 /** How a batch is doing; `gsic_batch_counts` of runtime/include/gsic.h says what each is. */
 export interface BatchCounts {
@@ -42,12 +52,23 @@ export interface BatchCounts {
   readonly blocksEvicted: number;
 }
 
-/** runtime/addon/batch_runner.h: a token's id, text and log-probability, or an end with the code and message of a failure. */
+/** runtime/addon/sampling.h: what is told of a token. */
+interface NativeTold {
+  readonly logProbability: number;
+  readonly ofPrompt: boolean;
+  readonly ends: boolean;
+  readonly ids: Int32Array;
+  readonly logProbabilities: Float32Array;
+}
+
+/** runtime/addon/batch_runner.h: a token's id, text and what is told, or an end with the code and message of a failure. */
 export type NativeBatchEvent = (
   ticket: number,
   idOrEnd: number | string,
   textOrCode: string | null,
-  logProbabilityOrMessage: number | string | null,
+  toldOrMessage: NativeTold | string | null,
+  proposed?: number,
+  accepted?: number,
 ) => void;
 
 /** runtime/addon/batch_object.h. */
@@ -57,7 +78,11 @@ export interface NativeBatch {
     stop: Int32Array,
     limit: number,
     sampling: object,
-    logProbabilities: boolean,
+    told: {
+      readonly logProbabilities: boolean;
+      readonly alternatives: number;
+      readonly scorePrompt: boolean;
+    },
   ): number;
   cancel(ticket: number): void;
   taken(ticket: number): void;
@@ -84,26 +109,31 @@ export class Batch {
   static async open(open: (onEvent: NativeBatchEvent) => Promise<NativeBatch>): Promise<Batch> {
     // The addon holds the events' function, so that must not hold the batch, which ends when it is collected.
     const requests = new Map<number, Request>();
-    const native = await open((ticket, first, second, third) => {
+    const native = await open((ticket, first, second, third, proposed, accepted) => {
       const request = requests.get(ticket);
       if (typeof first === "number")
-        request?.queue.push({ id: first, text: second ?? "", logProbability: Number(third) });
-      else request?.finish(first, second, String(third));
+        request?.queue.push(tokenOf(first, second ?? "", third as NativeTold | null));
+      else {
+        request?.noteDrafts(proposed ?? 0, accepted ?? 0);
+        request?.finish(first, second, String(third));
+      }
     });
     return new Batch(native, requests);
   }
 
   /**
-   * Generates behind a prompt; returns why the text ended. Leaving the loop, or an abort, ends the request. A reader that
+   * Generates behind a prompt; returns how the text ended. Leaving the loop, or an abort, ends the request. A reader that
    * takes no tokens pauses its own text alone.
    */
   async *generate(
     prompt: Int32Array,
     options: BatchedOptions = {},
   ): AsyncGenerator<Token, Ending, undefined> {
-    const { tokens = noLimit, stopIds = none, logProbabilities = false, signal } = options;
+    const { tokens = noLimit, stopIds = none, signal } = options;
+    const { logProbabilities = false, alternatives = 0, scorePrompt = false } = options;
     signal?.throwIfAborted();
-    const ticket = this.#native.submit(prompt, stopIds, tokens, samplingOf(options), logProbabilities);
+    const told = { logProbabilities, alternatives, scorePrompt };
+    const ticket = this.#native.submit(prompt, stopIds, tokens, samplingOf(options), told);
     const request = new Request();
     this.#requests.set(ticket, request);
     const stop = () => this.#native.cancel(ticket);
@@ -111,9 +141,8 @@ export class Batch {
     try {
       for (let token = await request.queue.next(); token !== null; token = await request.queue.next()) {
         signal?.throwIfAborted();
-        this.#native.taken(ticket);
-        const { id, text } = token;
-        yield logProbabilities ? token : { id, text };
+        if (!token.ofPrompt && !token.ends) this.#native.taken(ticket);
+        yield token;
       }
       signal?.throwIfAborted();
       return request.ending;
@@ -135,15 +164,32 @@ export class Batch {
   }
 }
 
+function tokenOf(id: number, text: string, told: NativeTold | null): Token {
+  if (told === null) return { id, text };
+  const { logProbability, ofPrompt, ends, ids, logProbabilities } = told;
+  return {
+    id,
+    text,
+    logProbability,
+    alternatives: Array.from(ids, (one, i) => ({ id: one, logProbability: logProbabilities[i]! })),
+    ...(ends ? { ends } : {}),
+    ...(ofPrompt ? { ofPrompt } : {}),
+  };
+}
+
 /** A request that has not ended. */
 class Request {
   readonly queue = new AsyncQueue<Token>();
-  ending: Ending = "limit";
+  ending: Ending = { reason: "limit", proposedTokens: 0, acceptedTokens: 0 };
+
+  noteDrafts(proposedTokens: number, acceptedTokens: number): void {
+    this.ending = { ...this.ending, proposedTokens, acceptedTokens };
+  }
 
   finish(end: string, code: string | null, message: string): void {
     if (code !== null) this.queue.end(Object.assign(new Error(message), { code }));
     else {
-      if (end !== "cancelled") this.ending = end as Ending;
+      if (end !== "cancelled") this.ending = { ...this.ending, reason: end as Ending["reason"] };
       this.queue.end();
     }
   }

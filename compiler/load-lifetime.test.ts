@@ -93,7 +93,8 @@ test("what is not disposed of goes with garbage collection, even a loop that was
 const script = async (body: string): Promise<string> => `
   const addon = { exports: {} };
   process.dlopen(addon, ${JSON.stringify(await buildRuntime("addon"))});
-  const sampling = { temperature: 0, topK: 0, topP: 0, seed: 0n };
+  const sampling = { temperature: 0, topK: 0, topP: 0, minP: 0, seed: 0n, repetitionPenalty: 1, presencePenalty: 0,
+    frequencyPenalty: 0, biasIds: new Int32Array(0), biases: [] };
   (async () => {
     const model = await addon.exports.Model.open(${JSON.stringify(bundle)}, 1, null, true);
     const session = await model.openSession(null);

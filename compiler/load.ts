@@ -12,7 +12,7 @@ import { GsicError, messageOf } from "./support/errors.js";
 import { type GenerateOptions, noLimit, samplingOf, type Token } from "./tokens.js";
 
 export { Batch, type BatchCounts, type BatchedOptions, type BatchOptions, type Ending } from "./batch.js";
-export type { GenerateOptions, Token } from "./tokens.js";
+export type { Alternative, GenerateOptions, Token } from "./tokens.js";
 
 /** How a bundle is opened. */
 export interface LoadOptions {
@@ -111,6 +111,11 @@ export class Model<Mode extends string = string> {
   /** The text of tokens; bytes that are no UTF-8 become U+FFFD. */
   decode(ids: Int32Array): string {
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.#native.tokenBytes(ids));
+  }
+
+  /** The bytes of tokens, one behind the other. */
+  bytes(ids: Int32Array): Uint8Array {
+    return this.#native.tokenBytes(ids);
   }
 
   /** Opens a session without tokens; `mode` defaults to the bundle's first. */

@@ -58,15 +58,4 @@ std::string name_of(const Napi::Value &value, const char *what) {
   return text;
 }
 
-gsic_sampling sampling_of(const Napi::Value &value) {
-  require(value.IsObject(), "sampling", "an object");
-  const Napi::Object object = value.As<Napi::Object>();
-  gsic_sampling sampling = {};
-  sampling.temperature = float(number(object.Get("temperature"), "temperature"));
-  sampling.top_k = uint32_t(whole_number(object.Get("topK"), "topK", UINT32_MAX));
-  sampling.top_p = float(number(object.Get("topP"), "topP"));
-  sampling.seed = whole_bigint(object.Get("seed"), "seed");
-  return sampling;
-}
-
 }  // namespace gsic_addon

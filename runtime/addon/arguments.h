@@ -27,9 +27,6 @@ std::string text_of(const Napi::Value &value, const char *what);
 /// Text without NUL, as C takes it; empty for null.
 std::string name_of(const Napi::Value &value, const char *what);
 
-/// { temperature, topK, topP, seed: bigint }
-gsic_sampling sampling_of(const Napi::Value &value);
-
 }  // namespace gsic_addon
 
 #endif

@@ -20,8 +20,15 @@ BatchObject::~BatchObject() {
 
 Napi::Value BatchObject::submit(const Napi::CallbackInfo &info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    const BatchRequest request{ids_of(info[0]), ids_of(info[1]), size_t(whole_number(info[2], "limit", UINT32_MAX)),
-                               sampling_of(info[3]), boolean(info[4], "logProbabilities")};
+    if (!info[4].IsObject()) throw Failure(GSIC_INVALID_ARGUMENT, "told must be an object");
+    const Napi::Object told = info[4].As<Napi::Object>();
+    const BatchRequest request{ids_of(info[0]),
+                               ids_of(info[1]),
+                               size_t(whole_number(info[2], "limit", UINT32_MAX)),
+                               Sampling(info[3]),
+                               boolean(told.Get("logProbabilities"), "logProbabilities"),
+                               uint32_t(whole_number(told.Get("alternatives"), "alternatives", UINT32_MAX)),
+                               boolean(told.Get("scorePrompt"), "scorePrompt")};
     return Napi::Number::New(info.Env(), double(runner_->submit(info.Env(), request)));
   });
 }

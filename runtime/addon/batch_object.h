@@ -17,7 +17,8 @@ class BatchObject : public Napi::ObjectWrap<BatchObject> {
   ~BatchObject() override;
 
  private:
-  /// submit(ids: Int32Array, stop: Int32Array, limit: number, sampling, logProbabilities: boolean): number, the ticket
+  /// submit(ids: Int32Array, stop: Int32Array, limit: number, sampling: object (Sampling), told: { logProbabilities:
+  /// boolean, alternatives: number, scorePrompt: boolean }): number, the ticket
   Napi::Value submit(const Napi::CallbackInfo &info);
   /// cancel(ticket: number): does nothing if the request has ended
   void cancel(const Napi::CallbackInfo &info);

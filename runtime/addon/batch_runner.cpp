@@ -46,7 +46,7 @@ void BatchRunner::start(Napi::Env env, Napi::Function on_event) {
 }
 
 void BatchRunner::close() {
-  unread_.clear();
+  readers_.clear();
   gsic_batch_close(std::exchange(batch_, nullptr));
   model_.reset();
 }
@@ -61,11 +61,13 @@ uint64_t BatchRunner::submit(Napi::Env env, const BatchRequest &asked) {
   request.prompt = asked.ids.data();
   request.prompt_count = asked.ids.size();
   request.limit = asked.limit;
-  request.sampling = asked.sampling;
+  request.sampling = asked.sampling.options();
   request.stop_ids = asked.stop.data();
   request.stop_count = asked.stop.size();
   request.window = kWindow;
   request.log_probabilities = asked.log_probabilities;
+  request.alternatives = asked.alternatives;
+  request.score_prompt = asked.score_prompt;
   request.callback = [](const gsic_event *event, void *user) {
     static_cast<BatchRunner *>(user)->post(*event);
     return 0;
@@ -79,24 +81,24 @@ uint64_t BatchRunner::submit(Napi::Env env, const BatchRequest &asked) {
     running_.insert(ticket);
     changed_.notify_all();
   }
-  unread_[ticket] = 0;
+  readers_[ticket] = {asked.log_probabilities};
   keep_alive(env);
   return ticket;
 }
 
 void BatchRunner::cancel(Napi::Env env, uint64_t ticket) {
-  const auto found = unread_.find(ticket);
-  if (found == unread_.end()) return;
-  if (found->second >= kWindow) waiting_--;
-  found->second = 0;
+  const auto found = readers_.find(ticket);
+  if (found == readers_.end()) return;
+  if (found->second.unread >= kWindow) waiting_--;
+  found->second.unread = 0;
   keep_alive(env);
   check(gsic_batch_cancel(batch_, ticket));
 }
 
 void BatchRunner::taken(Napi::Env env, uint64_t ticket) {
-  const auto found = unread_.find(ticket);
-  if (found == unread_.end() || found->second == 0) return;
-  if (found->second-- == kWindow) waiting_--;
+  const auto found = readers_.find(ticket);
+  if (found == readers_.end() || found->second.unread == 0) return;
+  if (found->second.unread-- == kWindow) waiting_--;
   keep_alive(env);
   check(gsic_batch_taken(batch_, ticket, 1));
 }
@@ -119,20 +121,19 @@ void BatchRunner::dispose() {
 void BatchRunner::deliver(Napi::Env env, Napi::Function on_event, BatchRunner *runner, Event *event) {
   const std::unique_ptr<Event> owned(event);
   if (env == nullptr) return;
-  const Napi::Number ticket = Napi::Number::New(env, double(event->ticket));
+  const auto found = runner->readers_.find(event->ticket);
+  const bool known = found != runner->readers_.end();
   if (event->end == GSIC_END_NONE) {
-    const auto found = runner->unread_.find(event->ticket);
-    if (found != runner->unread_.end() && ++found->second == kWindow) runner->waiting_++;
+    if (known && !event->told.of_prompt && ++found->second.unread == kWindow) runner->waiting_++;
     runner->keep_alive(env);
-    on_event.Call({ticket, Napi::Number::New(env, event->id), Napi::String::New(env, event->text),
-                   Napi::Number::New(env, event->log_probability)});
-    return;
+    return runner->deliver_token(env, on_event, *event);
   }
-  const auto found = runner->unread_.find(event->ticket);
-  if (found != runner->unread_.end()) {
-    if (found->second >= kWindow) runner->waiting_--;
-    runner->unread_.erase(found);
+  if (known && found->second.hears && event->told.ends) runner->deliver_token(env, on_event, *event);
+  if (known) {
+    if (found->second.unread >= kWindow) runner->waiting_--;
+    runner->readers_.erase(found);
   }
+  const Napi::Number ticket = Napi::Number::New(env, double(event->ticket));
   runner->keep_alive(env);
   const bool disposed = runner->disposed_ && event->end == GSIC_END_CANCELLED;
   const bool failed = event->end == GSIC_END_FAILED || disposed;
@@ -140,11 +141,19 @@ void BatchRunner::deliver(Napi::Env env, Napi::Function on_event, BatchRunner *r
   const std::string text = disposed ? "the batch, or its model, was disposed of during the request" : event->text;
   on_event.Call({ticket, Napi::String::New(env, failed ? "failed" : name_of(event->end)),
                  failed ? Napi::Value(Napi::String::New(env, code)) : env.Null(),
-                 failed ? Napi::Value(Napi::String::New(env, text)) : env.Null()});
+                 failed ? Napi::Value(Napi::String::New(env, text)) : env.Null(),
+                 Napi::Number::New(env, double(event->proposed)), Napi::Number::New(env, double(event->accepted))});
+}
+
+void BatchRunner::deliver_token(Napi::Env env, Napi::Function on_event, const Event &event) {
+  const auto found = readers_.find(event.ticket);
+  const bool hears = found != readers_.end() && found->second.hears;
+  on_event.Call({Napi::Number::New(env, double(event.ticket)), Napi::Number::New(env, event.id),
+                 Napi::String::New(env, event.text), hears ? Napi::Value(event.told.to_object(env)) : env.Null()});
 }
 
 void BatchRunner::keep_alive(Napi::Env env) {
-  const bool wanted = unread_.size() > waiting_;
+  const bool wanted = readers_.size() > waiting_;
   if (wanted == keeps_alive_) return;
   keeps_alive_ = wanted;
   wanted ? channel_.Ref(env) : channel_.Unref(env);
@@ -168,9 +177,18 @@ void BatchRunner::post(const gsic_event &event) {
     running_.erase(event.ticket);
   }
   if (!open_) return;
-  auto *sent = new Event{event.ticket,          event.end,
-                         event.status,          event.id,
-                         event.log_probability, std::string(event.text, event.text_bytes)};
+  auto *sent = new Event{event.ticket,
+                         event.end,
+                         event.status,
+                         event.id,
+                         std::string(event.text, event.text_bytes),
+                         event.proposed_tokens,
+                         event.accepted_tokens,
+                         {}};
+  sent->told.log_probability = event.log_probability;
+  sent->told.of_prompt = event.of_prompt != 0;
+  sent->told.ends = event.end == GSIC_END_OF_TEXT;
+  sent->told.alternatives.assign(event.alternatives, event.alternatives + event.alternative_count);
   if (channel_.NonBlockingCall(sent) == napi_ok) return;
   open_ = false;
   delete sent;

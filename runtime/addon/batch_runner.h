@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "handles.h"
 #include "napi_cpp.h"
+#include "sampling.h"
 
 namespace gsic_addon {
 
@@ -21,8 +22,10 @@ namespace gsic_addon {
 struct BatchRequest {
   std::vector<int32_t> ids, stop;
   size_t limit;
-  gsic_sampling sampling;
+  Sampling sampling;
   bool log_probabilities;
+  uint32_t alternatives;
+  bool score_prompt;
 };
 
 /// Used on JavaScript's thread, but for what says else. It lives until its thread has ended. Events of a request stop
@@ -35,8 +38,9 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   BatchRunner(const BatchRunner &) = delete;
   BatchRunner &operator=(const BatchRunner &) = delete;
 
-  /// Starts the thread. `on_event` is called with (ticket, id, text, log probability) of a token, and at the end with
-  /// (ticket, end, code, message): code and message of a failure, or null.
+  /// Starts the thread. `on_event` is called with (ticket, id, text, told) of a token, Told where it is asked for or
+  /// else null; and at the end with (ticket, end, code, message, proposed, accepted): code and message of a failure, or
+  /// null.
   void start(Napi::Env env, Napi::Function on_event);
   /// The ticket. Throws Failure.
   uint64_t submit(Napi::Env env, const BatchRequest &request);
@@ -54,8 +58,14 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
     gsic_end end;
     gsic_status status;
     int32_t id;
-    float log_probability;
     std::string text;
+    uint64_t proposed, accepted;
+    Told told;
+  };
+  /// Of a request.
+  struct Reader {
+    bool hears;         ///< how likely tokens are
+    size_t unread = 0;  ///< tokens that were delivered, and not yet taken
   };
   static void deliver(Napi::Env env, Napi::Function on_event, BatchRunner *runner, Event *event);
   using Channel = Napi::TypedThreadSafeFunction<BatchRunner, Event, deliver>;
@@ -63,6 +73,7 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   void require_open() const;
   /// Lets go of the batch and the model, when the thread has ended: JavaScript may keep its object for longer.
   void close();
+  void deliver_token(Napi::Env env, Napi::Function on_event, const Event &event);
   /// Holds the event loop exactly while a request waits for no reader.
   void keep_alive(Napi::Env env);
   /// On the batch's thread.
@@ -73,8 +84,8 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   gsic_batch *batch_;
   Channel channel_;
   std::thread thread_;
-  std::unordered_map<uint64_t, size_t> unread_;  ///< by request: tokens that were delivered, and not yet taken
-  size_t waiting_ = 0;                           ///< requests whose reader is kWindow tokens behind
+  std::unordered_map<uint64_t, Reader> readers_;  ///< by request
+  size_t waiting_ = 0;                            ///< requests whose reader is kWindow tokens behind
   bool disposed_ = false, keeps_alive_ = false;
 
   std::mutex mutex_;

@@ -10,6 +10,7 @@
 
 #include "handles.h"
 #include "napi_cpp.h"
+#include "sampling.h"
 
 namespace gsic_addon {
 
@@ -17,7 +18,7 @@ namespace gsic_addon {
 struct Request {
   std::vector<int32_t> ids;
   size_t limit;
-  gsic_sampling sampling;
+  Sampling sampling;
 };
 
 class TokenStream;

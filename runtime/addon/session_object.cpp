@@ -56,7 +56,7 @@ Napi::Value SessionObject::evaluate(const Napi::CallbackInfo &info) {
 
 Napi::Value SessionObject::generate(const Napi::CallbackInfo &info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    Request request{ids_of(info[0]), size_t(whole_number(info[1], "limit", UINT32_MAX)), sampling_of(info[2])};
+    Request request{ids_of(info[0]), size_t(whole_number(info[1], "limit", UINT32_MAX)), Sampling(info[2])};
     if (!info[3].IsFunction()) throw Failure(GSIC_INVALID_ARGUMENT, "onToken must be a function");
     if (request.ids.empty())
       throw Failure(GSIC_INVALID_ARGUMENT, "the prompt is empty: give at least one token to continue from");

@@ -18,7 +18,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
  private:
   /// evaluate(ids: Int32Array, wanted: number): Promise<Float32Array>: logits [wanted, vocabulary]
   Napi::Value evaluate(const Napi::CallbackInfo &info);
-  /// generate(ids: Int32Array, limit: number, sampling: { temperature, topK, topP, seed: bigint },
+  /// generate(ids: Int32Array, limit: number, sampling: object (Sampling),
   /// onToken: (id: number, text: string) => void): Generation
   Napi::Value generate(const Napi::CallbackInfo &info);
   /// rewind(length: number)

@@ -85,8 +85,9 @@ void TokenStream::generate() {
     auto &stream = *static_cast<TokenStream *>(user);
     return int(!stream.post({false, id, std::string(text, bytes)}) || !stream.run_->wait_for_reader(kWindow));
   };
-  const gsic_status status = gsic_generate(session, &request_.ids[last], 1, request_.limit, &request_.sampling,
-                                           on_token, this, nullptr, nullptr);
+  const gsic_sampling sampling = request_.sampling.options();
+  const gsic_status status =
+      gsic_generate(session, &request_.ids[last], 1, request_.limit, &sampling, on_token, this, nullptr, nullptr);
   if (status == GSIC_CANCELLED) run_->throw_if_stopped();
   if (status == GSIC_OK || status == GSIC_CANCELLED) return;
   const Failure failure(status, gsic_last_error());

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-#define GSIC_ABI_VERSION 1
+#define GSIC_ABI_VERSION 2
 
 #if defined(_WIN32)
 #define GSIC_API __declspec(dllexport)
@@ -73,11 +73,26 @@ typedef struct gsic_linear_info {
   uint32_t width;      ///< columns of the call's y
 } gsic_linear_info;
 
+/// Is added to the logit of a token.
+typedef struct gsic_bias {
+  int32_t id;
+  float value;
+} gsic_bias;
+
+/// How tokens are chosen. Zero-initialise and set what you need; zero means none, or no limit. First the model's logits
+/// are changed: by repetition_penalty, presence_penalty, frequency_penalty and biases, in this order. Then come
+/// temperature, top_k, top_p and min_p. What it points to is copied.
 typedef struct gsic_sampling {
-  float temperature;  ///< 0: greedy
-  uint32_t top_k;     ///< 0: no limit
-  float top_p;        ///< 0 or 1: no limit
-  uint64_t seed;
+  float temperature;         ///< 0: greedy
+  uint32_t top_k;            ///< only the so many likeliest
+  float top_p;               ///< only the likeliest that have this probability together; 1: no limit
+  uint64_t seed;             ///< the same seed gives the same tokens
+  float min_p;               ///< only those that have at least so many times the probability of the likeliest
+  float repetition_penalty;  ///< divides positive logits of tokens of the text, and multiplies negative ones; 1: none
+  float presence_penalty;    ///< is taken from the logits of generated tokens
+  float frequency_penalty;   ///< the same, for each time that the token was generated
+  const gsic_bias *bias;     ///< [bias_count]
+  size_t bias_count;
 } gsic_sampling;
 
 /// Called once per generated token with its text (complete UTF-8 sequences; may be empty). Non-zero stops.
@@ -179,15 +194,26 @@ typedef enum gsic_end {
   GSIC_END_FAILED = 5      ///< `status` and `text` say why
 } gsic_end;
 
+/// A token that might stand in a place, and the natural logarithm of its probability there.
+typedef struct gsic_alternative {
+  int32_t id;
+  float log_probability;
+} gsic_alternative;
+
 /// A token of a request, or its end: the last event of a request, and the only one whose `end` is not GSIC_END_NONE.
+/// Log-probabilities are the model's own: before penalties, biases, temperature, top_k, top_p and min_p.
 typedef struct gsic_event {
   uint64_t ticket;
   gsic_end end;
   gsic_status status;     ///< GSIC_OK, but for GSIC_END_FAILED
-  int32_t id;             ///< of the token; -1 at the end
-  float log_probability;  ///< of the token among all, before temperature, top_k and top_p; 0 where it is not asked for
-  const char *text;       ///< what can be shown after the token, complete UTF-8 sequences; may be empty
+  int32_t id;             ///< of the token; at GSIC_END_OF_TEXT of the one that ends the text, at other ends -1
+  int of_prompt;          ///< non-zero: a token of the prompt (score_prompt); these come first, and in order
+  float log_probability;  ///< of the token; 0 where it is not asked for; NaN for the first token of a prompt
+  const gsic_alternative *alternatives;  ///< [alternative_count]: the likeliest tokens in its place, likeliest first
+  size_t alternative_count;
+  const char *text;  ///< what can be shown after the token, complete UTF-8 sequences; may be empty
   size_t text_bytes;
+  uint64_t proposed_tokens, accepted_tokens;  ///< at the end: drafts of this text
 } gsic_event;
 
 /// Called by gsic_batch_run. Non-zero cancels the request. May call gsic_batch_submit, _cancel and _taken.
@@ -203,7 +229,10 @@ typedef struct gsic_request {
   size_t stop_count;
   size_t window;  ///< tokens that may be shown before the reader has taken the first (gsic_batch_taken); then the
                   ///< text pauses, and holds nobody up. 0: any number
-  int log_probabilities;         ///< non-zero: events have them
+  int log_probabilities;  ///< non-zero: events have them
+  uint32_t alternatives;  ///< with log_probabilities: of so many likeliest tokens, too
+  int score_prompt;       ///< with log_probabilities: the prompt's tokens have events, too. `limit` may be 0 then. Such
+                          ///< a prompt shares nothing with earlier texts, and its events count in no window
   gsic_event_callback callback;  ///< must not be null
   void *user;
 } gsic_request;

@@ -5,7 +5,6 @@
 
 #include "api_guard.h"
 #include "generate.h"
-#include "sampler.h"
 #include "session.h"
 #include "token_ids.h"
 
@@ -132,7 +131,7 @@ gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t p
     const Claim claim(session->state);
     // Before the prompt is copied: its length is the caller's word.
     require_room(prompt_count, claim->length(), claim->model().manifest().context);
-    Sampler sampler(sampling != nullptr ? *sampling : gsic_sampling{});
+    Chooser chooser(sampling != nullptr ? *sampling : gsic_sampling{}, claim->model().manifest().vocabulary);
     size_t count = 0;
     const auto show = [&](int32_t id, const std::string &text) {
       if (ids != nullptr) ids[count] = id;
@@ -141,7 +140,7 @@ gsic_status gsic_generate(gsic_session *session, const int32_t *prompt, size_t p
       return callback == nullptr || callback(id, text.c_str(), text.size(), user) == 0;
     };
     const std::vector<int32_t> tokens(prompt, prompt + prompt_count);
-    if (generate(*claim, tokens, limit, sampler, show) != End::stopped) return GSIC_OK;
+    if (generate(*claim, tokens, limit, chooser, show) != End::stopped) return GSIC_OK;
     return report(GSIC_CANCELLED, "the callback asked to stop");
   });
 }

@@ -14,8 +14,19 @@ namespace {
 BatchVisitor visitor_of(gsic_event_callback callback, void *user) {
   return [callback, user](const BatchEvent &event) {
     const std::string &text = event.end == GSIC_END_FAILED ? event.reason : event.text;
-    const gsic_event shown = {event.ticket,          event.end,    event.status, event.id,
-                              event.log_probability, text.c_str(), text.size()};
+    gsic_event shown = {};
+    shown.ticket = event.ticket;
+    shown.end = event.end;
+    shown.status = event.status;
+    shown.id = event.id;
+    shown.of_prompt = event.of_prompt;
+    shown.log_probability = event.log_probability;
+    shown.alternatives = event.alternatives.data();
+    shown.alternative_count = event.alternatives.size();
+    shown.text = text.c_str();
+    shown.text_bytes = text.size();
+    shown.proposed_tokens = event.proposed;
+    shown.accepted_tokens = event.accepted;
     return callback(&shown, user) == 0;
   };
 }
@@ -50,6 +61,8 @@ gsic_status gsic_batch_submit(gsic_batch *batch, const gsic_request *request, ui
     asked.stop.assign(request->stop_ids, request->stop_ids + request->stop_count);
     asked.window = request->window;
     asked.log_probabilities = request->log_probabilities != 0;
+    asked.alternatives = asked.log_probabilities ? request->alternatives : 0;
+    asked.score_prompt = asked.log_probabilities && request->score_prompt != 0;
     asked.visit = visitor_of(request->callback, request->user);
     *ticket = batch->batch.submit(std::move(asked));
     return GSIC_OK;

@@ -76,7 +76,7 @@ uint64_t Batch::submit(BatchRequest request) {
   require_room(request.prompt.size(), 0, manifest.context);
   require_ids(request.prompt.data(), request.prompt.size(), manifest.vocabulary);
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto text = std::make_shared<BatchText>(++tickets_, std::move(request));
+  const auto text = std::make_shared<BatchText>(++tickets_, std::move(request), manifest.vocabulary);
   inbox_.push_back(text);
   texts_[text->ticket] = text;
   changed_.notify_all();
@@ -122,6 +122,8 @@ void Batch::end_cancelled() {
   for (const Text &text : active_) {
     if (text->cancelled)
       end(*text, GSIC_END_CANCELLED);
+    else if (text->scores())
+      continue;
     else if (text->request.limit == 0)
       end(*text, GSIC_END_LIMIT);
     else if (text->tokens.size() == context)

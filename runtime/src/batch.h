@@ -99,12 +99,20 @@ class Batch {
   /// The table in which a text's blocks stand.
   size_t table_of(BatchText &text);
   void finish(const Piece &piece);
+  /// Tells of tokens of the prompt, by the logits of a piece that began at position `first`.
+  void score(const Piece &piece, size_t first);
+  /// Chooses tokens behind a piece, as long as they are the proposed ones.
+  void write(const Piece &piece);
   /// Notes that the next `count` tokens are in the cache.
   void record(BatchText &text, size_t count);
-  Choice pick(BatchText &text, const Runnable &runnable, uint32_t column, size_t position, float *log_probability);
-  /// Appends a token that was chosen; whether the text goes on.
-  bool append(BatchText &text, int32_t id, float log_probability);
+  /// The token behind `past`, by the logits of a column.
+  Choice pick(BatchText &text, const Runnable &runnable, uint32_t column, const Past &past);
+  /// Fills in how likely the token of an event was by the logits of a column, behind `position` tokens.
+  void tell(const BatchText &text, uint32_t column, size_t position, BatchEvent &event);
+  /// Appends the token of an event; whether the text goes on.
+  bool append(BatchText &text, BatchEvent event);
   void end(BatchText &text, gsic_end why, gsic_status status = GSIC_OK, const std::string &reason = {});
+  void end(BatchText &text, BatchEvent event);
 
   Passes passes_;
   BlockPool pool_;

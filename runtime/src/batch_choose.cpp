@@ -49,6 +49,7 @@ size_t Batch::add_piece(std::vector<Piece> &pieces, BatchText &text, size_t most
 }
 
 bool Batch::waits_for_another(const BatchText &text) const {
+  if (text.scores()) return false;
   return std::any_of(active_.begin(), active_.end(), [&](const Text &other) {
     if (!other->attached || other->writes() || other->paused()) return false;
     return alike(other->tokens, text.tokens) >= other->computed + kLeastCopied;
@@ -56,9 +57,12 @@ bool Batch::waits_for_another(const BatchText &text) const {
 }
 
 void Batch::attach(BatchText &text) {
-  const size_t positions = pool_.positions(), end = text.tokens.size() - 1;  // the last is computed in any case
+  // The last is computed in any case, and so is what gives logits that are to be told of.
+  const size_t told = std::max<size_t>(text.scored, 1) - 1;
+  const size_t positions = pool_.positions(), end = text.scores() ? told : text.tokens.size() - 1;
   text.attached = true;
   text.version = ++versions_;
+  if (end == 0) return;
   CacheBlock *before = pool_.root();
   const auto rest = [&] { return std::min(positions, end - text.computed); };
   const auto find = [&] { return pool_.find(before, text.tokens.data() + text.computed, rest()); };

@@ -78,8 +78,7 @@ void Batch::draft(const std::vector<BatchText *> &texts) {
   passes_.run(passes_.draft(), step);
   for (uint32_t column = 0; column < texts.size(); column++) {
     BatchText &text = *texts[column];
-    const size_t position = text.tokens.size() + text.proposals.size();
-    const Choice choice = pick(text, passes_.draft(), column, position, nullptr);
+    const Choice choice = pick(text, passes_.draft(), column, Past(text.tokens, text.proposals));
     if (choice.id == model().end_of_text()) {
       text.chain = 0;
       continue;

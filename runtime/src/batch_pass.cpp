@@ -5,18 +5,9 @@
 #include "batch.h"
 #include "clock.h"
 #include "error.h"
-#include "scan.h"
+#include "likelihood.h"
 
 namespace gsic {
-namespace {
-
-/// log softmax(logits)[id]
-float log_probability_of(const float *logits, size_t count, int32_t id) {
-  const float most = top_two(logits, count).first;
-  return float(double(logits[id]) - most - std::log(sum_of_weights(logits, count, most, 1)));
-}
-
-}  // namespace
 
 void Batch::run_pass() {
   pass_++;
@@ -46,8 +37,8 @@ gsic_step Batch::make_step(std::vector<Piece> &pieces) {
     piece.column = uint32_t(step.columns);
     add_run(step, *piece.text, text.computed, piece.count + text.proposals.size());
     const bool last = text.computed + piece.count == text.tokens.size();
-    for (uint32_t j = uint32_t(piece.column + piece.count - 1); last && j < uint32_t(step.columns); j++)
-      step.wanted |= 1u << j;
+    const size_t first = text.scores() ? 0 : last ? piece.count - 1 : piece.count;
+    for (auto j = uint32_t(piece.column + first); j < uint32_t(step.columns); j++) step.wanted |= 1u << j;
   }
   return step;
 }
@@ -85,48 +76,80 @@ void Batch::record(BatchText &text, size_t count) {
 
 void Batch::finish(const Piece &piece) {
   BatchText &text = *piece.text;
+  const size_t first = text.computed;
   record(text, piece.count);
   if (text.produced == 0) tally_.prompt_tokens += piece.count;
-  if (text.computed < text.tokens.size()) return;
-  size_t accepted = 0;
   try {
-    for (;; accepted++, record(text, 1)) {
-      float log_probability = 0;
-      const auto column = uint32_t(piece.column + piece.count - 1 + accepted);
-      const int32_t id = pick(text, passes_.main(), column, text.tokens.size(), &log_probability).id;
-      const bool proposed = accepted < text.proposals.size() && text.proposals[accepted] == id;
-      if (!append(text, id, log_probability) || !proposed) break;
-    }
+    if (text.scores()) score(piece, first);
+    if (text.ended || text.computed < text.tokens.size()) return;
+    write(piece);
   } catch (const Error &error) {
     if (error.status() != GSIC_INTERNAL) throw;
     end(text, GSIC_END_FAILED, error.status(), error.what());
   }
+}
+
+void Batch::score(const Piece &piece, size_t first) {
+  BatchText &text = *piece.text;
+  const std::vector<int32_t> &prompt = text.request.prompt;
+  while (text.scores() && text.scored <= first + piece.count) {
+    BatchEvent event{text.ticket, GSIC_END_NONE, prompt[text.scored]};
+    event.of_prompt = true;
+    event.log_probability = NAN;
+    if (text.scored > 0) tell(text, uint32_t(piece.column + text.scored - 1 - first), text.scored, event);
+    text.scored++;
+    if (!text.request.visit(event)) return end(text, GSIC_END_CANCELLED);
+  }
+}
+
+void Batch::write(const Piece &piece) {
+  BatchText &text = *piece.text;
+  // A prompt that was only scored.
+  if (text.request.limit == 0) return end(text, GSIC_END_LIMIT);
+  if (text.tokens.size() == model().manifest().context) return end(text, GSIC_END_CONTEXT);
+  size_t accepted = 0;
+  text.proposed += text.proposals.size();
+  for (bool more = true; more;) {
+    const auto column = uint32_t(piece.column + piece.count - 1 + accepted);
+    const size_t position = text.tokens.size();
+    const int32_t id = pick(text, passes_.main(), column, Past(text.tokens, position)).id;
+    const bool proposed = accepted < text.proposals.size() && text.proposals[accepted] == id;
+    if (proposed) text.accepted++;
+    BatchEvent event{text.ticket, GSIC_END_NONE, id};
+    if (text.request.log_probabilities) tell(text, column, position, event);
+    more = append(text, std::move(event)) && proposed;
+    if (proposed) accepted++;
+    if (more) record(text, 1);
+  }
   learn(text, accepted);
 }
 
-Choice Batch::pick(BatchText &text, const Runnable &runnable, uint32_t column, size_t position,
-                   float *log_probability) {
-  const size_t vocabulary = model().manifest().vocabulary;
-  const bool wanted = log_probability != nullptr && text.request.log_probabilities;
-  if (text.sampler.is_greedy() && !passes_.logits_are_near() && !wanted)
-    return {passes_.choice(runnable, column, position - 1), NAN};
-  const float *logits = passes_.logits(runnable, column, position - 1);
-  const Choice choice = text.sampler.pick(logits, vocabulary, position);
-  if (wanted) *log_probability = log_probability_of(logits, vocabulary, choice.id);
-  return choice;
+Choice Batch::pick(BatchText &text, const Runnable &runnable, uint32_t column, const Past &past) {
+  const size_t position = past.length() - 1;
+  if (text.chooser.takes_largest() && !passes_.logits_are_near() && !text.request.log_probabilities)
+    return {passes_.choice(runnable, column, position), NAN};
+  return text.chooser.pick(passes_.logits(runnable, column, position), past);
 }
 
-bool Batch::append(BatchText &text, int32_t id, float log_probability) {
+void Batch::tell(const BatchText &text, uint32_t column, size_t position, BatchEvent &event) {
+  const Likelihood likelihood(passes_.logits(passes_.main(), column, position - 1), model().manifest().vocabulary);
+  event.log_probability = likelihood.of(event.id);
+  event.alternatives.resize(std::min<size_t>(text.request.alternatives, model().manifest().vocabulary));
+  likelihood.top(event.alternatives.data(), event.alternatives.size());
+}
+
+bool Batch::append(BatchText &text, BatchEvent event) {
   const std::vector<int32_t> &stop = text.request.stop;
+  const int32_t id = event.id;
   if (id == model().end_of_text() || std::find(stop.begin(), stop.end(), id) != stop.end()) {
-    end(text, GSIC_END_OF_TEXT);
+    event.end = GSIC_END_OF_TEXT;
+    end(text, std::move(event));
     return false;
   }
   text.tokens.push_back(id);
   text.produced++;
   text.unread++;
   tally_.generated_tokens++;
-  BatchEvent event{text.ticket, GSIC_END_NONE, id, {}, log_probability};
   const Tokenizer *tokenizer = model().tokenizer();
   if (tokenizer != nullptr && !tokenizer->is_special(id)) event.text = text.utf8.push(tokenizer->bytes(id));
   if (!text.request.visit(event))
@@ -139,11 +162,17 @@ bool Batch::append(BatchText &text, int32_t id, float log_probability) {
 }
 
 void Batch::end(BatchText &text, gsic_end why, gsic_status status, const std::string &reason) {
-  text.ended = true;
-  detach(text);
   BatchEvent event{text.ticket, why};
   event.status = status;
   event.reason = reason;
+  end(text, std::move(event));
+}
+
+void Batch::end(BatchText &text, BatchEvent event) {
+  event.proposed = text.proposed;
+  event.accepted = text.accepted;
+  text.ended = true;
+  detach(text);
   text.request.visit(event);
 }
 

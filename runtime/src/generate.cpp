@@ -10,7 +10,7 @@ namespace {
 /// Tokens as they are chosen. The session's last token is not evaluated when another is asked for.
 class Choices {
  public:
-  Choices(Session &session, Sampler &sampler) : session_(session), sampler_(sampler) {}
+  Choices(Session &session, Chooser &chooser) : session_(session), chooser_(chooser) {}
 
   /// The token behind `ids`, which are appended.
   int32_t first(const std::vector<int32_t> &ids) { return advance(ids.data(), ids.size()); }
@@ -19,7 +19,7 @@ class Choices {
   int32_t next(size_t most) {
     if (!session_.drafts()) return advance(nullptr, 0);
     if (taken_ == ready_.size()) {
-      ready_ = speculate(session_, sampler_, most, session_.model().end_of_text());
+      ready_ = speculate(session_, chooser_, most, session_.model().end_of_text());
       taken_ = 0;
     }
     return ready_[taken_++];
@@ -27,16 +27,16 @@ class Choices {
 
  private:
   int32_t advance(const int32_t *ids, size_t count) {
-    if (sampler_.is_greedy()) return session_.choose(ids, count);
+    if (chooser_.takes_largest()) return session_.choose(ids, count);
     int32_t id = -1;
     session_.evaluate(ids, count, 1, [&](size_t, const float *logits) {
-      id = sampler_.pick(logits, session_.model().manifest().vocabulary, session_.length()).id;
+      id = chooser_.pick(logits, Past(session_.tokens(), session_.length())).id;
     });
     return id;
   }
 
   Session &session_;
-  Sampler &sampler_;
+  Chooser &chooser_;
   std::vector<int32_t> ready_;
   size_t taken_ = 0;
 };
@@ -58,13 +58,14 @@ class Keep {
 
 }  // namespace
 
-End generate(Session &session, const std::vector<int32_t> &prompt, size_t limit, Sampler &sampler,
+End generate(Session &session, const std::vector<int32_t> &prompt, size_t limit, Chooser &chooser,
              const TokenVisitor &visit) {
   if (prompt.empty())
     throw Error(GSIC_INVALID_ARGUMENT, "the prompt is empty: give at least one token to continue from");
   const Model &model = session.model();
   const Manifest &manifest = model.manifest();
-  Choices choices(session, sampler);
+  Choices choices(session, chooser);
+  chooser.begin(session.length() + prompt.size());
   if (limit == 0) session.evaluate(prompt.data(), prompt.size(), 0, {});
   int32_t next = limit > 0 ? choices.first(prompt) : -1;
   Keep keep(session);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sampler.h"
+#include "chooser.h"
 #include "session.h"
 
 namespace gsic {
@@ -20,7 +20,7 @@ enum class End { limit, end_of_text, context, stopped };
 /// Appends the prompt and generates up to `limit` tokens; the token that ends the text is neither shown nor
 /// appended. Afterwards the session holds the prompt and every token that was shown. Throws as Session::evaluate;
 /// GSIC_INVALID_ARGUMENT for an empty prompt.
-End generate(Session &session, const std::vector<int32_t> &prompt, size_t limit, Sampler &sampler,
+End generate(Session &session, const std::vector<int32_t> &prompt, size_t limit, Chooser &chooser,
              const TokenVisitor &visit);
 
 }  // namespace gsic

@@ -53,6 +53,8 @@ Sampler::Sampler(const gsic_sampling &options) : options_(options) {
                 "it must be 0 (greedy) or above");
   if (!(options.top_p >= 0 && options.top_p <= 1))
     throw Error(GSIC_INVALID_ARGUMENT, "top_p is " + std::to_string(options.top_p), "it must be from 0 to 1");
+  if (!(options.min_p >= 0 && options.min_p <= 1))
+    throw Error(GSIC_INVALID_ARGUMENT, "min_p is " + std::to_string(options.min_p), "it must be from 0 to 1");
 }
 
 Choice Sampler::pick(const float *logits, size_t count, size_t position) {
@@ -97,9 +99,12 @@ size_t Sampler::keep_top_p(size_t kept, double total) {
 template <class Candidates> Choice Sampler::race(size_t kept, size_t position, Candidates candidates) const {
   const uint64_t key = mix(mix(options_.seed + kGolden) + position);
   const double octaves = kOctaves / options_.temperature;
+  // The log of 0 is minus infinity, which no logit is below.
+  const double least = largest_ + options_.temperature * std::log(double(options_.min_p));
   Podium podium;
   for (size_t i = 0; i < kept; i++) {
     const auto [id, logit] = candidates(i);
+    if (double(logit) < least) continue;
     const double u = double(int64_t(mix(key + uint64_t(id) * kGolden) >> 11) + 1) * 0x1p-53;  // of (0, 1]
     // -log u is not less than 1 - u: most candidates lose without a logarithm, and by a bound of their weight.
     if (!(1 - u <= podium.second * not_less_than_power((double(logit) - largest_) * octaves))) continue;

@@ -17,8 +17,9 @@ struct Choice {
   float margin;
 };
 
-/// Temperature, then top-k, then top-p (the fewest most likely tokens whose probability reaches p). Equal logits are
-/// ordered by id, lowest first; temperature 0 takes the first.
+/// Temperature, then top-k, then top-p (the fewest most likely tokens whose probability reaches p), then min-p (those
+/// whose probability is at least p times the largest). Equal logits are ordered by id, lowest first; temperature 0
+/// takes the first.
 ///
 /// A token is drawn by a race: candidate i of weight w_i arrives after E_i / w_i, and the first wins, which it does
 /// with probability w_i / sum w (E_i exponential; the same as the largest logit / temperature + Gumbel noise). E_i is a
@@ -27,7 +28,7 @@ struct Choice {
 /// useful.
 class Sampler {
  public:
-  /// Throws GSIC_INVALID_ARGUMENT for a temperature below 0, or top_p outside 0 to 1.
+  /// Throws GSIC_INVALID_ARGUMENT for a temperature below 0, or top_p or min_p outside 0 to 1.
   explicit Sampler(const gsic_sampling &options);
 
   /// Whether `pick` always takes the largest logit, the lowest id among equals.

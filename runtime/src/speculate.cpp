@@ -17,16 +17,18 @@ struct Proposals {
   size_t match = 0;            ///< of a look-up
 };
 
-Choice propose(Session &session, Sampler &sampler, int32_t id, size_t position) {
-  if (sampler.is_greedy() && !session.logits_are_near()) return {session.propose_greedy(id, position), NAN};
+/// The token behind the session's and `proposed`.
+Choice propose(Session &session, Chooser &chooser, const std::vector<int32_t> &proposed) {
+  const std::vector<int32_t> &tokens = session.tokens();
+  const int32_t last = proposed.empty() ? tokens.back() : proposed.back();
+  const size_t position = tokens.size() - 1 + proposed.size();
+  if (chooser.takes_largest() && !session.logits_are_near()) return {session.propose_greedy(last, position), NAN};
   Choice choice{};
-  session.propose(id, position, [&](const float *logits) {
-    choice = sampler.pick(logits, session.model().manifest().vocabulary, position + 1);
-  });
+  session.propose(last, position, [&](const float *logits) { choice = chooser.pick(logits, Past(tokens, proposed)); });
   return choice;
 }
 
-Proposals proposals_of(Session &session, Sampler &sampler, size_t most, int32_t end) {
+Proposals proposals_of(Session &session, Chooser &chooser, size_t most, int32_t end) {
   DraftPolicy &policy = session.draft_policy();
   const std::vector<int32_t> &tokens = session.tokens();
   Proposals made;
@@ -39,13 +41,11 @@ Proposals proposals_of(Session &session, Sampler &sampler, size_t most, int32_t 
     if (!made.ids.empty()) return made;
   }
   double chain = 1;
-  int32_t last = tokens.back();
   while (made.ids.size() < most && policy.worth_drafting(made.ids.size(), chain)) {
     const double start = seconds_now();
-    const Choice choice = propose(session, sampler, last, tokens.size() - 1 + made.ids.size());
+    const Choice choice = propose(session, chooser, made.ids);
     policy.drafted(seconds_now() - start);
     if (choice.id == end) break;
-    last = choice.id;
     made.ids.push_back(choice.id);
     made.margins.push_back(choice.margin);
     chain *= policy.acceptance(choice.margin);
@@ -54,15 +54,15 @@ Proposals proposals_of(Session &session, Sampler &sampler, size_t most, int32_t 
 }
 
 /// What the program that decides chooses, up to and including the first token that differs from the proposals.
-std::vector<int32_t> verify(Session &session, Sampler &sampler, const std::vector<int32_t> &ids) {
+std::vector<int32_t> verify(Session &session, Chooser &chooser, const std::vector<int32_t> &ids) {
   const size_t begin = session.length(), count = ids.size();
   std::vector<int32_t> chosen;
-  if (sampler.is_greedy() && !session.logits_are_near()) {
+  if (chooser.takes_largest() && !session.logits_are_near()) {
     chosen = session.choose_each(ids.data(), count, count + 1);
   } else {
     session.evaluate(ids.data(), count, count + 1, [&](size_t index, const float *logits) {
       if (index > 0 && (chosen.size() < index || chosen[index - 1] != ids[index - 1])) return;
-      chosen.push_back(sampler.pick(logits, session.model().manifest().vocabulary, begin + index).id);
+      chosen.push_back(chooser.pick(logits, Past(session.tokens(), begin + index)).id);
     });
   }
   const size_t alike = size_t(std::mismatch(ids.begin(), ids.end(), chosen.begin(), chosen.end()).first - ids.begin());
@@ -73,13 +73,13 @@ std::vector<int32_t> verify(Session &session, Sampler &sampler, const std::vecto
 
 }  // namespace
 
-std::vector<int32_t> speculate(Session &session, Sampler &sampler, size_t most, int32_t end) {
+std::vector<int32_t> speculate(Session &session, Chooser &chooser, size_t most, int32_t end) {
   DraftPolicy &policy = session.draft_policy();
   const size_t room = session.model().manifest().context - session.length();
   const double start = seconds_now();
-  const Proposals made = proposals_of(session, sampler, std::min({most - 1, room, size_t(GSIC_MAX_COLUMNS - 1)}), end);
+  const Proposals made = proposals_of(session, chooser, std::min({most - 1, room, size_t(GSIC_MAX_COLUMNS - 1)}), end);
   const double verified = seconds_now();
-  const std::vector<int32_t> chosen = verify(session, sampler, made.ids);
+  const std::vector<int32_t> chosen = verify(session, chooser, made.ids);
   const double finished = seconds_now();
   policy.verified(made.ids.size() + 1, finished - verified);
   const size_t accepted = chosen.size() - 1, tested = std::min(made.ids.size(), chosen.size());

@@ -2,7 +2,7 @@
 // check gpu BUNDLE TARGET UNITS: everything that must work on a GPU.
 // check gpu-run BUNDLE: what fails first, if anything.
 // check fork BUNDLE, check cut BUNDLE SCRATCH: what others may do to a process.
-// check batch BUNDLE: requests in company against the same alone.
+// check batch BUNDLE: requests in company against the same alone, and choices against plain arithmetic.
 // check sizes VECTORS: the arithmetic on sizes against size-vectors.json.
 // check damage BUNDLE SCRATCH FROM TO: flips each byte of BUNDLE from FROM to TO - 1 in a copy; one line each.
 #include "check.h"
@@ -69,6 +69,7 @@ int main(int count, char **arguments) {
     check_sampling();
   } else if (what == "batch") {
     check_batch(arguments[2]);
+    check_choices(arguments[2]);
   } else if (what == "drafting") {
     check_drafting(arguments[2]);
   } else if (what == "gpu") {

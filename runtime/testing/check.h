@@ -60,6 +60,8 @@ void check_fork(const char *bundle);
 void check_cut(const char *bundle, const char *scratch);
 /// Requests in company write what they write alone.
 void check_batch(const char *bundle);
+/// Penalties, biases, log-probabilities: against plain arithmetic.
+void check_choices(const char *bundle);
 void check_sizes(const char *file);
 void check_sampling();
 /// What a GPU's bundle must do, on a device of `units` compute units.

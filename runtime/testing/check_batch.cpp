@@ -9,6 +9,8 @@
 
 namespace {
 
+constexpr gsic_bias kBias[] = {{3, 2.5f}, {7, -40}};
+
 /// A request, what it must write, and what it wrote.
 struct Asked {
   std::vector<int32_t> prompt, stop, expected, found;
@@ -16,6 +18,13 @@ struct Asked {
   gsic_sampling sampling = {};
   gsic_end expected_end = GSIC_END_LIMIT, end = GSIC_END_NONE;
   std::vector<float> log_probabilities;
+  uint32_t alternatives = 0;
+  bool scores = false;
+  std::vector<int32_t> scored;  ///< tokens of the prompt, as they were told of
+  std::vector<float> scores_found;
+  std::vector<gsic_alternative> likely;  ///< of all events that have them, one after the other
+  int32_t last = -1;                     ///< what ended the text
+  uint64_t proposed = 0, accepted = 0;
   gsic_batch *batch = nullptr;
   uint64_t ticket = 0;
 };
@@ -24,11 +33,20 @@ int note(const gsic_event *event, void *user) {
   Asked &asked = *static_cast<Asked *>(user);
   CHECK(asked.end == GSIC_END_NONE && (asked.ticket == 0 || event->ticket == asked.ticket));
   asked.end = event->end;
-  if (event->end == GSIC_END_NONE) {
+  asked.likely.insert(asked.likely.end(), event->alternatives, event->alternatives + event->alternative_count);
+  if (event->of_prompt != 0) {
+    CHECK(asked.scores && asked.found.empty() && event->end == GSIC_END_NONE && event->text_bytes == 0);
+    asked.scored.push_back(event->id);
+    asked.scores_found.push_back(event->log_probability);
+  } else if (event->end == GSIC_END_NONE) {
     asked.found.push_back(event->id);
     asked.log_probabilities.push_back(event->log_probability);
   } else {
-    CHECK(event->id == -1 && event->status == GSIC_OK);
+    CHECK((event->id != -1) == (event->end == GSIC_END_OF_TEXT) && event->status == GSIC_OK);
+    asked.last = event->id;
+    asked.proposed = event->proposed_tokens;
+    asked.accepted = event->accepted_tokens;
+    if (event->end == GSIC_END_OF_TEXT) asked.log_probabilities.push_back(event->log_probability);
   }
   return 0;
 }
@@ -43,6 +61,8 @@ void submit(gsic_batch *batch, Asked &asked) {
   request.stop_count = asked.stop.size();
   request.window = asked.window;
   request.log_probabilities = 1;
+  request.alternatives = asked.alternatives;
+  request.score_prompt = asked.scores;
   request.callback = note;
   request.user = &asked;
   asked.batch = batch;
@@ -73,7 +93,17 @@ std::vector<std::unique_ptr<Asked>> some_requests(std::mt19937 &random, size_t c
     for (size_t more = below(asked->prompt.empty() ? 9 : 4) + (asked->prompt.empty() ? 1 : 0); more > 0; more--)
       asked->prompt.push_back(int32_t(below(kVocabulary)));
     asked->limit = 1 + below(40);
-    if (below(3) > 0) asked->sampling = {0.5f + float(below(3)), uint32_t(below(2) * 5), 0, below(9)};
+    if (below(3) > 0) {
+      asked->sampling.temperature = 0.5f + float(below(3));
+      asked->sampling.top_k = uint32_t(below(2) * 5);
+      asked->sampling.seed = uint64_t(below(9)) << 61;
+    }
+    if (below(4) == 0) asked->sampling.frequency_penalty = float(below(5)) - 2;
+    if (below(4) == 0) asked->sampling.repetition_penalty = 0.8f + 0.2f * float(below(3));
+    if (below(4) == 0) asked->sampling.min_p = 0.3f;
+    if (below(6) == 0) asked->sampling.bias = kBias, asked->sampling.bias_count = 2;
+    asked->scores = below(5) == 0;
+    asked->alternatives = uint32_t(below(3));
     if (below(4) == 0) asked->stop = {int32_t(below(kVocabulary)), int32_t(below(kVocabulary))};
     if (below(3) == 0) asked->window = 1 + below(4);
     all.push_back(std::move(asked));
@@ -115,7 +145,8 @@ gsic_batch_counts run_all(gsic_model *model, const char *mode, uint64_t bytes, s
 void check_same(gsic_model *model, const char *mode, bool drafts) {
   gsic_session *session = open_session(model, drafts ? "exact" : mode);
   gsic_batch_counts sum = {};
-  std::map<std::vector<int32_t>, std::vector<float>> known;  // log probabilities, by prompt and text
+  // Log-probabilities, by prompt, text and what ended it.
+  std::map<std::vector<int32_t>, std::vector<float>> known;
   for (unsigned seed = 0; seed < 12; seed++) {
     std::mt19937 random(seed);
     auto all = some_requests(random, 60);
@@ -128,9 +159,14 @@ void check_same(gsic_model *model, const char *mode, bool drafts) {
       CHECK(asked->end == asked->expected_end);
       std::vector<int32_t> whole = asked->prompt;
       whole.insert(whole.end(), asked->found.begin(), asked->found.end());
-      const auto at = known.emplace(whole, asked->log_probabilities).first;
-      if (at->second.size() == asked->log_probabilities.size()) CHECK(at->second == asked->log_probabilities);
+      whole.push_back(asked->last);
+      whole.push_back(int32_t(asked->prompt.size()));
+      CHECK(known.emplace(whole, asked->log_probabilities).first->second == asked->log_probabilities);
+      CHECK(asked->scored == (asked->scores ? asked->prompt : std::vector<int32_t>()));
     }
+    uint64_t proposed = 0, accepted = 0;
+    for (const auto &asked : all) proposed += asked->proposed, accepted += asked->accepted;
+    CHECK(proposed == counts.proposed_tokens && accepted == counts.accepted_tokens);
     CHECK(bytes != 2048 || (counts.preempted > 0 && counts.blocks_evicted > 0));
     CHECK(counts.shared_tokens > 0 && counts.columns > counts.passes);
     sum.proposed_tokens += counts.proposed_tokens;

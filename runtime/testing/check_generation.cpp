@@ -106,6 +106,15 @@ std::map<int32_t, int> draw(const std::vector<float> &logits, gsic_sampling opti
   return counts;
 }
 
+gsic_sampling sampling(float temperature, uint32_t top_k, float top_p, uint64_t seed) {
+  gsic_sampling made = {};
+  made.temperature = temperature;
+  made.top_k = top_k;
+  made.top_p = top_p;
+  made.seed = seed;
+  return made;
+}
+
 /// Passes over logits against plain loops, at every length around whole steps and with what is sought at every place.
 void check_scans() {
   for (size_t count = 1; count <= 67; count++)
@@ -141,22 +150,30 @@ void check_scans() {
 void check_sampling() {
   check_scans();
   const std::vector<float> logits = {0, 2, 1, 2, -1};
-  CHECK(draw(logits, {0, 0, 0, 0}, 3) == (std::map<int32_t, int>{{1, 3}}));
-  CHECK(draw(logits, {1, 1, 0, 9}, 50) == (std::map<int32_t, int>{{1, 50}}));
-  CHECK(draw(logits, {0.7f, 3, 0, 9}, 500) == draw(logits, {0.7f, 3, 0, 9}, 500));
-  CHECK(draw(logits, {0.7f, 3, 0, 9}, 500) != draw(logits, {0.7f, 3, 0, 8}, 500));
-  CHECK(draw(logits, {1, 3, 0, 1}, 2000).size() == 3);
+  CHECK(draw(logits, sampling(0, 0, 0, 0), 3) == (std::map<int32_t, int>{{1, 3}}));
+  CHECK(draw(logits, sampling(1, 1, 0, 9), 50) == (std::map<int32_t, int>{{1, 50}}));
+  CHECK(draw(logits, sampling(0.7f, 3, 0, 9), 500) == draw(logits, sampling(0.7f, 3, 0, 9), 500));
+  CHECK(draw(logits, sampling(0.7f, 3, 0, 9), 500) != draw(logits, sampling(0.7f, 3, 0, 8), 500));
+  CHECK(draw(logits, sampling(1, 3, 0, 1), 2000).size() == 3);
   // Probabilities .381 .381 .140 .052 .019: two tokens reach 0.7, three 0.8.
-  CHECK(draw(logits, {1, 0, 0.7f, 1}, 2000).size() == 2 && draw(logits, {1, 0, 0.8f, 1}, 2000).size() == 3);
+  CHECK(draw(logits, sampling(1, 0, 0.7f, 1), 2000).size() == 2 &&
+        draw(logits, sampling(1, 0, 0.8f, 1), 2000).size() == 3);
+  // The third is 0.37 times the first, the fourth 0.14 times.
+  gsic_sampling likely = sampling(1, 0, 0, 1);
+  likely.min_p = 0.3f;
+  CHECK(draw(logits, likely, 2000).size() == 3);
+  likely.min_p = 1;
+  CHECK(draw(logits, likely, 2000).size() == 2);
   constexpr int kDraws = 40000;
   double total = 0;
   for (const float logit : logits) total += std::exp(logit / 1.5);
-  const std::map<int32_t, int> counts = draw(logits, {1.5f, 0, 0, 42}, kDraws);
+  const std::map<int32_t, int> counts = draw(logits, sampling(1.5f, 0, 0, 42), kDraws);
   for (size_t i = 0; i < logits.size(); i++) {
     const double p = std::exp(logits[i] / 1.5) / total, spread = std::sqrt(kDraws * p * (1 - p));
     CHECK(std::abs(counts.at(int32_t(i)) - kDraws * p) < 5 * spread);
   }
   std::vector<float> many(1000);
   for (size_t i = 0; i < many.size(); i++) many[i] = float(i % 7) * 0.01f;
-  CHECK(draw(many, {1, 0, 0.5f, 3}, 20000).size() > 400 && draw(many, {1, 0, 0.5f, 3}, 20000).size() < 501);
+  CHECK(draw(many, sampling(1, 0, 0.5f, 3), 20000).size() > 400 &&
+        draw(many, sampling(1, 0, 0.5f, 3), 20000).size() < 501);
 }

@@ -49,7 +49,7 @@ struct Written {
 Written measure_decode(Subject &subject, const std::vector<int32_t> &prompt, size_t tokens, size_t draft_length) {
   subject.session.rewind(0);
   subject.session.draft_policy() = DraftPolicy(draft_length);
-  Sampler greedy{gsic_sampling{}};
+  Chooser greedy({}, subject.session.model().manifest().vocabulary);
   Written written;
   double first = 0;
   const auto note = [&](int32_t id, const std::string &) {

@@ -18,15 +18,6 @@ class OpenOptions(ctypes.Structure):
     ]
 
 
-class Sampling(ctypes.Structure):
-    _fields_ = [
-        ("temperature", ctypes.c_float),
-        ("top_k", ctypes.c_uint32),
-        ("top_p", ctypes.c_float),
-        ("seed", ctypes.c_uint64),
-    ]
-
-
 TokenCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_int32, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p
 )
@@ -69,7 +60,7 @@ class GsicLibrary:
             (ctypes.c_int32 * len(prompt))(*prompt),
             ctypes.c_size_t(len(prompt)),
             ctypes.c_size_t(tokens),
-            ctypes.byref(Sampling()),
+            None,
             callback,
             None,
             None,

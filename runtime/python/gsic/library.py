@@ -6,7 +6,7 @@ from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int32, c_size_t, 
 from dataclasses import dataclass
 from pathlib import Path
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 class GsicError(RuntimeError):
