@@ -1,13 +1,30 @@
 /** Answers as OpenAI's interface has them, whole or in events. */
 
 import { randomUUID } from "node:crypto";
+import type { Model } from "../load.js";
 import type { FinishReason, Piece } from "./generation.js";
+import { chatLogprobs, completionLogprobs, type ToldToken } from "./told-tokens.js";
 
 /** What is counted of a request. */
 interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of a mode that drafts: tokens that were proposed, by what the exact weights said. */
+  readonly completion_tokens_details?: {
+    readonly accepted_prediction_tokens: number;
+    readonly rejected_prediction_tokens: number;
+  };
+}
+
+/** What answers are made of besides pieces. */
+interface AnswerParts {
+  readonly kind: AnswerKind;
+  readonly head: AnswerHead;
+  readonly model: Model;
+  readonly promptTokens: number;
+  /** Whether tokens are told of. */
+  readonly logprobs: boolean;
 }
 
 /** Which of OpenAI's two interfaces an answer is for: `/v1/completions` or `/v1/chat/completions`. */
@@ -29,63 +46,99 @@ export function answerHead(kind: AnswerKind, model: string, fingerprint: string)
 }
 
 /** Reads all pieces, and makes one answer of them. */
-export async function wholeAnswer(
-  kind: AnswerKind,
-  head: AnswerHead,
-  pieces: AsyncIterable<Piece>,
-  promptTokens: number,
-): Promise<object> {
+export async function wholeAnswer(parts: AnswerParts, pieces: AsyncIterable<Piece>): Promise<object> {
+  const { kind, head } = parts;
   const texts: string[] = [];
   const reasons: FinishReason[] = [];
-  let tokens = 0;
+  const told: ToldToken[][] = [];
+  const counter = new UsageCounter(parts);
   for await (const piece of pieces) {
-    texts[piece.choice] = (texts[piece.choice] ?? "") + piece.text;
-    tokens += piece.tokens;
-    if (piece.finish !== null) reasons[piece.choice] = piece.finish;
+    const { choice, text, finish } = piece;
+    counter.add(piece);
+    texts[choice] = (texts[choice] ?? "") + text;
+    told[choice] = [...(told[choice] ?? []), ...piece.told];
+    if (finish !== null) reasons[choice] = finish;
   }
   const choices = texts.map((text, index) => ({
     index,
     ...(kind === "chat" ? { message: { role: "assistant", content: text, refusal: null } } : { text }),
-    logprobs: null,
+    logprobs: logprobsOf(parts, told[index]!),
     finish_reason: reasons[index],
   }));
   const object = kind === "chat" ? "chat.completion" : "text_completion";
-  return { ...head, object, choices, usage: usageOf(promptTokens, tokens) };
+  return { ...head, object, choices, usage: counter.usage() };
 }
 
 /** Reads pieces as they come, and makes an event of each that has something to say; the usage last, if wanted. */
 export async function* answerEvents(
-  kind: AnswerKind,
-  head: AnswerHead,
+  parts: AnswerParts,
   pieces: AsyncIterable<Piece>,
-  { promptTokens, includeUsage }: { readonly promptTokens: number; readonly includeUsage: boolean },
+  { includeUsage }: { readonly includeUsage: boolean },
 ): AsyncGenerator<object, void> {
+  const { kind, head } = parts;
   const object = kind === "chat" ? "chat.completion.chunk" : "text_completion";
   const event = (choices: readonly object[], usage: Usage | null = null) =>
     includeUsage ? { ...head, object, choices, usage } : { ...head, object, choices };
-  const choice = (index: number, content: object, finish: FinishReason | null) =>
-    event([{ index, ...content, logprobs: null, finish_reason: finish }]);
+  const choice = (
+    index: number,
+    content: object,
+    finish: FinishReason | null,
+    told?: readonly ToldToken[],
+  ) => {
+    const logprobs = told === undefined ? null : logprobsOf(parts, told);
+    return event([{ index, ...content, logprobs, finish_reason: finish }]);
+  };
   const begun = new Set<number>();
-  let tokens = 0;
-  for await (const { choice: index, text, tokens: count, finish } of pieces) {
-    tokens += count;
+  const counter = new UsageCounter(parts);
+  for await (const piece of pieces) {
+    const { choice: index, text, finish, told } = piece;
+    counter.add(piece);
     if (kind === "chat" && !begun.has(index))
       yield choice(index, { delta: { role: "assistant", content: "" } }, null);
     begun.add(index);
-    if (text === "" && finish === null) continue;
-    if (kind === "completion") yield choice(index, { text }, finish);
+    const says = text !== "" || told.length > 0;
+    if (!says && finish === null) continue;
+    if (kind === "completion") yield choice(index, { text }, finish, told);
     else {
-      if (text !== "") yield choice(index, { delta: { content: text } }, null);
+      if (says) yield choice(index, { delta: { content: text } }, null, told);
       if (finish !== null) yield choice(index, { delta: {} }, finish);
     }
   }
-  if (includeUsage) yield event([], usageOf(promptTokens, tokens));
+  if (includeUsage) yield event([], counter.usage());
 }
 
-function usageOf(prompt: number, completion: number): Usage {
-  return {
-    prompt_tokens: prompt,
-    completion_tokens: completion,
-    total_tokens: prompt + completion,
-  };
+function logprobsOf({ kind, model, logprobs }: AnswerParts, told: readonly ToldToken[]): object | null {
+  if (!logprobs) return null;
+  return kind === "chat" ? chatLogprobs(model, told) : completionLogprobs(model, told);
+}
+
+/** Adds up what pieces say of their tokens. */
+class UsageCounter {
+  readonly #prompt: number;
+  #completion = 0;
+  #drafts: { accepted: number; rejected: number } | null = null;
+
+  constructor({ promptTokens }: AnswerParts) {
+    this.#prompt = promptTokens;
+  }
+
+  add({ tokens, drafted }: Piece): void {
+    this.#completion += tokens;
+    if (drafted === undefined) return;
+    this.#drafts ??= { accepted: 0, rejected: 0 };
+    this.#drafts.accepted += drafted.accepted;
+    this.#drafts.rejected += drafted.proposed - drafted.accepted;
+  }
+
+  usage(): Usage {
+    const usage = {
+      prompt_tokens: this.#prompt,
+      completion_tokens: this.#completion,
+      total_tokens: this.#prompt + this.#completion,
+    };
+    if (this.#drafts === null) return usage;
+    const { accepted, rejected } = this.#drafts;
+    const details = { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected };
+    return { ...usage, completion_tokens_details: details };
+  }
 }

@@ -8,6 +8,7 @@ import { ApiError, apiErrorOf, shown } from "./errors.js";
 import { refuseDeepJson } from "./json-depth.js";
 import type { Metrics } from "./metrics.js";
 import { type LogLevel, RequestLog } from "./request-log.js";
+import { keepWideSeed } from "./wide-seed.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -107,7 +108,10 @@ export class Front {
         done(error as Error);
         return;
       }
-      parse(request, body, done);
+      parse(request, body, (error, parsed) => {
+        keepWideSeed(body, parsed);
+        done(error, parsed);
+      });
     });
     app.setErrorHandler((error, request, reply) => this.#sendError(error, request, reply));
     app.setNotFoundHandler(({ method, url }) => {

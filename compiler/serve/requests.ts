@@ -1,17 +1,19 @@
 /** What clients may ask: the fields of OpenAI's requests that gsic has, and what becomes of the others. */
 
-import { randomInt } from "node:crypto";
 import { closest } from "fastest-levenshtein";
-import { type Static, type TSchema, Type } from "typebox";
-import type { ChatMessage } from "../chat.js";
-import { badField, shown } from "./errors.js";
-
-const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+import { type Static, Type } from "typebox";
+import { type ApiError, badField, shown } from "./errors.js";
+import { messagesSchema } from "./messages.js";
+import { optional } from "./optional.js";
 
 /** Most choices of a request. */
-const maxChoices = 128;
+export const maxChoices = 128;
 
-const id = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
+/** Most tokens that are told of beside each token. */
+const maxLogprobs = 20;
+
+/** A token id. */
+export const id = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
 
 const samplingFields = {
   model: Type.String(),
@@ -19,7 +21,25 @@ const samplingFields = {
   top_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
   /** Not OpenAI's: sample among so many likeliest tokens. */
   top_k: optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
-  seed: optional(Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER })),
+  /** Not OpenAI's: sample among those that have so many times the probability of the likeliest. */
+  min_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
+  /** Of 64 bits. What is beyond a JavaScript number is given as a text, as wide-seed.ts does with numbers of a body. */
+  seed: optional(
+    Type.Union([
+      Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }),
+      Type.String({ pattern: "^-?[0-9]{1,20}$" }),
+    ]),
+  ),
+  presence_penalty: optional(Type.Number({ minimum: -2, maximum: 2 })),
+  frequency_penalty: optional(Type.Number({ minimum: -2, maximum: 2 })),
+  /** Not OpenAI's. */
+  repetition_penalty: optional(Type.Number({ exclusiveMinimum: 0, maximum: 100 })),
+  logit_bias: optional(
+    Type.Record(Type.String({ pattern: "^[0-9]{1,10}$" }), Type.Number({ minimum: -100, maximum: 100 }), {
+      maxProperties: 1024,
+      additionalProperties: false,
+    }),
+  ),
   max_tokens: optional(Type.Integer({ minimum: 0 })),
   stop: optional(
     Type.Union([
@@ -37,6 +57,9 @@ export const completionSchema = Type.Object({
   ...samplingFields,
   /** Not OpenAI's: whether what looks like a special token in a text is one. */
   parse_special: optional(Type.Boolean()),
+  best_of: optional(Type.Integer({ minimum: 1, maximum: maxChoices })),
+  echo: optional(Type.Boolean()),
+  logprobs: optional(Type.Union([Type.Integer({ minimum: 0, maximum: maxLogprobs }), Type.Literal(false)])),
   prompt: Type.Union([
     Type.String(),
     Type.Array(id, { minItems: 1 }),
@@ -45,20 +68,13 @@ export const completionSchema = Type.Object({
   ]),
 });
 
-const textPart = Type.Object({ type: Type.Literal("text"), text: Type.String() });
-
-/** The body of `POST /v1/chat/completions`: messages are texts, whole or in parts. */
+/** The body of `POST /v1/chat/completions`. */
 export const chatSchema = Type.Object({
   ...samplingFields,
   max_completion_tokens: optional(Type.Integer({ minimum: 0 })),
-  messages: Type.Array(
-    Type.Object({
-      role: Type.Union(["system", "developer", "user", "assistant"].map((role) => Type.Literal(role))),
-      content: Type.Union([Type.String(), Type.Array(textPart)]),
-      name: optional(Type.String()),
-    }),
-    { minItems: 1 },
-  ),
+  logprobs: optional(Type.Boolean()),
+  top_logprobs: optional(Type.Integer({ minimum: 0, maximum: maxLogprobs })),
+  messages: messagesSchema,
 });
 
 /** A body that `completionSchema` admits. */
@@ -81,14 +97,11 @@ const ignored = [
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
   best_of: [1],
   echo: [false],
-  frequency_penalty: [0],
   function_call: ["none"],
   functions: [[]],
-  logit_bias: [{}],
   logprobs: [false],
   modalities: [["text"]],
   parallel_tool_calls: [true, false],
-  presence_penalty: [0],
   response_format: [{ type: "text" }],
   suffix: [""],
   tool_choice: ["none", "auto"],
@@ -120,63 +133,16 @@ export function refuseUnsupported(body: object, schema: { readonly properties: o
   }
 }
 
-/** A request's settings with their defaults. */
-export interface Settings {
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
-  readonly seed: bigint;
-  /** Most tokens of a choice; null: what the context has room for. */
-  readonly limit: number | null;
-  readonly stop: readonly string[];
-  /** Choices of each prompt. */
-  readonly choices: number;
-  readonly includeUsage: boolean;
-}
-
-/** OpenAI's default of `max_tokens` where text is completed; a chat's answer ends by itself. */
-const completionLimit = 16;
-
-/** Fills in the defaults, OpenAI's where it has one; throws `ApiError` 400 for `stream_options` without `stream: true`. */
-export function settingsOf(body: CompletionRequest | ChatRequest): Settings {
-  const limit =
-    "messages" in body
-      ? (body.max_completion_tokens ?? body.max_tokens ?? null)
-      : (body.max_tokens ?? completionLimit);
-  if (body.stream_options && body.stream !== true)
-    throw badField("stream_options", "stream_options needs stream: true");
-  const stop = body.stop ?? [];
-  // The runtime takes 0 for "no limit"; here it means the likeliest token alone.
-  const likeliest = body.top_p === 0;
-  return {
-    temperature: likeliest ? 0 : (body.temperature ?? 1),
-    topP: likeliest ? 1 : (body.top_p ?? 1),
-    topK: body.top_k ?? 0,
-    seed: BigInt.asUintN(64, BigInt(body.seed ?? randomInt(2 ** 47))),
-    limit,
-    stop: typeof stop === "string" ? [stop] : stop,
-    choices: body.n ?? 1,
-    includeUsage: body.stream_options?.include_usage ?? false,
-  };
-}
-
-/** The prompts of a completion: texts, or token ids. Throws if there are more choices than a request may have. */
-export function promptsOf(body: CompletionRequest): readonly (string | Int32Array)[] {
-  const { prompt } = body;
-  const list = (typeof prompt === "string" ? [prompt] : prompt) as string[] | number[] | number[][];
+/** What a field gives, one or several of them: texts, or token ids. */
+export function textsOf(given: CompletionRequest["prompt"]): readonly (string | Int32Array)[] {
+  const list = (typeof given === "string" ? [given] : given) as string[] | number[] | number[][];
   const isIds = (one: readonly unknown[]): one is number[] => typeof one[0] === "number";
-  const prompts = isIds(list)
+  return isIds(list)
     ? [Int32Array.from(list)]
     : list.map((one) => (typeof one === "string" ? one : Int32Array.from(one)));
-  if (prompts.length * (body.n ?? 1) > maxChoices)
-    throw badField("n", `${prompts.length} prompts times n is more than ${maxChoices} choices`);
-  return prompts;
 }
 
-/** The messages of a chat as templates know them: their content in one piece, instructions from the system. */
-export function messagesOf(body: ChatRequest): ChatMessage[] {
-  return body.messages.map(({ role, content }) => ({
-    role: (role === "developer" ? "system" : role) as ChatMessage["role"],
-    content: typeof content === "string" ? content : content.map(({ text }) => text).join(""),
-  }));
+/** A chat with a model that has no template for it. */
+export function chatTemplateMissing(model: string): ApiError {
+  return badField("messages", `${model} has no chat template; use /v1/completions`, "chat_template_missing");
 }

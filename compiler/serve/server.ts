@@ -9,19 +9,20 @@ import { Encoding } from "./encoding.js";
 import { ApiError, badField, shown } from "./errors.js";
 import { eventStream } from "./event-stream.js";
 import { clientGone, Front, type Guards, localGuards } from "./front.js";
-import { generatePieces, type Piece } from "./generation.js";
+import { generatePieces, type Piece, type Prompt } from "./generation.js";
+import { messagesOf } from "./messages.js";
 import { Metrics } from "./metrics.js";
 import {
   type ChatRequest,
   type CompletionRequest,
   chatSchema,
+  chatTemplateMissing,
   completionSchema,
-  messagesOf,
-  promptsOf,
   refuseUnsupported,
-  type Settings,
-  settingsOf,
+  textsOf,
 } from "./requests.js";
+import { requireFewChoices, type Settings, settingsOf } from "./settings.js";
+import { addTokenRoutes } from "./token-routes.js";
 
 /** What is served. */
 interface Served {
@@ -59,6 +60,14 @@ interface Client {
   readonly signal: AbortSignal;
   /** Aborts it. */
   readonly leave: (reason: Error) => void;
+}
+
+/** What a request asks for. */
+interface Asked {
+  readonly prompts: readonly Prompt[];
+  readonly settings: Settings;
+  readonly stream: boolean;
+  readonly client: Client;
 }
 
 /** Seconds that the texts of a request may take to be turned into ids: a hundred times what any need. */
@@ -107,6 +116,14 @@ export class ModelServer {
       { schema: { body: chatSchema } },
       (request, reply) => this.#chat(request, reply),
     );
+    const { model, chat } = this.#served;
+    addTokenRoutes(app, {
+      model,
+      chat,
+      requireModel: (name) => this.#requireModel(name),
+      requireId: (id, param) => this.#requireId(id, param),
+      encode: (param, reply, work) => this.#encoding.run(param, this.#clientOf(reply).signal, work),
+    });
     app.get("/v1/models", () => ({ object: "list", data: [this.#modelObject()] }));
     app.get<{ Params: { id: string } }>("/v1/models/:id", ({ params }) => {
       this.#requireModel(params.id);
@@ -125,15 +142,18 @@ export class ModelServer {
     this.#requireModel(body.model);
     refuseUnsupported(body, completionSchema);
     const settings = settingsOf(body);
-    const given = promptsOf(body);
+    const given = textsOf(body.prompt);
+    requireFewChoices(given.length, settings);
     const client = this.#clientOf(reply);
     const { model } = this.#served;
     const special = body.parse_special === true;
     const prompts = await this.#encoding.run("prompt", client.signal, async (signal) => {
-      const ids: Int32Array[] = [];
+      const encoded: Prompt[] = [];
       for (const one of given)
-        ids.push(typeof one === "string" ? await model.encode(one, { special, signal }) : one);
-      return ids;
+        if (typeof one === "string")
+          encoded.push({ ids: await model.encode(one, { special, signal }), text: one });
+        else encoded.push({ ids: one });
+      return encoded;
     });
     return this.#answer("completion", { prompts, settings, stream: body.stream === true, client }, reply);
   }
@@ -143,17 +163,16 @@ export class ModelServer {
     refuseUnsupported(body, chatSchema);
     const settings = settingsOf(body);
     const { model, chat } = this.#served;
-    if (chat === null)
-      throw badField(
-        "messages",
-        `${model.info.name} has no chat template; use /v1/completions`,
-        "chat_template_missing",
-      );
+    if (chat === null) throw chatTemplateMissing(model.info.name);
     const client = this.#clientOf(reply);
     const ids = await this.#encoding.run("messages", client.signal, (signal) =>
-      chat.encode(model, messagesOf(body), { signal }),
+      chat.encode(model, messagesOf(body.messages), { signal }),
     );
-    return this.#answer("chat", { prompts: [ids], settings, stream: body.stream === true, client }, reply);
+    return this.#answer(
+      "chat",
+      { prompts: [{ ids }], settings, stream: body.stream === true, client },
+      reply,
+    );
   }
 
   /** What ends a request's work: its client goes, or is sent away, or the server stops. */
@@ -169,23 +188,21 @@ export class ModelServer {
   }
 
   /** Waits for a turn, generates, and answers in one piece or in events. The turn ends with the pieces. */
-  async #answer(
-    kind: AnswerKind,
-    request: { prompts: readonly Int32Array[]; settings: Settings; stream: boolean; client: Client },
-    reply: FastifyReply,
-  ): Promise<object> {
+  async #answer(kind: AnswerKind, request: Asked, reply: FastifyReply): Promise<object> {
     const { prompts, settings, stream, client } = request;
     const { signal } = client;
     const { model, fingerprint } = this.#served;
-    for (const prompt of prompts) this.#requireRoom(prompt, kind === "chat" ? "messages" : "prompt");
+    for (const { ids } of prompts) this.#requireRoom(ids, kind === "chat" ? "messages" : "prompt");
+    for (const id of settings.sampling.bias.keys()) this.#requireId(id, "logit_bias");
     const leave = this.#within(client, await this.#admission.enter(signal));
-    const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0);
+    const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
     this.#metrics.promptTokens.inc(promptTokens);
     this.#front.log.add(reply.request, { prompt_tokens: promptTokens });
-    const pieces = this.#pieces({ prompts, settings, signal, leave, reply });
+    const pieces = this.#pieces(request, leave, reply);
     const head = answerHead(kind, model.info.name, fingerprint);
-    if (!stream) return wholeAnswer(kind, head, pieces, promptTokens);
-    const events = answerEvents(kind, head, pieces, { promptTokens, includeUsage: settings.includeUsage });
+    const parts = { kind, head, model, promptTokens, logprobs: settings.logprobs !== null };
+    if (!stream) return wholeAnswer(parts, pieces);
+    const events = answerEvents(parts, pieces, settings);
     const body = eventStream(events, {
       stall: this.#limits.stall,
       abort: (reason) => {
@@ -211,14 +228,11 @@ export class ModelServer {
     };
   }
 
-  async *#pieces(job: {
-    prompts: readonly Int32Array[];
-    settings: Settings;
-    signal: AbortSignal;
-    leave: () => void;
-    reply: FastifyReply;
-  }): AsyncGenerator<Piece, void> {
-    const { prompts, settings, signal, leave, reply } = job;
+  async *#pieces(
+    { prompts, settings, client }: Asked,
+    leave: () => void,
+    reply: FastifyReply,
+  ): AsyncGenerator<Piece, void> {
     const { model, batch, chat } = this.#served;
     const endIds = chat?.endIds ?? new Set<number>();
     const { maxTokens: most, maxTotal: mostTogether } = this.#limits;
@@ -226,9 +240,11 @@ export class ModelServer {
     let first = true;
     let generated = 0;
     try {
-      for await (const piece of generatePieces(generation, signal)) {
-        if (first) this.#metrics.firstToken.observe(reply.elapsedTime / 1000);
-        first = false;
+      for await (const piece of generatePieces(generation, client.signal)) {
+        if (first && piece.tokens > 0) {
+          this.#metrics.firstToken.observe(reply.elapsedTime / 1000);
+          first = false;
+        }
         this.#metrics.generatedTokens.inc(piece.tokens);
         generated += piece.tokens;
         yield piece;
@@ -249,14 +265,17 @@ export class ModelServer {
   }
 
   #requireRoom(prompt: Int32Array, param: string): void {
-    const { context, vocabulary } = this.#served.model.info;
+    const { context } = this.#served.model.info;
     if (prompt.length === 0) throw badField(param, "the prompt is empty");
-    const beyond = prompt.find((id) => id >= vocabulary);
-    if (beyond !== undefined)
-      throw badField(param, `there is no token ${beyond}; ids end at ${vocabulary - 1}`);
+    for (const id of prompt) this.#requireId(id, param);
     if (prompt.length < context) return;
     const message = `the prompt has ${prompt.length} tokens, and the model's context is ${context}, the answer included`;
     throw badField(param, message, "context_length_exceeded");
+  }
+
+  #requireId(id: number, param: string): void {
+    const { vocabulary } = this.#served.model.info;
+    if (id >= vocabulary) throw badField(param, `there is no token ${id}; ids end at ${vocabulary - 1}`);
   }
 
   #modelObject(): object {

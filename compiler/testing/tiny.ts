@@ -20,12 +20,16 @@ export interface TinyBuild {
   remove(): void;
 }
 
-/** Builds tiny-gpt2 for this machine; with `chat`, its model has that chat template, or `tinyChatTemplate`. */
-export async function buildTiny({
-  chat = false,
-}: {
+/** What makes a build of tiny-gpt2 more than the plainest one. */
+interface TinyOptions {
+  /** Whether its model has `tinyChatTemplate`, or which template it has. */
   readonly chat?: boolean | string;
-} = {}): Promise<TinyBuild> {
+  /** Whether its default mode is lossless, and matrices of 3 bits draft. */
+  readonly drafts?: boolean;
+}
+
+/** Builds tiny-gpt2 for this machine. */
+export async function buildTiny({ chat = false, drafts = false }: TinyOptions = {}): Promise<TinyBuild> {
   const work = mkdtempSync(join(tmpdir(), "gsic-tiny-"));
   const example = join(packageRoot, "examples/tiny-gpt2");
   cpSync(join(example, "model"), join(work, "model"), { recursive: true });
@@ -38,9 +42,13 @@ export async function buildTiny({
     );
   }
   const heldout = `[heldout]\ntext = ["${join(example, "heldout.txt")}"]\ntokens = 256\n`;
-  writeFileSync(join(work, "model.toml"), `[model]\nname = "tiny-gpt2"\nsource = "model"\n${heldout}`);
+  const calibration = `[calibration]\ntext = ["${join(example, "calibration.txt")}"]\ntokens = 1024\n`;
+  const plan = '[plan]\nforms = ["tiered"]\nbits = [3]\nrank = [0]\n';
+  const toml = `[model]\nname = "tiny-gpt2"\nsource = "model"\n${heldout}${drafts ? calibration + plan : ""}`;
+  writeFileSync(join(work, "model.toml"), toml);
   const out = join(work, "build/tiny-gpt2");
-  await build({ input: join(work, "model.toml"), out, mode: "exact", progress: silent });
+  const mode = drafts ? "lossless" : "exact";
+  await build({ input: join(work, "model.toml"), out, mode, progress: silent });
   const remove = () => rmSync(work, { recursive: true, force: true });
   return { folder: out, bundle: join(out, "tiny-gpt2.gsi"), remove };
 }
