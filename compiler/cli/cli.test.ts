@@ -435,7 +435,11 @@ describe("examples/tiny-gpt2, bounded", () => {
     const toml = tinyToml("stats.toml", `stats = "${path("stats")}"`);
     const built = (await gsic.json(["build", toml, "--out", path("from-stats")])) as BuildJson;
     expect(built.calibration).toEqual({ tokens: 8192, origin: { kind: "file", file: path("stats") } });
-    expect(differences(path("tiny"), path("from-stats"))).toEqual(["checksums.json", "graph.ts", "report.json"]);
+    expect(differences(path("tiny"), path("from-stats"))).toEqual([
+      "checksums.json",
+      "graph.ts",
+      "report.json",
+    ]);
     const other = project("other-model", gatedSettings.replace("tokens = 256", `stats = "${path("stats")}"`));
     expectFailure(
       await gsic.run(["build", "model.toml", "--out", "out"], { cwd: other }),
