@@ -34,7 +34,10 @@ async function simulated(kernels: readonly Kernel[]) {
   const account = join(await temporaryFolder(), "account.json");
   return {
     account,
-    environment: { ...(await mockDriverEnvironment(kernels, target.gpu.wave))(account), ...memory },
+    environment: {
+      ...(await mockDriverEnvironment(kernels, target.gpu.wave, { weightBytes: 0 }))(account),
+      ...memory,
+    },
   };
 }
 

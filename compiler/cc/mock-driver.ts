@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Kernel } from "../ir/program.js";
 import { buildRuntime, compileSimulation } from "./index.js";
 import { runnableTargets } from "./machine.js";
+import type { SimulationOptions } from "./simulation.js";
 
 /** Bytes of global memory that one kernel's launches moved, as the mock driver counts them. */
 export interface KernelTraffic {
@@ -18,11 +19,11 @@ export interface KernelTraffic {
 export async function mockDriverEnvironment(
   kernels: readonly Kernel[],
   wave: number,
-  progress: (done: number) => void = () => {},
+  options: SimulationOptions = {},
 ): Promise<(account: string) => Readonly<Record<string, string>>> {
   const GSIC_DRIVER = await buildRuntime("mock-driver");
   const [target] = await runnableTargets();
-  const GSIC_MOCK_KERNELS = await compileSimulation(kernels, wave, target!, progress);
+  const GSIC_MOCK_KERNELS = await compileSimulation(kernels, wave, target!, options);
   return (account) => ({ GSIC_DRIVER, GSIC_MOCK_KERNELS, GSIC_MOCK_ACCOUNT: account });
 }
 

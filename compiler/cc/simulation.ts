@@ -4,6 +4,17 @@ import { type CxxCompiler, findCompiler, unloadable } from "./compilers.js";
 import { findGpuCompiler } from "./gpu-compiler.js";
 import { sharedObject } from "./kernels.js";
 
+/** How a simulation is compiled. */
+export interface SimulationOptions {
+  /** Bytes of weights that its kernels read: with few, they are done before an optimiser would be. Many by default. */
+  readonly weightBytes?: number;
+  /** Told after each kernel. */
+  readonly progress?: (done: number) => void;
+}
+
+/** Weights of a model whose kernels are worth optimising. */
+const manyBytes = 8 << 20;
+
 /**
  * Compiles GPU kernels for this machine's CPU, which runs their workgroups lane by lane (templates/include/gsic/
  * simulation.h); returns the path of the shared object in the cache. `wave` is the lanes that run in step; `target` is
@@ -13,12 +24,12 @@ export async function compileSimulation(
   kernels: readonly Kernel[],
   wave: number,
   target: Pick<CpuTarget, "flags">,
-  progress: (done: number) => void = () => {},
+  { weightBytes = manyBytes, progress = () => {} }: SimulationOptions = {},
 ): Promise<string> {
   const compiler = await simulationCompiler();
   const flags = [
     "-std=c++17",
-    "-O2",
+    weightBytes < manyBytes ? "-O0" : "-O2",
     "-fPIC",
     "-ffp-contract=off",
     "-fvisibility=default",

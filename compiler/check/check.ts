@@ -122,7 +122,7 @@ async function compareLogits(
   try {
     const file = join(folder, "ids");
     await writeFile(file, Int32Array.from(ids));
-    const accounting = await checker.prepare(scheduled.kernels, progress);
+    const accounting = await checker.prepare(scheduled, progress);
     const checking = progress.stage("Checking the build against the float64 oracle");
     const expected = referenceLogits(graph, model.weights, ids, checking);
     const found = new Map<ProgramMode, Float32Array>();

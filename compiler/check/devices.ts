@@ -1,7 +1,7 @@
 import { mockDriverEnvironment } from "../cc/mock-driver.js";
 import { type ByDevice, type GpuTarget, ofTarget, type Target } from "../config/target.js";
-import type { Kernel } from "../ir/program.js";
 import type { SelfCheck } from "../report/self-check.js";
+import type { Schedule } from "../schedule/program.js";
 import type { Progress } from "../support/progress.js";
 
 /** The environment of a run that leaves its account of what kernels read in a file. */
@@ -14,7 +14,7 @@ interface Checker {
   /** Above this fraction of the largest logit, a build is refused. */
   readonly tolerance: number;
   /** Prepares runs; null where they need nothing, and give no account. */
-  prepare(kernels: readonly Kernel[], progress: Progress): Promise<Accounting | null>;
+  prepare(scheduled: Pick<Schedule, "kernels" | "weights">, progress: Progress): Promise<Accounting | null>;
 }
 
 /** CPUs run their own kernels. */
@@ -25,10 +25,13 @@ function simulated(target: GpuTarget): Checker {
   return {
     by: "simulation",
     tolerance: 1e-3,
-    prepare(kernels, progress) {
+    prepare({ kernels, weights }, progress) {
       const what = `Compiling ${kernels.length} kernels for a simulation of ${target.name}`;
       const update = progress.stage(what);
-      return mockDriverEnvironment(kernels, target.gpu.wave, (done) => update(done, kernels.length));
+      return mockDriverEnvironment(kernels, target.gpu.wave, {
+        weightBytes: weights.bytes,
+        progress: (done) => update(done, kernels.length),
+      });
     },
   };
 }

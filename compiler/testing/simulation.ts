@@ -85,8 +85,8 @@ export async function simulatedPlan(
   target: GpuTarget,
 ): Promise<Simulated> {
   const scheduled = schedule(plan, modes, target, { linears: true });
-  const { kernels } = scheduled;
-  const environment = await mockDriverEnvironment(kernels, target.gpu.wave);
+  const { kernels, weights } = scheduled;
+  const environment = await mockDriverEnvironment(kernels, target.gpu.wave, { weightBytes: weights.bytes });
   const bundle = join(await temporaryFolder(), "model.gsi");
   const objects = kernels.map((kernel) => objectOf(kernel, target));
   const code = [{ kind: "objects" as const, target, objects }];
