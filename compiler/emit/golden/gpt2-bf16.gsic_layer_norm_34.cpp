@@ -14,5 +14,5 @@ extern "C" void gsic_layer_norm_34(const gsic_worker *worker, void *const *argum
   constexpr int stride = stride_of(34);
   const Range columns = share(*worker, step.columns);
   for (int column = columns.begin; column < columns.end; column++)
-    layer_norm<34>(x + column * stride, gain, bias, 0.0010000000474974513f, y + column * stride);
+    layer_norm(34, x + column * stride, gain, bias, 0.0010000000474974513f, y + column * stride);
 }

@@ -19,9 +19,9 @@ extern "C" void gsic_cache_4x2x16(const gsic_worker *worker, void *const *argume
     float *row = source + column * stride_of(128);
     const float *angles = static_cast<const float *>(arguments[4]) + int64_t(position) * 16;
     for (int head = 0; head < Shape::heads; head++)
-      rotate<16, Pairing::adjacent>(row + 0 + head * Shape::head_dim, angles);
+      rotate<Pairing::adjacent>(16, row + 0 + head * Shape::head_dim, angles);
     for (int head = 0; head < Shape::kv_heads; head++)
-      rotate<16, Pairing::adjacent>(row + 64 + head * Shape::head_dim, angles);
+      rotate<Pairing::adjacent>(16, row + 64 + head * Shape::head_dim, angles);
     append<Shape>(row + 64, keys, table, position);
     append<Shape>(row + 96, values, table, position);
   }

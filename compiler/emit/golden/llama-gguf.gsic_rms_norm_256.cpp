@@ -13,5 +13,5 @@ extern "C" void gsic_rms_norm_256(const gsic_worker *worker, void *const *argume
   constexpr int stride = stride_of(256);
   const Range columns = share(*worker, step.columns);
   for (int column = columns.begin; column < columns.end; column++)
-    rms_norm<256>(x + column * stride, gain, 0.000009999999747378752f, y + column * stride);
+    rms_norm(256, x + column * stride, gain, 0.000009999999747378752f, y + column * stride);
 }

@@ -37,9 +37,9 @@ template <class A> struct CachedHead {
 /// Which channels are rotated together.
 enum class Pairing { half, adjacent };
 
-/// Rotates the first `Rotary` channels of a head by the angles of its position; `table` holds [cosines, sines].
-template <int Rotary, Pairing P> inline void rotate(float *head, const float *table) {
-  constexpr int pairs = Rotary / 2;
+/// Rotates the first `rotary` channels of a head by the angles of its position; `table` holds [cosines, sines].
+template <Pairing P> inline void rotate(int rotary, float *head, const float *table) {
+  const int pairs = rotary / 2;
   for (int i = 0; i < pairs; i++) {
     float &a = head[P == Pairing::half ? i : 2 * i];
     float &b = head[P == Pairing::half ? i + pairs : 2 * i + 1];

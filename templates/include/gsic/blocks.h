@@ -131,34 +131,47 @@ using q4_k = Block<4, ScaledTwice>;
 using q5_k = Block<5, ScaledTwice>;
 using q6_k = Block<6, ScaledBySixteen>;
 
+/// Bytes of a step and of a superblock of a type, of sixteen rows.
+template <class W> constexpr int block_step_bytes() { return W::scales::bytes + kBlockRows * kBlock * W::bits / 8; }
+template <class W> constexpr int block_super_bytes() {
+  return W::scales::header + W::scales::steps * block_step_bytes<W>();
+}
+/// Bytes of a tile of so many blocks.
+template <class W> constexpr int64_t block_tile_bytes(int blocks) {
+  return int64_t(blocks / W::scales::steps) * block_super_bytes<W>();
+}
+
+/// Elements 32 block to 32 block + 31 of a row of a tile.
+template <class W> inline void decode_block_row(const uint8_t *tile, int row, int block, f32x16 (&w)[2]) {
+  using scales = typename W::scales;
+  constexpr int steps = scales::steps, groups = scales::groups;
+  const uint8_t *const super = tile + block / steps * block_super_bytes<W>();
+  const uint8_t *const step = super + scales::header + block % steps * block_step_bytes<W>();
+  f32x16 scale[groups], minimum[groups];
+  scales::load(super, step, scale, minimum);
+  float values[kBlock];
+  each_element<W::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
+    constexpr int at = decltype(j)::value, group = at * groups / kBlock;
+    const f32x16 whole = multiply(q, broadcast(position_scale<W::bits>(at)));
+    float lanes[kLanes];
+    store(lanes, scales::has_minimum ? fma(scale[group], whole, minimum[group]) : multiply(scale[group], whole));
+    values[at] = lanes[row % kBlockRows];
+  });
+  for (int half = 0; half < 2; half++) w[half] = load(values + kLanes * half);
+}
+
 template <class W, int Out, int D> struct BlockMatrix {
   using type = W;
-  using scales = typename W::scales;
   static constexpr int out = Out, d = D, tile_rows = kBlockRows;
-  static constexpr int blocks = D / kBlock, steps = scales::steps, groups = scales::groups;
-  static constexpr int step_bytes = scales::bytes + kBlockRows * kBlock * W::bits / 8;
-  static constexpr int super_bytes = scales::header + steps * step_bytes;
-  static constexpr int64_t tile_bytes = int64_t(blocks / steps) * super_bytes;
-  static_assert(D % (kBlock * steps) == 0, "rows are whole blocks");
+  static constexpr int blocks = D / kBlock;
+  static constexpr int64_t tile_bytes = block_tile_bytes<W>(blocks);
+  static_assert(D % (kBlock * W::scales::steps) == 0, "rows are whole blocks");
   const uint8_t *data;
 
   explicit BlockMatrix(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
   const uint8_t *tile(int index) const { return data + index * tile_bytes; }
-  /// Elements 32 block to 32 block + 31 of a row.
   void decode_row(int row, int block, f32x16 (&w)[2]) const {
-    const uint8_t *const super = tile(row / kBlockRows) + block / steps * super_bytes;
-    const uint8_t *const step = super + scales::header + block % steps * step_bytes;
-    f32x16 scale[groups], minimum[groups];
-    scales::load(super, step, scale, minimum);
-    float values[kBlock];
-    each_element<W::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
-      constexpr int at = decltype(j)::value, group = at * groups / kBlock;
-      const f32x16 whole = multiply(q, broadcast(position_scale<W::bits>(at)));
-      float lanes[kLanes];
-      store(lanes, scales::has_minimum ? fma(scale[group], whole, minimum[group]) : multiply(scale[group], whole));
-      values[at] = lanes[row % kBlockRows];
-    });
-    for (int half = 0; half < 2; half++) w[half] = load(values + kLanes * half);
+    decode_block_row<W>(tile(row / kBlockRows), row, block, w);
   }
 };
 

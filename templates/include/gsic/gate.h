@@ -16,9 +16,9 @@ inline double squared_norm(const float *x, int width) {
 /// as a matrix [K, D].
 template <class M> inline double squared_residual(M basis, const float *x, const float *g) {
   double sum = 0;
-  for (int block = 0; block < M::blocks; block++) {
+  for (int block = 0; block < basis.blocks; block++) {
     f32x16 r[2] = {load(x + 32 * block), load(x + 32 * block + 16)};
-    for (int row = 0; row < M::out; row++) {
+    for (int row = 0; row < basis.out; row++) {
       f32x16 v[2];
       basis.decode_row(row, block, v);
       for (int half = 0; half < 2; half++) r[half] = fma(broadcast(-g[row]), v[half], r[half]);
@@ -35,10 +35,10 @@ template <class M> inline double squared_residual(M basis, const float *x, const
 /// Whether the residual may be left out: ||r||^2 < epsilon^2 ||x||^2, where ||r||^2 = ||x||^2 - ||g||^2.
 /// That difference cancels, and V is rounded to f16: close to the threshold the residual itself decides.
 template <class M> inline bool gate_closed(M basis, const float *x, const float *g, double epsilon) {
-  const double norm = squared_norm(x, M::d);
+  const double norm = squared_norm(x, basis.d);
   if (!(norm > 0)) return norm == 0;
   const double threshold = epsilon * epsilon;
-  double ratio = 1 - squared_norm(g, M::out) / norm;
+  double ratio = 1 - squared_norm(g, basis.out) / norm;
   if (ratio < threshold + 1e-3 && ratio > threshold - 1e-3) ratio = squared_residual(basis, x, g) / norm;
   return ratio < threshold;
 }
@@ -62,7 +62,7 @@ inline Decision decide(const gsic_worker &worker, const Columns &columns, M basi
   Decision decision;
   for (int i = 0; i < columns.count; i++) {
     const int column = columns.index[i];
-    const bool closed = gate_closed(basis, x + column * stride_of(M::d), g + column * stride_of(M::out), epsilon);
+    const bool closed = gate_closed(basis, x + column * stride_of(basis.d), g + column * stride_of(basis.out), epsilon);
     (closed ? decision.closed : decision.open).push(column);
   }
   count(worker, decision, counters);

@@ -8,7 +8,7 @@ namespace gsic {
 
 /// y += scale * row `index` of a packed table [Out, D]; y has stride_of(D) elements.
 template <class M> inline void add_row(M table, int index, float scale, float *y) {
-  for (int block = 0; block < M::blocks; block++) {
+  for (int block = 0; block < table.blocks; block++) {
     f32x16 w[2];
     table.decode_row(index, block, w);
     float *out = y + block * kBlock;
@@ -53,24 +53,23 @@ inline void scale_shift(const float *x, float mean, float scale, const float *ga
   }
 }
 
-template <int Width>
-inline void rms_norm(const float *x, const float *gain, float epsilon, float *y, const float *residual = nullptr) {
-  const float mean_square = squares_of(x, Width, 0.0f) / Width;
-  scale_shift(x, 0.0f, 1.0f / __builtin_sqrtf(mean_square + epsilon), gain, nullptr, residual, y, stride_of(Width));
+inline void rms_norm(int width, const float *x, const float *gain, float epsilon, float *y,
+                     const float *residual = nullptr) {
+  const float mean_square = squares_of(x, width, 0.0f) / float(width);
+  scale_shift(x, 0.0f, 1.0f / __builtin_sqrtf(mean_square + epsilon), gain, nullptr, residual, y, stride_of(width));
 }
 
-template <int Width>
-inline void layer_norm(const float *x, const float *gain, const float *bias, float epsilon, float *y,
+inline void layer_norm(int width, const float *x, const float *gain, const float *bias, float epsilon, float *y,
                        const float *residual = nullptr) {
-  const float mean = sum_of(x, stride_of(Width)) / Width;
-  const float variance = squares_of(x, Width, mean) / Width;
-  scale_shift(x, mean, 1.0f / __builtin_sqrtf(variance + epsilon), gain, bias, residual, y, stride_of(Width));
+  const float mean = sum_of(x, stride_of(width)) / float(width);
+  const float variance = squares_of(x, width, mean) / float(width);
+  scale_shift(x, mean, 1.0f / __builtin_sqrtf(variance + epsilon), gain, bias, residual, y, stride_of(width));
 }
 
-/// x = x / sqrt(mean(x^2) + epsilon) * gain for one head of `Width` channels, in place, with others beside it.
-template <int Width> inline void normalize_head(float *x, const float *gain, float epsilon) {
-  const float scale = 1.0f / __builtin_sqrtf(squares_of(x, Width, 0.0f) / Width + epsilon);
-  for (int i = 0; i < Width; i++) x[i] = x[i] * scale * gain[i];
+/// x = x / sqrt(mean(x^2) + epsilon) * gain for one head of `width` channels, in place, with others beside it.
+inline void normalize_head(int width, float *x, const float *gain, float epsilon) {
+  const float scale = 1.0f / __builtin_sqrtf(squares_of(x, width, 0.0f) / float(width) + epsilon);
+  for (int i = 0; i < width; i++) x[i] = x[i] * scale * gain[i];
 }
 
 }  // namespace gsic

@@ -25,37 +25,50 @@ constexpr int kRunRows = kTileGroup * kTileRows;
 /// own prefetching allows, which this would disturb.
 constexpr int kTilePrefetch = 2048;
 
+/// How the tiles of a matrix [out, d] lie.
+struct TileShape {
+  int out, d;
+
+  constexpr int blocks() const { return (d + kBlock - 1) / kBlock; }
+  constexpr int tiles() const { return (out + kTileRows - 1) / kTileRows; }
+  constexpr int segments() const { return (d + kSegment - 1) / kSegment; }
+  constexpr int segment_blocks() const { return (blocks() + segments() - 1) / segments(); }
+  constexpr int group() const { return segments() == 1 ? 1 : kTileGroup; }
+  /// The blocks of a segment that the last one may fall short of.
+  constexpr int blocks_of(int segment) const {
+    const int rest = blocks() - segment * segment_blocks();
+    return rest < segment_blocks() ? rest : segment_blocks();
+  }
+  /// Blocks of four rows before the first one of a tile in a segment; the others of the segment follow.
+  constexpr int64_t before(int tile, int segment) const {
+    const int begin = tile / group() * group(), count = tiles() - begin < group() ? tiles() - begin : group();
+    return int64_t(begin) * blocks() + int64_t(count) * segment * segment_blocks() +
+           int64_t(tile - begin) * blocks_of(segment);
+  }
+};
+
+/// Elements 32 block to 32 block + 31 of a row.
+template <class W>
+inline void decode_tile_row(const uint8_t *data, TileShape shape, int row, int block, f32x16 (&w)[2]) {
+  const int segment = block / shape.segment_blocks(), within = block - segment * shape.segment_blocks();
+  W::decode(data + ((shape.before(row / kTileRows, segment) + within) * kTileRows + row % kTileRows) * W::bytes, w);
+}
+
 template <class W, int Out, int D> struct TileMatrix {
   using type = W;
   static constexpr int out = Out, d = D, tile_rows = kTileRows;
-  static constexpr int blocks = (D + kBlock - 1) / kBlock;
-  static constexpr int tiles = (Out + kTileRows - 1) / kTileRows;
-  static constexpr int block_bytes = kTileRows * W::bytes;
-  static constexpr int64_t tile_bytes = int64_t(blocks) * block_bytes;
-  static constexpr int segments = (D + kSegment - 1) / kSegment;
-  static constexpr int segment_blocks = (blocks + segments - 1) / segments;
-  static constexpr int group = segments == 1 ? 1 : kTileGroup;
+  static constexpr TileShape shape{Out, D};
+  static constexpr int blocks = shape.blocks(), segments = shape.segments();
+  static constexpr int segment_blocks = shape.segment_blocks();
   const uint8_t *data;
 
   explicit TileMatrix(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
-  /// The blocks of a segment that the last one may fall short of.
-  static constexpr int blocks_of(int segment) {
-    const int rest = blocks - segment * segment_blocks;
-    return rest < segment_blocks ? rest : segment_blocks;
-  }
-  /// The first block of a tile in a segment; the others of the segment follow.
+  static constexpr int blocks_of(int segment) { return shape.blocks_of(segment); }
+  /// The first block of a tile in a segment.
   const uint8_t *place(int tile, int segment) const {
-    const int begin = tile / group * group, count = tiles - begin < group ? tiles - begin : group;
-    const int64_t before = int64_t(count) * segment * segment_blocks + int64_t(tile - begin) * blocks_of(segment);
-    return data + begin * tile_bytes + before * block_bytes;
+    return data + shape.before(tile, segment) * (kTileRows * W::bytes);
   }
-  /// Elements 32 block to 32 block + 31 of a row.
-  void decode_row(int row, int block, f32x16 (&w)[2]) const {
-    const int segment = block / segment_blocks;
-    W::decode(
-        place(row / kTileRows, segment) + ((block - segment * segment_blocks) * kTileRows + row % kTileRows) * W::bytes,
-        w);
-  }
+  void decode_row(int row, int block, f32x16 (&w)[2]) const { decode_tile_row<W>(data, shape, row, block, w); }
 };
 
 /// Tiles of one segment, one after another, and the columns that they meet. Without a shape in its type, so that all
