@@ -9,6 +9,7 @@ import everything from "./vitest.config.js";
  * ordinary C++.
  */
 const suites = [
+  "compiler/cc/generic.test.ts",
   "compiler/cc/machine.test.ts",
   "compiler/emit/attend.test.ts",
   "compiler/emit/coded.test.ts",

@@ -12,19 +12,19 @@ import { writeSources } from "./build-folder/sources.js";
 import { Algebra } from "./calibrate/algebra.js";
 import { Factors } from "./calibrate/factors.js";
 import { checkTexts } from "./calibrate/text.js";
-import { compileFor, prepareRuntime, type TargetCode } from "./cc/index.js";
+import { compileFor, hasCompiler, prepareRuntime, type TargetCode } from "./cc/index.js";
 import { targetsFor } from "./cc/machine.js";
 import { roomForCheck, selfCheck } from "./check/check.js";
 import { buildFiles, namedFiles } from "./config/build-files.js";
 import { type Config, readConfig } from "./config/config.js";
 import { commonTarget } from "./config/devices.js";
-import type { Target } from "./config/target.js";
+import { isCpu, type Target } from "./config/target.js";
 import { type Tuning, tuningOf, withTuning } from "./config/tuning.js";
 import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
 import { modesOf } from "./ir/modes.js";
 import type { Plan } from "./ir/plan.js";
-import type { DeviceKind, Mode, ProgramMode } from "./ir/program.js";
+import type { DeviceKind, Kernel, Mode, ProgramMode } from "./ir/program.js";
 import { withCodedWeights } from "./models/coded.js";
 import { type Model, openModel } from "./models/model.js";
 import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
@@ -191,11 +191,7 @@ async function makeBuild(job: Job): Promise<Report> {
   const room = roomForCheck({ plan, scheduled, modes: programs, shapedBy });
   await requireRoom(staging, scheduled.weights.bytes + room + roomForTheRest, job.out);
   const { kernels } = scheduled;
-  const code: TargetCode[] = [];
-  for (const target of targets) {
-    const update = progress.stage(`Compiling ${kernels.length} kernels for ${target.name}`);
-    code.push(await compileFor(kernels, target, (done) => update(done, kernels.length)));
-  }
+  const code = await compileAll(kernels, targets, progress);
   const name = config.model.name;
   const bundle = join(staging, namedFiles(name).bundle);
   const content = { model, plan, schedule: scheduled, modes, code, factors: job.packed ?? noFactors };
@@ -243,6 +239,26 @@ async function makeBuild(job: Job): Promise<Report> {
   await recordChecksums(staging);
   return report;
 }
+
+/** The kernels of every target; says where they are not made for the model's shapes. */
+async function compileAll(
+  kernels: readonly Kernel[],
+  targets: readonly Target[],
+  progress: Progress,
+): Promise<TargetCode[]> {
+  const code: TargetCode[] = [];
+  const verb = targets.every(isCpu) && !(await hasCompiler()) ? "Filling in" : "Compiling";
+  for (const target of targets) {
+    const update = progress.stage(`${verb} ${kernels.length} kernels for ${target.name}`);
+    code.push(await compileFor(kernels, target, (done) => update(done, kernels.length)));
+  }
+  if (code.some((one) => one.kind === "library" && !one.specialised)) progress.warn(unspecialised);
+  return code;
+}
+
+const unspecialised =
+  "no C++ compiler is found, so the build uses kernels for all shapes: the same results, more slowly; " +
+  "install one (Debian: apt-get install g++) and build again for kernels of its own";
 
 /** Bytes of a build besides its weights: programs, kernels, code. */
 const roomForTheRest = 64 << 20;

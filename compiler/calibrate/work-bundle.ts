@@ -1,4 +1,4 @@
-import { compileKernels, type LibraryCode } from "../cc/index.js";
+import { compileLibrary, type LibraryCode } from "../cc/index.js";
 import type { CpuTarget } from "../config/target.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
@@ -20,11 +20,7 @@ export async function compileForCpus(
   for (const target of targets) {
     const done = code.length * kernels.length;
     const total = targets.length * kernels.length;
-    code.push({
-      kind: "library",
-      target,
-      bytes: await compileKernels(kernels, target, (count) => update(done + count, total)),
-    });
+    code.push(await compileLibrary(kernels, target, (count) => update(done + count, total)));
   }
   return code;
 }

@@ -1,5 +1,7 @@
-import { type ByDevice, type GpuTarget, ofTarget, type Target } from "../config/target.js";
+import { type ByDevice, type CpuTarget, type GpuTarget, ofTarget, type Target } from "../config/target.js";
 import type { Kernel } from "../ir/program.js";
+import { findCompiler } from "./compilers.js";
+import { genericKernels } from "./generic.js";
 import { type CodeObject, compileGpuKernels } from "./gpu.js";
 import { compileKernels } from "./kernels.js";
 
@@ -11,6 +13,8 @@ export interface LibraryCode {
   readonly kind: "library";
   readonly target: Target;
   readonly bytes: Uint8Array;
+  /** False: no compiler was found, and the kernels are those for all shapes, filled in. */
+  readonly specialised: boolean;
 }
 
 /** A code object for each kernel, in their order. */
@@ -29,10 +33,33 @@ function compileObjects(target: GpuTarget): Compile {
   };
 }
 
+/**
+ * Kernels for a CPU. Without a compiler those that came compiled for all shapes; where none came either, throws what
+ * `findCompiler` does.
+ */
+export async function compileLibrary(
+  kernels: readonly Kernel[],
+  target: CpuTarget,
+  progress: (done: number) => void,
+): Promise<LibraryCode> {
+  if (!(await hasCompiler())) {
+    const bytes = await genericKernels(kernels, target);
+    if (bytes !== null) return { kind: "library", target, bytes, specialised: false };
+  }
+  const bytes = await compileKernels(kernels, target, progress);
+  return { kind: "library", target, bytes, specialised: true };
+}
+
+/** Whether kernels can be compiled here. */
+export function hasCompiler(): Promise<boolean> {
+  return findCompiler().then(
+    () => true,
+    () => false,
+  );
+}
+
 const compilers: ByDevice<Compile> = {
-  cpu: (target) => async (kernels, progress) => {
-    return { kind: "library", target, bytes: await compileKernels(kernels, target, progress) };
-  },
+  cpu: (target) => (kernels, progress) => compileLibrary(kernels, target, progress),
   hip: compileObjects,
   cuda: compileObjects,
 };

@@ -10,7 +10,8 @@ import { type CxxCompiler, findCompiler, run, unloadable } from "./compilers.js"
 import { Includes } from "./includes.js";
 import { precompiled } from "./precompiled.js";
 
-const kernelFlags = [
+/** Of every CPU kernel, beside its target's. */
+export const kernelFlags: readonly string[] = [
   "-std=c++17",
   "-O3",
   "-fPIC",

@@ -12,6 +12,8 @@ export interface PrebuiltList {
   /** What compiled and linked them, for people. */
   readonly madeBy: string;
   readonly products: Readonly<Partial<Record<RuntimeProduct, PrebuiltProduct>>>;
+  /** Kernels for all shapes, by target. */
+  readonly kernels?: Readonly<Record<string, PrebuiltProduct>>;
 }
 
 /** A product that came compiled. */
@@ -28,7 +30,10 @@ export const prebuiltFolder = join(runtimeFolder, "prebuilt");
 /** This machine's, as folders of products are called. */
 export const platform = `${process.platform}-${process.arch}`;
 
-const platformFolder = join(prebuiltFolder, platform);
+/** Where this machine's lie: GSIC_PREBUILT may name another folder of platforms, as tests do. */
+function platformFolder(): string {
+  return join(process.env.GSIC_PREBUILT || prebuiltFolder, platform);
+}
 
 /** The name of the list in a platform's folder. */
 export const listName = "prebuilt.json";
@@ -39,7 +44,14 @@ export const listName = "prebuilt.json";
  */
 export async function prebuiltProduct(product: RuntimeProduct, sources: string): Promise<string | null> {
   const list = prebuiltList();
-  return list === null ? null : productIn(platformFolder, list, product, sources, glibcVersion());
+  return list === null ? null : productIn(platformFolder(), list, product, sources, glibcVersion());
+}
+
+/** The path of the kernels for all shapes of a target that came compiled from the sources with this hash; null if none did. */
+export async function prebuiltKernels(target: string, sources: string): Promise<string | null> {
+  const list = prebuiltList();
+  const entry = list?.kernels?.[target];
+  return list === null ? null : fileIn(platformFolder(), list, entry, sources, glibcVersion());
 }
 
 /** The path of a product of a list, made from the sources with this hash, that runs with a glibc; null if there is none. */
@@ -50,7 +62,16 @@ export function productIn(
   sources: string,
   glibc: string | null,
 ): string | null {
-  const entry = list.products[product];
+  return fileIn(folder, list, list.products[product], sources, glibc);
+}
+
+function fileIn(
+  folder: string,
+  list: PrebuiltList,
+  entry: PrebuiltProduct | undefined,
+  sources: string,
+  glibc: string | null,
+): string | null {
   if (entry === undefined || entry.sources !== sources || glibcProblem(list, glibc) !== null) return null;
   const file = join(folder, entry.file);
   return existsSync(file) ? file : null;
@@ -87,7 +108,7 @@ function isOff(): boolean {
 /** What came compiled for this platform; null if nothing did, or it is to be left alone. */
 function prebuiltList(): PrebuiltList | null {
   if (isOff()) return null;
-  known ??= { list: readList(platformFolder) };
+  known ??= { list: readList(platformFolder()) };
   return known.list;
 }
 

@@ -9,6 +9,7 @@ import {
   type GpuDevice,
   gpuDevices,
   gpuTools,
+  hasGenericKernels,
   isPrebuilt,
 } from "../cc/index.js";
 import { readMachine, runnableTargets } from "../cc/machine.js";
@@ -44,9 +45,11 @@ function node(): Promise<Check> {
   });
 }
 
-function compiler(): Promise<Check> {
-  const fix = "sudo apt-get install g++";
-  return check({ id: "compiler", title: "C++ compiler", fix }, async () => {
+/** Without one, kernels for all shapes do, where they came compiled. */
+async function compiler(): Promise<Check> {
+  const optional = await hasGenericKernels();
+  const fix = `sudo apt-get install g++${optional ? ": kernels that are made for a model are faster" : ""}`;
+  return check({ id: "compiler", title: "C++ compiler", fix, optional }, async () => {
     const { command, version } = await findCompiler();
     return `${command}: ${version.split("\n")[0]}`;
   });

@@ -1,9 +1,13 @@
+import type { GenericShape } from "../ir/program.js";
 import type { DeviceStep, InputFactors, Step } from "../ir/steps.js";
 import type { ProjectionDivision } from "./gpu/projection-divisions.js";
 import type { KernelCall } from "./operands.js";
 
 /** A kernel call, and how its products are divided among waves; by nothing on CPUs. */
-export type EmittedCall = KernelCall & { readonly divisions: readonly ProjectionDivision[] };
+export type EmittedCall = KernelCall & {
+  readonly divisions: readonly ProjectionDivision[];
+  readonly generic?: GenericShape;
+};
 
 /** Steps as a device runs them, and their kernels. */
 interface Emitted {

@@ -66,7 +66,7 @@ export function project(step: ProjectStep): CpuKernelCall {
     return tiers(step).map(({ tier, of }) => {
       const source = part[of]!;
       const weight = operands.weight(`${of}${index}`, source, { tier: of, linears: [part.linear] });
-      return { ...product(step, tier, of), matrix: matrixType(source), ...rows, weight, bias };
+      return { ...productOf(step, tier, of), matrix: matrixType(source), ...rows, weight, bias };
     });
   });
   return {
@@ -97,7 +97,7 @@ export function glu(step: ProjectStep): CpuKernelCall {
   const products = tiers(step).map(({ tier, of }) => {
     const [a, b] = [first[of]!, second[of]!];
     return {
-      ...product(step, tier, of),
+      ...productOf(step, tier, of),
       gateMatrix: matrixType(a),
       upMatrix: matrixType(b),
       gateWeight: operands.weight(`gate_${of}`, a, { tier: of, linears: [first.linear] }),
@@ -147,14 +147,23 @@ export function tiers(
   }));
 }
 
+/** Columns of a pass, by their names in C++: all, or what a gate makes of them. */
+export type ColumnSet = "columns" | `${"tiers" | "exact"}.${"closed" | "open"}`;
+/** What a tier's matrix is multiplied with, by its name in C++. */
+export type ProductInput = "x" | "g" | "integers";
+
+const inputOf: Readonly<Record<TierMatrix, ProductInput>> = {
+  image: "g",
+  quantized: "integers",
+  weight: "x",
+};
+
 /** What a product of a tier's matrix with its input is made of: C++ names. */
-function product({ gate, exact }: ProjectStep, tier: Tier, of: TierMatrix) {
+export function productOf({ gate, exact }: ProjectStep, tier: Tier, of: TierMatrix) {
   const decided = of === "image" || exact === null ? "tiers" : "exact";
-  const columns =
-    tier === null
-      ? "columns"
-      : `${decided}.${of === "image" || (of === "quantized" && (exact !== null || gate === null)) ? "closed" : "open"}`;
-  return { tier, columns, input: { image: "g", quantized: "integers", weight: "x" }[of] };
+  const closed = of === "image" || (of === "quantized" && (exact !== null || gate === null));
+  const columns: ColumnSet = tier === null ? "columns" : `${decided}.${closed ? "closed" : "open"}`;
+  return { tier, columns, input: inputOf[of] };
 }
 
 /** The C++ type of a packed matrix. */

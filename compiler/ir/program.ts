@@ -28,6 +28,15 @@ export interface Kernel {
   readonly source: string;
   /** What its object is linked with; absent: nothing, the source is compiled with all that it includes. */
   readonly cores?: readonly Core[];
+  /** For machines without a compiler; absent on GPUs. */
+  readonly generic?: GenericShape;
+}
+
+/** What kernels that come compiled for all shapes (templates/generic) are told to compute the same as an emitted one. */
+export interface GenericShape {
+  readonly kind: "embed" | "norm" | "project" | "glu" | "cache" | "attend";
+  /** 32 bits each, in the order of templates/include/gsic/generic/shapes.h. */
+  readonly words: readonly number[];
 }
 
 /** Code that kernels of every shape share: a source of its own, which instantiates a class of gsic/cores. */

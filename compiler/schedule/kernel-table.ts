@@ -29,6 +29,7 @@ export class KernelTable {
       launch: call.launch,
       source: this.render(call.template, { ...call.params, symbol }),
       ...(call.cores && { cores: call.cores }),
+      ...(call.generic && { generic: call.generic }),
     });
     this.divisions.push(call.divisions);
     this.byContent.set(content, this.kernels.length - 1);

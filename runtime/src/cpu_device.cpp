@@ -25,13 +25,19 @@ class HostMemory final : public DeviceMemory {
   uint8_t *data_;
 };
 
+using FindKernel = gsic_cpu_kernel (*)(const char *name);
+
 /// The kernels of a target, in one image.
 class Library final : public Module {
  public:
   Library(Bytes code, const std::string &name, const std::vector<Kernel> &kernels) : image_(code, name) {
     const std::string problem = why_not_on_this_cpu(image_.features());
     if (!problem.empty()) throw Error(GSIC_NO_DEVICE, problem + ", which the code of section '" + name + "' uses");
-    for (const Kernel &kernel : kernels) kernels_.push_back(image_.function(kernel.symbol));
+    // An image of kernels for all shapes (templates/generic/library.cpp) has a table of names instead of symbols.
+    const auto find = reinterpret_cast<FindKernel>(image_.function("gsic_find_kernel"));
+    for (const Kernel &kernel : kernels)
+      kernels_.push_back(find == nullptr ? image_.function(kernel.symbol)
+                                         : reinterpret_cast<void *>(find(kernel.symbol.c_str())));
   }
 
   void *kernel(size_t index) const override { return kernels_[index]; }

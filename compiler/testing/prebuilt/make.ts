@@ -9,6 +9,7 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { hashOf, objectPath } from "../../cc/cache.js";
 import { findCompiler, run } from "../../cc/compilers.js";
+import { compileGeneric, genericHash } from "../../cc/generic.js";
 import {
   listName,
   type PrebuiltList,
@@ -19,6 +20,7 @@ import {
   readList,
 } from "../../cc/prebuilt.js";
 import { runtimeObjects, runtimeRecipes, sourcesHash } from "../../cc/runtime.js";
+import { machineTargets } from "../../config/targets.js";
 import { GsicError } from "../../support/errors.js";
 import { packageRoot, runtimeFolder } from "../../support/paths.js";
 import { execute } from "../../support/process.js";
@@ -58,7 +60,10 @@ async function main(): Promise<void> {
   const hashes = new Map<RuntimeProduct, string>();
   for (const product of products) hashes.set(product, await sourcesHash(product));
   const before = readList(folder);
-  const isCurrent = products.every((product) => before?.products[product]?.sources === hashes.get(product));
+  const kernelSources = await genericHash();
+  const isCurrent =
+    products.every((product) => before?.products[product]?.sources === hashes.get(product)) &&
+    machineTargets().every(({ name }) => before?.kernels?.[name]?.sources === kernelSources);
   if (isCurrent && before?.madeBy === madeBy) return console.error(`gsic: ${folder} is up to date`);
 
   const zig = await findZig();
@@ -68,8 +73,14 @@ async function main(): Promise<void> {
   for (const product of products) {
     made[product] = { file: await link(zig, product), sources: hashes.get(product)! };
   }
+  const kernels: Record<string, PrebuiltProduct> = {};
+  for (const target of machineTargets()) {
+    const update = progress.stage(`Compiling kernels of all shapes for ${target.name}`);
+    const file = await kept(await compileGeneric(target, update), `kernels-${target.name}`);
+    kernels[target.name] = { file, sources: kernelSources };
+  }
   await writeFile(join(folder, "LICENSES.txt"), await licences());
-  const list: PrebuiltList = { glibc, madeBy, products: made };
+  const list: PrebuiltList = { glibc, madeBy, products: made, kernels };
   await writeFile(join(folder, listName), `${JSON.stringify(list, null, 2)}\n`);
   progress.finish();
 }
@@ -101,15 +112,21 @@ async function link(zig: string, product: RuntimeProduct): Promise<string> {
   ];
   const { code, stderr } = await execute(zig, args, packageRoot);
   if (code !== 0) fail(`Zig does not link ${product}: ${stderr.slice(0, 4000)}`);
+  const name = await kept(output, product);
+  await rm(output);
+  return name;
+}
+
+/** Copies a file into the folder, with a hash of its contents in its name, which is returned. Fails if it needs a newer glibc. */
+async function kept(output: string, what: string): Promise<string> {
   const needed = await glibcNeeded(output);
-  if (needed > Number(glibc.split(".")[1])) fail(`${product} needs glibc 2.${needed}`);
+  if (needed > Number(glibc.split(".")[1])) fail(`${what} needs glibc 2.${needed}`);
   const contents = createHash("sha256")
     .update(await readFile(output))
     .digest("hex")
     .slice(0, 12);
-  const name = `${product}-${contents}`;
+  const name = `${what}-${contents}`;
   await copyFile(output, join(folder, name));
-  await rm(output);
   return name;
 }
 

@@ -1,0 +1,173 @@
+// Products of matrices whose shapes are known when they run.
+#include <new>
+
+#include "gsic/generic/matrix.h"
+
+namespace gsic {
+namespace generic {
+namespace {
+
+/// As TileProduct.
+template <class W> struct TilesProduct : Product {
+  TileShape shape;
+  const uint8_t *data;
+  int columns;
+  const float *x[GSIC_MAX_COLUMNS];
+  TileResults results;
+  f32x16 sums[kTileGroup * GSIC_MAX_COLUMNS * kTileRows];
+
+  TilesProduct(const Rows<W> &matrix, const Columns &of, const float *from)
+      : Product{&run_rows, &row_at, kTileRows}, shape{matrix.out, matrix.d}, data(matrix.data), columns(of.count) {
+    for (int i = 0; i < columns; i++) x[i] = from + of.index[i] * stride_of(shape.d);
+    results.sums = sums;
+  }
+
+  static void run_rows(Product &product, int first, int rows) {
+    auto &self = static_cast<TilesProduct &>(product);
+    const TileShape &shape = self.shape;
+    const int begin = first / kTileRows, tiles = (rows + kTileRows - 1) / kTileRows, segments = shape.segments();
+    for (int segment = 0; segment < segments; segment++)
+      TileCore<W, 0>::multiply(
+          {self.data + shape.before(begin, segment) * kTileRows * W::bytes, tiles, shape.blocks_of(segment), self.x,
+           self.columns, segment * shape.segment_blocks() * kBlock, segment == 0, segment + 1 == segments},
+          self.results);
+  }
+  static float row_at(const Product &product, int c, int row) {
+    return static_cast<const TilesProduct &>(product).results.y[row / kTileRows][c][row % kTileRows];
+  }
+};
+
+/// As BlockProduct; the activations lie behind it.
+template <class W, bool Long> struct BlocksProduct : Product {
+  using Core = BlockCore<W, 0, Long>;
+  const uint8_t *data;
+  int columns, blocks;
+  BlockColumn<W> x[GSIC_MAX_COLUMNS];
+  float y[GSIC_MAX_COLUMNS][kRunRows];
+
+  BlocksProduct(const Rows<W> &matrix, const Columns &of, const float *from)
+      : Product{&run_rows, &row_at, kBlockRows}, data(matrix.data), columns(of.count), blocks(matrix.blocks) {
+    auto *activations = reinterpret_cast<BlockActivations<W> *>(this + 1);
+    for (int i = 0; i < columns; i++) {
+      x[i].blocks = activations + int64_t(i) * blocks;
+      Core::set(from + of.index[i] * stride_of(matrix.d), blocks, x[i]);
+    }
+  }
+
+  static void run_rows(Product &product, int first, int rows) {
+    auto &self = static_cast<BlocksProduct &>(product);
+    const uint8_t *place = self.data + first / kBlockRows * block_tile_bytes<W>(self.blocks);
+    Core::multiply({place, (rows + kBlockRows - 1) / kBlockRows, self.blocks}, self.x, self.columns, self.y[0]);
+  }
+  static float row_at(const Product &product, int c, int row) {
+    return static_cast<const BlocksProduct &>(product).y[c][row];
+  }
+};
+
+template <class W> size_t bytes_of(const Rows<W> &, int) { return sizeof(TilesProduct<W>); }
+template <int Bits, class Scales> size_t bytes_of(const Rows<Block<Bits, Scales>> &matrix, int columns) {
+  using W = Block<Bits, Scales>;
+  return sizeof(BlocksProduct<W, false>) + size_t(columns) * size_t(matrix.blocks) * sizeof(BlockActivations<W>);
+}
+
+template <class T, class... From> Product *made(void *memory, const From &...from) { return new (memory) T(from...); }
+
+template <class W> Product *make(const Rows<W> &matrix, const Columns &columns, const float *x, void *memory) {
+  return made<TilesProduct<W>>(memory, matrix, columns, x);
+}
+template <int Bits, class Scales>
+Product *make(const Rows<Block<Bits, Scales>> &matrix, const Columns &columns, const float *x, void *memory) {
+  using W = Block<Bits, Scales>;
+  return matrix.d >= kLongRow ? made<BlocksProduct<W, true>>(memory, matrix, columns, x)
+                              : made<BlocksProduct<W, false>>(memory, matrix, columns, x);
+}
+
+template <bool Symmetric> auto multiply_of(int bits) {
+  return bits == 3   ? &DotCore<3, Symmetric>::multiply
+         : bits == 4 ? &DotCore<4, Symmetric>::multiply
+         : bits == 5 ? &DotCore<5, Symmetric>::multiply
+         : bits == 6 ? &DotCore<6, Symmetric>::multiply
+                     : &DotCore<8, Symmetric>::multiply;
+}
+
+int dot_blocks(int width) { return (width + kDotBlock - 1) / kDotBlock; }
+
+}  // namespace
+
+size_t product_bytes(const MatrixShape &shape, int columns) {
+  size_t bytes = 0;
+  with_rows(shape, nullptr, [&](const auto &matrix) { bytes = bytes_of(matrix, columns); });
+  return bytes;
+}
+
+Product *make_product(const MatrixShape &shape, const void *weights, const Columns &columns, const float *x,
+                      void *memory) {
+  Product *product = nullptr;
+  with_rows(shape, weights, [&](const auto &matrix) { product = make(matrix, columns, x, memory); });
+  return product;
+}
+
+FewBits::FewBits(const MatrixShape &shape, const void *pointer) : out(shape.out) {
+  const int groups = (shape.d + shape.group - 1) / shape.group;
+  const int group_bytes = (groups * kDotRows + 63) / 64 * 64;
+  tiles.place = static_cast<const uint8_t *>(pointer);
+  tiles.blocks = dot_blocks(shape.d);
+  tiles.zeros_at = kDotScalesAt + group_bytes;
+  tiles.blocks_at = tiles.zeros_at + (shape.symmetric ? 0 : group_bytes);
+  tiles.a_at = tiles.blocks_at + tiles.blocks * 64 * shape.bits;
+  tiles.bytes = tiles.a_at + (shape.rank > 0 ? 64 + kDotRows * shape.rank : 0);
+  tiles.tiles = (shape.out + kDotRows - 1) / kDotRows;
+  tiles.group_shift = shape.group / kDotBlock / 2;
+  tiles.k = shape.rank;
+  multiply = shape.symmetric ? multiply_of<true>(shape.bits) : multiply_of<false>(shape.bits);
+}
+
+size_t Integers::bytes(int d, int rank) {
+  return GSIC_MAX_COLUMNS * size_t(dot_blocks(d) + dot_blocks(rank)) * sizeof(DotBlock);
+}
+
+Integers::Integers(int d, int rank, void *memory) : d_(d), rank_(rank) {
+  auto *blocks = static_cast<DotBlock *>(memory);
+  for (int i = 0; i < GSIC_MAX_COLUMNS; i++, blocks += dot_blocks(d)) x_[i].blocks = blocks;
+  for (int i = 0; i < GSIC_MAX_COLUMNS; i++, blocks += dot_blocks(rank)) g_[i].blocks = blocks;
+}
+
+void Integers::set(const Columns &columns, const float *x) {
+  for (int i = 0; i < columns.count; i++) {
+    const int column = columns.index[i];
+    ActivationCore<kDotBlock>::set(x + column * stride_of(d_), dot_blocks(d_), x_[column]);
+  }
+}
+
+void Integers::project(const Columns &columns, const MatrixShape &basis, const void *pointer) {
+  const int stride = stride_of(rank_);
+  auto *projected = static_cast<float *>(GSIC_FRAME(sizeof(float) * GSIC_MAX_COLUMNS * size_t(stride)));
+  for (int i = 0; i < GSIC_MAX_COLUMNS * stride; i++) projected[i] = 0.0f;
+  const gsic_worker alone = {0, 1, nullptr, 0};
+  const FewBits matrix(basis, pointer);
+  const DotInput input = of(columns);
+  DotResult result;
+  for_each_dot_run(alone, matrix, [&](int first, int count) {
+    matrix.run(first, count, input, result);
+    for (int c = 0; c < columns.count; c++)
+      for (int row = 0; row < count * kDotRows && first * kDotRows + row < matrix.out; row++)
+        projected[columns.index[c] * stride + first * kDotRows + row] = result.y[c][row];
+  });
+  for (int i = 0; i < columns.count; i++) {
+    const int column = columns.index[i];
+    ActivationCore<kDotBlock>::set(projected + column * stride, dot_blocks(rank_), g_[column]);
+  }
+}
+
+DotInput Integers::of(const Columns &columns) const {
+  DotInput input;
+  input.count = columns.count;
+  for (int i = 0; i < columns.count; i++) {
+    input.x[i] = x_ + columns.index[i];
+    input.g[i] = g_ + columns.index[i];
+  }
+  return input;
+}
+
+}  // namespace generic
+}  // namespace gsic
