@@ -5,6 +5,7 @@ import { readTarget } from "../config/targets.js";
 import type { DType } from "../ir/graph.js";
 import type { Form, Plan } from "../ir/plan.js";
 import type { Kernel, ProgramMode } from "../ir/program.js";
+import { withCodedWeights } from "../models/coded.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import type { FactorSource } from "../pack/weights.js";
@@ -95,6 +96,13 @@ test.each(["gemma3-f32", "gpt2-bf16", "gptj-f32", "llama-gguf", "mistral-window"
     await expectSameBits(model, makePlan(model.graph, { options: densePlan }), ["exact"], ids);
   },
 );
+
+test.each(["gpt2-bf16", "llama-bf16"])("exact mode of %s in twelve bits a weight", async (name) => {
+  const { model, ids } = await openFixture(name);
+  const graph = withCodedWeights(model.graph, model.weights);
+  const plan = makePlan(graph, { options: densePlan });
+  await expectSameBits({ ...model, graph }, plan, ["exact"], ids);
+});
 
 const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
 const asymmetric = { ...tier, quantizer: { bits: 4, group: 64, symmetric: false }, rank: 0 } as const;

@@ -11,7 +11,8 @@ type ProjectStep = Extract<Step, { kind: "project" }>;
 
 /** In the order of templates/include/gsic/generic/shapes.h. */
 const types = ["f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"] as const;
-const fewBits = types.length;
+const coded = types.length;
+const fewBits = coded + 1;
 const columnSets: readonly ColumnSet[] = [
   "columns",
   "tiers.closed",
@@ -50,8 +51,9 @@ class Arguments {
       const { out, d, rank, quantizer } = source;
       return [at, fewBits, out, d, quantizer.bits, quantizer.group, Number(quantizer.symmetric), rank];
     }
-    const { dtype, out, d } = shapeOf(source);
-    return [at, types.indexOf(dtype), out, d, 0, 0, 0, 0];
+    const { dtype, coded: rare, out, d } = shapeOf(source);
+    const type = rare === undefined ? types.indexOf(dtype) : coded;
+    return [at, type, out, d, 0, 0, 0, rare ?? 0];
   }
 }
 

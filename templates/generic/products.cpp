@@ -7,18 +7,32 @@ namespace gsic {
 namespace generic {
 namespace {
 
-/// As TileProduct.
-template <class W> struct TilesProduct : Product {
+/// A segment's tiles for the core of a type.
+template <class W>
+void multiply_segment(const Rows<W> &matrix, int tile, int segment, const TileSegment &of, TileResults &results) {
+  TileSegment placed = of;
+  placed.place = matrix.data + TileShape{matrix.out, matrix.d}.before(tile, segment) * kTileRows * W::bytes;
+  TileCore<W, 0>::multiply(placed, results);
+}
+void multiply_segment(const CodedRows &matrix, int tile, int segment, const TileSegment &of, TileResults &results) {
+  const CodedShape &shape = matrix.shape;
+  CodedSegment placed = {of, {matrix.data + shape.group(tile), shape.strips(), shape.rare}, shape.strip(tile, segment)};
+  placed.tiles.place = matrix.data + shape.place(tile, segment);
+  CodedCore<0>::multiply(placed, results);
+}
+
+/// As TileProduct and CodedProduct.
+template <class M> struct TilesProduct : Product {
+  M matrix;
   TileShape shape;
-  const uint8_t *data;
   int columns;
   const float *x[GSIC_MAX_COLUMNS];
   TileResults results;
   f32x16 sums[kTileGroup * GSIC_MAX_COLUMNS * kTileRows];
 
-  TilesProduct(const Rows<W> &matrix, const Columns &of, const float *from)
-      : Product{&run_rows, &row_at, kTileRows}, shape{matrix.out, matrix.d}, data(matrix.data), columns(of.count) {
-    for (int i = 0; i < columns; i++) x[i] = from + of.index[i] * stride_of(shape.d);
+  TilesProduct(const M &of, const Columns &pass, const float *from)
+      : Product{&run_rows, &row_at, kTileRows}, matrix(of), shape{of.out, of.d}, columns(pass.count) {
+    for (int i = 0; i < columns; i++) x[i] = from + pass.index[i] * stride_of(shape.d);
     results.sums = sums;
   }
 
@@ -27,10 +41,10 @@ template <class W> struct TilesProduct : Product {
     const TileShape &shape = self.shape;
     const int begin = first / kTileRows, tiles = (rows + kTileRows - 1) / kTileRows, segments = shape.segments();
     for (int segment = 0; segment < segments; segment++)
-      TileCore<W, 0>::multiply(
-          {self.data + shape.before(begin, segment) * kTileRows * W::bytes, tiles, shape.blocks_of(segment), self.x,
-           self.columns, segment * shape.segment_blocks() * kBlock, segment == 0, segment + 1 == segments},
-          self.results);
+      multiply_segment(self.matrix, begin, segment,
+                       {nullptr, tiles, shape.blocks_of(segment), self.x, self.columns,
+                        segment * shape.segment_blocks() * kBlock, segment == 0, segment + 1 == segments},
+                       self.results);
   }
   static float row_at(const Product &product, int c, int row) {
     return static_cast<const TilesProduct &>(product).results.y[row / kTileRows][c][row % kTileRows];
@@ -64,7 +78,7 @@ template <class W, bool Long> struct BlocksProduct : Product {
   }
 };
 
-template <class W> size_t bytes_of(const Rows<W> &, int) { return sizeof(TilesProduct<W>); }
+template <class M> size_t bytes_of(const M &, int) { return sizeof(TilesProduct<M>); }
 template <int Bits, class Scales> size_t bytes_of(const Rows<Block<Bits, Scales>> &matrix, int columns) {
   using W = Block<Bits, Scales>;
   return sizeof(BlocksProduct<W, false>) + size_t(columns) * size_t(matrix.blocks) * sizeof(BlockActivations<W>);
@@ -72,8 +86,8 @@ template <int Bits, class Scales> size_t bytes_of(const Rows<Block<Bits, Scales>
 
 template <class T, class... From> Product *made(void *memory, const From &...from) { return new (memory) T(from...); }
 
-template <class W> Product *make(const Rows<W> &matrix, const Columns &columns, const float *x, void *memory) {
-  return made<TilesProduct<W>>(memory, matrix, columns, x);
+template <class M> Product *make(const M &matrix, const Columns &columns, const float *x, void *memory) {
+  return made<TilesProduct<M>>(memory, matrix, columns, x);
 }
 template <int Bits, class Scales>
 Product *make(const Rows<Block<Bits, Scales>> &matrix, const Columns &columns, const float *x, void *memory) {

@@ -46,43 +46,57 @@ struct CodedGroup {
   int place_of(int index) const { return (places[2 * index] | places[2 * index + 1] << 8) % kStripRoom; }
 };
 
+/// How the strips of a matrix lie whose groups have room for so many rare weights.
+struct CodedShape {
+  TileShape tiles;
+  int rare;
+
+  constexpr int strips() const { return kTileGroup * tiles.segments(); }
+  static constexpr int strip(int tile, int segment) { return kTileGroup * segment + tile % kTileGroup; }
+  constexpr int64_t header() const { return (18 * strips() + 3 * rare + 63) / 64 * 64; }
+  /// Where a tile's group begins, and its first block in a segment; the others of the segment follow.
+  constexpr int64_t group(int tile) const {
+    return tile / kTileGroup * (header() + int64_t(kTileGroup) * tiles.blocks() * kCodedBlock);
+  }
+  constexpr int64_t place(int tile, int segment) const {
+    const int begin = tile / kTileGroup * kTileGroup, left = tiles.tiles() - begin;
+    const int count = left < kTileGroup ? left : kTileGroup;
+    const int before = count * segment * tiles.segment_blocks() + (tile - begin) * tiles.blocks_of(segment);
+    return group(tile) + header() + int64_t(before) * kCodedBlock;
+  }
+};
+
+/// Elements 32 block to 32 block + 31 of a row.
+inline void decode_coded_row(const uint8_t *data, CodedShape shape, int row, int block, f32x16 (&w)[2]) {
+  const int tile = row / kTileRows, segment = block / shape.tiles.segment_blocks();
+  const int at = block - segment * shape.tiles.segment_blocks(), number = shape.strip(tile, segment);
+  const CodedGroup group(data + shape.group(tile), shape.strips(), shape.rare);
+  i32x16 rows[kTileRows];
+  load_coded(data + shape.place(tile, segment) + at * kCodedBlock, load_table(group.tables + 16 * number), rows);
+  uint8_t plain[bf16::bytes];
+  store_i32(plain, rows[row % kTileRows]);
+  const int begin = at * kPlainBlock + row % kTileRows * bf16::bytes;
+  for (int i = group.begin_of(number); i < group.end_of(number); i++) {
+    const int place = group.place_of(i) - begin;
+    if (place >= 0 && place < bf16::bytes) plain[place] = group.uppers[i];
+  }
+  bf16::decode(plain, w);
+}
+
 template <int Rare, int Out, int D> struct CodedMatrix {
   using type = coded_bf16<Rare>;
-  using Plain = TileMatrix<bf16, Out, D>;
   static constexpr int out = Out, d = D, tile_rows = kTileRows;
-  static constexpr int blocks = Plain::blocks, tiles = Plain::tiles;
-  static constexpr int segments = Plain::segments, segment_blocks = Plain::segment_blocks;
-  static constexpr int strips = kTileGroup * segments;
-  static constexpr int64_t header = (18 * strips + 3 * Rare + 63) / 64 * 64;
-  static constexpr int64_t tile_bytes = int64_t(blocks) * kCodedBlock;
+  static constexpr CodedShape shape{{Out, D}, Rare};
+  static constexpr int blocks = shape.tiles.blocks(), segments = shape.tiles.segments();
+  static constexpr int segment_blocks = shape.tiles.segment_blocks();
   const uint8_t *data;
 
   explicit CodedMatrix(const void *pointer) : data(static_cast<const uint8_t *>(pointer)) {}
-  const uint8_t *group_data(int tile) const { return data + tile / kTileGroup * (header + kTileGroup * tile_bytes); }
-  CodedGroup group(int tile) const { return {group_data(tile), strips, Rare}; }
-  static constexpr int strip(int tile, int segment) { return kTileGroup * segment + tile % kTileGroup; }
-  /// The first block of a tile in a segment; the others of the segment follow.
-  const uint8_t *place(int tile, int segment) const {
-    const int begin = tile / kTileGroup * kTileGroup, count = tiles - begin < kTileGroup ? tiles - begin : kTileGroup;
-    const int before = count * segment * segment_blocks + (tile - begin) * Plain::blocks_of(segment);
-    return group_data(tile) + header + int64_t(before) * kCodedBlock;
-  }
-  /// Elements 32 block to 32 block + 31 of a row.
-  void decode_row(int row, int block, f32x16 (&w)[2]) const {
-    const int tile = row / kTileRows, segment = block / segment_blocks, at = block - segment * segment_blocks;
-    const CodedGroup of = group(tile);
-    const int number = strip(tile, segment);
-    i32x16 rows[kTileRows];
-    load_coded(place(tile, segment) + at * kCodedBlock, load_table(of.tables + 16 * number), rows);
-    uint8_t plain[bf16::bytes];
-    store_i32(plain, rows[row % kTileRows]);
-    const int begin = at * kPlainBlock + row % kTileRows * bf16::bytes;
-    for (int i = of.begin_of(number); i < of.end_of(number); i++) {
-      const int place = of.place_of(i) - begin;
-      if (place >= 0 && place < bf16::bytes) plain[place] = of.uppers[i];
-    }
-    bf16::decode(plain, w);
-  }
+  static constexpr int blocks_of(int segment) { return shape.tiles.blocks_of(segment); }
+  const uint8_t *place(int tile, int segment) const { return data + shape.place(tile, segment); }
+  CodedGroup group(int tile) const { return {data + shape.group(tile), shape.strips(), Rare}; }
+  static constexpr int strip(int tile, int segment) { return shape.strip(tile, segment); }
+  void decode_row(int row, int block, f32x16 (&w)[2]) const { decode_coded_row(data, shape, row, block, w); }
 };
 
 /// Strips of one segment, one after another, and the columns that they meet.
@@ -110,7 +124,7 @@ template <class M> class CodedProduct {
   void run(M matrix, int first, int rows) {
     const int begin = first / kTileRows, tiles = (rows + kTileRows - 1) / kTileRows;
     for (int segment = 0; segment < M::segments; segment++)
-      Core::multiply({{matrix.place(begin, segment), tiles, M::Plain::blocks_of(segment), x_, columns_,
+      Core::multiply({{matrix.place(begin, segment), tiles, M::blocks_of(segment), x_, columns_,
                        segment * M::segment_blocks * kBlock, segment == 0, segment + 1 == M::segments},
                       matrix.group(begin),
                       M::strip(begin, segment)},

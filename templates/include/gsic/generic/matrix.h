@@ -1,5 +1,5 @@
 // Matrices and their products whose shapes are known when they run. What they compute, and in which order, is that of
-// tiles.h, blocks.h and quantized.h; the code that does is the same cores.
+// tiles.h, blocks.h, coded.h and quantized.h; the code that does is the same cores.
 #ifndef GSIC_GENERIC_MATRIX_H
 #define GSIC_GENERIC_MATRIX_H
 
@@ -39,6 +39,21 @@ template <int Bits, class Scales> struct Rows<Block<Bits, Scales>> {
   }
 };
 
+/// A matrix in twelve bits a weight, as CodedMatrix.
+struct CodedRows {
+  CodedShape shape;
+  int out, d, blocks;
+  const uint8_t *data;
+
+  CodedRows(const MatrixShape &of, const void *pointer)
+      : shape{{of.out, of.d}, of.rank},
+        out(of.out),
+        d(of.d),
+        blocks(shape.tiles.blocks()),
+        data(static_cast<const uint8_t *>(pointer)) {}
+  void decode_row(int row, int block, f32x16 (&w)[2]) const { decode_coded_row(data, shape, row, block, w); }
+};
+
 /// Calls `use` with the matrix as its own type.
 template <class Use> inline void with_rows(const MatrixShape &shape, const void *pointer, Use use) {
   switch (shape.type) {
@@ -64,6 +79,8 @@ template <class Use> inline void with_rows(const MatrixShape &shape, const void 
       return use(Rows<q5_k>(shape, pointer));
     case Type::q6_k:
       return use(Rows<q6_k>(shape, pointer));
+    case Type::coded_bf16:
+      return use(CodedRows(shape, pointer));
     case Type::few_bits:
       return;
   }
