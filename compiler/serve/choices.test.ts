@@ -317,7 +317,7 @@ test("mode lossless writes and tells what mode exact does, and says how many dra
   expect(exact!.usage!.completion_tokens_details).toBeUndefined();
   const details = lossless!.usage!.completion_tokens_details!;
   // How many are proposed, and so how many are wrong, depends on how fast the machine is.
-  expect(details.accepted_prediction_tokens + details.rejected_prediction_tokens).toBeGreaterThan(0);
+  expect(details.accepted_prediction_tokens! + details.rejected_prediction_tokens!).toBeGreaterThan(0);
   both.dispose();
   drafting.remove();
 });
