@@ -64,13 +64,19 @@ export async function* weightChunks(
     stored: new Uint8Array(2 * chunkBytes),
     packed: new Uint8Array(2 * chunkBytes),
   };
+  const made = new MadeAhead(
+    items.flatMap(({ content, offset }) =>
+      content.kind === "matrix" && "quantizer" in content.source && offset >= begin ? [content.source] : [],
+    ),
+    factors,
+  );
   let position = begin;
   for (const { content, offset, bytes } of items) {
     if (offset < begin) continue;
     if (offset > position) yield new Uint8Array(offset - position);
     switch (content.kind) {
       case "matrix":
-        yield* matrixChunks(content.source, layouts[device], weights, factors, buffers);
+        yield* matrixChunks(content.source, layouts[device], weights, made, buffers);
         break;
       case "vector": {
         const padded = new Float32Array(strideOf(content.vector.length));
@@ -88,6 +94,34 @@ export async function* weightChunks(
         content satisfies never;
     }
     position = offset + bytes;
+  }
+}
+
+/** Factors whose next matrix at few bits is made while the last one is packed. They are asked for in the order of `sources`. */
+class MadeAhead implements FactorSource {
+  private next = 0;
+  private ahead: Promise<QuantizedLinear> | undefined;
+
+  constructor(
+    private readonly sources: readonly QuantizedSource[],
+    private readonly factors: FactorSource,
+  ) {}
+
+  basis(input: ValueId, k: number): Promise<Float32Array> {
+    return this.factors.basis(input, k);
+  }
+
+  image(linear: ValueId, k: number): AsyncIterable<Float32Array> {
+    return this.factors.image(linear, k);
+  }
+
+  async quantized(source: QuantizedSource): Promise<QuantizedLinear> {
+    const made = await (this.ahead ?? this.factors.quantized(source));
+    const following = this.sources[++this.next];
+    this.ahead = following && this.factors.quantized(following);
+    // Whoever asks for it gets its error; nobody may, where packing ends early.
+    this.ahead?.catch(() => {});
+    return made;
   }
 }
 
