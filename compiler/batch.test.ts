@@ -124,6 +124,47 @@ test("a prompt is scored: each of its tokens comes first, as likely as the model
   batch.dispose();
 });
 
+test("a constraint says what may come, is asked no more than needed, and its failure is the request's", async () => {
+  const batch = await model.batch();
+  const words = Math.ceil(model.info.vocabulary / 32);
+  const only = (...allowed: number[]) => {
+    const mask = new Int32Array(words);
+    for (const id of allowed) mask[id >> 5]! |= 1 << (id & 31);
+    return mask;
+  };
+  /** 11 or 13, then 17, 19, 23, and so on. */
+  let asked = 0;
+  const forced = [17, 19, 23];
+  const constraint = (found: Int32Array) => {
+    asked++;
+    const at = found.length % 4;
+    if (at !== 1) return { masks: at === 0 ? only(11, 13) : only(forced[at - 1]!), ahead: new Int32Array(0) };
+    const masks = [...only(17), ...only(19), ...only(23), ...only(11, 13)];
+    return { masks: Int32Array.from(masks), ahead: Int32Array.from(forced) };
+  };
+  const others = [1, 2, 3].map((seed) => collect(batch.generate(ids, { tokens: 40, temperature: 1, seed })));
+  const { tokens, end } = await whole(
+    batch.generate(ids, { tokens: 21, temperature: 2, seed: 5, constraint }),
+  );
+  const found = tokens.map(({ id }) => id);
+  expect(found.every((id, i) => (i % 4 === 0 ? [11, 13].includes(id) : id === forced[(i % 4) - 1]))).toBe(
+    true,
+  );
+  // What stands behind the forced tokens came with them.
+  expect(asked).toBe(6);
+  expect(end).toEqual({ reason: "limit", proposedTokens: 15, acceptedTokens: 15 });
+  for (const [i, other] of others.entries())
+    expect(await other).toEqual(
+      await collect(model.generate(ids, { tokens: 40, temperature: 1, seed: i + 1 })),
+    );
+  const failing = () => Promise.reject(new Error("no rule"));
+  await expect(whole(batch.generate(ids, { constraint: failing }))).rejects.toThrow("no rule");
+  const nothing = () => ({ masks: only(), ahead: new Int32Array(0) });
+  await expect(whole(batch.generate(ids, { constraint: nothing }))).rejects.toThrow(/allows no token/);
+  await until(() => batch.counts().blocksHeld === 0);
+  batch.dispose();
+});
+
 test("a loop that is left, an abort, and a reader that takes nothing hold nobody up", async () => {
   const batch = await model.batch();
   const idle = batch.generate(ids, { temperature: 1, seed: 4 });
@@ -177,7 +218,7 @@ test("a process ends although its batch is open, and although a reader takes not
         if (typeof id === "number") batch.taken(ticket);
         else console.log(id);
       });
-      const submit = (limit) => batch.submit(Int32Array.of(1, 2), new Int32Array(0), limit, sampling, told);
+      const submit = (limit) => batch.submit(Int32Array.of(1, 2), new Int32Array(0), limit, sampling, told, false);
       const told = { logProbabilities: false, alternatives: 0, scorePrompt: false };
       const sampling = { temperature: 1, topK: 0, topP: 0, minP: 0, seed: 1n, repetitionPenalty: 1,
         presencePenalty: 0, frequencyPenalty: 0, biasIds: new Int32Array(0), biases: [] };

@@ -21,7 +21,26 @@ export interface BatchedOptions extends GenerateOptions {
   readonly alternatives?: number | undefined;
   /** With them, whether the prompt's tokens come first; default false. `tokens` may be 0 then. */
   readonly scorePrompt?: boolean | undefined;
+  /** Says what the text may be. */
+  readonly constraint?: Constraint | undefined;
 }
+
+/** What may come next in a text. */
+export interface NextTokens {
+  /**
+   * A bit for each token: of token i, bit i % 32 of number i / 32. One is set at least. Behind them such numbers again
+   * for what may come behind each token of `ahead`.
+   */
+  readonly masks: Int32Array;
+  /** Tokens that the text is bound, or likely, to go on with: they are proposed together. */
+  readonly ahead: Int32Array;
+}
+
+/**
+ * Says what a text may be, from the tokens that were generated. It is asked about the empty text, and then about each
+ * that goes on from the last one. If it fails, so does the request.
+ */
+export type Constraint = (ids: Int32Array) => NextTokens | Promise<NextTokens>;
 
 /** How a text ended. */
 export interface Ending {
@@ -67,7 +86,7 @@ export type NativeBatchEvent = (
   idOrEnd: number | string,
   textOrCode: string | null,
   toldOrMessage: NativeTold | string | null,
-  proposed?: number,
+  asksOrProposed: boolean | number,
   accepted?: number,
 ) => void;
 
@@ -83,7 +102,9 @@ export interface NativeBatch {
       readonly alternatives: number;
       readonly scorePrompt: boolean;
     },
+    constrained: boolean,
   ): number;
+  allow(ticket: number, generated: number, masks: Int32Array, ahead: Int32Array): void;
   cancel(ticket: number): void;
   taken(ticket: number): void;
   counts(): BatchCounts;
@@ -109,12 +130,12 @@ export class Batch {
   static async open(open: (onEvent: NativeBatchEvent) => Promise<NativeBatch>): Promise<Batch> {
     // The addon holds the events' function, so that must not hold the batch, which ends when it is collected.
     const requests = new Map<number, Request>();
-    const native = await open((ticket, first, second, third, proposed, accepted) => {
+    const native = await open((ticket, first, second, third, fourth, accepted) => {
       const request = requests.get(ticket);
       if (typeof first === "number")
-        request?.queue.push(tokenOf(first, second ?? "", third as NativeTold | null));
+        request?.take(tokenOf(first, second ?? "", third as NativeTold | null), fourth === true);
       else {
-        request?.noteDrafts(proposed ?? 0, accepted ?? 0);
+        request?.noteDrafts(Number(fourth), accepted ?? 0);
         request?.finish(first, second, String(third));
       }
     });
@@ -133,9 +154,12 @@ export class Batch {
     const { logProbabilities = false, alternatives = 0, scorePrompt = false } = options;
     signal?.throwIfAborted();
     const told = { logProbabilities, alternatives, scorePrompt };
-    const ticket = this.#native.submit(prompt, stopIds, tokens, samplingOf(options), told);
-    const request = new Request();
+    const { constraint } = options;
+    const constrained = constraint !== undefined;
+    const ticket = this.#native.submit(prompt, stopIds, tokens, samplingOf(options), told, constrained);
+    const request = new Request(constraint && new Question(this.#native, ticket, constraint));
     this.#requests.set(ticket, request);
+    request.ask();
     const stop = () => this.#native.cancel(ticket);
     signal?.addEventListener("abort", stop);
     try {
@@ -180,6 +204,27 @@ function tokenOf(id: number, text: string, told: NativeTold | null): Token {
 /** A request that has not ended. */
 class Request {
   readonly queue = new AsyncQueue<Token>();
+  readonly #question: Question | undefined;
+  /** Tokens that were generated, where they are asked about. */
+  readonly #ids: number[] = [];
+
+  constructor(question: Question | undefined) {
+    this.#question = question;
+  }
+
+  /** A token; `asks`: the text waits to hear what may come behind it. */
+  take(token: Token, asks: boolean): void {
+    this.queue.push(token);
+    if (this.#question === undefined || token.ofPrompt || token.ends) return;
+    this.#ids.push(token.id);
+    if (asks) this.ask();
+  }
+
+  /** Asks what may come next, if that is asked at all. */
+  ask(): void {
+    this.#question?.ask(Int32Array.from(this.#ids)).catch(this.queue.end);
+  }
+
   ending: Ending = { reason: "limit", proposedTokens: 0, acceptedTokens: 0 };
 
   noteDrafts(proposedTokens: number, acceptedTokens: number): void {
@@ -191,6 +236,31 @@ class Request {
     else {
       if (end !== "cancelled") this.ending = { ...this.ending, reason: end as Ending["reason"] };
       this.queue.end();
+    }
+  }
+}
+
+/** What a request asks of its constraint, and the way of the answer back. */
+class Question {
+  /** Events hold requests: none may hold the batch, see `Batch.open`. */
+  readonly #native: WeakRef<NativeBatch>;
+  readonly #ticket: number;
+  readonly #constraint: Constraint;
+
+  constructor(native: NativeBatch, ticket: number, constraint: Constraint) {
+    this.#native = new WeakRef(native);
+    this.#ticket = ticket;
+    this.#constraint = constraint;
+  }
+
+  /** Throws what the constraint throws, after it has cancelled the request. */
+  async ask(ids: Int32Array): Promise<void> {
+    try {
+      const { masks, ahead } = await this.#constraint(ids);
+      this.#native.deref()?.allow(this.#ticket, ids.length, masks, ahead);
+    } catch (error) {
+      this.#native.deref()?.cancel(this.#ticket);
+      throw error;
     }
   }
 }

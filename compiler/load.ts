@@ -11,7 +11,15 @@ import { AsyncQueue } from "./support/async-queue.js";
 import { GsicError, messageOf } from "./support/errors.js";
 import { type GenerateOptions, noLimit, samplingOf, type Token } from "./tokens.js";
 
-export { Batch, type BatchCounts, type BatchedOptions, type BatchOptions, type Ending } from "./batch.js";
+export {
+  Batch,
+  type BatchCounts,
+  type BatchedOptions,
+  type BatchOptions,
+  type Constraint,
+  type Ending,
+  type NextTokens,
+} from "./batch.js";
 export type { Alternative, GenerateOptions, Token } from "./tokens.js";
 
 /** How a bundle is opened. */

@@ -5,10 +5,11 @@
 
 namespace gsic_addon {
 Napi::Function BatchObject::define(Napi::Env env) {
-  return DefineClass(env, "Batch",
-                     {InstanceMethod<&BatchObject::submit>("submit"), InstanceMethod<&BatchObject::cancel>("cancel"),
-                      InstanceMethod<&BatchObject::taken>("taken"), InstanceMethod<&BatchObject::counts>("counts"),
-                      InstanceMethod<&BatchObject::dispose>("dispose")});
+  return DefineClass(
+      env, "Batch",
+      {InstanceMethod<&BatchObject::submit>("submit"), InstanceMethod<&BatchObject::cancel>("cancel"),
+       InstanceMethod<&BatchObject::allow>("allow"), InstanceMethod<&BatchObject::taken>("taken"),
+       InstanceMethod<&BatchObject::counts>("counts"), InstanceMethod<&BatchObject::dispose>("dispose")});
 }
 
 BatchObject::BatchObject(const Napi::CallbackInfo &info)
@@ -28,13 +29,22 @@ Napi::Value BatchObject::submit(const Napi::CallbackInfo &info) {
                                Sampling(info[3]),
                                boolean(told.Get("logProbabilities"), "logProbabilities"),
                                uint32_t(whole_number(told.Get("alternatives"), "alternatives", UINT32_MAX)),
-                               boolean(told.Get("scorePrompt"), "scorePrompt")};
+                               boolean(told.Get("scorePrompt"), "scorePrompt"),
+                               boolean(info[5], "constrained")};
     return Napi::Number::New(info.Env(), double(runner_->submit(info.Env(), request)));
   });
 }
 
 void BatchObject::cancel(const Napi::CallbackInfo &info) {
   guard(info.Env(), [&] { runner_->cancel(info.Env(), whole_number(info[0], "ticket", kMostExact)); });
+}
+
+void BatchObject::allow(const Napi::CallbackInfo &info) {
+  guard(info.Env(), [&] {
+    const std::vector<int32_t> masks = ids_of(info[2]), ahead = ids_of(info[3]);
+    runner_->allow(whole_number(info[0], "ticket", kMostExact), size_t(whole_number(info[1], "generated", UINT32_MAX)),
+                   {masks.begin(), masks.end()}, ahead);
+  });
 }
 
 void BatchObject::taken(const Napi::CallbackInfo &info) {

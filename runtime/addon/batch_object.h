@@ -18,10 +18,12 @@ class BatchObject : public Napi::ObjectWrap<BatchObject> {
 
  private:
   /// submit(ids: Int32Array, stop: Int32Array, limit: number, sampling: object (Sampling), told: { logProbabilities:
-  /// boolean, alternatives: number, scorePrompt: boolean }): number, the ticket
+  /// boolean, alternatives: number, scorePrompt: boolean }, constrained: boolean): number, the ticket
   Napi::Value submit(const Napi::CallbackInfo &info);
   /// cancel(ticket: number): does nothing if the request has ended
   void cancel(const Napi::CallbackInfo &info);
+  /// allow(ticket: number, generated: number, masks: Int32Array, ahead: Int32Array): as gsic_allowed
+  void allow(const Napi::CallbackInfo &info);
   /// taken(ticket: number): the reader took one token
   void taken(const Napi::CallbackInfo &info);
   /// counts(): the fields of gsic_batch_counts, in camel case

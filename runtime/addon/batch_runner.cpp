@@ -68,6 +68,7 @@ uint64_t BatchRunner::submit(Napi::Env env, const BatchRequest &asked) {
   request.log_probabilities = asked.log_probabilities;
   request.alternatives = asked.alternatives;
   request.score_prompt = asked.score_prompt;
+  request.constrained = asked.constrained;
   request.callback = [](const gsic_event *event, void *user) {
     static_cast<BatchRunner *>(user)->post(*event);
     return 0;
@@ -101,6 +102,17 @@ void BatchRunner::taken(Napi::Env env, uint64_t ticket) {
   if (found->second.unread-- == kWindow) waiting_--;
   keep_alive(env);
   check(gsic_batch_taken(batch_, ticket, 1));
+}
+
+void BatchRunner::allow(uint64_t ticket, size_t generated, const std::vector<uint32_t> &masks,
+                        const std::vector<int32_t> &ahead) {
+  require_open();
+  const size_t words = (model_->info().vocabulary + 31) / 32;
+  if (masks.size() != (ahead.size() + 1) * words)
+    throw Failure(GSIC_INVALID_ARGUMENT, "masks must have " + std::to_string(words) +
+                                             " numbers, a bit for each token; and as many for each token of ahead");
+  const gsic_allowed allowed = {generated, masks.data(), ahead.data(), ahead.size()};
+  check(gsic_batch_allow(batch_, ticket, &allowed));
 }
 
 gsic_batch_counts BatchRunner::counts() const {
@@ -149,7 +161,8 @@ void BatchRunner::deliver_token(Napi::Env env, Napi::Function on_event, const Ev
   const auto found = readers_.find(event.ticket);
   const bool hears = found != readers_.end() && found->second.hears;
   on_event.Call({Napi::Number::New(env, double(event.ticket)), Napi::Number::New(env, event.id),
-                 Napi::String::New(env, event.text), hears ? Napi::Value(event.told.to_object(env)) : env.Null()});
+                 Napi::String::New(env, event.text), hears ? Napi::Value(event.told.to_object(env)) : env.Null(),
+                 Napi::Boolean::New(env, event.asks)});
 }
 
 void BatchRunner::keep_alive(Napi::Env env) {
@@ -184,7 +197,8 @@ void BatchRunner::post(const gsic_event &event) {
                          std::string(event.text, event.text_bytes),
                          event.proposed_tokens,
                          event.accepted_tokens,
-                         {}};
+                         {},
+                         event.asks != 0};
   sent->told.log_probability = event.log_probability;
   sent->told.of_prompt = event.of_prompt != 0;
   sent->told.ends = event.end == GSIC_END_OF_TEXT;

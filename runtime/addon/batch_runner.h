@@ -25,7 +25,7 @@ struct BatchRequest {
   Sampling sampling;
   bool log_probabilities;
   uint32_t alternatives;
-  bool score_prompt;
+  bool score_prompt, constrained;
 };
 
 /// Used on JavaScript's thread, but for what says else. It lives until its thread has ended. Events of a request stop
@@ -38,15 +38,17 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   BatchRunner(const BatchRunner &) = delete;
   BatchRunner &operator=(const BatchRunner &) = delete;
 
-  /// Starts the thread. `on_event` is called with (ticket, id, text, told) of a token, Told where it is asked for or
-  /// else null; and at the end with (ticket, end, code, message, proposed, accepted): code and message of a failure, or
-  /// null.
+  /// Starts the thread. `on_event` is called with (ticket, id, text, told, asks) of a token, Told where it is asked for
+  /// or else null; and at the end with (ticket, end, code, message, proposed, accepted): code and message of a failure,
+  /// or null.
   void start(Napi::Env env, Napi::Function on_event);
   /// The ticket. Throws Failure.
   uint64_t submit(Napi::Env env, const BatchRequest &request);
   /// Nothing happens if the request has ended.
   void cancel(Napi::Env env, uint64_t ticket);
   void taken(Napi::Env env, uint64_t ticket);
+  /// As gsic_allowed; `masks` must have one for `ahead` and each of its tokens. Throws Failure.
+  void allow(uint64_t ticket, size_t generated, const std::vector<uint32_t> &masks, const std::vector<int32_t> &ahead);
   /// Throws Failure.
   gsic_batch_counts counts() const;
   /// Ends all requests, then the thread.
@@ -61,6 +63,7 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
     std::string text;
     uint64_t proposed, accepted;
     Told told;
+    bool asks;
   };
   /// Of a request.
   struct Reader {

@@ -213,7 +213,8 @@ typedef struct gsic_event {
   size_t alternative_count;
   const char *text;  ///< what can be shown after the token, complete UTF-8 sequences; may be empty
   size_t text_bytes;
-  uint64_t proposed_tokens, accepted_tokens;  ///< at the end: drafts of this text
+  uint64_t proposed_tokens, accepted_tokens;  ///< at the end: drafts of this text, and what gsic_batch_allow foresaw
+  int asks;  ///< non-zero: a constrained text goes on when gsic_batch_allow has said what may come behind this token
 } gsic_event;
 
 /// Called by gsic_batch_run. Non-zero cancels the request. May call gsic_batch_submit, _cancel and _taken.
@@ -233,9 +234,18 @@ typedef struct gsic_request {
   uint32_t alternatives;  ///< with log_probabilities: of so many likeliest tokens, too
   int score_prompt;       ///< with log_probabilities: the prompt's tokens have events, too. `limit` may be 0 then. Such
                           ///< a prompt shares nothing with earlier texts, and its events count in no window
+  int constrained;        ///< non-zero: each token waits until gsic_batch_allow has said which may come
   gsic_event_callback callback;  ///< must not be null
   void *user;
 } gsic_request;
+
+/// What may come next in a constrained text. A mask has a bit for each token: of token i, bit i % 32 of word i / 32.
+typedef struct gsic_allowed {
+  size_t generated;       ///< behind so many generated tokens
+  const uint32_t *masks;  ///< [ahead_count + 1, (vocabulary + 31) / 32]: what may come there; then behind ahead[0]; ...
+  const int32_t *ahead;   ///< [ahead_count]: tokens that the text is bound, or likely, to go on with: proposed together
+  size_t ahead_count;
+} gsic_allowed;
 
 /// Zero-initialised: nothing happened yet. Sums are since the batch was opened.
 typedef struct gsic_batch_counts {
@@ -261,6 +271,10 @@ GSIC_API void gsic_batch_close(gsic_batch *batch);
 GSIC_API gsic_status gsic_batch_submit(gsic_batch *batch, const gsic_request *request, uint64_t *ticket);
 /// Ends a request soon, on any thread: its last event is GSIC_END_CANCELLED. Nothing happens if it has ended.
 GSIC_API gsic_status gsic_batch_cancel(gsic_batch *batch, uint64_t ticket);
+/// Says, on any thread, what may come next in a constrained text: behind the prompt, and then behind each token whose
+/// event asks. Until then the text waits, and holds nobody up. An answer that is not about the text's end has no
+/// effect. A mask that allows nothing is a GSIC_INVALID_ARGUMENT.
+GSIC_API gsic_status gsic_batch_allow(gsic_batch *batch, uint64_t ticket, const gsic_allowed *allowed);
 /// Tells, on any thread, that a request's reader took so many tokens.
 GSIC_API gsic_status gsic_batch_taken(gsic_batch *batch, uint64_t ticket, size_t tokens);
 /// Runs one pass, and calls the callbacks of what came of it. Where there is nothing to do, waits for it, but not

@@ -9,6 +9,9 @@
 namespace gsic {
 namespace {
 
+/// Finite, so that sums and differences stay numbers; no bias reaches it.
+constexpr float kNever = -1e30f;
+
 void require_number(bool valid, const char *name, double value, const char *range) {
   if (!valid) throw Error(GSIC_INVALID_ARGUMENT, std::string(name) + " is " + std::to_string(value), range);
 }
@@ -36,8 +39,8 @@ Adjuster::Adjuster(const gsic_sampling &sampling, size_t vocabulary)
   if (penalises()) counts_.resize(vocabulary);
 }
 
-const float *Adjuster::adjust(const float *logits, const Past &past) {
-  if (idle()) return logits;
+const float *Adjuster::adjust(const float *logits, const Past &past, const uint32_t *mask) {
+  if (idle() && mask == nullptr) return logits;
   adjusted_.assign(logits, logits + vocabulary_);
   if (penalises()) {
     follow(past);
@@ -45,7 +48,13 @@ const float *Adjuster::adjust(const float *logits, const Past &past) {
     for (const int32_t id : seen_) counts_[size_t(id)].done = false;
   }
   for (const gsic_bias &one : bias_) adjusted_[size_t(one.id)] += one.value;
+  if (mask != nullptr) forbid(mask);
   return adjusted_.data();
+}
+
+void Adjuster::forbid(const uint32_t *mask) {
+  for (size_t id = 0; id < vocabulary_; id++)
+    if ((mask[id / 32] >> (id % 32) & 1) == 0) adjusted_[id] = kNever;
 }
 
 void Adjuster::follow(const Past &past) {

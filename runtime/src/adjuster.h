@@ -1,5 +1,5 @@
-// What a request changes in the logits before a token is chosen: penalties for tokens that stand in the text, and
-// biases.
+// What a request changes in the logits before a token is chosen: penalties for tokens that stand in the text, biases,
+// and what may not come.
 #ifndef GSIC_SRC_ADJUSTER_H
 #define GSIC_SRC_ADJUSTER_H
 
@@ -14,7 +14,8 @@ namespace gsic {
 
 /// In this order: the repetition penalty divides a positive logit of a token of the text, and multiplies a negative one
 /// (Keskar et al., 2019); a generated token loses presence_penalty, and frequency_penalty for each time that it was
-/// generated (OpenAI's); each bias is added.
+/// generated (OpenAI's); each bias is added; what a mask
+/// forbids is never chosen.
 class Adjuster {
  public:
   /// `sampling` and its biases are copied. Throws GSIC_INVALID_ARGUMENT.
@@ -24,14 +25,15 @@ class Adjuster {
   bool idle() const { return !penalises() && bias_.empty(); }
   /// Tokens from position `start` on count as generated.
   void begin(size_t start) { start_ = start; }
-  /// `logits` [vocabulary], adjusted; valid until the next call.
-  const float *adjust(const float *logits, const Past &past);
+  /// `logits` [vocabulary], adjusted; valid until the next call. `mask`: a bit for each token that may come; null: all.
+  const float *adjust(const float *logits, const Past &past, const uint32_t *mask = nullptr);
 
  private:
   bool penalises() const { return repetition_ != 1 || presence_ != 0 || frequency_ != 0; }
   /// Makes the counts those of `past`.
   void follow(const Past &past);
   void penalise(int32_t id);
+  void forbid(const uint32_t *mask);
 
   /// Of a token in the text.
   struct Count {

@@ -27,6 +27,7 @@ BatchVisitor visitor_of(gsic_event_callback callback, void *user) {
     shown.text_bytes = text.size();
     shown.proposed_tokens = event.proposed;
     shown.accepted_tokens = event.accepted;
+    shown.asks = event.asks;
     return callback(&shown, user) == 0;
   };
 }
@@ -63,6 +64,7 @@ gsic_status gsic_batch_submit(gsic_batch *batch, const gsic_request *request, ui
     asked.log_probabilities = request->log_probabilities != 0;
     asked.alternatives = asked.log_probabilities ? request->alternatives : 0;
     asked.score_prompt = asked.log_probabilities && request->score_prompt != 0;
+    asked.constrained = request->constrained != 0;
     asked.visit = visitor_of(request->callback, request->user);
     *ticket = batch->batch.submit(std::move(asked));
     return GSIC_OK;
@@ -73,6 +75,14 @@ gsic_status gsic_batch_cancel(gsic_batch *batch, uint64_t ticket) {
   return guard([&] {
     require(batch != nullptr, "gsic_batch_cancel: batch must not be null");
     batch->batch.cancel(ticket);
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_batch_allow(gsic_batch *batch, uint64_t ticket, const gsic_allowed *allowed) {
+  return guard([&] {
+    require(batch != nullptr && allowed != nullptr, "gsic_batch_allow: batch and allowed must not be null");
+    batch->batch.allow(ticket, *allowed);
     return GSIC_OK;
   });
 }

@@ -101,20 +101,41 @@ void Batch::taken(uint64_t ticket, size_t tokens) {
   changed_.notify_all();
 }
 
+void Batch::allow(uint64_t ticket, const gsic_allowed &given) {
+  Allowed allowed(given, model().manifest().vocabulary);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = texts_.find(ticket);
+  if (found == texts_.end()) return;
+  found->second->answer = std::move(allowed);
+  changed_.notify_all();
+}
+
+void Batch::take_answers() {
+  for (const Text &text : active_) {
+    if (!text->answer) continue;
+    text->allowed = *std::move(text->answer);
+    text->answer.reset();
+  }
+}
+
 bool Batch::has_work() const {
   return std::any_of(active_.begin(), active_.end(),
-                     [](const Text &text) { return text->cancelled || !text->paused(); });
+                     [](const Text &text) { return text->cancelled || !text->waits(); });
 }
 
 void Batch::collect(std::chrono::milliseconds wait) {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto ready = [&] { return !inbox_.empty() || has_work(); };
+  const auto ready = [&] {
+    take_answers();
+    return !inbox_.empty() || has_work();
+  };
   if (!ready()) changed_.wait_for(lock, wait, ready);
   for (Text &text : inbox_) {
     text->due = columns_ / kColumnsPerTurn + text->request.prompt.size();
     active_.push_back(std::move(text));
   }
   inbox_.clear();
+  take_answers();
 }
 
 void Batch::end_cancelled() {
@@ -140,7 +161,7 @@ void Batch::settle() {
   for (const Text &text : active_)
     if (text->ended) texts_.erase(text->ticket);
   active_.erase(std::remove_if(active_.begin(), active_.end(), ended), active_.end());
-  for (const Text &text : active_) (text->paused() ? now.paused : text->writes() ? now.writing : now.reading)++;
+  for (const Text &text : active_) (text->waits() ? now.paused : text->writes() ? now.writing : now.reading)++;
   now.blocks = pool_.size();
   now.blocks_held = pool_.held();
   now.blocks_kept = pool_.kept();

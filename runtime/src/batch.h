@@ -34,6 +34,8 @@ class Batch {
   uint64_t submit(BatchRequest request);
   /// The request ends with the next pass. Nothing happens if it has ended.
   void cancel(uint64_t ticket);
+  /// Says what may come next in a constrained text. Throws GSIC_INVALID_ARGUMENT.
+  void allow(uint64_t ticket, const gsic_allowed &allowed);
   /// The reader took so many tokens.
   void taken(uint64_t ticket, size_t tokens);
   /// Runs a pass, and shows what came of it; waits for something to do, but not longer than `wait`. Throws GSIC_BUSY
@@ -55,6 +57,8 @@ class Batch {
   static size_t blocks_of(const Model &model, uint64_t bytes);
   /// Takes new requests; waits until there is something to do, but not longer than `wait`.
   void collect(std::chrono::milliseconds wait);
+  /// Gives texts the answers that came, under the lock.
+  void take_answers();
   /// Whether a text can go on, or was cancelled.
   bool has_work() const;
   void end_cancelled();
@@ -80,8 +84,10 @@ class Batch {
 
   // Drafts (batch_draft.cpp).
 
-  /// Adds proposals to pieces, which all write.
-  void propose(const std::vector<Piece> &pieces);
+  /// Adds proposals to pieces, which all write, as long as there are `room` columns.
+  void propose(const std::vector<Piece> &pieces, size_t room);
+  /// Proposes what constrained texts are bound to go on with; how many tokens.
+  size_t propose_foreseen(const std::vector<Piece> &pieces, size_t room);
   /// Proposes what stood behind an earlier place that is like the text's end; how many tokens.
   size_t look_up(BatchText &text, size_t most);
   /// Texts for which one more draft pays, if `room` columns are left.
@@ -106,7 +112,8 @@ class Batch {
   /// Notes that the next `count` tokens are in the cache.
   void record(BatchText &text, size_t count);
   /// The token behind `past`, by the logits of a column.
-  Choice pick(BatchText &text, const Runnable &runnable, uint32_t column, const Past &past);
+  Choice pick(BatchText &text, const Runnable &runnable, uint32_t column, const Past &past,
+              const uint32_t *mask = nullptr);
   /// Fills in how likely the token of an event was by the logits of a column, behind `position` tokens.
   void tell(const BatchText &text, uint32_t column, size_t position, BatchEvent &event);
   /// Appends the token of an event; whether the text goes on.

@@ -21,7 +21,7 @@ size_t alike(const std::vector<int32_t> &a, const std::vector<int32_t> &b) {
 std::vector<Batch::Piece> Batch::choose() {
   std::vector<BatchText *> writing, reading;
   for (const Text &text : active_)
-    if (!text->paused()) (text->writes() ? writing : reading).push_back(text.get());
+    if (!text->waits()) (text->writes() ? writing : reading).push_back(text.get());
   std::stable_sort(writing.begin(), writing.end(), [](auto *a, auto *b) { return a->served < b->served; });
   std::stable_sort(reading.begin(), reading.end(), [](auto *a, auto *b) { return a->due < b->due; });
   std::vector<Piece> pieces;
@@ -39,7 +39,7 @@ std::vector<Batch::Piece> Batch::choose() {
 
 size_t Batch::add_piece(std::vector<Piece> &pieces, BatchText &text, size_t most) {
   if (!text.attached) attach(text);
-  most = std::min(most, text.remaining());
+  most = std::min(most, text.remaining() - (text.asks() ? 1 : 0));
   grow(text, text.computed + most);
   const size_t count = std::min(most, text.blocks.size() * pool_.positions() - text.computed);
   if (count == 0) return 0;  // whoever has the room goes on instead

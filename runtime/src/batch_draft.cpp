@@ -16,12 +16,33 @@ constexpr uint64_t kPatience = 32;
 
 }  // namespace
 
-void Batch::propose(const std::vector<Piece> &pieces) {
-  size_t room = GSIC_MAX_COLUMNS - pieces.size();
+size_t Batch::propose_foreseen(const std::vector<Piece> &pieces, size_t room) {
+  const size_t before = room;
+  for (const Piece &piece : pieces) {
+    BatchText &text = *piece.text;
+    text.foreseen = false;
+    if (!text.request.constrained || text.asks() || piece.count < text.remaining()) continue;
+    const std::vector<int32_t> &ahead = text.allowed.ahead();
+    const size_t length = text.tokens.size(), context = model().manifest().context;
+    if (text.request.limit <= text.produced || length >= context) continue;
+    const size_t most =
+        std::min({room, ahead.size(), text.request.limit - text.produced - 1, size_t(context) - length});
+    const size_t count = grow_freely(text, length + most) - length;
+    text.proposals.assign(ahead.begin(), ahead.begin() + long(count));
+    text.foreseen = true;
+    room -= count;
+  }
+  return before - room;
+}
+
+void Batch::propose(const std::vector<Piece> &pieces, size_t room) {
   std::vector<BatchText *> texts;
   for (const Piece &piece : pieces) {
     BatchText &text = *piece.text;
     text.chain = 1;
+    text.most = 0;
+    // What may come behind what it is bound to go on with is not known.
+    if (text.request.constrained) continue;
     const size_t asked = text.request.limit - text.produced - 1;
     const size_t context = model().manifest().context - text.tokens.size();
     const size_t most = std::min({room, asked, context});
@@ -94,7 +115,7 @@ void Batch::draft(const std::vector<BatchText *> &texts) {
 void Batch::learn(BatchText &text, size_t accepted) {
   const bool drafted = !text.margins.empty();
   const size_t proposed = text.proposals.size(), tested = std::min(proposed, accepted + 1);
-  for (size_t i = 0; i < tested; i++)
+  for (size_t i = 0; i < tested && !text.foreseen; i++)
     drafted ? text.policy.learn(text.margins[i], i < accepted) : text.policy.learn_look_up(text.match, i < accepted);
   tally_.proposed_tokens += proposed;
   tally_.accepted_tokens += accepted;

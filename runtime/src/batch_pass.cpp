@@ -16,7 +16,10 @@ void Batch::run_pass() {
   if (pieces.empty()) return;
   const bool writes =
       std::all_of(pieces.begin(), pieces.end(), [](const Piece &piece) { return piece.text->writes(); });
-  if (passes_.drafts() && writes) propose(pieces);
+  size_t room = GSIC_MAX_COLUMNS;
+  for (const Piece &piece : pieces) room -= piece.count;
+  const size_t foreseen = propose_foreseen(pieces, room);
+  if (passes_.drafts() && writes) propose(pieces, room - foreseen);
   const gsic_step step = make_step(pieces);
   const double proposed = seconds_now();
   const uint64_t before = tally_.generated_tokens;
@@ -27,7 +30,7 @@ void Batch::run_pass() {
   tally_.passes++;
   tally_.columns += uint64_t(step.columns);
   pace_.passed(size_t(step.columns), finished - proposed);
-  if (writes) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
+  if (writes && foreseen == 0) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
 }
 
 gsic_step Batch::make_step(std::vector<Piece> &pieces) {
@@ -112,10 +115,12 @@ void Batch::write(const Piece &piece) {
   for (bool more = true; more;) {
     const auto column = uint32_t(piece.column + piece.count - 1 + accepted);
     const size_t position = text.tokens.size();
-    const int32_t id = pick(text, passes_.main(), column, Past(text.tokens, position)).id;
+    const uint32_t *const mask = text.request.constrained ? text.allowed.mask(accepted) : nullptr;
+    const int32_t id = pick(text, passes_.main(), column, Past(text.tokens, position), mask).id;
     const bool proposed = accepted < text.proposals.size() && text.proposals[accepted] == id;
     if (proposed) text.accepted++;
     BatchEvent event{text.ticket, GSIC_END_NONE, id};
+    event.asks = text.request.constrained && !proposed;
     if (text.request.log_probabilities) tell(text, column, position, event);
     more = append(text, std::move(event)) && proposed;
     if (proposed) accepted++;
@@ -124,11 +129,11 @@ void Batch::write(const Piece &piece) {
   learn(text, accepted);
 }
 
-Choice Batch::pick(BatchText &text, const Runnable &runnable, uint32_t column, const Past &past) {
+Choice Batch::pick(BatchText &text, const Runnable &runnable, uint32_t column, const Past &past, const uint32_t *mask) {
   const size_t position = past.length() - 1;
-  if (text.chooser.takes_largest() && !passes_.logits_are_near() && !text.request.log_probabilities)
-    return {passes_.choice(runnable, column, position), NAN};
-  return text.chooser.pick(passes_.logits(runnable, column, position), past);
+  const bool largest = text.chooser.takes_largest() && mask == nullptr && !text.request.log_probabilities;
+  if (largest && !passes_.logits_are_near()) return {passes_.choice(runnable, column, position), NAN};
+  return text.chooser.pick(passes_.logits(runnable, column, position), past, mask);
 }
 
 void Batch::tell(const BatchText &text, uint32_t column, size_t position, BatchEvent &event) {
@@ -150,13 +155,15 @@ bool Batch::append(BatchText &text, BatchEvent event) {
   text.produced++;
   text.unread++;
   tally_.generated_tokens++;
+  const bool full = text.tokens.size() == model().manifest().context;
+  event.asks = event.asks && text.produced < text.request.limit && !full;
   const Tokenizer *tokenizer = model().tokenizer();
   if (tokenizer != nullptr && !tokenizer->is_special(id)) event.text = text.utf8.push(tokenizer->bytes(id));
   if (!text.request.visit(event))
     end(text, GSIC_END_CANCELLED);
   else if (text.produced == text.request.limit)
     end(text, GSIC_END_LIMIT);
-  else if (text.tokens.size() == model().manifest().context)
+  else if (full)
     end(text, GSIC_END_CONTEXT);
   return !text.ended;
 }

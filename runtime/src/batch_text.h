@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "allowed.h"
 #include "block_pool.h"
 #include "chooser.h"
 #include "draft_policy.h"
@@ -26,6 +28,7 @@ struct BatchEvent {
   gsic_status status = GSIC_OK;  ///< of GSIC_END_FAILED
   std::string reason = {};
   uint64_t proposed = 0, accepted = 0;  ///< at the end
+  bool asks = false;
 };
 
 /// Called with each token and then with the end. False: no more is wanted.
@@ -41,6 +44,7 @@ struct BatchRequest {
   bool log_probabilities = false;
   size_t alternatives = 0;    ///< with log_probabilities
   bool score_prompt = false;  ///< the same
+  bool constrained = false;
   BatchVisitor visit;
 };
 
@@ -58,6 +62,10 @@ struct BatchText {
   bool writes() const { return remaining() == 1 && !scores(); }
   /// Whether tokens of the prompt are still to be told of.
   bool scores() const { return request.score_prompt && scored < request.prompt.size(); }
+  /// Whether it is not known what may come behind its end.
+  bool asks() const { return request.constrained && !allowed.knows(produced); }
+  /// Whether no pass can do anything for it.
+  bool waits() const { return paused() || (remaining() == 1 && asks()); }
   bool paused() const { return request.window > 0 && unread.load(std::memory_order_relaxed) >= request.window; }
 
   const uint64_t ticket;
@@ -84,6 +92,10 @@ struct BatchText {
   size_t match = 0;            ///< of a look-up
   size_t most = 0;             ///< proposals for which there is room
   double chain = 1;            ///< the probability that all proposals so far are accepted
+
+  Allowed allowed;                ///< of a constrained text
+  bool foreseen = false;          ///< whether the proposals are those of `allowed`
+  std::optional<Allowed> answer;  ///< the next `allowed`; the batch's lock guards it
 
   std::atomic<size_t> unread{0};
   std::atomic<bool> cancelled{false};

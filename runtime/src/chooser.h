@@ -3,6 +3,7 @@
 #define GSIC_SRC_CHOOSER_H
 
 #include <cstddef>
+#include <cstdint>
 
 #include "adjuster.h"
 #include "gsic.h"
@@ -21,9 +22,10 @@ class Chooser {
   void begin(size_t start) { adjuster_.begin(start); }
   /// Whether the id of the model's largest logit, the lowest among equals, is all that a choice needs.
   bool takes_largest() const { return sampler_.is_greedy() && adjuster_.idle(); }
-  /// The token behind `past` that is chosen from `logits` [vocabulary], which are finite.
-  Choice pick(const float *logits, const Past &past) {
-    return sampler_.pick(adjuster_.adjust(logits, past), vocabulary_, past.length());
+  /// The token behind `past` that is chosen from `logits` [vocabulary], which are finite. `mask`: a bit for each token
+  /// that may come; null: all.
+  Choice pick(const float *logits, const Past &past, const uint32_t *mask = nullptr) {
+    return sampler_.pick(adjuster_.adjust(logits, past, mask), vocabulary_, past.length());
   }
 
  private:

@@ -70,6 +70,7 @@ int main(int count, char **arguments) {
   } else if (what == "batch") {
     check_batch(arguments[2]);
     check_choices(arguments[2]);
+    check_constraint(arguments[2]);
   } else if (what == "drafting") {
     check_drafting(arguments[2]);
   } else if (what == "gpu") {

@@ -62,6 +62,8 @@ void check_cut(const char *bundle, const char *scratch);
 void check_batch(const char *bundle);
 /// Penalties, biases, log-probabilities: against plain arithmetic.
 void check_choices(const char *bundle);
+/// Only what may come is chosen, whatever is foreseen.
+void check_constraint(const char *bundle);
 void check_sizes(const char *file);
 void check_sampling();
 /// What a GPU's bundle must do, on a device of `units` compute units.
