@@ -13,8 +13,17 @@ import { LiteralText } from "./support/literal-text.js";
 
 /** One turn of a conversation. */
 export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
+  readonly name?: string;
+  /** Of an assistant: tools that it calls. */
+  readonly tool_calls?: readonly {
+    readonly id: string;
+    readonly type: "function";
+    readonly function: { readonly name: string; readonly arguments: unknown };
+  }[];
+  /** Of a tool: the call that it answers. */
+  readonly tool_call_id?: string;
 }
 
 const maxBytes = 16 * 2 ** 20;
@@ -23,6 +32,8 @@ const maxBytes = 16 * 2 ** 20;
 export class ChatTemplate {
   /** Ids that end a turn, beside the end of text. */
   readonly endIds: ReadonlySet<number>;
+  /** The template's text. */
+  readonly source: string;
   readonly #renderer: TemplateRenderer;
   readonly #tokens: Readonly<Record<string, string>>;
 
@@ -38,18 +49,22 @@ export class ChatTemplate {
   ) {
     // Only parsed here, which ends.
     new Template(source);
+    this.source = source;
     this.#renderer = new TemplateRenderer(source, limits);
     this.#tokens = tokens;
     this.endIds = new Set(endIds);
   }
 
   /**
-   * The text of a conversation, up to where the model's next turn begins. Throws `chat-refused` (category usage) if the
+   * The text of a conversation, with tools that the model may call, as requests of OpenAI's interface have them, up to
+   * where the model's next turn begins. Throws `chat-refused` (category usage) if the
    * template does not take these messages, as some refuse a system message, or takes too long for them.
    */
-  async render(messages: readonly ChatMessage[]): Promise<string> {
+  async render(messages: readonly ChatMessage[], tools: readonly object[] = []): Promise<string> {
+    // Templates ask whether there are tools, and some take an empty list for some.
+    const more = tools.length > 0 ? { tools } : {};
     try {
-      return await this.#renderer.render({ ...this.#tokens, messages, add_generation_prompt: true });
+      return await this.#renderer.render({ ...this.#tokens, messages, ...more, add_generation_prompt: true });
     } catch (cause) {
       throw new GsicError({
         category: "usage",
@@ -64,16 +79,19 @@ export class ChatTemplate {
 
   /**
    * `render`, as token ids. The template writes all special tokens itself, so none are put in front, and what looks like
-   * one in a message stays text. Throws as `render`, and the signal's reason.
+   * one in a message or a tool stays text. Throws as `render`, and the signal's reason.
    */
   async encode(
     model: Pick<Model, "encode" | "specialTexts">,
     messages: readonly ChatMessage[],
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+    {
+      signal,
+      tools = [],
+    }: { readonly signal?: AbortSignal | undefined; readonly tools?: readonly object[] | undefined } = {},
   ): Promise<Int32Array> {
     const prefix = await model.encode("");
-    const words = new LiteralText(model.specialTexts(), messages);
-    const { text, literal } = words.unmarked(await this.render(words.marked(messages)));
+    const words = new LiteralText(model.specialTexts(), { messages, tools });
+    const { text, literal } = words.unmarked(await this.render(words.marked(messages), words.marked(tools)));
     return (await model.encode(text, { literal, signal })).subarray(prefix.length);
   }
 

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import type { Model } from "../load.js";
 import type { FinishReason, Piece } from "./generation.js";
 import { chatLogprobs, completionLogprobs, type ToldToken } from "./told-tokens.js";
+import type { Parsed, ToolCall, ToolCallParser, ToolFormat } from "./tool-calls.js";
 
 /** What is counted of a request. */
 interface Usage {
@@ -25,6 +26,8 @@ interface AnswerParts {
   readonly promptTokens: number;
   /** Whether tokens are told of. */
   readonly logprobs: boolean;
+  /** How calls of tools are written; null: what looks like one is text. */
+  readonly tools: ToolFormat | null;
 }
 
 /** Which of OpenAI's two interfaces an answer is for: `/v1/completions` or `/v1/chat/completions`. */
@@ -51,9 +54,11 @@ export async function wholeAnswer(parts: AnswerParts, pieces: AsyncIterable<Piec
   const texts: string[] = [];
   const reasons: FinishReason[] = [];
   const told: ToldToken[][] = [];
+  const calls: ToolCall[][] = [];
   const counter = new UsageCounter(parts);
-  for await (const piece of pieces) {
+  for await (const piece of withCalls(parts, pieces)) {
     const { choice, text, finish } = piece;
+    calls[choice] = [...(calls[choice] ?? []), ...piece.calls];
     counter.add(piece);
     texts[choice] = (texts[choice] ?? "") + text;
     told[choice] = [...(told[choice] ?? []), ...piece.told];
@@ -61,7 +66,7 @@ export async function wholeAnswer(parts: AnswerParts, pieces: AsyncIterable<Piec
   }
   const choices = texts.map((text, index) => ({
     index,
-    ...(kind === "chat" ? { message: { role: "assistant", content: text, refusal: null } } : { text }),
+    ...(kind === "chat" ? { message: messageOf(text, calls[index]!) } : { text }),
     logprobs: logprobsOf(parts, told[index]!),
     finish_reason: reasons[index],
   }));
@@ -89,22 +94,60 @@ export async function* answerEvents(
     return event([{ index, ...content, logprobs, finish_reason: finish }]);
   };
   const begun = new Set<number>();
+  const called: number[] = [];
   const counter = new UsageCounter(parts);
-  for await (const piece of pieces) {
-    const { choice: index, text, finish, told } = piece;
+  for await (const piece of withCalls(parts, pieces)) {
+    const { choice: index, text, calls, finish, told } = piece;
     counter.add(piece);
     if (kind === "chat" && !begun.has(index))
       yield choice(index, { delta: { role: "assistant", content: "" } }, null);
     begun.add(index);
     const says = text !== "" || told.length > 0;
-    if (!says && finish === null) continue;
+    if (!says && calls.length === 0 && finish === null) continue;
     if (kind === "completion") yield choice(index, { text }, finish, told);
     else {
       if (says) yield choice(index, { delta: { content: text } }, null, told);
+      for (const call of calls) {
+        const number = called[index] ?? 0;
+        called[index] = number + 1;
+        yield choice(index, { delta: { tool_calls: [{ index: number, ...call }] } }, null);
+      }
       if (finish !== null) yield choice(index, { delta: {} }, finish);
     }
   }
   if (includeUsage) yield event([], counter.usage());
+}
+
+/** The message of a chat's answer. */
+function messageOf(text: string, calls: readonly ToolCall[]): object {
+  const content = text === "" && calls.length > 0 ? null : text;
+  return { role: "assistant", content, refusal: null, ...(calls.length > 0 ? { tool_calls: calls } : {}) };
+}
+
+/** Takes calls of tools out of the text, and says at a choice's end that it called. */
+async function* withCalls(
+  { tools }: AnswerParts,
+  pieces: AsyncIterable<Piece>,
+): AsyncGenerator<Piece & Parsed, void> {
+  const parsers = new Map<number, ToolCallParser>();
+  const called = new Set<number>();
+  for await (const piece of pieces) {
+    if (tools === null) {
+      yield { ...piece, calls: [] };
+      continue;
+    }
+    const { choice, finish } = piece;
+    const parser = parsers.get(choice) ?? tools.parser();
+    parsers.set(choice, parser);
+    let { text, calls } = parser.push(piece.text);
+    if (finish !== null) {
+      const rest = parser.rest();
+      text += rest.text;
+      calls = [...calls, ...rest.calls];
+    }
+    if (calls.length > 0) called.add(choice);
+    yield { ...piece, text, calls, finish: finish === "stop" && called.has(choice) ? "tool_calls" : finish };
+  }
 }
 
 function logprobsOf({ kind, model, logprobs }: AnswerParts, told: readonly ToldToken[]): object | null {

@@ -1,13 +1,14 @@
 /** From prompts to pieces of text: the choices of a request, some at a time. */
 
-import type { Batch, BatchedOptions, Ending, Model, Token } from "../load.js";
+import type { Batch, BatchedOptions, Constraint, Ending, Model, Token } from "../load.js";
 import { merged } from "../support/merged.js";
+import type { GrammarText } from "./grammars.js";
 import type { Settings } from "./settings.js";
 import { StopSequences } from "./stop-sequences.js";
 import { characters, promptOffsets, type ToldToken, toldToken, WaitingTokens } from "./told-tokens.js";
 
 /** Why a text ended, as OpenAI's interface has it. */
-export type FinishReason = "stop" | "length";
+export type FinishReason = "stop" | "length" | "tool_calls";
 
 /** What a text goes on from. */
 export interface Prompt {
@@ -37,6 +38,8 @@ interface Generation {
   readonly endIds: ReadonlySet<number>;
   readonly prompts: readonly Prompt[];
   readonly settings: Settings;
+  /** Begins a text that obeys what was asked for; null: any text. */
+  readonly grammar: (() => Promise<GrammarText>) | null;
   /** Most tokens of any choice, whatever is asked for; and of all choices together, which share them evenly. */
   readonly most: number;
   readonly mostTogether: number;
@@ -101,6 +104,19 @@ async function* bestChoices(
 }
 
 async function* generateChoice(generation: Generation, job: Job): AsyncGenerator<Piece, void> {
+  const grammar = await generation.grammar?.();
+  try {
+    yield* writeChoice(generation, job, grammar?.constraint);
+  } finally {
+    grammar?.close();
+  }
+}
+
+async function* writeChoice(
+  generation: Generation,
+  job: Job,
+  constraint: Constraint | undefined,
+): AsyncGenerator<Piece, void> {
   const { batch, endIds, settings } = generation;
   const { prompt, choice, nth, signal } = job;
   const { logprobs } = settings;
@@ -112,6 +128,7 @@ async function* generateChoice(generation: Generation, job: Job): AsyncGenerator
     ...(logprobs === null
       ? {}
       : { logProbabilities: true, alternatives: logprobs, scorePrompt: settings.echo }),
+    constraint,
     signal,
   };
   let writer = new ChoiceWriter(choice, settings, 0);

@@ -5,6 +5,8 @@ import { type Static, Type } from "typebox";
 import { type ApiError, badField, shown } from "./errors.js";
 import { messagesSchema } from "./messages.js";
 import { optional } from "./optional.js";
+import { formatFields } from "./response-format.js";
+import { toolFields } from "./tools.js";
 
 /** Most choices of a request. */
 export const maxChoices = 128;
@@ -50,6 +52,7 @@ const samplingFields = {
   n: optional(Type.Integer({ minimum: 1, maximum: maxChoices })),
   stream: optional(Type.Boolean()),
   stream_options: optional(Type.Object({ include_usage: Type.Optional(Type.Boolean()) })),
+  ...formatFields,
 };
 
 /** The body of `POST /v1/completions`: each prompt is a text or token ids. */
@@ -74,6 +77,7 @@ export const chatSchema = Type.Object({
   max_completion_tokens: optional(Type.Integer({ minimum: 0 })),
   logprobs: optional(Type.Boolean()),
   top_logprobs: optional(Type.Integer({ minimum: 0, maximum: maxLogprobs })),
+  ...toolFields,
   messages: messagesSchema,
 });
 
@@ -102,7 +106,6 @@ const neutral: Readonly<Record<string, readonly unknown[]>> = {
   logprobs: [false],
   modalities: [["text"]],
   parallel_tool_calls: [true, false],
-  response_format: [{ type: "text" }],
   suffix: [""],
   tool_choice: ["none", "auto"],
   tools: [[]],

@@ -10,6 +10,7 @@ import { ApiError, badField, shown } from "./errors.js";
 import { eventStream } from "./event-stream.js";
 import { clientGone, Front, type Guards, localGuards } from "./front.js";
 import { generatePieces, type Piece, type Prompt } from "./generation.js";
+import { type Grammar, type GrammarSpec, Grammars } from "./grammars.js";
 import { messagesOf } from "./messages.js";
 import { Metrics } from "./metrics.js";
 import {
@@ -21,8 +22,11 @@ import {
   refuseUnsupported,
   textsOf,
 } from "./requests.js";
+import { formatGrammarOf } from "./response-format.js";
 import { requireFewChoices, type Settings, settingsOf } from "./settings.js";
 import { addTokenRoutes } from "./token-routes.js";
+import { type ToolFormat, toolFormatOf } from "./tool-calls.js";
+import { grammarOf, toolUseOf } from "./tools.js";
 
 /** What is served. */
 interface Served {
@@ -68,6 +72,10 @@ interface Asked {
   readonly settings: Settings;
   readonly stream: boolean;
   readonly client: Client;
+  /** What the text must obey; null: anything. */
+  readonly grammar: GrammarSpec | null;
+  /** How calls of tools are written; null: there are no tools. */
+  readonly tools: ToolFormat | null;
 }
 
 /** Seconds that the texts of a request may take to be turned into ids: a hundred times what any need. */
@@ -82,6 +90,7 @@ export class ModelServer {
   readonly #encoding: Encoding;
   readonly #metrics: Metrics;
   readonly #front: Front;
+  readonly #grammars: Grammars;
   /** Aborted: what still runs is ended. */
   readonly #ended = new AbortController();
 
@@ -90,6 +99,7 @@ export class ModelServer {
     this.#limits = limits;
     this.#admission = new Admission(limits);
     this.#encoding = new Encoding({ waiting: limits.queue + limits.concurrency, seconds: encodingSeconds });
+    this.#grammars = new Grammars(served);
     this.#metrics = new Metrics(this.#admission);
     this.#metrics.watchBatch(served.batch);
     this.#front = new Front(limits.maxBody, { ...localGuards, ...guards }, this.#metrics);
@@ -102,6 +112,7 @@ export class ModelServer {
     this.#admission.close();
     const stopping = new ApiError(503, "the server stops", { code: "stopping" });
     await this.#front.stop(grace, now, () => this.#ended.abort(stopping));
+    this.#grammars.close();
   }
 
   #addRoutes(): void {
@@ -155,7 +166,9 @@ export class ModelServer {
         else encoded.push({ ids: one });
       return encoded;
     });
-    return this.#answer("completion", { prompts, settings, stream: body.stream === true, client }, reply);
+    const stream = body.stream === true;
+    const grammar = formatGrammarOf(body);
+    return this.#answer("completion", { prompts, settings, stream, client, grammar, tools: null }, reply);
   }
 
   async #chat({ body }: FastifyRequest<{ Body: ChatRequest }>, reply: FastifyReply) {
@@ -164,15 +177,14 @@ export class ModelServer {
     const settings = settingsOf(body);
     const { model, chat } = this.#served;
     if (chat === null) throw chatTemplateMissing(model.info.name);
+    const use = toolUseOf(body, toolFormatOf(chat.source));
+    const grammar = grammarOf(formatGrammarOf(body), use);
     const client = this.#clientOf(reply);
     const ids = await this.#encoding.run("messages", client.signal, (signal) =>
-      chat.encode(model, messagesOf(body.messages), { signal }),
+      chat.encode(model, messagesOf(body.messages), { signal, tools: use?.tools }),
     );
-    return this.#answer(
-      "chat",
-      { prompts: [{ ids }], settings, stream: body.stream === true, client },
-      reply,
-    );
+    const asked = { settings, stream: body.stream === true, client, grammar, tools: use?.format ?? null };
+    return this.#answer("chat", { ...asked, prompts: [{ ids }] }, reply);
   }
 
   /** What ends a request's work: its client goes, or is sent away, or the server stops. */
@@ -189,18 +201,23 @@ export class ModelServer {
 
   /** Waits for a turn, generates, and answers in one piece or in events. The turn ends with the pieces. */
   async #answer(kind: AnswerKind, request: Asked, reply: FastifyReply): Promise<object> {
-    const { prompts, settings, stream, client } = request;
+    const { prompts, settings, stream, client, tools } = request;
     const { signal } = client;
     const { model, fingerprint } = this.#served;
     for (const { ids } of prompts) this.#requireRoom(ids, kind === "chat" ? "messages" : "prompt");
     for (const id of settings.sampling.bias.keys()) this.#requireId(id, "logit_bias");
-    const leave = this.#within(client, await this.#admission.enter(signal));
+    const left = this.#within(client, await this.#admission.enter(signal));
+    const grammar = await this.#compile(request, left);
+    const leave = () => {
+      left();
+      grammar?.close();
+    };
     const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
     this.#metrics.promptTokens.inc(promptTokens);
     this.#front.log.add(reply.request, { prompt_tokens: promptTokens });
-    const pieces = this.#pieces(request, leave, reply);
+    const pieces = this.#pieces(request, { grammar, leave }, reply);
     const head = answerHead(kind, model.info.name, fingerprint);
-    const parts = { kind, head, model, promptTokens, logprobs: settings.logprobs !== null };
+    const parts = { kind, head, model, promptTokens, logprobs: settings.logprobs !== null, tools };
     if (!stream) return wholeAnswer(parts, pieces);
     const events = answerEvents(parts, pieces, settings);
     const body = eventStream(events, {
@@ -214,6 +231,19 @@ export class ModelServer {
     // A client may go before the first event is asked for: nothing is generated then, and nothing gives the turn back.
     body.once("close", leave);
     return reply.type("text/event-stream").header("cache-control", "no-cache").send(body);
+  }
+
+  /** The grammar of a request that has its turn; gives the turn back if there is an error. */
+  async #compile({ grammar, client }: Asked, leave: () => void): Promise<Grammar | null> {
+    try {
+      const compiled = grammar === null ? null : await this.#grammars.compile(grammar);
+      if (client.signal.aborted) compiled?.close();
+      client.signal.throwIfAborted();
+      return compiled;
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   /** Ends a request that takes too long; the result gives the turn back, and forgets the time. */
@@ -230,13 +260,14 @@ export class ModelServer {
 
   async *#pieces(
     { prompts, settings, client }: Asked,
-    leave: () => void,
+    { grammar: compiled, leave }: { grammar: Grammar | null; leave: () => void },
     reply: FastifyReply,
   ): AsyncGenerator<Piece, void> {
     const { model, batch, chat } = this.#served;
     const endIds = chat?.endIds ?? new Set<number>();
     const { maxTokens: most, maxTotal: mostTogether } = this.#limits;
-    const generation = { model, batch, endIds, prompts, settings, most, mostTogether };
+    const grammar = compiled && (() => compiled.begin());
+    const generation = { model, batch, endIds, prompts, settings, grammar, most, mostTogether };
     let first = true;
     let generated = 0;
     try {

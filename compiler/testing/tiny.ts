@@ -12,6 +12,13 @@ export const tinyChatTemplate =
   "{% for m in messages %}{% if loop.index > 3 %}{{ raise_exception('three messages at most') }}{% endif %}" +
   "{{ m.content + ' ' }}{% endfor %}{% if add_generation_prompt %}Once{% endif %}";
 
+/** One that knows tools, as Hermes' does, in few words. */
+export const tinyToolTemplate =
+  "{% for t in tools or [] %}{{ t.function.name + ' ' }}{% endfor %}{% if tools %}<tool_call> {% endif %}" +
+  "{% for m in messages %}{{ m.role + ': ' }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function.name + ' ' }}" +
+  "{{ c.function.arguments | tojson }}</tool_call>{% endfor %}{{ (m.content or '') + ' ' if not m.tool_calls else ' ' }}" +
+  "{% endfor %}{% if add_generation_prompt %}Once{% endif %}";
+
 /** A build of tiny-gpt2 in a folder of its own. */
 export interface TinyBuild {
   /** The build folder, `build/tiny-gpt2` of a folder that holds the model too. */
