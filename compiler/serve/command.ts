@@ -75,6 +75,7 @@ export async function serve(
       {
         model,
         batch,
+        mode,
         chat,
         fingerprint: `gsic-${built.report.model.fingerprint.slice(0, 12)}-${mode}`,
         created: Math.floor(statSync(built.bundle).mtimeMs / 1000),

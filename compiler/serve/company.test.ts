@@ -21,7 +21,7 @@ beforeAll(async () => {
   // A cache of two contexts, so that texts give way to each other.
   const batch = await model.batch({ cacheBytes: 2 * contextBytes });
   server = new ModelServer(
-    { model, batch, chat: null, fingerprint: "gsic-test", created: 1 },
+    { model, batch, mode: "exact", chat: null, fingerprint: "gsic-test", created: 1 },
     {
       concurrency: 40,
       queue: 1000,

@@ -54,7 +54,7 @@ async function listen(
 ): Promise<string> {
   const template = chat ? chatTemplateOf(openBuild(built.folder)) : null;
   const server = new ModelServer(
-    { model: serving, batch: await serving.batch(), chat: template, fingerprint, created: 1 },
+    { model: serving, batch: await serving.batch(), mode: "exact", chat: template, fingerprint, created: 1 },
     withLimits,
   );
   closeWith(async () => {

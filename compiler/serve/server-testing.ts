@@ -32,7 +32,10 @@ export async function listen(
   { chat = null, mode, limits = wideLimits, closeWith = onTestFinished }: ListenOptions = {},
 ): Promise<string> {
   const batch = await model.batch({ mode });
-  const server = new ModelServer({ model, batch, chat, fingerprint: "gsic-test", created: 1 }, limits);
+  const server = new ModelServer(
+    { model, batch, mode: mode ?? model.info.modes[0]!, chat, fingerprint: "gsic-test", created: 1 },
+    limits,
+  );
   closeWith(async () => {
     await server.stop(0, new AbortController().signal);
     await chat?.close();

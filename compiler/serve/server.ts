@@ -5,6 +5,7 @@ import type { ChatTemplate } from "../chat.js";
 import type { Batch, Model } from "../load.js";
 import { Admission } from "./admission.js";
 import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
+import { addChatPage } from "./chat-page.js";
 import { Encoding } from "./encoding.js";
 import { ApiError, badField, shown } from "./errors.js";
 import { eventStream } from "./event-stream.js";
@@ -35,6 +36,8 @@ interface Served {
   readonly chat: ChatTemplate | null;
   /** In which all requests are written, in the mode that is served. */
   readonly batch: Batch;
+  /** What the batch was opened in. */
+  readonly mode: string;
   /** Of the model; it goes into every answer. */
   readonly fingerprint: string;
   /** When it was built, in seconds since 1970. */
@@ -127,7 +130,9 @@ export class ModelServer {
       { schema: { body: chatSchema } },
       (request, reply) => this.#chat(request, reply),
     );
-    const { model, chat } = this.#served;
+    const { model, mode, chat } = this.#served;
+    const { name, context } = model.info;
+    addChatPage(app, { model: name, mode, chat: chat !== null, context });
     addTokenRoutes(app, {
       model,
       chat,
