@@ -48,6 +48,8 @@ export interface ModelInfo<Mode extends string = string> {
   readonly hasTokenizer: boolean;
   /** The id that ends a text, or null. */
   readonly endOfText: number | null;
+  /** Width of a token's last hidden state; 0: the target does not keep it, as GPUs do not. */
+  readonly hidden: number;
 }
 
 /** How a text is encoded. */
@@ -186,6 +188,14 @@ export class Session {
   }
 
   /**
+   * Appends tokens; their last hidden states [ids, hidden], behind the last norm. Rejects with GSIC_INVALID_ARGUMENT in
+   * mode "bounded" and on a GPU.
+   */
+  hidden(ids: Int32Array): Promise<Float32Array> {
+    return settled(() => this.#native.hidden(ids));
+  }
+
+  /**
    * Appends a prompt and generates after it. Leaving the loop, or an abort, ends the generation; the session then
    * holds the prompt and the tokens that the loop has seen. If it fails, the session is as it was before.
    */
@@ -265,6 +275,7 @@ interface NativeSession {
   readonly length: number;
   readonly disposed: boolean;
   evaluate(ids: Int32Array, wanted: number): Promise<Float32Array>;
+  hidden(ids: Int32Array): Promise<Float32Array>;
   generate(
     ids: Int32Array,
     limit: number,

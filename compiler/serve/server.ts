@@ -6,14 +6,21 @@ import type { Batch, Model } from "../load.js";
 import { Admission } from "./admission.js";
 import { type AnswerKind, answerEvents, answerHead, wholeAnswer } from "./answers.js";
 import { addChatPage } from "./chat-page.js";
+import {
+  type EmbeddingsRequest,
+  embeddingsAnswer,
+  embeddingsSchema,
+  requireEmbeddings,
+} from "./embeddings.js";
 import { Encoding } from "./encoding.js";
-import { ApiError, badField, shown } from "./errors.js";
+import { ApiError } from "./errors.js";
 import { eventStream } from "./event-stream.js";
 import { clientGone, Front, type Guards, localGuards } from "./front.js";
 import { generatePieces, type Piece, type Prompt } from "./generation.js";
 import { type Grammar, type GrammarSpec, Grammars } from "./grammars.js";
 import { messagesOf } from "./messages.js";
 import { Metrics } from "./metrics.js";
+import { requireId, requireModel, requireRoom } from "./model-checks.js";
 import {
   type ChatRequest,
   type CompletionRequest,
@@ -130,19 +137,22 @@ export class ModelServer {
       { schema: { body: chatSchema } },
       (request, reply) => this.#chat(request, reply),
     );
+    app.post<{ Body: EmbeddingsRequest }>(
+      "/v1/embeddings",
+      { schema: { body: embeddingsSchema } },
+      (request, reply) => this.#embed(request, reply),
+    );
     const { model, mode, chat } = this.#served;
     const { name, context } = model.info;
     addChatPage(app, { model: name, mode, chat: chat !== null, context });
     addTokenRoutes(app, {
       model,
       chat,
-      requireModel: (name) => this.#requireModel(name),
-      requireId: (id, param) => this.#requireId(id, param),
       encode: (param, reply, work) => this.#encoding.run(param, this.#clientOf(reply).signal, work),
     });
     app.get("/v1/models", () => ({ object: "list", data: [this.#modelObject()] }));
     app.get<{ Params: { id: string } }>("/v1/models/:id", ({ params }) => {
-      this.#requireModel(params.id);
+      requireModel(model, params.id);
       return this.#modelObject();
     });
     app.get("/health", { config: { open: true } }, (_, reply) => {
@@ -155,29 +165,21 @@ export class ModelServer {
   }
 
   async #complete({ body }: FastifyRequest<{ Body: CompletionRequest }>, reply: FastifyReply) {
-    this.#requireModel(body.model);
+    requireModel(this.#served.model, body.model);
     refuseUnsupported(body, completionSchema);
     const settings = settingsOf(body);
     const given = textsOf(body.prompt);
     requireFewChoices(given.length, settings);
     const client = this.#clientOf(reply);
-    const { model } = this.#served;
     const special = body.parse_special === true;
-    const prompts = await this.#encoding.run("prompt", client.signal, async (signal) => {
-      const encoded: Prompt[] = [];
-      for (const one of given)
-        if (typeof one === "string")
-          encoded.push({ ids: await model.encode(one, { special, signal }), text: one });
-        else encoded.push({ ids: one });
-      return encoded;
-    });
+    const prompts = await this.#encodeAll("prompt", client, { given, special });
     const stream = body.stream === true;
     const grammar = formatGrammarOf(body);
     return this.#answer("completion", { prompts, settings, stream, client, grammar, tools: null }, reply);
   }
 
   async #chat({ body }: FastifyRequest<{ Body: ChatRequest }>, reply: FastifyReply) {
-    this.#requireModel(body.model);
+    requireModel(this.#served.model, body.model);
     refuseUnsupported(body, chatSchema);
     const settings = settingsOf(body);
     const { model, chat } = this.#served;
@@ -190,6 +192,44 @@ export class ModelServer {
     );
     const asked = { settings, stream: body.stream === true, client, grammar, tools: use?.format ?? null };
     return this.#answer("chat", { ...asked, prompts: [{ ids }] }, reply);
+  }
+
+  async #embed({ body }: FastifyRequest<{ Body: EmbeddingsRequest }>, reply: FastifyReply) {
+    requireModel(this.#served.model, body.model);
+    refuseUnsupported(body, embeddingsSchema);
+    const { model } = this.#served;
+    requireEmbeddings(model, body);
+    const client = this.#clientOf(reply);
+    const texts = await this.#encodeAll("input", client, { given: textsOf(body.input), special: false });
+    const ids = texts.map((text) => text.ids);
+    for (const one of ids) requireRoom(model, one, "input");
+    const leave = this.#within(client, await this.#admission.enter(client.signal));
+    try {
+      const answer = await embeddingsAnswer(model, { ids, body, signal: client.signal });
+      const { prompt_tokens: tokens } = answer.usage;
+      this.#metrics.promptTokens.inc(tokens);
+      this.#front.log.add(reply.request, { prompt_tokens: tokens });
+      return answer;
+    } finally {
+      leave();
+    }
+  }
+
+  /** Texts of a field as ids; what is ids already stays. */
+  #encodeAll(
+    param: string,
+    client: Client,
+    { given, special }: { readonly given: ReturnType<typeof textsOf>; readonly special: boolean },
+  ): Promise<Prompt[]> {
+    const { model } = this.#served;
+    return this.#encoding.run(param, client.signal, async (signal) => {
+      const encoded: Prompt[] = [];
+      for (const one of given)
+        if (typeof one === "string")
+          encoded.push({ ids: await model.encode(one, { special, signal }), text: one });
+        else encoded.push({ ids: one });
+      return encoded;
+    });
   }
 
   /** What ends a request's work: its client goes, or is sent away, or the server stops. */
@@ -209,8 +249,8 @@ export class ModelServer {
     const { prompts, settings, stream, client, tools } = request;
     const { signal } = client;
     const { model, fingerprint } = this.#served;
-    for (const { ids } of prompts) this.#requireRoom(ids, kind === "chat" ? "messages" : "prompt");
-    for (const id of settings.sampling.bias.keys()) this.#requireId(id, "logit_bias");
+    for (const { ids } of prompts) requireRoom(model, ids, kind === "chat" ? "messages" : "prompt");
+    for (const id of settings.sampling.bias.keys()) requireId(model, id, "logit_bias");
     const left = this.#within(client, await this.#admission.enter(signal));
     const grammar = await this.#compile(request, left);
     const leave = () => {
@@ -289,29 +329,6 @@ export class ModelServer {
       leave();
       this.#front.log.add(reply.request, { generated_tokens: generated });
     }
-  }
-
-  #requireModel(name: string): void {
-    const known = this.#served.model.info.name;
-    if (name !== known)
-      throw new ApiError(404, `there is no model ${JSON.stringify(shown(name))}; this server has ${known}`, {
-        code: "model_not_found",
-        param: "model",
-      });
-  }
-
-  #requireRoom(prompt: Int32Array, param: string): void {
-    const { context } = this.#served.model.info;
-    if (prompt.length === 0) throw badField(param, "the prompt is empty");
-    for (const id of prompt) this.#requireId(id, param);
-    if (prompt.length < context) return;
-    const message = `the prompt has ${prompt.length} tokens, and the model's context is ${context}, the answer included`;
-    throw badField(param, message, "context_length_exceeded");
-  }
-
-  #requireId(id: number, param: string): void {
-    const { vocabulary } = this.#served.model.info;
-    if (id >= vocabulary) throw badField(param, `there is no token ${id}; ids end at ${vocabulary - 1}`);
   }
 
   #modelObject(): object {

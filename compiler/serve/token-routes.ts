@@ -6,6 +6,7 @@ import type { ChatTemplate } from "../chat.js";
 import type { Model } from "../load.js";
 import { badField } from "./errors.js";
 import { messagesOf, messagesSchema } from "./messages.js";
+import { requireId, requireModel } from "./model-checks.js";
 import { optional } from "./optional.js";
 import { chatTemplateMissing, id, refuseUnsupported } from "./requests.js";
 
@@ -30,10 +31,6 @@ const detokenizeSchema = Type.Object({
 interface Tokenizing {
   readonly model: Model;
   readonly chat: ChatTemplate | null;
-  /** Throws an `ApiError` 404 unless the model is the server's. */
-  readonly requireModel: (name: string) => void;
-  /** Throws an `ApiError` 400 for an id that the model does not have. */
-  readonly requireId: (id: number, param: string) => void;
   /** Runs work on a text when its turn comes, within the server's limits. */
   readonly encode: (
     param: string,
@@ -44,13 +41,13 @@ interface Tokenizing {
 
 /** Adds both routes. */
 export function addTokenRoutes(app: FastifyInstance, tokenizing: Tokenizing): void {
-  const { model, requireModel, requireId } = tokenizing;
+  const { model } = tokenizing;
   app.post<{ Body: Static<typeof tokenizeSchema> }>(
     "/tokenize",
     { schema: { body: tokenizeSchema } },
     async ({ body }, reply) => {
       refuseUnsupported(body, tokenizeSchema);
-      if (body.model != null) requireModel(body.model);
+      if (body.model != null) requireModel(model, body.model);
       const ids = await idsOf(tokenizing, body, reply);
       const spell = (one: number) => model.decode(Int32Array.of(one));
       const strings = body.return_token_strs ? { token_strs: Array.from(ids, spell) } : {};
@@ -62,8 +59,8 @@ export function addTokenRoutes(app: FastifyInstance, tokenizing: Tokenizing): vo
     { schema: { body: detokenizeSchema } },
     ({ body }) => {
       refuseUnsupported(body, detokenizeSchema);
-      if (body.model != null) requireModel(body.model);
-      for (const one of body.tokens) requireId(one, "tokens");
+      if (body.model != null) requireModel(model, body.model);
+      for (const one of body.tokens) requireId(model, one, "tokens");
       return { prompt: model.decode(Int32Array.from(body.tokens)) };
     },
   );

@@ -99,22 +99,27 @@ void SessionHandle::check_ids(const std::vector<int32_t> &ids) const {
   gsic::require_ids(ids.data(), ids.size(), model_->info().vocabulary);
 }
 
-void append(Run &run, const int32_t *ids, size_t count, float *logits, size_t wanted) {
+void append(Run &run, size_t count, const std::function<void(size_t first, size_t count)> &append_chunk) {
   gsic_session *session = run.session().get();
-  const size_t vocabulary = run.session().model().info().vocabulary, before = gsic_session_length(session);
+  const size_t before = gsic_session_length(session);
   try {
-    for (size_t done = 0; done < count;) {
+    for (size_t done = 0; done < count; done += gsic::kStopInterval) {
       run.throw_if_stopped();
-      const size_t chunk = std::min(gsic::kStopInterval, count - done), rest = count - done - chunk;
-      const size_t rows = wanted > rest ? std::min(wanted - rest, chunk) : 0;
-      check(gsic_evaluate(session, ids + done, chunk, rows > 0 ? logits : nullptr, rows));
-      if (logits != nullptr) logits += rows * vocabulary;
-      done += chunk;
+      append_chunk(done, std::min(gsic::kStopInterval, count - done));
     }
   } catch (...) {
     gsic_session_rewind(session, before);
     throw;
   }
+}
+
+void append(Run &run, const int32_t *ids, size_t count, float *logits, size_t wanted) {
+  const size_t vocabulary = run.session().model().info().vocabulary;
+  append(run, count, [&](size_t first, size_t chunk) {
+    const size_t rest = count - first - chunk, rows = wanted > rest ? std::min(wanted - rest, chunk) : 0;
+    check(gsic_evaluate(run.session().get(), ids + first, chunk, rows > 0 ? logits : nullptr, rows));
+    if (logits != nullptr) logits += rows * vocabulary;
+  });
 }
 
 }  // namespace gsic_addon

@@ -4,6 +4,7 @@
 #define GSIC_ADDON_HANDLES_H
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -98,6 +99,10 @@ class SessionHandle : public std::enable_shared_from_this<SessionHandle> {
   std::weak_ptr<Run> run_;
   bool busy_ = false, disposed_ = false;
 };
+
+/// Appends `count` tokens in chunks, so that a stop is heard: `append_chunk` appends those from `first` on. Throws
+/// Failure; the session is then as it was. The run's thread.
+void append(Run &run, size_t count, const std::function<void(size_t first, size_t count)> &append_chunk);
 
 /// Appends the first `count` ids in chunks, so that a stop is heard. `logits`, if not null, receives [wanted,
 /// vocabulary] for the last of them. Throws Failure; the session is then as it was. The run's thread.

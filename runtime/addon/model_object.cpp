@@ -93,6 +93,7 @@ Napi::Value ModelObject::describe(const Napi::CallbackInfo &info) {
     object.Set("threads", facts.threads);
     object.Set("hasTokenizer", Napi::Boolean::New(info.Env(), facts.has_tokenizer != 0));
     object.Set("endOfText", facts.end_of_text);
+    object.Set("hidden", facts.hidden);
     return object;
   });
 }

@@ -18,7 +18,8 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
  private:
   /// Model.open(path: string, threads: number, target: string | null, verify: boolean): Promise<Model>
   static Napi::Value open(const Napi::CallbackInfo &info);
-  /// describe(): { name, family, target, modes, vocabulary, context, threads, hasTokenizer, endOfText }
+  /// describe(): { name, family, target, modes, vocabulary, context, threads, hasTokenizer, endOfText,
+  /// hidden }
   Napi::Value describe(const Napi::CallbackInfo &info);
   /// encode(text: string, special: boolean, literal: Int32Array): { done: Promise<Int32Array>, stop() }; `literal` are
   /// offsets of bytes of the text as UTF-8, as in gsic_encoding

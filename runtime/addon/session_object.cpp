@@ -31,8 +31,9 @@ Napi::Function SessionObject::define(Napi::Env env) {
   return DefineClass(
       env, "Session",
       {InstanceMethod<&SessionObject::evaluate>("evaluate"), InstanceMethod<&SessionObject::generate>("generate"),
-       InstanceMethod<&SessionObject::rewind>("rewind"), InstanceAccessor<&SessionObject::length>("length"),
-       InstanceAccessor<&SessionObject::disposed>("disposed"), InstanceMethod<&SessionObject::dispose>("dispose")});
+       InstanceMethod<&SessionObject::hidden>("hidden"), InstanceMethod<&SessionObject::rewind>("rewind"),
+       InstanceAccessor<&SessionObject::length>("length"), InstanceAccessor<&SessionObject::disposed>("disposed"),
+       InstanceMethod<&SessionObject::dispose>("dispose")});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo &info)
@@ -63,6 +64,28 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo &info) {
     session_->idle();
     session_->check_ids(request.ids);
     return Generation::start(info.Env(), session_->begin(), std::move(request), info[3].As<Napi::Function>());
+  });
+}
+
+Napi::Value SessionObject::hidden(const Napi::CallbackInfo &info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const std::vector<int32_t> ids = ids_of(info[0]);
+    session_->idle();
+    session_->check_ids(ids);
+    const auto work = [ids, run = session_->begin()]() mutable {
+      const size_t width = run->session().model().info().hidden;
+      std::vector<float> states(ids.size() * width);
+      append(*run, ids.size(), [&](size_t first, size_t count) {
+        check(gsic_hidden(run->session().get(), &ids[first], count, states.data() + first * width));
+      });
+      return states;
+    };
+    return Task<std::vector<float>>::start(info.Env(), work,
+                                           [](Napi::Env env, const std::vector<float> &states) -> Napi::Value {
+                                             Napi::Float32Array array = Napi::Float32Array::New(env, states.size());
+                                             std::copy(states.begin(), states.end(), array.Data());
+                                             return array;
+                                           });
   });
 }
 

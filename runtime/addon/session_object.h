@@ -21,6 +21,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   /// generate(ids: Int32Array, limit: number, sampling: object (Sampling),
   /// onToken: (id: number, text: string) => void): Generation
   Napi::Value generate(const Napi::CallbackInfo &info);
+  /// hidden(ids: Int32Array): Promise<Float32Array>: states [ids, hidden]
+  Napi::Value hidden(const Napi::CallbackInfo &info);
   /// rewind(length: number)
   void rewind(const Napi::CallbackInfo &info);
   /// length: number

@@ -59,6 +59,7 @@ typedef struct gsic_model_info {
   uint32_t threads;  ///< a CPU: workers that share a launch; a GPU: its compute units
   int has_tokenizer;
   int32_t end_of_text;  ///< token id, or -1
+  uint32_t hidden;      ///< width of the states that gsic_hidden gives; 0 where it gives none (GPUs)
 } gsic_model_info;
 
 /// A linear of the model, y = W x + b, in the form that the mode gives it.
@@ -125,6 +126,9 @@ GSIC_API size_t gsic_session_length(const gsic_session *session);
 /// Appends `count` tokens. `logits`, if not null, receives [wanted, vocabulary] f32 for the last `wanted` tokens.
 GSIC_API gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t count, float *logits,
                                    size_t wanted);
+/// Appends `count` tokens, and gives their last hidden states: what the output layer reads, behind the last norm.
+/// `states` receives [count, hidden] f32. The session's mode must be "exact" or "lossless", and the target a CPU.
+GSIC_API gsic_status gsic_hidden(gsic_session *session, const int32_t *ids, size_t count, float *states);
 /// Appends the prompt and generates up to `limit` tokens, or until end of text, the context's end, or a non-zero
 /// callback (GSIC_CANCELLED). The prompt must not be empty. `produced` receives the number of tokens; `ids`, if not
 /// null, holds room for `limit` of them. Afterwards the session holds the prompt and all of them; the token that ends

@@ -81,6 +81,9 @@ gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info) {
     info->threads = opened.device().threads();
     info->has_tokenizer = opened.tokenizer() != nullptr;
     info->end_of_text = opened.end_of_text();
+    const auto exact = manifest.programs.find("exact");
+    const Tap *hidden = exact != manifest.programs.end() ? exact->second.hidden() : nullptr;
+    info->hidden = hidden != nullptr ? hidden->width : 0;
     return GSIC_OK;
   });
 }
@@ -117,6 +120,25 @@ gsic_status gsic_evaluate(gsic_session *session, const int32_t *ids, size_t coun
     const size_t vocabulary = claim->model().manifest().vocabulary;
     claim->evaluate(ids, count, logits != nullptr ? wanted : 0,
                     [&](size_t index, const float *row) { std::copy_n(row, vocabulary, logits + index * vocabulary); });
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_hidden(gsic_session *session, const int32_t *ids, size_t count, float *states) {
+  return guard([&] {
+    require(session != nullptr, "gsic_hidden: session must not be null");
+    require((ids != nullptr && states != nullptr) || count == 0, "gsic_hidden: ids and states must not be null");
+    const Claim claim(session->state);
+    const Tap *hidden = claim->program().hidden();
+    require(hidden != nullptr,
+            "gsic_hidden: this mode keeps no hidden states, nor does a GPU; use mode exact on a CPU");
+    // A token that waits would count as one of them.
+    claim->evaluate(nullptr, 0, 0, {});
+    const auto index = size_t(hidden - claim->program().taps.data());
+    claim->observe(ids, count, index, index + 1, [&](size_t, const float *rows, uint32_t columns) {
+      for (uint32_t j = 0; j < columns; j++, states += hidden->width)
+        std::copy_n(rows + size_t(j) * hidden->stride, hidden->width, states);
+    });
     return GSIC_OK;
   });
 }

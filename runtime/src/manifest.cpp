@@ -9,6 +9,16 @@
 namespace gsic {
 
 const std::array<const char *, kBuffers> kBufferNames = {"weights", "arena", "cache", "step", "counters"};
+
+const Tap *Program::hidden() const {
+  if (taps.empty() || head.empty() || taps.back().after + 1 != body.size()) return nullptr;
+  const auto is_read = [this](const Argument &argument) {
+    return argument.buffer == Buffer::arena && argument.offset == taps.back().offset;
+  };
+  const std::vector<Argument> &read = head.front().arguments;
+  return std::any_of(read.begin(), read.end(), is_read) ? &taps.back() : nullptr;
+}
+
 const std::array<const char *, 3> kDeviceNames = {"cpu", "hip", "cuda"};
 
 namespace {

@@ -72,6 +72,8 @@ struct Program {
   std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir/graph.ts
   std::vector<Tap> taps;           ///< in order of `after`
   std::vector<LinearCall> linears;
+  /// The tap of what the head reads, behind the whole body; null where there is none.
+  const Tap *hidden() const;
   std::vector<std::string> gates;  ///< by name: two u64 each (closed, open) in `counters`
 };
 
