@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -19,6 +19,7 @@ interface Account {
   readonly launches: number;
   readonly graph_launches: number;
   readonly bytes_to_host: number;
+  readonly devices: readonly number[];
   readonly kernels: readonly {
     readonly symbol: string;
     readonly launches: number;
@@ -68,7 +69,7 @@ test.each([
   expect(account().live_allocations).toBe(0);
 });
 
-test("drafting on a device changes nothing, greedy by four bytes a token and sampled by logits", async () => {
+test("drafting on a device changes nothing, greedy by sixteen bytes a token and sampled by logits", async () => {
   for (const target of [hip, cuda]) {
     writeFileSync(path("drafting.gsi"), await gpuBundle([target], addDrafting));
     const result = await finish(path("check"), ["drafting", path("drafting.gsi")], environment());
@@ -85,20 +86,29 @@ test("requests in company write on a device what they write alone", async () => 
   }
 });
 
-test("a pass is one graph and a head another; greedy choice reads four bytes", async () => {
+test("a pass is one graph and a head another; greedy choice reads sixteen bytes", async () => {
   for (const name of ["hip.gsi", "cuda.gsi"]) {
     expect(await gpuRun(name)).toEqual({ status: 0, step: "done", message: "" });
     const found = account();
     // 20 tokens are two passes, the second one with a head; then the token that is given, and 7 that follow.
     expect(found.graph_launches).toBe(3 + 8 * 2);
     expect(found.launches).toBe((2 + 8) * launches.body + (1 + 8) * launches.head);
-    expect(found.bytes_to_host).toBe(40 * 4 + 8 * 4);
+    expect(found.bytes_to_host).toBe(40 * 4 + 8 * 16);
     expect(found.live_allocations).toBe(0);
     const embed = found.kernels[0]!;
     expect(embed).toMatchObject({ symbol: "test_embed", launches: 10 });
     expect(embed.arguments.map(({ loaded }) => loaded)).toEqual([10 * 272, 28 * 8 * 4, 0]);
     expect(embed.arguments.map(({ stored }) => stored)).toEqual([0, 0, 28 * 8 * 4]);
   }
+});
+
+test("a kernel that reads the step by a scalar load is found out: the copy did not reach its cache", async () => {
+  await buildKernels(path("scalar_kernels.so"), "gpu_kernels", ["-DGSIC_SCALAR_STEP"]);
+  const result = await gpuRun("hip.gsi", { GSIC_MOCK_KERNELS: path("scalar_kernels.so") });
+  expect(result).toMatchObject({ status: 10, step: "generate" });
+  expect(result.message).toMatch(
+    /the device computed token \d+ at position \d+, in place of \d+ at \d+: it read the step of another pass/,
+  );
 });
 
 test("weights that reach the device in several pieces arrive whole", async () => {
@@ -119,6 +129,65 @@ test("weights that reach the device in several pieces arrive whole", async () =>
   writeFileSync(path("large.gsi"), large);
   const result = await finish(path("check"), ["gpu", path("large.gsi"), "gfx942", "2"], environment());
   expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test.each(["hip", "cuda"])(
+  "a program that uses %s itself keeps its device, and finds no error of gsic's",
+  async (name) => {
+    // The bundle's first code objects are for another device: their refusal is an error of the driver.
+    const claims = name === "hip" ? { GSIC_MOCK_ARCHITECTURE: "gfx942" } : {};
+    const result = await finish(
+      path("check"),
+      ["gpu-guest", path(`${name}.gsi`), name],
+      environment({ GSIC_MOCK_DEVICES: "2", ...claims }),
+    );
+    expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(account()).toMatchObject({ live_allocations: 0, devices: [0, expect.any(Number)] });
+  },
+);
+
+test("GSIC_DEVICE names the device where a program does not", async () => {
+  const two = { GSIC_MOCK_DEVICES: "2" };
+  expect(await gpuRun("hip.gsi", { ...two, GSIC_DEVICE: "1" })).toMatchObject({ status: 0 });
+  expect(account().devices).toEqual([0, expect.any(Number)]);
+  expect(await gpuRun("hip.gsi", two)).toMatchObject({ status: 0 });
+  expect(account().devices).toHaveLength(1);
+  const none = await gpuRun("hip.gsi", { ...two, GSIC_DEVICE: "2" });
+  expect(none).toMatchObject({ status: 3, step: "open" });
+  expect(none.message).toContain("shows no device 2: it shows 2, numbered from 0");
+  const wrong = await gpuRun("hip.gsi", { ...two, GSIC_DEVICE: "-1" });
+  expect(wrong).toMatchObject({ status: 1, step: "open" });
+  expect(wrong.message).toContain("GSIC_DEVICE: '-1' is no number of a GPU");
+});
+
+test("a bundle in a folder with a blank in its name runs", async () => {
+  mkdirSync(path("a folder"), { recursive: true });
+  copyFileSync(path("hip.gsi"), path("a folder/hip.gsi"));
+  expect(await gpuRun("a folder/hip.gsi")).toEqual({ status: 0, step: "done", message: "" });
+});
+
+test("a code object of a version that the driver does not know is refused", async () => {
+  writeFileSync(path("version.gsi"), await gpuBundle([{ ...hip, version: 6 }]));
+  const newer = await gpuRun("version.gsi");
+  expect(newer).toMatchObject({ status: 3, step: "open" });
+  expect(newer.message).toContain("hipModuleLoadData: device kernel image is invalid");
+  expect(await gpuRun("version.gsi", { GSIC_MOCK_CODE_OBJECT: "6" })).toMatchObject({ status: 0 });
+});
+
+test("a driver that the process has loaded already is used, in place of a second one", async () => {
+  // As PyTorch's wheels have it: a library of their own, under the name of the system's.
+  for (const folder of ["system", "wheel"]) {
+    mkdirSync(path(folder), { recursive: true });
+    const name = "libamdhip64.so.7";
+    await build(path(`${folder}/${name}`), sources("mock-driver"), ["-shared", `-Wl,-soname,${name}`]);
+  }
+  const system = { GSIC_DRIVER: "", LD_LIBRARY_PATH: path("system") };
+  expect(await gpuRun("hip.gsi", system)).toMatchObject({ status: 0 });
+  const guest = { ...system, GSIC_CHECK_LOADED: path("wheel/libamdhip64.so.7") };
+  expect(await gpuRun("hip.gsi", guest)).toEqual({ status: 0, step: "done", message: "" });
+  // Each library that was tried is named with what was wrong.
+  const none = await gpuRun("hip.gsi", { GSIC_DRIVER: "", LD_LIBRARY_PATH: path("none") });
+  expect(none.message).toMatch(/libamdhip64\.so: cannot open.*libamdhip64\.so\.7: .*libamdhip64\.so\.6: /);
 });
 
 test("memory that runs out at any allocation is reported, and nothing leaks", async () => {

@@ -34,6 +34,8 @@ export const gpuTools: Readonly<Record<GpuDevice, GpuTools>> = {
       ...["-x", "hip", `--offload-arch=${architecture}`, "--offload-device-only", "--no-gpu-bundle-output"],
       // Without the last, a symbol would be named after the source's path.
       ...["-nogpuinc", "-nogpulib", "-Rpass-analysis=kernel-resource-usage", "-fuse-cuid=none"],
+      // What every ROCm from 5.7 on loads; the compiler's own choice may be newer than the driver.
+      "-mcode-object-version=5",
       // Kernels are one function: calls would need a stack, and keep arrays out of registers.
       ...["-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false"],
       // Pairs of floats must lie side by side: that takes 30 registers more, and large kernels spill.

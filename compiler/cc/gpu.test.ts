@@ -45,6 +45,8 @@ describe.skipIf(noHip !== null)(`code for the MI300X${noHip === null ? "" : ` (s
   test("comes with what it takes of the device", async () => {
     const [object] = await compileGpuKernels([kernel("reverse", hipReverse, { lds: 1024 })], mi300x);
     expect(object!.resources).toMatchObject({ lds: 1024, scratch: 0, vgprSpills: 0, sgprSpills: 0 });
+    // EI_ABIVERSION of version 5, which drivers of ROCm 6.0 and 6.1 load.
+    expect(object!.bytes[8]).toBe(3);
     expect(object!.resources!.vgprs).toBeGreaterThan(0);
     expect(object!.resources!.occupancy).toBe(8);
   });

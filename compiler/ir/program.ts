@@ -134,8 +134,8 @@ export interface Program {
   /** Every linear once; empty in programs that no build publishes. */
   readonly linears: readonly LinearCall[];
   /**
-   * Where the head's last launch leaves the arg-max of each wanted column, [16] i32 in the arena: the lowest id among
-   * equals, -1 where a logit is not finite. Null where no kernel chooses (CPUs).
+   * Where the head's last launch leaves the choice of each wanted column, [16] `gsic_choice` of abi.h in the arena: the
+   * arg-max, and the position and token that the device read. Null where no kernel chooses (CPUs).
    */
   readonly greedy: { readonly offset: number } | null;
   /** The gates that `counters` counts: two u64 each (closed, open), in this order; `gateName` in ir/forms.ts. */

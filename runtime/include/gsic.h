@@ -47,6 +47,8 @@ typedef struct gsic_open_options {
   uint32_t threads;       ///< 0: the cores this process may use; of no interest to a GPU
   const char *target;     ///< a target's name in the bundle; null: the best that this machine can run
   int skip_verification;  ///< non-zero: do not check the hash of the weights section (others are checked)
+  uint32_t device;        ///< a GPU's number among those that its driver shows; 0: the one that the environment
+                          ///< variable GSIC_DEVICE names, or the first; of no interest to a CPU
 } gsic_open_options;
 
 typedef struct gsic_model_info {
@@ -104,9 +106,11 @@ GSIC_API uint32_t gsic_abi_version(void);
 /// The calling thread's last error message; never null.
 GSIC_API const char *gsic_last_error(void);
 
-/// Maps the bundle at `path`, checks every section, and loads the code objects that fit this machine. A GPU is the
-/// first that its driver shows (HIP_VISIBLE_DEVICES, CUDA_VISIBLE_DEVICES); the environment variable GSIC_DRIVER names
-/// the driver's library if the system does not find it. Weights are copied to a GPU, and so are results from it.
+/// Maps the bundle at `path`, checks every section, and loads the code objects that fit this machine. GPUs are numbered
+/// as their driver shows them (HIP_VISIBLE_DEVICES, CUDA_VISIBLE_DEVICES). The driver is the one that this process has
+/// loaded already, as PyTorch's; the environment variable GSIC_DRIVER names another, or the one that the system does
+/// not find. Weights are copied to a GPU, and so are results from it. Every function leaves the thread's current device
+/// as it was, and no error of its own in the driver.
 GSIC_API gsic_status gsic_open(const char *path, const gsic_open_options *options, gsic_model **model);
 /// Frees the model; its sessions must have been closed. Null is allowed.
 GSIC_API void gsic_close(gsic_model *model);

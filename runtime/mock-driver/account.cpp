@@ -13,6 +13,11 @@ Account::Traffic &Account::kernel(const std::string &symbol, size_t arguments) {
   return kernels_.back();
 }
 
+void Account::allocate_on(int device) {
+  if (devices_.size() <= size_t(device)) devices_.resize(size_t(device) + 1);
+  devices_[size_t(device)]++;
+}
+
 void Account::write() const {
   if (settings().account.empty()) return;
   std::FILE *file = std::fopen(settings().account.c_str(), "w");
@@ -23,7 +28,9 @@ void Account::write() const {
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   std::fprintf(file, "{\"live_allocations\":%zu,\"launches\":%llu,\"graph_launches\":%llu,\"bytes_to_host\":%llu,",
                live_allocations, number(launches), number(graph_launches), number(bytes_to_host));
-  std::fprintf(file, "\"kernels\":[");
+  std::fprintf(file, "\"devices\":[");
+  for (size_t i = 0; i < devices_.size(); i++) std::fprintf(file, "%s%llu", i > 0 ? "," : "", number(devices_[i]));
+  std::fprintf(file, "],\"kernels\":[");
   for (size_t i = 0; i < kernels_.size(); i++) {
     const Traffic &one = kernels_[i];
     std::fprintf(file, "%s\n{\"symbol\":\"%s\",\"launches\":%llu,\"arguments\":[", i > 0 ? "," : "", one.symbol.c_str(),

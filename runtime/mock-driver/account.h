@@ -1,7 +1,7 @@
 // What the mock driver counted, as a JSON file at exit: {"kernels": [{"symbol", "launches", "arguments": [{"loaded",
-// "stored"}]}], "live_allocations", "launches", "graph_launches", "bytes_to_host"}. Kernels stand in the order of their
-// first launches; bytes are summed over launches. Live allocations are whatever the driver gave and did not get back:
-// memory of the device and of the host, streams, modules, graphs and their instances.
+// "stored"}]}], "live_allocations", "launches", "graph_launches", "bytes_to_host", "devices": [allocations]}. Kernels
+// stand in the order of their first launches; bytes are summed over launches. Live allocations are whatever the driver
+// gave and did not get back: memory of the device and of the host, streams, modules, graphs and their instances.
 #ifndef GSIC_MOCK_ACCOUNT_H
 #define GSIC_MOCK_ACCOUNT_H
 
@@ -22,6 +22,9 @@ class Account {
   /// The entry of a kernel with so many arguments.
   Traffic &kernel(const std::string &symbol, size_t arguments);
 
+  /// Counts an allocation of a device's memory.
+  void allocate_on(int device);
+
   /// Writes the file of GSIC_MOCK_ACCOUNT, if there is one.
   void write() const;
 
@@ -30,6 +33,7 @@ class Account {
 
  private:
   std::vector<Traffic> kernels_;
+  std::vector<uint64_t> devices_;  ///< allocations by device
 };
 
 }  // namespace gsic_mock

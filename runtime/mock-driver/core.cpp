@@ -1,5 +1,7 @@
 #include "core.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -57,6 +59,10 @@ const char *Core::text(int status) {
       return "a PTX JIT compilation failed";
     case kInvalidHandle:
       return "invalid resource handle";
+    case kFileNotFound:
+      return "file not found";
+    case kOperatingSystem:
+      return "another driver of this process has the device";
     case kNotFound:
       return "named symbol not found";
     case kCaptureUnsupported:
@@ -68,8 +74,26 @@ const char *Core::text(int status) {
   }
 }
 
+int &Core::current_device() {
+  static thread_local int device = 0;
+  return device;
+}
+
+bool Core::is_first() const {
+  constexpr const char *kName = "GSIC_MOCK_OPENED";
+  // Kept in the environment, which all libraries of a process share, and its children inherit.
+  const std::string own = std::to_string(getpid()) + ":" + std::to_string(reinterpret_cast<uintptr_t>(this));
+  const char *found = std::getenv(kName);
+  const std::string known = found != nullptr ? found : "";
+  if (known == own) return true;
+  if (known.rfind(own.substr(0, own.find(':') + 1), 0) == 0) return false;
+  setenv(kName, own.c_str(), 1);
+  return true;
+}
+
 Status Core::initialize() {
   const Lock lock(mutex_);
+  if (!is_first()) return kOperatingSystem;
   initialized_ = true;
   if (lost_ != kSuccess) return lost_;
   return settings().devices > 0 ? kSuccess : kNoDevice;
@@ -126,6 +150,7 @@ Status Core::allocate(void **memory, size_t bytes) {
   *memory = nullptr;
   if (bytes == 0) return kInvalidValue;
   if (refuse_allocation(bytes)) return kOutOfMemory;
+  account_.allocate_on(current_device());
   *memory = memory_.allocate(bytes);
   return *memory != nullptr ? kSuccess : kOutOfMemory;
 }
@@ -164,7 +189,7 @@ Stream *Core::stream_of(void *handle) {
 Status Core::enqueue(void *handle, std::function<Status()> work) {
   if (ready() != kSuccess) return ready();
   Stream *stream = stream_of(handle);
-  if (stream == nullptr) return kInvalidHandle;
+  if (stream == nullptr || stream->device != current_device()) return kInvalidHandle;
   if (stream->capturing) {
     stream->invalid = true;
     return kCaptureUnsupported;
@@ -191,10 +216,7 @@ Status Core::copy_to_device(void *target, const void *source, size_t bytes, void
   const Lock lock(mutex_);
   if (memory_.find(target, bytes) == nullptr) return ready() != kSuccess ? ready() : kInvalidValue;
   const auto copy = [this, target, bytes](const void *from) {
-    uint8_t *to = memory_.find(target, bytes);
-    if (to == nullptr) return kIllegalAddress;
-    std::memcpy(to, from, bytes);
-    return kSuccess;
+    return memory_.copy_in(target, from, bytes) ? kSuccess : kIllegalAddress;
   };
   // Memory that the device cannot reach is copied before the call returns; other memory as late as now is.
   if (memory_.is_reachable(source, bytes)) return enqueue(stream, [copy, source] { return copy(source); });
@@ -243,6 +265,7 @@ Status Core::create_stream(void **stream) {
   const Lock lock(mutex_);
   if (ready() != kSuccess) return ready();
   auto made = std::make_unique<Stream>();
+  made->device = current_device();
   *stream = made.get();
   streams_[*stream] = std::move(made);
   return kSuccess;

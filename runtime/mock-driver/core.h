@@ -1,6 +1,8 @@
-// The mock driver: one device without hardware, whose kernels are host-dialect functions (gsic/simulation.h). What
-// is asked of a stream happens when somebody waits for it, as late as a driver may; a captured stream does nothing.
-// Errors stay once the device is lost. hip.cpp and cuda.cpp give it the symbols of the two drivers.
+// The mock driver: devices without hardware, whose kernels are host-dialect functions (gsic/simulation.h). What
+// is asked of a stream happens when somebody waits for it, as late as a driver may; a captured stream does nothing. A
+// stream, and work on it, belong to the device that is current to the calling thread. Errors stay once the device is
+// lost. A second mock driver in the process gets no device. Scalar loads do not see what a copy wrote over what they
+// have read. hip.cpp and cuda.cpp give it the symbols of the two drivers.
 #ifndef GSIC_MOCK_CORE_H
 #define GSIC_MOCK_CORE_H
 
@@ -31,6 +33,8 @@ enum Status {
   kNoBinaryForGpu = 209,
   kInvalidPtx = 218,
   kInvalidHandle = 400,
+  kFileNotFound = 301,
+  kOperatingSystem = 304,
   kNotFound = 500,
   kIllegalAddress = 700,
   kLaunchFailure = 719,
@@ -58,6 +62,7 @@ struct Launch {
 using Graph = std::vector<Launch>;
 
 struct Stream {
+  int device = 0;
   std::vector<std::function<Status()>> waiting;
   bool capturing = false, invalid = false;
   Graph captured;
@@ -66,6 +71,9 @@ struct Stream {
 /// Thread-safe.
 class Core {
  public:
+  /// The calling thread's device; -1: none.
+  static int &current_device();
+
   Status initialize();
   Status device_count(int *count);
   Status device(int *device, int ordinal);
@@ -84,7 +92,7 @@ class Core {
   Status create_stream(void **stream);
   Status destroy_stream(void *stream);
   Status synchronize(void *stream);
-  Status load_module(void **module, const void *image, bool text);
+  Status load_module(void **module, const void *data, bool text);
   Status unload_module(void *module);
   Status find_function(void **function, void *module, const char *name);
   Status launch(void *function, const unsigned (&grid)[3], const unsigned (&block)[3], unsigned lds, void *stream,
@@ -112,6 +120,8 @@ class Core {
   Status lose(Status status, const std::string &what);
   bool refuse_allocation(uint64_t device_bytes);
   bool capturing() const;
+  /// Whether this is the first mock driver of the process that was initialised.
+  bool is_first() const;
 
   std::mutex mutex_;
   bool initialized_ = false;

@@ -1,5 +1,6 @@
 // The part of the mock driver that loads kernels, records launches, and runs them.
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <cstdio>
 
@@ -20,6 +21,11 @@ Status Core::load_module(void **module, const void *data, bool text) {
   if (capturing()) return kCaptureUnsupported;
   auto made = std::make_unique<LoadedModule>();
   if (text ? !read_ptx(data, made->image) : !read_elf(data, made->image)) return text ? kInvalidPtx : kInvalidImage;
+  if (!text) {
+    const std::string path = mapped_from(data);
+    if (!path.empty() && access(path.c_str(), R_OK) != 0) return kFileNotFound;
+    if (made->image.version > settings().code_object) return kInvalidImage;
+  }
   if (!runs_on(made->image, settings().architecture)) return kNoBinaryForGpu;
   *module = made.get();
   modules_[*module] = std::move(made);
@@ -80,6 +86,7 @@ Status Core::run(const Launch &launch) {
   const size_t count = launch.arguments.size();
   std::vector<uint64_t> sizes(count), loaded(count), stored(count);
   std::vector<void *> pointers(count), parameters(count);
+  std::vector<const uint8_t *> stale(count);
   const auto fail = [&](const std::string &what) {
     std::fprintf(stderr, "gsic mock driver: kernel %s: %s\n", launch.function->name.c_str(), what.c_str());
     return lose(kLaunchFailure, "kernel " + launch.function->name + ": " + what);
@@ -88,12 +95,14 @@ Status Core::run(const Launch &launch) {
     sizes[i] = memory_.bytes_behind(launch.arguments[i]);
     pointers[i] = memory_.find(launch.arguments[i], 1);
     parameters[i] = &pointers[i];
+    stale[i] = memory_.stale(launch.arguments[i]);
     if (pointers[i] == nullptr) return fail("argument " + std::to_string(i) + " is no pointer to device memory");
   }
   char message[256] = "no message";
   const gsic_simulation simulation = {launch.workgroups, launch.threads, uint32_t(launch.function->most_lds),
                                       uint32_t(count),   sizes.data(),   loaded.data(),
-                                      stored.data(),     message,        sizeof message};
+                                      stored.data(),     message,        sizeof message,
+                                      stale.data()};
   if (launch.function->call(&simulation, parameters.data()) != 0) return fail(message);
   Account::Traffic &traffic = account_.kernel(launch.function->name, count);
   traffic.launches++;

@@ -10,13 +10,14 @@ namespace {
 /// CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, CU_DEVICE_ATTRIBUTE_WARP_SIZE
 constexpr int kUnits = 16, kWarpSize = 10, kWave = 32;
 
-/// The primary context, and the calling thread's.
-char primary;
+/// The primary contexts, and the calling thread's.
+constexpr int kMostDevices = 16;
+char primary[kMostDevices];
 thread_local void *current = nullptr;
 
 /// Calls need a current context.
 template <typename Call> int in_context(Call call) {
-  return current == &primary ? int(call()) : int(gsic_mock::kInvalidContext);
+  return current != nullptr ? int(call()) : int(gsic_mock::kInvalidContext);
 }
 
 }  // namespace
@@ -31,12 +32,17 @@ GSIC_EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device) {
   return attribute == kWarpSize ? core().check_device(device) : gsic_mock::kInvalidValue;
 }
 GSIC_EXPORT int cuDevicePrimaryCtxRetain(void **context, int device) {
-  *context = &primary;
+  *context = &primary[device];
   return core().check_device(device);
 }
 GSIC_EXPORT int cuDevicePrimaryCtxRelease_v2(int device) { return core().check_device(device); }
 GSIC_EXPORT int cuCtxSetCurrent(void *context) {
   current = context;
+  gsic_mock::Core::current_device() = context != nullptr ? int(static_cast<char *>(context) - primary) : -1;
+  return core().check_device(0);
+}
+GSIC_EXPORT int cuCtxGetCurrent(void **context) {
+  *context = current;
   return core().check_device(0);
 }
 GSIC_EXPORT int cuMemGetInfo_v2(size_t *free, size_t *total) {

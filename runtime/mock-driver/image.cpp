@@ -4,11 +4,15 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 namespace gsic_mock {
 namespace {
 
 constexpr uint16_t kMachineAmdgpu = 224;
+/// What EI_ABIVERSION is less than the version of a code object.
+constexpr uint64_t kVersionOffset = 2;
 /// The machine in e_flags (EF_AMDGPU_MACH).
 constexpr uint32_t kMachineMask = 0xff;
 
@@ -30,11 +34,27 @@ bool read_elf(const void *data, Image &image) {
   for (const Architecture &known : kArchitectures)
     if (known.number == (header.e_flags & kMachineMask)) image.architecture = known.name;
   image.most_lds = (image.architecture == "gfx950" ? 160u : 64u) << 10;
+  if (header.e_ident[EI_ABIVERSION] != 0) image.version = header.e_ident[EI_ABIVERSION] + kVersionOffset;
   // The table of sections is what a linker writes last.
   if (header.e_shnum > 0)
     image.content.assign(static_cast<const char *>(data),
                          header.e_shoff + uint64_t(header.e_shnum) * header.e_shentsize);
   return true;
+}
+
+std::string mapped_from(const void *address) {
+  const auto wanted = reinterpret_cast<uintptr_t>(address);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream words(line);
+    uintptr_t begin = 0, end = 0;
+    char dash = 0;
+    std::string access, offset, device, path;
+    uint64_t inode = 0;
+    words >> std::hex >> begin >> dash >> end >> access >> offset >> device >> std::dec >> inode >> path;
+    if (wanted >= begin && wanted < end) return inode != 0 ? path : "";
+  }
+  return "";
 }
 
 bool read_ptx(const void *data, Image &image) {

@@ -10,6 +10,8 @@ namespace {
 
 /// All bits set: as floats, not numbers.
 constexpr int kPoison = 0xff;
+/// Lanes read small blocks, such as a pass's step, at one address: by scalar loads, where the compiler likes.
+constexpr size_t kMostScalar = 4095;
 
 void *reserve(size_t size) {
   void *address = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -27,7 +29,7 @@ void *Memory::allocate(size_t size) {
   void *address = bytes != nullptr ? reserve(size) : nullptr;
   if (address == nullptr) return nullptr;
   std::memset(bytes.get(), kPoison, size);
-  device_.emplace(static_cast<const uint8_t *>(address), Block{size, std::move(bytes)});
+  device_.emplace(static_cast<const uint8_t *>(address), Block{size, std::move(bytes), false, {}});
   used_ += size;
   return address;
 }
@@ -37,7 +39,7 @@ void *Memory::allocate_host(size_t size) {
   if (bytes == nullptr) return nullptr;
   uint8_t *address = bytes.get();
   std::memset(address, kPoison, size);
-  host_.emplace(address, Block{size, std::move(bytes)});
+  host_.emplace(address, Block{size, std::move(bytes), false, {}});
   return address;
 }
 
@@ -65,6 +67,23 @@ uint8_t *Memory::find(const void *pointer, size_t size) const {
   const auto found = containing(device_, pointer);
   if (found == device_.end()) return nullptr;
   return found->second.bytes.get() + (static_cast<const uint8_t *>(pointer) - found->first);
+}
+
+bool Memory::copy_in(void *pointer, const void *source, size_t size) {
+  uint8_t *to = find(pointer, size);
+  if (to == nullptr) return false;
+  Block &block = device_.find(containing(device_, pointer)->first)->second;
+  if (block.read && block.size <= kMostScalar) block.cached.assign(block.bytes.get(), block.bytes.get() + block.size);
+  std::memcpy(to, source, size);
+  return true;
+}
+
+const uint8_t *Memory::stale(const void *pointer) {
+  const auto found = containing(device_, pointer);
+  if (found == device_.end()) return nullptr;
+  Block &block = device_.find(found->first)->second;
+  block.read = true;
+  return block.cached.empty() ? nullptr : &block.cached[size_t(static_cast<const uint8_t *>(pointer) - found->first)];
 }
 
 uint64_t Memory::rest(const Blocks &blocks, const void *pointer) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 namespace gsic_mock {
 
@@ -27,6 +28,12 @@ class Memory {
   uint8_t *find(const void *pointer, size_t size) const;
   /// Bytes from a device pointer to the end of its block; 0 if it is none.
   uint64_t bytes_behind(const void *pointer) const;
+  /// Copies host bytes to a device pointer; false if they do not all fit into one block. Of a block that a launch has
+  /// read, scalar loads find from then on what was there before the copy: nothing invalidates their cache.
+  bool copy_in(void *pointer, const void *source, size_t size);
+  /// What scalar loads find at a device pointer that a launch reads; null if it is what is there.
+  const uint8_t *stale(const void *pointer);
+
   /// Whether host memory came from allocate_host.
   bool is_reachable(const void *pointer, size_t size) const;
 
@@ -37,6 +44,8 @@ class Memory {
   struct Block {
     size_t size;
     std::unique_ptr<uint8_t[]> bytes;
+    bool read = false;            ///< by a launch
+    std::vector<uint8_t> cached;  ///< as before the last copy; empty: none since it was read
   };
   using Blocks = std::map<const uint8_t *, Block>;
 

@@ -20,6 +20,7 @@ Settings read() {
   found.kernels = text("GSIC_MOCK_KERNELS");
   found.account = text("GSIC_MOCK_ACCOUNT");
   found.architecture = text("GSIC_MOCK_ARCHITECTURE");
+  found.code_object = number("GSIC_MOCK_CODE_OBJECT", found.code_object);
   found.devices = number("GSIC_MOCK_DEVICES", found.devices);
   found.units = number("GSIC_MOCK_UNITS", found.units);
   found.memory = number("GSIC_MOCK_MEMORY", found.memory);

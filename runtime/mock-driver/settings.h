@@ -11,6 +11,7 @@ struct Settings {
   std::string kernels;           ///< GSIC_MOCK_KERNELS: shared object of host-dialect kernels
   std::string account;           ///< GSIC_MOCK_ACCOUNT: JSON file, written at exit; empty: none
   std::string architecture;      ///< GSIC_MOCK_ARCHITECTURE: gfx942, sm_90; empty: takes every code object
+  uint64_t code_object = 5;      ///< GSIC_MOCK_CODE_OBJECT: the newest version of code objects that it takes
   uint64_t devices = 1;          ///< GSIC_MOCK_DEVICES
   uint64_t units = 2;            ///< GSIC_MOCK_UNITS: compute units
   uint64_t memory = 8ull << 30;  ///< GSIC_MOCK_MEMORY: bytes of device memory

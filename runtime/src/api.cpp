@@ -58,6 +58,7 @@ gsic_status gsic_open(const char *path, const gsic_open_options *options, gsic_m
       chosen.threads = options->threads;
       if (options->target != nullptr) chosen.target = options->target;
       chosen.verify_weights = options->skip_verification == 0;
+      chosen.device = options->device;
     }
     *model = new gsic_model{std::make_shared<const Model>(path, chosen)};
     return GSIC_OK;

@@ -22,6 +22,7 @@ void bind_cuda(Driver &driver, SymbolBinder &bind) {
   bind(driver.device_attribute, "cuDeviceGetAttribute");
   bind(driver.context_retain, "cuDevicePrimaryCtxRetain");
   bind(driver.context_set, "cuCtxSetCurrent");
+  bind(driver.context_current, "cuCtxGetCurrent");
   bind(driver.context_release, "cuDevicePrimaryCtxRelease_v2");
   bind(driver.memory_info, "cuMemGetInfo_v2");
   bind(driver.memory_allocate, "cuMemAlloc_v2");

@@ -100,8 +100,10 @@ std::string why_not_on_this_cpu(const std::vector<std::string> &features);
 /// This machine's CPU. `threads` 0: the CPUs that the process may use. Kernels get `scratch_floats` of scratch.
 std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats);
 
-/// The first GPU that a driver shows; `kind` is hip or cuda. Throws GSIC_NO_DEVICE: no driver, or no device.
-std::unique_ptr<Device> open_gpu(DeviceKind kind);
+/// A GPU by its number among those that its driver shows; 0: the one that the environment variable GSIC_DEVICE names,
+/// or the first. `kind` is hip or cuda. What was the calling thread's current device stays so, after every call. Throws
+/// GSIC_NO_DEVICE: no driver, or no such device.
+std::unique_ptr<Device> open_gpu(DeviceKind kind, uint32_t number = 0);
 
 }  // namespace gsic
 

@@ -9,14 +9,18 @@
 namespace gsic {
 namespace {
 
-/// Opens the first library that opens. A driver has threads of its own, and is never unloaded again.
+/// Opens the first library that is loaded already, or else the first that opens. A driver has threads of its own, and
+/// is never unloaded again.
 void *open_library(const Driver &driver, const std::vector<std::string> &libraries) {
-  std::vector<std::string> failures;
+  // Two drivers in one process take the device from each other: what PyTorch brought along is found by its name.
+  for (const std::string &library : libraries)
+    if (void *handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD)) return handle;
+  std::string failures;
   for (const std::string &library : libraries) {
     if (void *handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
-    failures.push_back(dlerror());
+    failures += (failures.empty() ? "" : "; ") + std::string(dlerror());
   }
-  throw Error(GSIC_NO_DEVICE, std::string(driver.title) + " cannot be opened: " + failures.front(), driver.hint);
+  throw Error(GSIC_NO_DEVICE, std::string(driver.title) + " cannot be opened: " + failures, driver.hint);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // A GPU's driver as a table of functions. AMD's (HIP) and NVIDIA's (CUDA) differ in the names of functions, in a few
-// numbers, and in how a device is made current; that difference ends here. Device memory is addressed by pointers as
+// numbers, and in how a device is made current; that difference ends here. A process has one driver of a kind: where
+// another library, such as PyTorch, has opened it, that one is used. Device memory is addressed by pointers as
 // wide as the host's; the host must not follow them.
 #ifndef GSIC_SRC_DRIVER_H
 #define GSIC_SRC_DRIVER_H
@@ -56,11 +57,15 @@ struct Driver {
   DriverFunction<DriverHandle, DriverHandle> graph_launch;
   DriverFunction<DriverHandle> graph_destroy, graph_instance_destroy;
 
-  // A driver has the first of these, or the three others.
+  // A driver has the first two of these, or the four others. What is current is the calling thread's.
   DriverFunction<int> device_set;
+  DriverFunction<int *> device_current;
+  DriverFunction<DriverHandle *> context_current;
   DriverFunction<DriverHandle *, int> context_retain;
   DriverFunction<DriverHandle> context_set;
   DriverFunction<int> context_release;
+
+  DriverFunction<> last_error;  ///< returns and forgets the thread's last error; only of a driver that remembers it
 
   // A driver has one of these.
   const char *(*text_of)(int status) = nullptr;
@@ -103,7 +108,8 @@ void bind_hip(Driver &driver, SymbolBinder &bind);
 Driver cuda_driver();
 void bind_cuda(Driver &driver, SymbolBinder &bind);
 
-/// Opens the library that the environment variable GSIC_DRIVER names, or the system's driver. Throws GSIC_NO_DEVICE.
+/// Opens the library that the environment variable GSIC_DRIVER names; or the driver that this process has loaded
+/// already; or the system's. Throws GSIC_NO_DEVICE.
 Driver open_driver(DeviceKind kind);
 
 }  // namespace gsic

@@ -10,9 +10,10 @@ constexpr const char *kWhereLost =
 
 }  // namespace
 
-GpuContext::GpuContext(DeviceKind kind) : driver_(open_driver(kind)) {
+GpuContext::GpuContext(DeviceKind kind, uint32_t number) : driver_(open_driver(kind)) {
+  const Entered entered(*this, nullptr);
   try {
-    open_device();
+    open_device(number);
   } catch (...) {
     close();
     throw;
@@ -20,13 +21,55 @@ GpuContext::GpuContext(DeviceKind kind) : driver_(open_driver(kind)) {
 }
 
 GpuContext::~GpuContext() {
-  const Lock lock = enter_to_release();
+  const Entered entered = enter_to_release();
   close();
 }
 
+GpuContext::Entered::Entered(GpuContext &context, void (GpuContext::*make_current)()) : context_(context) {
+  if (!context_.home_.is_here()) return;
+  lock_ = std::unique_lock(context_.mutex_);
+  const Driver &driver = context_.driver_;
+  if (driver.device_current.call != nullptr)
+    known_ = context_.attempt(driver.device_current, &device_) == 0;
+  else
+    context_.release(driver.context_current, &handle_);  // null before the driver is initialised
+  if (make_current != nullptr) (context_.*make_current)();
+}
+
+GpuContext::Entered::~Entered() {
+  if (!lock_.owns_lock()) return;
+  const Driver &driver = context_.driver_;
+  if (driver.device_current.call == nullptr)
+    context_.release(driver.context_set, handle_);
+  else if (known_)
+    context_.release(driver.device_set, device_);
+}
+
+void GpuContext::require_current() {
+  if (!lost_.empty()) throw Error(GSIC_DEVICE_LOST, "an earlier call failed: " + lost_, kWhereLost);
+  if (driver_.device_set.call != nullptr)
+    call(driver_.device_set, device_);
+  else
+    call(driver_.context_set, context_);
+}
+
+void GpuContext::try_current() {
+  if (driver_.device_set.call != nullptr)
+    release(driver_.device_set, device_);
+  else
+    release(driver_.context_set, context_);
+}
+
+GpuContext::Entered GpuContext::enter() {
+  home_.require();
+  return Entered(*this, &GpuContext::require_current);
+}
+
+GpuContext::Entered GpuContext::enter_to_release() noexcept { return Entered(*this, &GpuContext::try_current); }
+
 template <typename... Parameters, typename... Values>
 void GpuContext::opening(const DriverFunction<Parameters...> &function, Values... values) {
-  const int status = function.call(values...);
+  const int status = attempt(function, values...);
   if (status == 0) return;
   throw Error(status == kDriverOutOfMemory ? GSIC_OUT_OF_MEMORY : GSIC_NO_DEVICE,
               std::string(driver_.title) + " opens no device: " + function.name + ": " + driver_.text(status));
@@ -40,12 +83,17 @@ uint32_t GpuContext::attribute(int number) {
   return uint32_t(value);
 }
 
-void GpuContext::open_device() {
+void GpuContext::open_device(uint32_t number) {
   opening(driver_.initialize, 0u);
   int count = 0;
   opening(driver_.device_count, &count);
   if (count <= 0) throw Error(GSIC_NO_DEVICE, std::string(driver_.title) + " shows no device");
-  opening(driver_.device_get, &device_, 0);
+  if (number >= uint32_t(count))
+    throw Error(GSIC_NO_DEVICE,
+                std::string(driver_.title) + " shows no device " + std::to_string(number) + ": it shows " +
+                    std::to_string(count) + ", numbered from 0",
+                "choose another one, or set GSIC_DEVICE");
+  opening(driver_.device_get, &device_, int(number));
   char name[kMostNameBytes] = {};
   opening(driver_.device_name, name, kMostNameBytes - 1, device_);
   name_ = name;
@@ -65,27 +113,6 @@ void GpuContext::close() noexcept {
   if (context_ != nullptr) release(driver_.context_release, device_);
 }
 
-GpuContext::Lock GpuContext::enter() {
-  home_.require();
-  Lock lock(mutex_);
-  if (!lost_.empty()) throw Error(GSIC_DEVICE_LOST, "an earlier call failed: " + lost_, kWhereLost);
-  if (driver_.device_set.call != nullptr)
-    call(driver_.device_set, device_);
-  else
-    call(driver_.context_set, context_);
-  return lock;
-}
-
-GpuContext::Lock GpuContext::enter_to_release() noexcept {
-  if (!home_.is_here()) return {};
-  Lock lock(mutex_);
-  if (driver_.device_set.call != nullptr)
-    release(driver_.device_set, device_);
-  else
-    release(driver_.context_set, context_);
-  return lock;
-}
-
 void GpuContext::fail(int status, const char *function) {
   const std::string what = std::string(function) + " on " + name_ + ": " + driver_.text(status);
   if (status == kDriverOutOfMemory)
@@ -103,7 +130,7 @@ void GpuContext::require_memory(uint64_t bytes, const std::string &what) {
 void GpuContext::refuse_memory(uint64_t bytes, const std::string &what) {
   size_t free = 0, total = 0;
   std::string room;
-  if (driver_.memory_info.call(&free, &total) == 0) {
+  if (attempt(driver_.memory_info, &free, &total) == 0) {
     room = name_ + " has " + std::to_string(free) + " of its " + std::to_string(total) + " free, ";
     room += bytes > free ? std::to_string(bytes - free) + " too few" : "but not in one piece";
   } else {

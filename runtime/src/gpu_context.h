@@ -16,31 +16,57 @@ namespace gsic {
 /// Everything that lives on the device shares it. All work goes through one stream, in order.
 class GpuContext {
  public:
-  /// Throws GSIC_NO_DEVICE, GSIC_OUT_OF_MEMORY.
-  explicit GpuContext(DeviceKind kind);
+  /// Opens the device of a number, from 0. Throws GSIC_NO_DEVICE, GSIC_OUT_OF_MEMORY.
+  GpuContext(DeviceKind kind, uint32_t number);
   ~GpuContext();
   GpuContext(const GpuContext &) = delete;
   GpuContext &operator=(const GpuContext &) = delete;
 
-  using Lock = std::unique_lock<std::recursive_mutex>;
+  /// As long as it lives, the device is current to the calling thread, and no other thread asks it. Then what was
+  /// current before is so again: the thread is the caller's.
+  class Entered {
+   public:
+    ~Entered();
+    Entered(const Entered &) = delete;
+    Entered &operator=(const Entered &) = delete;
 
-  /// Makes the device current to the calling thread as long as the result lives. Throws GSIC_DEVICE_LOST, and
-  /// GSIC_INVALID_ARGUMENT in a process that was forked.
-  Lock enter();
-  /// As `enter`, for whoever gives something back: also where the device is lost. In a process that was forked nothing
-  /// is given back: the device is its parent's.
-  Lock enter_to_release() noexcept;
+   private:
+    friend class GpuContext;
+    /// Remembers what is current, then calls the function, if there is one.
+    Entered(GpuContext &context, void (GpuContext::*make_current)());
 
-  /// Calls the driver between `enter` and the end of its lock. Throws GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
+    GpuContext &context_;
+    std::unique_lock<std::recursive_mutex> lock_;
+    int device_ = 0;
+    DriverHandle handle_ = nullptr;
+    bool known_ = false;  ///< whether `device_` was current
+  };
+
+  /// Throws GSIC_DEVICE_LOST, and GSIC_INVALID_ARGUMENT in a process that was forked.
+  Entered enter();
+  /// As `enter`, for whoever gives something back: also where the device is lost. In a process that was
+  /// forked nothing is given back: the device is its parent's.
+  Entered enter_to_release() noexcept;
+
+  /// The status of a call of the driver between `enter` and the end of what it gave. A failure is ours alone: the
+  /// driver forgets it, so that the caller's own checks do not find it.
+  template <typename... Parameters, typename... Values>
+  int attempt(const DriverFunction<Parameters...> &function, Values... values) noexcept {
+    const int status = function.call(values...);
+    if (status != 0 && driver_.last_error.call != nullptr) driver_.last_error.call();
+    return status;
+  }
+
+  /// As `attempt`. Throws GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
   template <typename... Parameters, typename... Values>
   void call(const DriverFunction<Parameters...> &function, Values... values) {
-    const int status = function.call(values...);
+    const int status = attempt(function, values...);
     if (status != 0) fail(status, function.name);
   }
-  /// As `call`; failures are of no interest any more.
+  /// As `attempt`; failures are of no interest any more.
   template <typename... Parameters, typename... Values>
   void release(const DriverFunction<Parameters...> &function, Values... values) noexcept {
-    if (home_.is_here()) function.call(values...);
+    if (home_.is_here()) attempt(function, values...);
   }
 
   /// Throws GSIC_OUT_OF_MEMORY, with all figures, if fewer than `bytes` are free; `what` names what they are for.
@@ -57,7 +83,11 @@ class GpuContext {
   uint32_t wave() const { return wave_; }
 
  private:
-  void open_device();
+  void open_device(uint32_t number);
+  /// Makes the device current. Throws GSIC_DEVICE_LOST.
+  void require_current();
+  /// The same, or not.
+  void try_current();
   uint32_t attribute(int number);
   void close() noexcept;
   template <typename... Parameters, typename... Values>

@@ -1,5 +1,6 @@
 // A GPU as a device: memory is its own, each kernel is a code object of its own, and launches are captured into graphs.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "device.h"
@@ -15,6 +16,17 @@ constexpr size_t kWriteRing = 64u << 10, kWriteStep = 64;
 /// Weights go to the device in pieces of this size, through two buffers in turn.
 constexpr size_t kPiece = 16u << 20;
 
+/// The number in the environment variable GSIC_DEVICE; 0 where it is not set. Throws GSIC_INVALID_ARGUMENT.
+uint32_t default_gpu() {
+  const char *text = std::getenv("GSIC_DEVICE");
+  if (text == nullptr || *text == '\0') return 0;
+  const std::string value = text;
+  if (value.size() > 4 || value.find_first_not_of("0123456789") != std::string::npos)
+    throw Error(GSIC_INVALID_ARGUMENT, "GSIC_DEVICE: '" + value + "' is no number of a GPU",
+                "set it to 0 for the first that the driver shows, or unset it");
+  return uint32_t(std::stoul(value));
+}
+
 /// Memory of the device, or memory of the host that the device reaches directly.
 class GpuMemory final : public DeviceMemory {
  public:
@@ -22,8 +34,8 @@ class GpuMemory final : public DeviceMemory {
       : context_(context), of_host_(of_host) {
     const Driver &driver = context_->driver();
     void *memory = nullptr;
-    const int status =
-        of_host ? driver.host_allocate.call(&memory, bytes, 0) : driver.memory_allocate.call(&memory, bytes);
+    const int status = of_host ? context_->attempt(driver.host_allocate, &memory, bytes, 0u)
+                               : context_->attempt(driver.memory_allocate, &memory, bytes);
     if (status == kDriverOutOfMemory && !of_host) context_->refuse_memory(bytes, what);
     if (status == kDriverOutOfMemory)
       throw Error(GSIC_OUT_OF_MEMORY, std::to_string(bytes) + " bytes are needed for " + what +
@@ -50,7 +62,8 @@ class GpuMemory final : public DeviceMemory {
   uint8_t *data_ = nullptr;
 };
 
-/// One code object per kernel, as the driver loaded it.
+/// One code object per kernel, as the driver loaded it. The driver gets copies on the heap: HIP looks up where a code
+/// object is mapped from, and cannot read a file's path that holds a blank.
 class GpuModule final : public Module {
  public:
   explicit GpuModule(const Context &context) : context_(context) {}
@@ -68,14 +81,15 @@ class GpuModule final : public Module {
     const Driver &driver = context_->driver();
     objects_.reserve(objects_.size() + 1);
     DriverHandle object = nullptr, function = nullptr;
-    const int loaded = driver.module_load.call(&object, static_cast<const void *>(code.data));
+    const std::vector<uint8_t> &image = images_.emplace_back(code.data, code.data + code.size);
+    const int loaded = context_->attempt(driver.module_load, &object, static_cast<const void *>(image.data()));
     if (loaded == kDriverOutOfMemory) context_->fail(loaded, driver.module_load.name);
     if (loaded != 0)
       throw Error(GSIC_NO_DEVICE, context_->name() + " refuses the kernel '" + kernel.symbol +
                                       "', which is built for " + architecture + ": " + driver.module_load.name + ": " +
                                       driver.text(loaded));
     objects_.push_back(object);
-    const int found = driver.module_function.call(&function, object, kernel.symbol.c_str());
+    const int found = context_->attempt(driver.module_function, &function, object, kernel.symbol.c_str());
     if (found != 0 && found != kDriverNotFound) context_->fail(found, driver.module_function.name);
     functions_.push_back(function);
   }
@@ -83,6 +97,7 @@ class GpuModule final : public Module {
  private:
   Context context_;
   std::vector<DriverHandle> objects_, functions_;
+  std::vector<std::vector<uint8_t>> images_;  ///< as long as the objects: a driver may read them again
 };
 
 /// Puts a launch on a stream.
@@ -102,7 +117,7 @@ class GpuGraph final : public Sequence {
     const Driver &driver = context_->driver();
     if (launches.empty()) return;
     const DriverHandle graph = record(launches);
-    const int status = driver.graph_instantiate.call(&instance_, graph, 0ull);
+    const int status = context_->attempt(driver.graph_instantiate, &instance_, graph, 0ull);
     context_->release(driver.graph_destroy, graph);
     if (status != 0) context_->fail(status, driver.graph_instantiate.name);
   }
@@ -128,7 +143,7 @@ class GpuGraph final : public Sequence {
     try {
       for (const ResolvedLaunch &launch : launches) queue(*context_, launch, context_->stream());
     } catch (...) {
-      if (driver.capture_end.call(context_->stream(), &graph) == 0 && graph != nullptr)
+      if (context_->attempt(driver.capture_end, context_->stream(), &graph) == 0 && graph != nullptr)
         context_->release(driver.graph_destroy, graph);
       throw;
     }
@@ -142,7 +157,7 @@ class GpuGraph final : public Sequence {
 
 class GpuDevice final : public Device {
  public:
-  explicit GpuDevice(DeviceKind kind) : context_(std::make_shared<GpuContext>(kind)) {
+  GpuDevice(DeviceKind kind, uint32_t number) : context_(std::make_shared<GpuContext>(kind, number)) {
     ring_ = staging(kWriteRing, "what is written to the device");
   }
 
@@ -263,6 +278,8 @@ class GpuDevice final : public Device {
 
 }  // namespace
 
-std::unique_ptr<Device> open_gpu(DeviceKind kind) { return std::make_unique<GpuDevice>(kind); }
+std::unique_ptr<Device> open_gpu(DeviceKind kind, uint32_t number) {
+  return std::make_unique<GpuDevice>(kind, number != 0 ? number : default_gpu());
+}
 
 }  // namespace gsic

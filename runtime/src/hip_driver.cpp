@@ -21,6 +21,7 @@ void bind_hip(Driver &driver, SymbolBinder &bind) {
   bind(driver.device_name, "hipDeviceGetName");
   bind(driver.device_attribute, "hipDeviceGetAttribute");
   bind(driver.device_set, "hipSetDevice");
+  bind(driver.device_current, "hipGetDevice");
   bind(driver.memory_info, "hipMemGetInfo");
   bind(driver.memory_allocate, "hipMalloc");
   bind(driver.memory_free, "hipFree");
@@ -43,6 +44,7 @@ void bind_hip(Driver &driver, SymbolBinder &bind) {
   bind(driver.graph_launch, "hipGraphLaunch");
   bind(driver.graph_destroy, "hipGraphDestroy");
   bind(driver.graph_instance_destroy, "hipGraphExecDestroy");
+  bind(driver.last_error, "hipGetLastError");
   bind(driver.text_of, "hipGetErrorString");
 }
 

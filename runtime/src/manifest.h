@@ -69,7 +69,7 @@ struct Program {
   std::vector<Launch> head;  ///< only where logits are wanted
   uint64_t logits_offset;    ///< bytes in the arena; [16, logits_stride] f32
   uint32_t logits_stride;
-  std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] i32 that the head leaves, see compiler/ir/graph.ts
+  std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] gsic_choice that the head leaves
   std::vector<Tap> taps;           ///< in order of `after`
   std::vector<LinearCall> linears;
   /// The tap of what the head reads, behind the whole body; null where there is none.

@@ -130,7 +130,7 @@ Program read_program(const ManifestReader &reader, const Manifest &manifest, con
   const json &greedy = reader.member(value, at, "greedy");
   if (!greedy.is_null()) {
     program.greedy = reader.number(greedy, at + ".greedy", "offset", 0, kMostBytes);
-    check_block(reader, manifest, at + ".greedy", *program.greedy, 1);
+    check_block(reader, manifest, at + ".greedy", *program.greedy, sizeof(gsic_choice) / sizeof(float));
     if (program.head.empty()) reader.refuse(at + ".greedy", "is given, but the head has no launch");
   }
   program.taps = read_taps(reader, manifest, value, at, program.body.size());

@@ -54,7 +54,7 @@ void Model::choose(const OpenOptions &options) {
       continue;
     }
     try {
-      open(target, options.threads);
+      open(target, options);
       target_ = &target;
       return;
     } catch (const Error &error) {
@@ -69,13 +69,13 @@ void Model::choose(const OpenOptions &options) {
                       (cpu_mask().empty() ? "" : ", or unset GSIC_CPU"));
 }
 
-void Model::open(const Target &target, uint32_t threads) {
+void Model::open(const Target &target, const OpenOptions &options) {
   std::unique_ptr<Device> device;
   if (target.device == DeviceKind::cpu) {
     require_cpu(target);
-    device = open_cpu(threads, scratch_floats(manifest_.context));
+    device = open_cpu(options.threads, scratch_floats(manifest_.context));
   } else {
-    device = open_gpu(target.device);
+    device = open_gpu(target.device, options.device);
   }
   const Bytes section = bundle_.section(target.section);
   // A GPU's code objects are the driver's to read, where they lie.

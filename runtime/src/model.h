@@ -17,6 +17,7 @@ namespace gsic {
 struct OpenOptions {
   uint32_t threads = 0;  ///< 0: the CPUs that this process may use; of no interest to a GPU
   std::string target;    ///< empty: the first in the bundle that this machine can run
+  uint32_t device = 0;   ///< a GPU's number, as of `open_gpu`; of no interest to a CPU
   bool verify_weights = true;
 };
 
@@ -56,7 +57,7 @@ class Model {
   /// Takes the first target of that name, or of any, whose device is there and loads its code.
   void choose(const OpenOptions &options);
   /// Opens a target's device and loads its code. Throws GSIC_NO_DEVICE where this machine cannot run it.
-  void open(const Target &target, uint32_t threads);
+  void open(const Target &target, const OpenOptions &options);
   void load_tokenizer();
 
   Bundle bundle_;

@@ -67,6 +67,7 @@ void Passes::write_table(size_t table, size_t first, const int64_t *places, size
 }
 
 void Passes::prepare(const gsic_step &step) {
+  step_ = step;
   model_->device().write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
 }
 
@@ -92,8 +93,17 @@ const float *Passes::logits(const Runnable &runnable, uint32_t column, size_t po
 int32_t Passes::choice(const Runnable &runnable, uint32_t column, size_t position) {
   const Program &program = *runnable.program;
   if (!program.greedy) return largest(logits(runnable, column, position), model_->manifest().vocabulary).id;
-  int32_t id;
-  std::memcpy(&id, read_arena(*program.greedy + column * sizeof id, staging_->address(0), sizeof id), sizeof id);
+  gsic_choice found;
+  const uint64_t offset = *program.greedy + column * sizeof found;
+  std::memcpy(&found, read_arena(offset, staging_->address(0), sizeof found), sizeof found);
+  const gsic_column &wanted = step_.column[column];
+  if (found.position != wanted.position || found.token != wanted.token)
+    throw Error(GSIC_INTERNAL,
+                "the device computed token " + std::to_string(found.token) + " at position " +
+                    std::to_string(found.position) + ", in place of " + std::to_string(wanted.token) + " at " +
+                    std::to_string(wanted.position) + ": it read the step of another pass",
+                "report this with the names of the device and of its driver; until then, a build for CPUs is right");
+  const int32_t id = found.id;
   if (id < 0) refuse_logits(position);
   if (uint32_t(id) >= model_->manifest().vocabulary)
     throw Error(GSIC_INTERNAL,

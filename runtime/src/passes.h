@@ -49,7 +49,8 @@ class Passes {
   /// The logits of a wanted column of the last pass, checked to be numbers; `position` is the column's. Throws
   /// GSIC_INTERNAL.
   const float *logits(const Runnable &runnable, uint32_t column, size_t position);
-  /// The id of the largest of them, the lowest among equals. Throws as `logits`.
+  /// The id of the largest of them, the lowest among equals. Throws as `logits`, and where the device computed another
+  /// step than the one that was prepared.
   int32_t choice(const Runnable &runnable, uint32_t column, size_t position);
   /// Whether logits are where the host reads them, so that choosing there costs no copy.
   bool logits_are_near() const { return !main_.program->greedy; }
@@ -73,6 +74,7 @@ class Passes {
   std::unique_ptr<DeviceMemory> staging_;
   std::vector<std::vector<void *>> arguments_;
   Runnable main_, draft_;
+  gsic_step step_ = {};  ///< what was prepared last
 };
 
 }  // namespace gsic

@@ -86,6 +86,9 @@ int main(int count, char **arguments) {
   } else if (what == "cut") {
     CHECK(count == 4);
     check_cut(arguments[2], arguments[3]);
+  } else if (what == "gpu-guest") {
+    CHECK(count == 4);
+    check_guest(arguments[2], arguments[3]);
   } else if (what == "sizes") {
     check_sizes(arguments[2]);
   } else if (what == "damage") {

@@ -46,6 +46,10 @@ void check_logits(gsic_model *model);
 /// Rewinding, limits, and calls that must be refused.
 void check_calls(gsic_model *model);
 
+/// A GPU's bundle inside a program that has a current device and checks for errors of its own: `which` is hip or cuda;
+/// the model is on device 1.
+void check_guest(const char *bundle, const char *which);
+
 void check_results(const char *bundle);
 void check_sessions(const char *bundle);
 /// A pass over the taps that is given up leaves the session as it was.

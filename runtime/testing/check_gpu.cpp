@@ -1,4 +1,6 @@
 // A GPU's bundle through the C interface, and what is left when the device fails.
+#include <dlfcn.h>
+
 #include <cstring>
 
 #include "check.h"
@@ -97,6 +99,12 @@ void check_gpu(const char *bundle, const char *target, uint32_t units) {
 
 void print_gpu_run(const char *bundle) {
   Step first = {"done", GSIC_OK, ""};
+  // A driver that the program has used before gsic is opened.
+  if (const char *loaded = std::getenv("GSIC_CHECK_LOADED")) {
+    void *driver = dlopen(loaded, RTLD_NOW | RTLD_LOCAL);
+    CHECK(driver != nullptr);
+    CHECK(reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "hipInit"))(0) == 0);
+  }
   gsic_model *model = nullptr;
   gsic_session *session = nullptr;
   const std::vector<int32_t> ids = some_ids(20, 1);

@@ -4,15 +4,17 @@ import { testManifest, testWeights, writeBundle } from "./bundle.js";
 export interface GpuTarget {
   readonly device: "hip" | "cuda";
   readonly architecture: string;
+  /** Of AMD's code objects; default 5. */
+  readonly version?: number;
 }
 
 const machines: Readonly<Record<string, number>> = { gfx90a: 0x3f, gfx942: 0x4c, gfx950: 0x4f };
 
 /** The header of an ELF file for an AMD GPU, and nothing else: all that the mock driver looks at. */
-function fakeElf(architecture: string): Uint8Array {
+function fakeElf({ architecture, version = 5 }: GpuTarget): Uint8Array {
   const header = new Uint8Array(64);
   const view = new DataView(header.buffer);
-  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 64]);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 64, version - 2]);
   view.setUint16(16, 3, true);
   view.setUint16(18, 224, true);
   view.setUint32(48, machines[architecture]!, true);
@@ -50,8 +52,8 @@ export function gpuBundle(
   weights: Uint8Array = testWeights(),
 ): Promise<Uint8Array> {
   const manifest: GpuManifest = testManifest();
-  const chosen = { buffer: "arena", offset: manifest.buffers.arena, bytes: 64 };
-  manifest.buffers.arena += 64;
+  const chosen = { buffer: "arena", offset: manifest.buffers.arena, bytes: 16 * 16 };
+  manifest.buffers.arena += 16 * 16;
   const logits = { buffer: "arena", offset: manifest.programs.exact.logits.offset, bytes: 4096 };
   for (const program of Object.values<GpuManifest>(manifest.programs)) {
     program.head = [
@@ -66,9 +68,10 @@ export function gpuBundle(
     arguments: arguments_[symbol]!.map((name) => ({ name, type: "float" })),
     launch: { threads: 64, lds: 1024, maxWorkgroups: 1 + 3 * i, perUnit: 1 + (i % 2) },
   }));
-  const sections = targets.map(({ device, architecture }, i) => {
+  const sections = targets.map((described, i) => {
+    const { device, architecture } = described;
     const objects = symbols.map((symbol) =>
-      device === "hip" ? fakeElf(architecture) : fakePtx(architecture, symbol),
+      device === "hip" ? fakeElf(described) : fakePtx(architecture, symbol),
     );
     const payload = new Uint8Array(4096 * objects.length);
     const code = objects.map((object, k) => {

@@ -29,7 +29,15 @@ class Launch {
     if (simulation_.stored != nullptr) simulation_.stored[argument] += sizeof(T);
     pointer<T>(argument)[index] = value;
   }
-  gsic_step step() { return load<gsic_step>(0, 0); }
+  /// As vector memory has it, or as a scalar load may.
+  gsic_step step() {
+    const gsic_step fresh = load<gsic_step>(0, 0);
+#if defined(GSIC_SCALAR_STEP)
+    if (simulation_.stale != nullptr && simulation_.stale[0] != nullptr)
+      return *reinterpret_cast<const gsic_step *>(simulation_.stale[0]);
+#endif
+    return fresh;
+  }
   /// The index of a column's cache entry of a position.
   uint64_t entry(const gsic_step &step, int column, int position) {
     const int64_t block = load<int64_t>(0, uint64_t(step.column[column].table + position / kBlock));
@@ -116,7 +124,7 @@ extern "C" int test_nan(const gsic_simulation *simulation, void *const *argument
   return launch.each(1, [&](int) { launch.store(1, uint64_t(last * kLogitsStride + kVocabulary - 1), NAN); });
 }
 
-/// chosen[j] = the lowest id of the largest logit, -1 if one is not finite: (step, logits, chosen).
+/// chosen[j] = the lowest id of the largest logit, -1 if one is not finite, and its place: (step, logits, chosen).
 extern "C" int test_choose(const gsic_simulation *simulation, void *const *arguments) {
   Launch launch(simulation, arguments);
   const gsic_step step = launch.step();
@@ -129,7 +137,7 @@ extern "C" int test_choose(const gsic_simulation *simulation, void *const *argum
       finite &= std::isfinite(logit);
       if (logit > launch.load<float>(1, uint64_t(j * kLogitsStride + best))) best = v;
     }
-    launch.store(2, uint64_t(j), finite ? best : -1);
+    launch.store(2, uint64_t(j), gsic_choice{finite ? best : -1, step.column[j].position, step.column[j].token, 0});
   });
 }
 

@@ -150,14 +150,15 @@ function attentionLds(headDim: number, wave: number): number {
 function choose({ input, output, vocabulary }: StepOf<"choose">, { gpu }: GpuTarget): GpuKernelCall {
   const operands = new DeviceOperands();
   operands.input("logits", input);
-  operands.output("ids", output, "int32_t");
+  operands.output("choices", output, "gsic_choice");
   const waves = gpu.wavesPerWorkgroup;
   return {
     template: "choose",
     symbol: `choose_${vocabulary}`,
     params: {
-      summary: "id = the arg-max of a column's logits, -1 if one is not finite",
-      shape: `logits [columns, ${vocabulary}], ids [columns]`,
+      summary:
+        "id = the arg-max of a column's logits, -1 if one is not finite; and the position and token that were read",
+      shape: `logits [columns, ${vocabulary}], choices [columns]`,
       account: bytesRead(0),
       parameters: operands.parameters,
       waves,

@@ -18,7 +18,7 @@ class GsicError(RuntimeError):
 
 
 class _OpenOptions(ctypes.Structure):
-    _fields_ = [("threads", c_uint32), ("target", c_char_p), ("skip_verification", c_int)]
+    _fields_ = [("threads", c_uint32), ("target", c_char_p), ("skip_verification", c_int), ("device", c_uint32)]
 
 
 class _ModelInfo(ctypes.Structure):
@@ -105,11 +105,11 @@ def _one(folder: Path, pattern: str) -> Path:
 class Model:
     """An opened build: the folder that `gsic build` writes. Kept alive by what is opened from it."""
 
-    def __init__(self, build, *, threads: int = 0, target: str | None = None):
+    def __init__(self, build, *, threads: int = 0, target: str | None = None, device: int = 0):
         folder = Path(build)
         self.library = _load(_one(folder, "lib*.so"))
         self._handle = c_void_p()
-        options = _OpenOptions(threads, target.encode() if target is not None else None, 0)
+        options = _OpenOptions(threads, target.encode() if target is not None else None, 0, device)
         self.check(self.library.gsic_open(str(_one(folder, "*.gsi")).encode(), byref(options), byref(self._handle)))
         info = _ModelInfo()
         self.check(self.library.gsic_describe(self._handle, byref(info)))

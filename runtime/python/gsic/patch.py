@@ -58,7 +58,7 @@ def patch(model, build, mode: str | None = None, *, threads: int = 0, target: st
     (it cannot be opened, or lacks the mode) or RuntimeError (the model is on a device that gsic does not run on). For
     inference alone.
     """
-    opened = Model(build, threads=threads, target=target)
+    opened = Model(build, threads=threads, target=target, device=_device(model))
     linears = Linears(opened, mode)
     try:
         found, left = _matches(model, linears)
@@ -78,6 +78,11 @@ def patch(model, build, mode: str | None = None, *, threads: int = 0, target: st
         originals.append((parent, leaf, getattr(parent, leaf)))
         setattr(parent, leaf, GsicLinear(match, runner, sharers[match.call]))
     return Patched(list(found), left, originals, runner)
+
+
+def _device(model) -> int:
+    """The number of the GPU that holds the model; 0 where it is on the CPU."""
+    return next((each.device.index or 0 for each in model.parameters() if each.device.type == "cuda"), 0)
 
 
 def _is_linear(module: torch.nn.Module) -> bool:

@@ -30,7 +30,7 @@ def register() -> None:
 @cache
 def _opened(build: str, mode: str | None) -> tuple[dict[str, list[Linear]], int]:
     """The linears of a build by their tensors, and the operator's number for them; once in a process, to its end."""
-    linears = Linears(Model(build), mode)
+    linears = Linears(Model(build, device=torch.cuda.current_device() if torch.cuda.is_available() else 0), mode)
     return by_tensor(linears.all), operators.register(linears)
 
 

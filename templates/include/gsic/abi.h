@@ -31,13 +31,23 @@ typedef struct gsic_column {
 } gsic_column;
 
 /// What changes from one pass to the next. Every kernel takes a pointer to it as its first argument. Behind it, in the
-/// same buffer, lie the tables of the sequences.
+/// same buffer, lie the tables of the sequences. On a GPU the host writes it between two
+/// replays of a graph: kernels read it, and the tables, by `load_fresh` (dialect/gpu.h).
 typedef struct gsic_step {
   int32_t columns;  ///< tokens in this pass, 1 to GSIC_MAX_COLUMNS
   uint32_t wanted;  ///< bit j is set where the logits of column j are wanted
   int32_t reserved[2];
   gsic_column column[GSIC_MAX_COLUMNS];
 } gsic_step;
+
+/// What a GPU's kernel leaves of a column whose token it chose, and the place and token that it read in the step: the
+/// host compares them with what it wrote.
+typedef struct gsic_choice {
+  int32_t id;  ///< the lowest id among the largest logits; -1 where a logit is not finite
+  int32_t position;
+  int32_t token;
+  int32_t reserved;
+} gsic_choice;
 
 /// One of `count` workers that share a launch on a CPU. Workers meet at a barrier after every launch.
 typedef struct gsic_worker {

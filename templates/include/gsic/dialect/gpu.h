@@ -10,6 +10,7 @@
 //   uniform(value)               a number that is the same in all lanes of a wave, known to be
 //   shuffle_xor<Mask>(value)     the value of lane ^ Mask of the wave; every lane takes part
 //   load(p), load_once(p)        global memory, kept in caches or not; 1, 2, 4, 8 or 16 bytes
+//   load_fresh(p)                what the host writes between two replays of a graph; 4 or 8 bytes
 //   store(p, value)              global memory
 //   f16_to_f32(bits)
 //   matrix_dot(a, b, c)          sixteen 4x4x4 products of bf16 at once, see hip.h

@@ -56,6 +56,8 @@ class Simulated {
   /// Counts an access; false if it is out of bounds.
   bool loads(const void *p, size_t bytes, bool kept) { return memory_.loads(p, bytes, kept); }
   bool stores(const void *p, size_t bytes) { return memory_.stores(p, bytes); }
+  /// Where a load of what was counted last finds it.
+  const void *cached(const void *p) const { return memory_.cached(p); }
 
   int count() const { return int(simulation_->workgroups); }
   int index = 0;
@@ -92,9 +94,10 @@ template <int Mask> inline float shuffle_xor(float value) {
 template <bool Kept, class T> inline T simulated_load(const T *p) {
   if (!simulated.loads(p, sizeof(T), Kept)) return T{};
   T value;
-  memcpy(&value, p, sizeof value);
+  memcpy(&value, simulated.cached(p), sizeof value);
   return value;
 }
+inline int32_t load_fresh(const int32_t *p) { return simulated.loads(p, sizeof *p, true) ? *p : 0; }
 template <class T> inline T load(const T *p) { return simulated_load<true>(p); }
 template <class T> inline T load_once(const T *p) { return simulated_load<false>(p); }
 template <class T> inline void store(T *p, T value) {

@@ -69,6 +69,11 @@ class SimulatedMemory {
     if (simulation_->loaded != nullptr) simulation_->loaded[argument] += kept ? fetched(argument, uint64_t(p)) : bytes;
     return true;
   }
+  /// Where a load, after it was counted, finds what is at `p`: there, or in a cache that a copy did not invalidate.
+  const void *cached(const void *p) const {
+    const uint8_t *stale = simulation_->stale != nullptr ? simulation_->stale[argument_[last_]] : nullptr;
+    return stale != nullptr ? stale + (uint64_t(p) - base_[last_]) : p;
+  }
   bool stores(const void *p, size_t bytes) {
     const int argument = argument_of(p, bytes, "stores out of bounds");
     if (argument < 0) return false;

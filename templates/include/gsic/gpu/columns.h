@@ -25,22 +25,22 @@ struct Columns {
 struct Step {
   const gsic_step *own;
   int columns;
-  explicit Step(const gsic_step *step) : own(step), columns(load(&step->columns)) {}
+  explicit Step(const gsic_step *step) : own(step), columns(uniform(load_fresh(&step->columns))) {}
 
-  int token(int column) const { return load(&own->column[column].token); }
-  int position(int column) const { return load(&own->column[column].position); }
+  int token(int column) const { return load_fresh(&own->column[column].token); }
+  int position(int column) const { return load_fresh(&own->column[column].position); }
   /// The first column of its run.
-  int first(int column) const { return load(&own->column[column].first); }
+  int first(int column) const { return load_fresh(&own->column[column].first); }
   /// Where the blocks of its sequence lie in the cache, in floats.
   const int64_t *table(int column) const {
-    return reinterpret_cast<const int64_t *>(own) + load(&own->column[column].table);
+    return reinterpret_cast<const int64_t *>(own) + load_fresh(&own->column[column].table);
   }
 };
 
 inline Columns all_columns(const Step &step) { return {(1u << step.columns) - 1u}; }
 
 /// Those whose logits are wanted.
-inline Columns wanted_columns(const Step &step) { return {load(&step.own->wanted)}; }
+inline Columns wanted_columns(const Step &step) { return {uint32_t(uniform(int(load_fresh(&step.own->wanted))))}; }
 
 /// How many columns a kernel is compiled for, as a type.
 template <int Count> struct ColumnCount {

@@ -50,9 +50,11 @@ template <int Waves> struct Candidates {
   Best wave[Waves];
 };
 
-/// The arg-max of a column's logits by one workgroup; -1 if one of them is not finite.
+/// The arg-max of a column's logits by one workgroup; -1 if one of them is not finite. Beside it stands what was read
+/// in the step.
 template <int Waves, int Vocabulary>
-inline void choose(const float *logits, int32_t *id, Candidates<Waves> &candidates) {
+inline void choose(const float *logits, const gsic_step *step, int column, gsic_choice *choice,
+                   Candidates<Waves> &candidates) {
   Best best{-__builtin_inff(), 0x7fffffff, 1};
   for (int i = thread_index(); i < Vocabulary; i += Waves * kWave) {
     const float logit = load(logits + i);
@@ -63,7 +65,9 @@ inline void choose(const float *logits, int32_t *id, Candidates<Waves> &candidat
   barrier();
   if (thread_index() == 0) {
     for (int wave = 1; wave < Waves; wave++) best.add(candidates.wave[wave]);
-    store(id, best.finite ? int32_t(best.id) : int32_t(-1));
+    store(&choice->id, best.finite ? int32_t(best.id) : int32_t(-1));
+    store(&choice->position, load_fresh(&step->position) + column);
+    store(&choice->token, load_fresh(&step->tokens[column]));
   }
   barrier();
 }
