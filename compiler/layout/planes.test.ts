@@ -9,11 +9,17 @@ function unitParts(dtype: DType, block: Uint8Array, unit: number): Uint8Array[] 
   const part = (begin: number, end: number) => block.slice(begin, end);
   const nibbles = (value: (element: number) => number) =>
     Uint8Array.from({ length: 16 }, (_, i) => (value(i) & 15) | ((value(16 + i) & 15) << 4));
-  const bits = (width: number, value: (element: number) => number) => {
-    const packed = new Uint8Array((32 * width) / 8);
-    for (let i = 0; i < 32; i++) packed[(i * width) >> 3]! |= value(i) << ((i * width) & 7);
-    return packed;
+  /** Element i's bits in a plane: pairs (i, i + 2) are in the low and the high half of words, pair after pair. */
+  const pairs = (width: number, value: (element: number) => number) => {
+    const packed = new DataView(new ArrayBuffer((32 * width) / 8));
+    for (let i = 0; i < 32; i++) {
+      const [pair, half] = [2 * Math.floor(i / 4) + (i % 2), Math.floor((i % 4) / 2)];
+      const [word, place] = [Math.floor((pair * width) / 16), (pair * width) % 16];
+      packed.setUint32(4 * word, packed.getUint32(4 * word, true) | (value(i) << (place + 16 * half)), true);
+    }
+    return new Uint8Array(packed.buffer);
   };
+  const bitOf = (begin: number) => (i: number) => (block[begin + (i >> 3)]! >> (i % 8)) & 1;
   switch (dtype) {
     case "f32":
     case "f16":
@@ -26,20 +32,20 @@ function unitParts(dtype: DType, block: Uint8Array, unit: number): Uint8Array[] 
     case "q4_1":
       return [part(4, 20), part(0, 4)];
     case "q5_0":
-      return [part(6, 22), part(2, 6), part(0, 2)];
+      return [part(6, 22), pairs(1, bitOf(2)), part(0, 2)];
     case "q5_1":
-      return [part(8, 24), part(4, 8), part(0, 4)];
+      return [part(8, 24), pairs(1, bitOf(4)), part(0, 4)];
     case "q4_k":
     case "q5_k": {
       const quants = part(dtype === "q5_k" ? 48 : 16, block.length);
       const low = nibbles((i) => quants[32 * (unit >> 1) + i]! >> (4 * (unit % 2)));
-      const fifth = bits(1, (i) => (block[16 + i]! >> unit) & 1);
+      const fifth = pairs(1, (i) => (block[16 + i]! >> unit) & 1);
       return dtype === "q5_k" ? [low, fifth, part(0, 16)] : [low, part(0, 16)];
     }
     case "q6_k": {
       const [half, quarter] = [unit >> 2, unit % 4];
       const low = nibbles((i) => block[64 * half + 32 * (quarter % 2) + i]! >> (quarter < 2 ? 0 : 4));
-      const high = bits(2, (i) => (block[128 + 32 * half + i]! >> (2 * quarter)) & 3);
+      const high = pairs(2, (i) => (block[128 + 32 * half + i]! >> (2 * quarter)) & 3);
       return [low, high, part(192 + 2 * unit, 194 + 2 * unit), part(208, 210)];
     }
     default:

@@ -127,6 +127,39 @@ function runs(...places: readonly (readonly [begin: number, end: number])[]): Sp
   };
 }
 
+/** The bits of a byte, those of elements 0, 1, 4 and 5 in front, those of 2, 3, 6 and 7 behind them. */
+const paired = Uint8Array.from({ length: 256 }, (_, byte) =>
+  [0, 1, 4, 5, 2, 3, 6, 7].reduce((bits, from, to) => bits | (((byte >> from) & 1) << to), 0),
+);
+
+/** A fifth bit for each of 32 elements, as `fifth_place` of gpu/pairs.h has them: from four bytes in their order. */
+function pairFifth(bytes: Uint8Array, at: number): void {
+  const [a, b, c, d] = [0, 1, 2, 3].map((i) => paired[bytes[at + i]!]!) as [number, number, number, number];
+  bytes[at] = (a & 15) | ((b & 15) << 4);
+  bytes[at + 1] = (c & 15) | ((d & 15) << 4);
+  bytes[at + 2] = (a >> 4) | (b & 240);
+  bytes[at + 3] = (c >> 4) | (d & 240);
+}
+
+/** Two high bits for each of 32 elements: the same order, from eight bytes. */
+function pairHigh(bytes: Uint8Array, at: number): void {
+  for (const word of [at, at + 4]) {
+    const [a, b, c, d] = [0, 1, 2, 3].map((i) => bytes[word + i]!) as [number, number, number, number];
+    bytes[word] = (a & 15) | ((b & 15) << 4);
+    bytes[word + 1] = (c & 15) | ((d & 15) << 4);
+    bytes[word + 2] = (a >> 4) | (b & 240);
+    bytes[word + 3] = (c >> 4) | (d & 240);
+  }
+}
+
+/** Puts the fifth bits in the order of pairs, which a splitter has left in plane 1 in theirs. */
+function pairedFifth(split: Splitter): Splitter {
+  return (from, block, to, at) => {
+    split(from, block, to, at);
+    pairFifth(to, at[1]!);
+  };
+}
+
 /** How a stored block becomes planes; null where a unit is a run of stored bytes. The blocks are GGUF's. */
 const splitters: Readonly<Record<DType, Splitter | null>> = {
   f32: null,
@@ -135,8 +168,8 @@ const splitters: Readonly<Record<DType, Splitter | null>> = {
   q8_0: runs([2, 18], [18, 34], [0, 2]),
   q4_0: runs([2, 18], [0, 2]),
   q4_1: runs([4, 20], [0, 4]),
-  q5_0: runs([6, 22], [2, 6], [0, 2]),
-  q5_1: runs([8, 24], [4, 8], [0, 4]),
+  q5_0: pairedFifth(runs([6, 22], [2, 6], [0, 2])),
+  q5_1: pairedFifth(runs([8, 24], [4, 8], [0, 4])),
   q4_k: splitK4,
   q5_k: splitK5,
   q6_k: split6,
@@ -172,6 +205,7 @@ function splitK5(from: Uint8Array, block: number, to: Uint8Array, at: readonly n
       for (let i = 0; i < 8; i++) bits |= ((from[block + 16 + 8 * byte + i]! >> unit) & 1) << i;
       to[target + byte] = bits;
     }
+    pairFifth(to, target);
   }
   copy(from, block, 16, to, at[2]!);
 }
@@ -188,6 +222,7 @@ function split6(from: Uint8Array, block: number, to: Uint8Array, at: readonly nu
       for (let i = 0; i < 4; i++) pairs |= ((from[high + 4 * byte + i]! >> (2 * quarter)) & 3) << (2 * i);
       to[target + byte] = pairs;
     }
+    pairHigh(to, target);
     copy(from, block + 192 + 2 * unit, 2, to, at[2]! + unit * step(2));
   }
   copy(from, block + 208, 2, to, at[3]!);

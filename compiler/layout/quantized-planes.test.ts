@@ -47,16 +47,32 @@ test("every number of a matrix at few bits lies where its kernels look for it, a
         packed.fill(0, at, at + 4);
         return value;
       };
+      const count = (length: number) => Array.from({ length }, (_, i) => i);
       const integer = (row: number, column: number) => {
         const [unit, i] = [Math.floor(column / 32), column % 32];
         if (bits === 8) return take(i < 16 ? layout.low : layout.high, 16, row, unit, 8 * (i % 16), 8) ^ 0x80;
-        const lower =
-          low === 4
-            ? take(layout.low, 16, row, unit, 8 * (i % 16) + 4 * (i >> 4), 4)
-            : take(layout.low, 8, row, unit, 2 * i, 2);
-        return high === 0 ? lower : lower | (take(layout.high, 4 * high, row, unit, high * i, high) << low);
+        if (bits === 4) return take(layout.low, 16, row, unit, 8 * (i % 16) + 4 * (i >> 4), 4);
+        // Bit by bit, as gpu/quantized.h has it: word and place in its low half; the second of a pair is sixteen behind.
+        const [pair, half, whole] = [
+          2 * Math.floor(i / 4) + (i % 2),
+          Math.floor((i % 4) / 2),
+          Math.floor(16 / bits),
+        ];
+        const left = (pair - bits * whole) * bits;
+        const rest = 16 - whole * bits;
+        return count(bits).reduce((value, bit) => {
+          const [word, place] =
+            left < 0
+              ? [pair % bits, bits * Math.floor(pair / bits) + bit]
+              : [Math.floor((left + bit) / rest), bits * whole + ((left + bit) % rest)];
+          const shift = 32 * word + 16 * half + place;
+          const inLow = shift < low * 32;
+          const found = inLow
+            ? take(layout.low, 4 * low, row, unit, shift, 1)
+            : take(layout.high, 4 * high, row, unit, shift - 32 * low, 1);
+          return value | (found << bit);
+        }, 0);
       };
-      const count = (length: number) => Array.from({ length }, (_, i) => i);
       const rows = count(out);
       const found = {
         q: Uint8Array.from(rows.flatMap((row) => count(d).map((column) => integer(row, column)))),

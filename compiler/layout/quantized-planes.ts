@@ -9,7 +9,7 @@ export const unitElements = 32;
 /** Elements of a unit of its low-rank factor; as in gpu/matrix.h. */
 const lowRankElements = 16;
 
-/** How many bits of an integer lie in its two planes; 8 bits lie in one plane for each half of a unit. */
+/** Bits for each integer in the two planes: of 3, 5 and 6 bits whole words; 8 bits lie in one plane for each half of a unit. */
 export const planeBits: Readonly<Record<BitWidth, readonly [low: number, high: number]>> = {
   3: [2, 1],
   4: [4, 0],
@@ -143,17 +143,57 @@ type UnitWriter = (
   high: number,
 ) => void;
 
-const split =
-  (lowBits: 2 | 4, highBits: 0 | 1 | 2): UnitWriter =>
-  (q, from, count, to, low, high) => {
+/** Four bits: the first sixteen in the low halves of bytes. */
+const nibbles: UnitWriter = (q, from, count, to, low) => {
+  for (let i = 0; i < count; i++) to[low + (i % 16)]! |= q[from + i]! << (4 * (i >> 4));
+};
+
+/** Where the bits of an integer lie: in which half of the unit's words, and where there, one after the other. */
+interface Place {
+  readonly lane: number;
+  /** Null where the bits are in several halves. */
+  readonly shift: number | null;
+  /** By bit: half, and place in it. */
+  readonly scattered: readonly (readonly [lane: number, shift: number])[];
+}
+
+/** `Fields` of templates/include/gsic/gpu/quantized.h: elements 4 g + j and 4 g + j + 2, for j 0 and 1, are a pair. */
+function placesOf(bits: number): readonly Place[] {
+  const whole = Math.floor(16 / bits);
+  const rest = 16 - whole * bits;
+  return Array.from({ length: unitElements }, (_, i) => {
+    const [pair, half] = [(i >> 2) * 2 + (i & 1), (i >> 1) & 1];
+    const scattered = Array.from({ length: bits }, (_, bit): [number, number] => {
+      const left = (pair - bits * whole) * bits + bit;
+      return [2 * Math.floor(left / rest) + half, whole * bits + (left % rest)];
+    });
+    if (pair >= bits * whole) return { lane: 0, shift: null, scattered };
+    return { lane: 2 * (pair % bits) + half, shift: bits * Math.floor(pair / bits), scattered: [] };
+  });
+}
+
+/** Three, five and six bits: in as many words, of which the first lie in the low plane. */
+function fields(bits: 3 | 5 | 6): UnitWriter {
+  const places = placesOf(bits);
+  const lanes = new Uint16Array(2 * bits);
+  const lowLanes = (planeBits[bits][0] * unitElements) / 16;
+  return (q, from, count, to, low, high) => {
+    lanes.fill(0);
     for (let i = 0; i < count; i++) {
       const value = q[from + i]!;
-      if (lowBits === 4) to[low + (i % 16)]! |= (value & 15) << (4 * (i >> 4));
-      else to[low + (i >> 2)]! |= (value & 3) << (2 * (i % 4));
-      if (highBits === 1) to[high + (i >> 3)]! |= (value >> lowBits) << (i % 8);
-      else if (highBits === 2) to[high + (i >> 2)]! |= (value >> lowBits) << (2 * (i % 4));
+      const { lane, shift, scattered } = places[i]!;
+      if (shift !== null) lanes[lane]! |= value << shift;
+      else
+        for (let bit = 0; bit < bits; bit++)
+          lanes[scattered[bit]![0]]! |= ((value >> bit) & 1) << scattered[bit]![1];
+    }
+    for (let lane = 0; lane < 2 * bits; lane++) {
+      const at = lane < lowLanes ? low + 2 * lane : high + 2 * (lane - lowLanes);
+      to[at] = lanes[lane]! & 255;
+      to[at + 1] = lanes[lane]! >> 8;
     }
   };
+}
 
 /** Eight bits are stored less 128, as i8. */
 const bytesOf: UnitWriter = (q, from, count, to, low, high) => {
@@ -161,10 +201,10 @@ const bytesOf: UnitWriter = (q, from, count, to, low, high) => {
 };
 
 const unitWriters: Readonly<Record<BitWidth, UnitWriter>> = {
-  3: split(2, 1),
-  4: split(4, 0),
-  5: split(4, 1),
-  6: split(4, 2),
+  3: fields(3),
+  4: nibbles,
+  5: fields(5),
+  6: fields(6),
   8: bytesOf,
 };
 

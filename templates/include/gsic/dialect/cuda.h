@@ -19,6 +19,8 @@ inline int thread_index() { return int(__nvvm_read_ptx_sreg_tid_x()); }
 inline int workgroup_index() { return int(__nvvm_read_ptx_sreg_ctaid_x()); }
 inline int workgroup_count() { return int(__nvvm_read_ptx_sreg_nctaid_x()); }
 
+inline uint32_t held(uint32_t word) { return word; }
+inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
 inline int uniform(int value) { return value; }
 inline void hold() {}
 inline void barrier() { __nvvm_bar_sync(0); }

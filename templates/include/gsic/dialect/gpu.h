@@ -7,6 +7,8 @@
 //   workgroup_index(), workgroup_count()
 //   barrier()                    all lanes of the workgroup meet; LDS written before is visible after
 //   hold()                       keeps the compiler from moving instructions across
+//   held(word)                   a constant that stays in a register of each lane
+//   and_or(word, mask, more)     word & mask | more
 //   uniform(value)               a number that is the same in all lanes of a wave, known to be
 //   shuffle_xor<Mask>(value)     the value of lane ^ Mask of the wave; every lane takes part
 //   load(p), load_once(p)        global memory, kept in caches or not; 1, 2, 4, 8 or 16 bytes

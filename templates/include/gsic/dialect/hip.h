@@ -26,6 +26,17 @@ inline int thread_index() {
 inline int workgroup_index() { return int(__builtin_amdgcn_workgroup_id_x()); }
 inline int workgroup_count() { return int(__builtin_amdgcn_grid_size_x() / __builtin_amdgcn_workgroup_size_x()); }
 
+inline uint32_t held(uint32_t word) {
+  asm("" : "+v"(word));
+  return word;
+}
+/// One instruction, of which the compiler would make two where both the others are constants, or another `or` follows.
+inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) {
+  uint32_t both;
+  asm("v_and_or_b32 %0, %1, %2, %3" : "=v"(both) : "v"(word), "s"(mask), "v"(more));
+  return both;
+}
+
 inline int uniform(int value) { return __builtin_amdgcn_readfirstlane(value); }
 
 /// The compiler moves nothing across: without it, it loads so far ahead that registers spill.

@@ -82,6 +82,8 @@ inline Simulated simulated;
 inline int thread_index() { return simulated.fibers.current(); }
 inline int workgroup_index() { return simulated.index; }
 inline int workgroup_count() { return simulated.count(); }
+inline uint32_t held(uint32_t word) { return word; }
+inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
 inline int uniform(int value) { return value; }
 inline void hold() {}
 inline void barrier() { simulated.fibers.barrier(); }

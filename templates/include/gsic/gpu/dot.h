@@ -4,7 +4,7 @@
 // `elements` of a unit, `unit_bytes` of LDS,
 //   stage(lds, units, unit, column, read)   puts the unit's elements of a column in place; read(first, x) gives them
 //   fetch(matrix, tile, row, unit)          the weights of a unit, as they are stored
-//   add(weights, lds, units, unit)          adds the products
+//   add(weights, lds, units, unit, row)     adds the products; `row` is this lane's of the tile
 //   total(column)                           what this lane has added up
 #ifndef GSIC_GPU_DOT_H
 #define GSIC_GPU_DOT_H
@@ -33,7 +33,7 @@ template <class W, int C> struct PlainDot {
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);
   }
-  void add(const Weights &weights, const uint8_t *lds, int units, int unit) {
+  void add(const Weights &weights, const uint8_t *lds, int units, int unit, int) {
     const f32x4 *place = reinterpret_cast<const f32x4 *>(lds) + unit;
     GSIC_UNROLL
     for (int group = 0; group < groups; group++) {
@@ -66,19 +66,24 @@ template <int C> struct MatrixColumns {
   static constexpr int pairs = (C + 1) / 2;
   f32x4 sum[pairs] = {};
 
-  /// Puts eight elements of a column where `place` holds those of its pair.
-  static void split(u32x4 *place, int column, const float (&x)[8]) {
+  /// Puts eight elements of a column where `place` holds those of its pair, in their order or in that of pairs; their
+  /// sum, as matrix cores have them.
+  template <bool Paired = false> static float split(u32x4 *place, int column, const float (&x)[8]) {
     u32x4 high, low;
+    float sum = 0;
     GSIC_UNROLL
     for (int i = 0; i < 4; i++) {
-      const float a = x[2 * i], b = x[2 * i + 1];
+      const int first = Paired ? pair_element(i) : 2 * i, second = first + (Paired ? 2 : 1);
+      const float a = x[first], b = x[second];
       high.v[i] = bf16_pair(to_bf16(a), to_bf16(b));
-      low.v[i] =
-          bf16_pair(to_bf16(a - bits_as<float>(high.v[i] << 16)), to_bf16(b - bits_as<float>(high.v[i] & 0xffff0000u)));
+      const float high_a = bits_as<float>(high.v[i] << 16), high_b = bits_as<float>(high.v[i] & 0xffff0000u);
+      low.v[i] = bf16_pair(to_bf16(a - high_a), to_bf16(b - high_b));
+      sum += high_a + bits_as<float>(low.v[i] << 16) + (high_b + bits_as<float>(low.v[i] & 0xffff0000u));
     }
     place[column % 2 * 2] = high;
     place[column % 2 * 2 + 1] = low;
     if (C == 1) place[2] = place[3] = {};
+    return sum;
   }
   /// The products of eight elements of a row with those of a pair of columns, added to `sum`.
   static f32x4 multiply(const u32x4 &x, const u32x4 &w, f32x4 sum) {
@@ -90,11 +95,6 @@ template <int C> struct MatrixColumns {
     return column % 2 == 0 ? both.v[0] + both.v[1] : both.v[2] + both.v[3];
   }
 };
-
-/// Two floats cut to bf16, as one word.
-inline uint32_t cut_pair(float low, float high) {
-  return bits_as<uint32_t>(low) >> 16 | (bits_as<uint32_t>(high) & 0xffff0000u);
-}
 
 /// A row's eight elements as bf16 numbers whose sums they are: one number each, or two of an f16, which has eleven
 /// bits.
@@ -124,8 +124,8 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);
   }
-  void add(const Weights &w, const uint8_t *lds, int units, int unit) {
-    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + lane_index() % 4;
+  void add(const Weights &w, const uint8_t *lds, int units, int unit, int row) {
+    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + row;
     u32x4 parts[Parts];
     as_bf16(w, W{}, parts);
     GSIC_UNROLL
@@ -137,12 +137,16 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
   }
 };
 
-/// Blocks of integers by matrix cores: the integers are exact in bf16, scale and minimum are applied to their sums.
-/// Staged [pair of columns][run of eight elements][unit][row of the left matrix][8], then sums [column][unit].
+/// Blocks of integers by matrix cores: the integers, and a bias of theirs, are exact in bf16; scale and minimum are
+/// applied to their sums, the bias among the minimum. So the sum of a unit's activations must be that of what the
+/// matrix cores are given. Staged [pair of columns][run of eight elements][unit][row of the left matrix][8], elements
+/// in the order of pairs, then sums [column][half if their scales differ][unit].
 template <class W, int C> struct BlockDot : MatrixColumns<C> {
   using Base = MatrixColumns<C>;
-  static constexpr int columns = C, layout = 2, elements = 32;
-  static constexpr int unit_bytes = Base::pairs * 256 + C * int(sizeof(float)), depth = C == 1 ? 4 : C <= 4 ? 2 : 1;
+  static constexpr int halves = W::two_scales ? 2 : 1;
+  static constexpr int columns = C, layout = 1 + halves, elements = 32;
+  static constexpr int unit_bytes = Base::pairs * 256 + halves * C * int(sizeof(float));
+  static constexpr int depth = C == 1 ? 4 : C <= 4 ? 2 : 1;
   using Weights = typename W::Raw;
 
   static float *sums(uint8_t *lds, int units) { return reinterpret_cast<float *>(lds + Base::pairs * 256 * units); }
@@ -154,42 +158,54 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
     for (int run = 0; run < 4; run++) {
       float x[8];
       read(8 * run, x);
-      Base::split(place + run * units * 4, column, x);
-      for (int i = 0; i < 8; i++) sum += x[i];
+      sum += Base::template split<true>(place + run * units * 4, column, x);
+      if (run % (4 / halves) != 4 / halves - 1) continue;
+      sums(lds, units)[(column * halves + run / 2 % halves) * units + unit] = sum;
+      sum = 0;
     }
-    sums(lds, units)[column * units + unit] = sum;
   }
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);
   }
-  void add(const Weights &w, const uint8_t *lds, int units, int unit) {
-    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + lane_index() % 4;
+  void add(const Weights &w, const uint8_t *lds, int units, int unit, int row) {
+    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + row;
+    const float *of_unit = sums(const_cast<uint8_t *>(lds), units) + unit;
     GSIC_UNROLL
-    for (int half = 0; half < 2; half++) {
-      u32x4 q[2];
+    for (int half = 0; half < halves; half++) {
+      u32x4 q[4 / halves];
       GSIC_UNROLL
-      for (int i = 0; i < 8; i++) q[i / 4].v[i % 4] = pair_of(w, 16 * half + 2 * i);
+      for (int i = 0; i < 16 / halves; i++) q[i / 4].v[i % 4] = W::pair(w, 16 / halves * half + i);
       const float scale = W::scale(w, half);
       if (C > 4) hold();
       GSIC_UNROLL
-      for (int first = 0; first < Base::pairs; first += together) add_half(place, units, 2 * half, first, q, scale);
+      for (int first = 0; first < Base::pairs; first += together)
+        add_runs(place, units, 4 / halves * half, first, q, scale);
+      const float minimum = least(w, scale);
+      GSIC_UNROLL
+      for (int c = 0; c < C; c++) {
+        float &sum = this->sum[c / 2].v[c % 2 * 2];
+        sum = fma(minimum, of_unit[(c * halves + half) * units], sum);
+      }
     }
-    const float *of_unit = sums(const_cast<uint8_t *>(lds), units) + unit;
-    const float minimum = W::minimum(w);
-    GSIC_UNROLL
-    for (int c = 0; c < C; c++)
-      this->sum[c / 2].v[c % 2 * 2] = fma(minimum, of_unit[c * units], this->sum[c / 2].v[c % 2 * 2]);
   }
 
  private:
   /// Pairs of columns that are multiplied at a time: there are no registers for the products of all.
   static constexpr int together = Base::pairs < 4 ? Base::pairs : 4;
 
-  /// Adds the products of two runs with the pairs from `first` on.
-  void add_half(const u32x4 *place, int units, int run, int first, const u32x4 (&q)[2], float scale) {
+  /// What an activation is multiplied by besides the integers.
+  static float least(const Weights &w, float scale) {
+    if constexpr (W::two_scales)
+      return scale * float(W::zero - kPairBias);
+    else
+      return W::pair_minimum(w);
+  }
+  /// Adds the products of runs of eight with the pairs of columns from `first` on.
+  template <int Runs>
+  void add_runs(const u32x4 *place, int units, int run, int first, const u32x4 (&q)[Runs], float scale) {
     f32x4 products[together] = {};
     GSIC_UNROLL
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < Runs; i++) {
       GSIC_UNROLL
       for (int pair = 0; pair < together; pair++) {
         products[pair] = Base::multiply(place[((first + pair) * 4 + run + i) * units * 4], q[i], products[pair]);
@@ -199,13 +215,10 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
     GSIC_UNROLL
     for (int pair = 0; pair < together; pair++) {
       f32x4 &sum = this->sum[first + pair];
-      for (int i = 0; i < 4; i++) sum.v[i] = fma(scale, products[pair].v[i], sum.v[i]);
+      // Of one column, the rows of a second are zero.
+      for (int i = 0; i < (C == 1 ? 2 : 4); i++) sum.v[i] = fma(scale, products[pair].v[i], sum.v[i]);
     }
     if (C > 4) hold();
-  }
-  /// Elements i and i + 1 as bf16.
-  static uint32_t pair_of(const Weights &w, int i) {
-    return cut_pair(float(W::quant(w, i)), float(W::quant(w, i + 1)));
   }
 };
 

@@ -69,12 +69,12 @@ template <class Work, class Source, int Bytes> class Stage {
 
 /// Adds the products of `N` rounds; all their weights are on the way before the first are multiplied.
 template <int N, class Work, class D, class Fetch>
-inline void accumulate_rounds(D &dot, Fetch fetch, int unit, const uint8_t *lds, int units) {
+inline void accumulate_rounds(D &dot, Fetch fetch, int unit, const uint8_t *lds, int units, int row) {
   typename D::Weights weights[N];
   GSIC_UNROLL
   for (int i = 0; i < N; i++) weights[i] = fetch(unit + i * Work::round);
   GSIC_UNROLL
-  for (int i = 0; i < N; i++) dot.add(weights[i], lds, units, unit + i * Work::round);
+  for (int i = 0; i < N; i++) dot.add(weights[i], lds, units, unit + i * Work::round, row);
 }
 
 /// Adds the products of `Count` staged units, of which this wave takes every round's own; `first` is this lane's.
@@ -85,13 +85,13 @@ inline void accumulate_chunk(D &dot, const M &matrix, int tile, int begin, int f
   const auto fetch = [&](int unit) { return D::fetch(matrix, tile, row, begin + unit); };
   GSIC_KEEP_LOOP
   for (int i = 0; i < batches; i += D::depth)
-    accumulate_rounds<D::depth, Work>(dot, fetch, i * Work::round + first, lds, units);
-  if constexpr (rest > 0) accumulate_rounds<rest, Work>(dot, fetch, batches * Work::round + first, lds, units);
+    accumulate_rounds<D::depth, Work>(dot, fetch, i * Work::round + first, lds, units, row);
+  if constexpr (rest > 0) accumulate_rounds<rest, Work>(dot, fetch, batches * Work::round + first, lds, units, row);
   if constexpr (Count % Work::round != 0) {  // matrix cores take all lanes: those without a unit multiply zeros
     const int unit = rounds * Work::round + first;
     typename D::Weights weights{};
     if (unit < Count) weights = fetch(unit);
-    dot.add(weights, lds, units, unit < Count ? unit : 0);
+    dot.add(weights, lds, units, unit < Count ? unit : 0, row);
   }
 }
 

@@ -16,45 +16,79 @@ namespace gsic {
 
 inline u32x2 eight_at(const uint8_t *p) { return load_once(reinterpret_cast<const u32x2 *>(p)); }
 
-/// Element `i` of a plane of 32 numbers of one bit, or of two.
-inline int one_bit(uint32_t plane, int i) { return int(plane >> i & 1u); }
-inline int two_bits(const u32x2 &plane, int i) { return int(plane.v[i / 16] >> (2 * (i % 16)) & 3u); }
+/// Thirty-two integers of `Bits` bits in as many words, as pairs (weights.h): the first of a pair is in the low half of
+/// a word, the second at the same place of its high half. A half has `whole` places, and the pairs that are left lie in
+/// what is left of all halves, one after the other.
+template <int Bits> struct Fields {
+  static constexpr int whole = 16 / Bits, rest = 16 - whole * Bits;
+  uint32_t word[Bits];
+
+  /// Pair p, and the bits of `base` besides.
+  uint32_t pair(int p, uint32_t base) const {
+    constexpr uint32_t both = 0x00010001u;
+    if (p < Bits * whole) return and_or(word[p % Bits] >> (Bits * (p / Bits)), both * ((1u << Bits) - 1), base);
+    const int first = (p - Bits * whole) * Bits;
+    uint32_t found = base;
+    GSIC_UNROLL
+    for (int w = 0; w < Bits; w++) {
+      const int begin = first > w * rest ? first : w * rest;
+      const int end = first + Bits < (w + 1) * rest ? first + Bits : (w + 1) * rest;
+      if (begin >= end) continue;
+      const int to = begin - first, from = whole * Bits + begin - w * rest;
+      found = and_or(word[w] >> (from - to), both * (((1u << (end - begin)) - 1) << to), found);
+    }
+    return found;
+  }
+  int at(int i) const { return int(pair(i / 4 * 2 + i % 2, 0) >> (i % 4 / 2 * 16) & ((1u << Bits) - 1)); }
+};
 
 /// The integers of a unit in registers. `low` and `high` are the bytes of its planes; `offset` is what they are stored
-/// less.
+/// less; `pair` adds `bias`.
 template <int Bits> struct Quants;
 template <> struct Quants<3> {
-  static constexpr int low = 8, high = 4, offset = 0;
-  u32x2 two;
-  uint32_t third;
-  static Quants fetch(const UnitAddress &unit) { return {eight_at(unit.plane[0]), word_at(unit.plane[1])}; }
-  int at(int i) const { return two_bits(two, i) | one_bit(third, i) << 2; }
+  static constexpr int low = 8, high = 4, offset = 0, bias = kPairBias;
+  Fields<3> fields;
+  static Quants fetch(const UnitAddress &unit) {
+    const u32x2 two = eight_at(unit.plane[0]);
+    return {{{two.v[0], two.v[1], word_at(unit.plane[1])}}};
+  }
+  int at(int i) const { return fields.at(i); }
+  uint32_t pair(int p) const { return fields.pair(p, held(kPairBase)); }
 };
 template <> struct Quants<4> {
-  static constexpr int low = 16, high = 0, offset = 0;
+  static constexpr int low = 16, high = 0, offset = 0, bias = kPairBias;
   u32x4 four;
   static Quants fetch(const UnitAddress &unit) { return {sixteen_at(unit.plane[0])}; }
   int at(int i) const { return nibble(four, i); }
+  uint32_t pair(int p) const { return nibble_pair(four, p); }
 };
 template <> struct Quants<5> {
-  static constexpr int low = 16, high = 4, offset = 0;
-  u32x4 four;
-  uint32_t fifth;
-  static Quants fetch(const UnitAddress &unit) { return {sixteen_at(unit.plane[0]), word_at(unit.plane[1])}; }
-  int at(int i) const { return nibble(four, i) | one_bit(fifth, i) << 4; }
+  static constexpr int low = 16, high = 4, offset = 0, bias = kPairBias;
+  Fields<5> fields;
+  static Quants fetch(const UnitAddress &unit) {
+    const u32x4 four = sixteen_at(unit.plane[0]);
+    return {{{four.v[0], four.v[1], four.v[2], four.v[3], word_at(unit.plane[1])}}};
+  }
+  int at(int i) const { return fields.at(i); }
+  uint32_t pair(int p) const { return fields.pair(p, held(kPairBase)); }
 };
 template <> struct Quants<6> {
-  static constexpr int low = 16, high = 8, offset = 0;
-  u32x4 four;
-  u32x2 two;
-  static Quants fetch(const UnitAddress &unit) { return {sixteen_at(unit.plane[0]), eight_at(unit.plane[1])}; }
-  int at(int i) const { return nibble(four, i) | two_bits(two, i) << 4; }
+  static constexpr int low = 16, high = 8, offset = 0, bias = kPairBias;
+  Fields<6> fields;
+  static Quants fetch(const UnitAddress &unit) {
+    const u32x4 four = sixteen_at(unit.plane[0]);
+    const u32x2 two = eight_at(unit.plane[1]);
+    return {{{four.v[0], four.v[1], four.v[2], four.v[3], two.v[0], two.v[1]}}};
+  }
+  int at(int i) const { return fields.at(i); }
+  uint32_t pair(int p) const { return fields.pair(p, held(kPairBase)); }
 };
 template <> struct Quants<8> {
-  static constexpr int low = 16, high = 16, offset = 128;
+  static constexpr int low = 16, high = 16, offset = 128, bias = 0;
   u32x4 half[2];
   static Quants fetch(const UnitAddress &unit) { return {{sixteen_at(unit.plane[0]), sixteen_at(unit.plane[1])}}; }
   int at(int i) const { return int8_t(half[i / 16].v[i % 16 / 4] >> (8 * (i % 4))); }
+  uint32_t pair(int p) const { return cut_pair(float(at(pair_element(p))), float(at(pair_element(p) + 2))); }
 };
 
 /// Blocks of integers whose scales are integers too; the row's scale is left to `RowEnd`.
@@ -73,9 +107,16 @@ template <int Bits, int Group, bool Symmetric> struct quantized {
   }
   static int quant(const Raw &raw, int i) { return raw.integers.at(i); }
   static float scale(const Raw &raw, int) { return float(int8_t(raw.group)); }
-  static float minimum(const Raw &raw) {
+  static float minimum(const Raw &raw) { return times_zero(raw, Integers::offset); }
+  static constexpr bool two_scales = false;
+  static uint32_t pair(const Raw &raw, int p) { return raw.integers.pair(p); }
+  static float pair_minimum(const Raw &raw) { return times_zero(raw, Integers::offset - Integers::bias); }
+
+ private:
+  /// The scale times what is left of `of` less the zero point: exact in f32.
+  static float times_zero(const Raw &raw, int of) {
     const int zero = Symmetric ? 1 << (Bits - 1) : raw.group >> 8;
-    return float(int8_t(raw.group) * (Integers::offset - zero));
+    return float(int8_t(raw.group) * (of - zero));
   }
 };
 template <int Bits, int Group, bool Symmetric> constexpr bool is_row_scaled<quantized<Bits, Group, Symmetric>> = true;

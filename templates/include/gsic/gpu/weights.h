@@ -10,10 +10,14 @@
 //   quant(raw, i)                at most 8 bits
 //   scale(raw, half)             of elements 0 to 15 and 16 to 31
 //   minimum(raw)
+//   two_scales                   whether those of the halves differ
+//   pair(raw, p)                 for matrix cores: two elements plus `bias` as bf16, see pair_element
+//   pair_minimum(raw)            minimum(raw) less the bias times the scale; where scales differ, `zero`: what is added
+//                                to the integers of pairs
 #ifndef GSIC_GPU_WEIGHTS_H
 #define GSIC_GPU_WEIGHTS_H
 
-#include "gsic/dialect/gpu.h"
+#include "gsic/gpu/pairs.h"
 
 namespace gsic {
 
@@ -82,12 +86,12 @@ struct q8_0 {
   static int quant(const Raw &raw, int i) { return int8_t(raw.quants[i / 16].v[i % 16 / 4] >> (8 * (i % 4))); }
   static float scale(const Raw &raw, int) { return raw.d; }
   static float minimum(const Raw &) { return 0; }
+  static constexpr bool two_scales = false;
+  static uint32_t pair(const Raw &raw, int p) {
+    return cut_pair(float(quant(raw, pair_element(p))), float(quant(raw, pair_element(p) + 2)));
+  }
+  static float pair_minimum(const Raw &) { return 0; }
 };
-
-/// Nibble `i` of 16 bytes that hold elements 0 to 15 in their low halves and 16 to 31 in their high ones.
-inline int nibble(const u32x4 &quants, int i) {
-  return int(quants.v[i % 16 / 4] >> (8 * (i % 4) + 4 * (i / 16)) & 15u);
-}
 
 /// Types of four bits: d q + m.
 struct Nibbles {
@@ -99,6 +103,9 @@ struct Nibbles {
   static int quant(const Raw &raw, int i) { return nibble(raw.quants, i); }
   static float scale(const Raw &raw, int) { return raw.d; }
   static float minimum(const Raw &raw) { return raw.m; }
+  static constexpr bool two_scales = false;
+  static uint32_t pair(const Raw &raw, int p) { return nibble_pair(raw.quants, p); }
+  static float pair_minimum(const Raw &raw) { return fma(-float(kPairBias), raw.d, raw.m); }
 };
 /// Types of four bits and a fifth.
 struct FiveBits {
@@ -108,9 +115,12 @@ struct FiveBits {
     float d, m;
   };
   static constexpr int elements = 32;
-  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | int(raw.fifth >> i & 1u) << 4; }
+  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | fifth_bit(raw.fifth, i); }
   static float scale(const Raw &raw, int) { return raw.d; }
   static float minimum(const Raw &raw) { return raw.m; }
+  static constexpr bool two_scales = false;
+  static uint32_t pair(const Raw &raw, int p) { return five_bit_pair(raw.quants, raw.fifth, p); }
+  static float pair_minimum(const Raw &raw) { return fma(-float(kPairBias), raw.d, raw.m); }
 };
 
 /// f16 d in the low half of a word, f16 m in the high one.
@@ -186,6 +196,9 @@ struct q4_k {
   static int quant(const Raw &raw, int i) { return nibble(raw.quants, i); }
   static float scale(const Raw &raw, int) { return raw.header.scale(); }
   static float minimum(const Raw &raw) { return raw.header.minimum(); }
+  static constexpr bool two_scales = false;
+  static uint32_t pair(const Raw &raw, int p) { return nibble_pair(raw.quants, p); }
+  static float pair_minimum(const Raw &raw) { return fma(-float(kPairBias), raw.header.scale(), minimum(raw)); }
 };
 
 /// The same with fifth bits.
@@ -200,9 +213,12 @@ struct q5_k {
   static Raw fetch(const UnitAddress &unit, int index) {
     return {sixteen_at(unit.plane[0]), word_at(unit.plane[1]), KHeader::fetch(unit.plane[2], index)};
   }
-  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | int(raw.fifth >> i & 1u) << 4; }
+  static int quant(const Raw &raw, int i) { return nibble(raw.quants, i) | fifth_bit(raw.fifth, i); }
   static float scale(const Raw &raw, int) { return raw.header.scale(); }
   static float minimum(const Raw &raw) { return raw.header.minimum(); }
+  static constexpr bool two_scales = false;
+  static uint32_t pair(const Raw &raw, int p) { return five_bit_pair(raw.quants, raw.fifth, p); }
+  static float pair_minimum(const Raw &raw) { return fma(-float(kPairBias), raw.header.scale(), minimum(raw)); }
 };
 
 /// w = d s (q - 32) in groups of 16: nibbles, two high bits each, two i8 scales, one f16 d for eight units.
@@ -221,10 +237,17 @@ struct q6_k {
     return {sixteen_at(unit.plane[0]), high, d * float(int8_t(scales)), d * float(int8_t(scales >> 8))};
   }
   static int quant(const Raw &raw, int i) {
-    return (nibble(raw.quants, i) | int(raw.high.v[i / 16] >> (2 * (i % 16)) & 3u) << 4) - 32;
+    const int p = i / 4 * 2 + i % 2;
+    return (nibble(raw.quants, i) | int(raw.high.v[p / 8] >> (2 * (p % 8) + i % 4 / 2 * 16) & 3u) << 4) - 32;
   }
   static float scale(const Raw &raw, int half) { return half == 0 ? raw.first : raw.second; }
   static float minimum(const Raw &) { return 0; }
+  static constexpr bool two_scales = true;
+  /// What is added to the stored integers.
+  static constexpr int zero = -32;
+  static uint32_t pair(const Raw &raw, int p) {
+    return and_or(shifted(raw.high.v[p / 8], 2 * (p % 8) - 4), 0x00300030u, nibble_pair(raw.quants, p));
+  }
 };
 
 /// Whether a type's units are blocks of integers.
