@@ -68,7 +68,7 @@ describe.skipIf(noHip !== null)(`a build for the MI300X${reason(noHip)}`, () => 
     const text = deviceText(opened.report);
     expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
     for (const symbol of symbols) expect(text).toContain(symbol.slice(0, 20));
-    const { programs } = deviceJson(opened.report, opened.program);
+    const { programs } = deviceJson(opened.report, opened.program, []);
     expect(programs.exact!.body.length + programs.exact!.head.length).toBe(report.launches_per_token.exact);
     const { plan } = await readPlan(join(out, "graph.ts"));
     expect([...plan.linears.values()].map(({ bytes }) => bytes)).toEqual(

@@ -1,3 +1,5 @@
+import { blockSizes } from "../ir/graph.js";
+import { bitWidths } from "../ir/plan.js";
 import type { DeviceConfig } from "./device-config.js";
 import type { GpuShape, GpuTarget } from "./target.js";
 import type { Fields } from "./target-fields.js";
@@ -14,7 +16,12 @@ const shapeKeys = [
   "workgroups_per_unit",
   "waves_per_workgroup",
   "cache_bandwidth",
+  "clock",
+  "latency",
+  "instructions",
 ];
+/** Types that a matrix on a GPU may have. */
+const weightTypes = [...Object.keys(blockSizes), ...bitWidths.map((bits) => `int${bits}`)];
 
 /** GPUs: kernels are shaped by what a compute unit has. */
 export function gpuConfig<Kind extends GpuTarget["device"]>(
@@ -69,5 +76,8 @@ function shapeIn(fields: Fields, maxLds: number): GpuShape {
     workgroupsPerUnit: fields.count("workgroups_per_unit", 32),
     wavesPerWorkgroup: waves,
     cacheBandwidthPerUnit: fields.positive("cache_bandwidth"),
+    clock: fields.positive("clock"),
+    latency: fields.positive("latency"),
+    instructions: fields.numbers("instructions", weightTypes),
   };
 }

@@ -21,6 +21,13 @@ export class Fields {
     return fields;
   }
 
+  /** The positive numbers of a table within this one, whose keys are among `allowed`; without the table none. */
+  numbers(section: string, allowed: readonly string[]): ReadonlyMap<string, number> {
+    if (this.table[section] === undefined) return new Map();
+    const fields = this.inner(section, allowed);
+    return new Map(Object.keys(fields.table).map((key) => [key, fields.positive(key)]));
+  }
+
   /** Refuses a table with a key that is not among `allowed`. */
   refuseUnknown(allowed: readonly string[]): void {
     const key = Object.keys(this.table).find((one) => !allowed.includes(one));

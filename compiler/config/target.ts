@@ -63,6 +63,15 @@ export interface GpuShape {
   readonly wavesPerWorkgroup: number;
   /** Bytes per second that a compute unit reads from the second-level cache when all of them do. */
   readonly cacheBandwidthPerUnit: number;
+  /** Clocks of a compute unit per second. */
+  readonly clock: number;
+  /** Seconds of a round trip to memory. */
+  readonly latency: number;
+  /**
+   * Vector and matrix instructions per weight in the inner loop for one column, by type: those of files by their names,
+   * those at few bits as `int4`. Counted in the machine code; empty where that has not been done.
+   */
+  readonly instructions: ReadonlyMap<string, number>;
   /** Splits that were measured to be best, by `shapeKey` of emit/gpu/division.ts; a shape without gets the rule. */
   readonly tuned?: ReadonlyMap<string, number> | undefined;
 }

@@ -4,6 +4,8 @@ import type { Prediction } from "../report/prediction.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
 import { visible, wrap } from "../support/text.js";
+import type { MachineCode } from "./machine-code/report.js";
+import { tableLines } from "./table-lines.js";
 
 /** What a build runs on its device, as plain data: the key `build` of `gsic inspect --json`, which a plan alone lacks. */
 type DeviceJson = Pick<
@@ -19,10 +21,16 @@ type DeviceJson = Pick<
 > & {
   /** Every launch of every mode. */
   readonly programs: ProgramJson["modes"];
+  /** What was counted in the machine code of GPUs' kernels, target by target. */
+  readonly machine_code: readonly MachineCode[];
 };
 
 /** Picks what concerns the device from a build's report.json and program.json. */
-export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
+export function deviceJson(
+  report: Report,
+  program: ProgramJson,
+  machineCode: readonly MachineCode[],
+): DeviceJson {
   const { device, targets, modes, launches_per_token, launches_per_layer, prediction, kernels, tuning } =
     report;
   return {
@@ -35,6 +43,7 @@ export function deviceJson(report: Report, program: ProgramJson): DeviceJson {
     kernels,
     tuning,
     programs: program.modes,
+    machine_code: machineCode,
   };
 }
 
@@ -152,23 +161,6 @@ function notes(target: string, kernels: Report["kernels"]): string[] {
   if (kernels.every(({ resources }) => resources[target] === undefined))
     lines.push("PTX: the driver assigns registers when it loads the model.");
   return lines.flatMap((line) => wrap(visible(line), 100));
-}
-
-/** Rows under their headings; the first column, of names, is cut where the rest needs the room. */
-function tableLines(rows: readonly (readonly string[])[], columns: number): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const rest = widths.slice(1).reduce((sum, width) => sum + width + 2, 2);
-  widths[0] = Math.min(widths[0]!, Math.max(columns - rest, 8));
-  const line = (row: readonly string[]) =>
-    `  ${row
-      .map((cell, column) => {
-        const width = widths[column]!;
-        if (column > 0) return cell.padStart(width);
-        return (cell.length <= width ? cell : `${cell.slice(0, width - 3)}...`).padEnd(width);
-      })
-      .join("  ")}`.trimEnd();
-  const rule = line(widths.map((width) => "-".repeat(width)));
-  return [line(rows[0]!), rule, ...rows.slice(1).map(line)];
 }
 
 /** Seconds as milliseconds, to three figures. */

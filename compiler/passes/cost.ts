@@ -1,4 +1,4 @@
-import type { CostModel } from "../config/target.js";
+import { type CostModel, type GpuTarget, isGpu, type Target } from "../config/target.js";
 import type { Plan } from "../ir/plan.js";
 import type { Prediction } from "../report/prediction.js";
 
@@ -19,6 +19,25 @@ export function predictSeconds(bytes: number, kernels: number, cost: CostModel):
   const launches = cost.launch;
   const steps = kernels * cost.step;
   return { memory, launches, steps, total: memory + launches + steps };
+}
+
+/** SIMDs of a compute unit, and clocks in which one takes an instruction of a wave. */
+const simds = 4;
+const clocks = 4;
+
+/** Seconds in which a GPU issues `perWeight` vector and matrix instructions for each of so many weights. */
+export function issueSeconds(weights: number, perWeight: number, { gpu }: GpuTarget): number {
+  return ((weights / gpu.wave) * perWeight * clocks) / (gpu.computeUnits * simds) / gpu.clock;
+}
+
+/**
+ * What reading so many bytes of weights amounts to where their arithmetic takes longer: as many bytes as are read
+ * meanwhile. Targets that do not say how many instructions a type takes, and CPUs, hide the arithmetic.
+ */
+export function bytesWithIssue(bytes: number, type: string, weights: number, target: Target): number {
+  if (!isGpu(target)) return bytes;
+  const issue = issueSeconds(weights, target.gpu.instructions.get(type) ?? 0, target);
+  return Math.max(bytes, issue * target.cost.bandwidth);
 }
 
 /** Below this share of its bytes or of its time, a model does not profit from being rewritten. */

@@ -9,7 +9,7 @@ import type { InputFactors, TierRecipe } from "../ir/steps.js";
 import { linearById } from "../ir/walk.js";
 import { inputFactors } from "../lower/factors.js";
 import { accountBytes } from "../passes/account-bytes.js";
-import { predictSeconds } from "../passes/cost.js";
+import { bytesWithIssue, predictSeconds } from "../passes/cost.js";
 import type { TierShares } from "../report/evaluation.js";
 
 /** A form for all linears of one input, and what is known of it before the whole model is run. */
@@ -18,7 +18,7 @@ export interface Candidate {
   /** Bytes that a token reads in the group, by tier, and their mean over the tokens of calibration's validation half. */
   readonly bytes: ByteAccount;
   readonly meanBytes: number;
-  /** Predicted seconds of a token in the group on the target: reading weights, and launches that dense does without. */
+  /** Predicted seconds of a token in the group on the target: reading weights or, where that takes longer, multiplying by them; and launches that dense does without. */
   readonly seconds: number;
   /** E||y' - y||^2 by linear: what the form computes beside W x, on calibration activations. */
   readonly errors: readonly number[];
@@ -56,10 +56,38 @@ export function candidateOf(
     slow: total(({ slow }) => slow),
   };
   const mean = meanBytes(bytes, shares);
+  const timed = accounts.map((account, i) =>
+    meanBytes(accountWithIssue(graph, group.linears[i]!, form, account, target), shares),
+  );
   const launches = emitterFor(target).launchesFactors(factorsOf(graph, group, form)) ? 1 : 0;
   const cost = { ...target.cost, launch: 0 };
-  const seconds = predictSeconds(mean, launches, cost).total;
+  const read = timed.reduce((sum, one) => sum + one, 0);
+  const seconds = predictSeconds(read, launches, cost).total;
   return { form, bytes, meanBytes: mean, seconds, errors, divergences, shares };
+}
+
+/** A linear's account, each tier's bytes as `bytesWithIssue` has them. */
+function accountWithIssue(
+  graph: Graph,
+  id: ValueId,
+  { gate, tier }: Form,
+  account: ByteAccount,
+  target: Target,
+): ByteAccount {
+  const { out, d, dtype } = linearById(graph, id).weight;
+  const dense = (bytes: number) => bytesWithIssue(bytes, dtype, out * d, target);
+  const few = (bytes: number) => bytesWithIssue(bytes, `int${tier?.quantizer.bits}`, out * d, target);
+  const image = (bytes: number) => bytesWithIssue(bytes, "f16", out * (gate?.k ?? 0), target);
+  const [first, last] = [
+    gate ? image : tier ? few : dense,
+    tier === null || tier.exact !== null ? dense : few,
+  ];
+  return {
+    dense: dense(account.dense),
+    fast: first(account.fast),
+    ...(account.middle === undefined ? {} : { middle: few(account.middle) }),
+    slow: last(account.slow),
+  };
 }
 
 /** What the linears of a group share in a form. */

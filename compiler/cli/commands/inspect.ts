@@ -3,6 +3,8 @@ import { type Built, openBuild, readPlan } from "../../build-folder/open.js";
 import { targetsFor } from "../../cc/machine.js";
 import { configuredForm, isConfigured, readConfig } from "../../config/config.js";
 import { deviceJson, deviceTexts } from "../../inspect/device.js";
+import { machineCodeOf } from "../../inspect/machine-code/report.js";
+import { machineCodeText } from "../../inspect/machine-code/text.js";
 import { searchText } from "../../inspect/search-text.js";
 import { planDot, planJson, planTable } from "../../inspect/table.js";
 import { writeForms } from "../../ir/forms.js";
@@ -37,11 +39,15 @@ async function inspect(
     const { writeInspected } = await import("../inspect-files.js");
     print((await writeInspected(path, built, plan, options)).join("\n"));
   } else if (options.json) {
-    const build = built === null ? {} : { build: deviceJson(built.report, built.program) };
+    const build =
+      built === null ? {} : { build: deviceJson(built.report, built.program, await machineCodeOf(built)) };
     print(JSON.stringify({ ...planJson(plan, built?.report.search), ...build }, writeForms));
   } else if (options.dot) print(planDot(plan));
   else if (built === null) print(planTable(plan));
-  else print([planTable(plan), ...buildTexts(built.report)].join("\n\n"));
+  else {
+    const counted = (await machineCodeOf(built)).map((code) => machineCodeText(code));
+    print([planTable(plan), ...buildTexts(built.report), ...counted].join("\n\n"));
+  }
 }
 
 /** What a build knows beside its plan. */

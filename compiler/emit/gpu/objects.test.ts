@@ -3,15 +3,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileGpuKernels } from "../../cc/index.js";
 import type { GpuTarget } from "../../config/target.js";
-import { factorQuantizer } from "../../ir/forms.js";
-import type { AttentionNode, DType, NormNode, RopeNode } from "../../ir/graph.js";
-import type { Quantizer } from "../../ir/plan.js";
-import type { Kernel } from "../../ir/program.js";
+import type { AttentionNode, RopeNode } from "../../ir/graph.js";
 import type { DeviceStep } from "../../ir/steps.js";
 import { temporaryFolder } from "../../testing/fixtures.js";
 import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing/gpu.js";
-import { loadTemplates } from "../template.js";
-import { deviceKernelOf } from "./kernel.js";
+import { exactFor, gateFor, kernelOf, norm, project, tiered } from "../../testing/gpu-steps.js";
 
 const [mi300x, h200] = [gpuTarget("mi300x"), gpuTarget("h200")];
 const readelfTool = llvmTool("llvm-readelf");
@@ -21,91 +17,6 @@ const missing = async (target: GpuTarget) => noTool ?? (await whyNotCompiled(tar
 const noHip = await missing(mi300x);
 const noCuda = await whyNotCompiled(h200);
 const reason = (why: string | null) => (why === null ? "" : ` (skipped: ${why.split("\n")[0]})`);
-
-const render = loadTemplates("gpu");
-
-/** The kernel of a step that no model has: emission needs no weights. */
-function kernelOf(step: DeviceStep, target: GpuTarget): Kernel {
-  const { operands, params, template, ...call } = deviceKernelOf(step, 4096, target);
-  const symbol = `gsic_${call.symbol}`;
-  const source = render(template, { ...params, symbol });
-  const parameters = operands.map(({ name, type }) => ({ name, type }));
-  return { symbol, template, summary: params.summary, arguments: parameters, launch: call.launch, source };
-}
-
-const norm: NormNode = {
-  kind: "norm",
-  id: "n",
-  layer: null,
-  input: "h",
-  method: "rms",
-  heads: 1,
-  bias: null,
-  epsilon: 1e-5,
-  gain: { tensor: "gain", length: 4096, first: 0 },
-};
-type ProjectStep = Extract<DeviceStep, { kind: "project" }>;
-
-/** y = W x, or as `more` says. */
-function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep> = {}): ProjectStep {
-  const part = (linear: string) => ({
-    linear,
-    weight: {
-      kind: "stored",
-      matrix: { tensor: linear, dtype, out, d, transposed: false, first: 0 },
-    } as const,
-    quantized: null,
-    image: more.gate ? ({ kind: "image", linear, out, k: more.gate.k } as const) : null,
-    bias: null,
-    column: 0,
-  });
-  return {
-    kind: "project",
-    layer: null,
-    output: "y",
-    input: "x",
-    normed: "x",
-    norm: null,
-    given: null,
-    d,
-    width: out,
-    parts: more.glu ? [part("gate"), part("up")] : [part("w")],
-    activation: null,
-    glu: false,
-    residual: null,
-    gate: null,
-    correction: null,
-    exact: null,
-    counts: true,
-    head: false,
-    ...more,
-  };
-}
-
-/** rho < 0.1 in a basis of 64 directions of d. */
-const gateFor = (d: number): NonNullable<ProjectStep["gate"]> => {
-  return { coordinates: "g", k: 64, epsilon: 0.1, basis: { kind: "basis", input: "x", k: 64, d } };
-};
-
-/** y = Q x + A (B^T x), or as `more` says. */
-function tiered(quantizer: Quantizer, rank: number, out: number, d: number, more: Partial<ProjectStep> = {}) {
-  const recipe = { input: "x", linears: ["w"], quantizers: [quantizer], rank, projections: 0 };
-  const factor = { d, quantizer: factorQuantizer, rank: 0, recipe };
-  const step = project("bf16", out, d, {
-    correction: rank === 0 ? null : { kind: "correction", out: rank, ...factor },
-    ...more,
-  });
-  const quantized = { kind: "quantized", out, d, quantizer, rank, recipe } as const;
-  const parts = step.parts.map((part) => ({ ...part, quantized: { ...quantized, linear: part.linear } }));
-  return { ...step, parts };
-}
-
-/** ||S x|| < 0.1 ||x|| for an input of d elements. */
-const exactFor = (d: number): ProjectStep["exact"] => {
-  const recipe = { input: "x", linears: ["w"], quantizers: [], rank: 0, projections: 16 };
-  const source = { kind: "projections", out: 16, d, quantizer: factorQuantizer, rank: 0, recipe } as const;
-  return { projections: 16, threshold: 0.1, source };
-};
 
 /** What the code object of a kernel holds, whose resources `compileGpuKernels` has checked. */
 async function objectOf(step: DeviceStep, target: GpuTarget) {

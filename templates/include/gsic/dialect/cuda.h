@@ -43,7 +43,7 @@ template <class T> inline T load_once(const T *p) {
   }
 }
 /// Not through the read-only cache.
-inline int32_t load_fresh(const int32_t *p) { return *const_cast<const volatile int32_t *>(p); }
+template <class T> inline T load_fresh(const T *p) { return *const_cast<const volatile T *>(p); }
 template <class T> inline void store(T *p, T value) { *p = value; }
 
 inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }

@@ -99,7 +99,7 @@ template <bool Kept, class T> inline T simulated_load(const T *p) {
   memcpy(&value, simulated.cached(p), sizeof value);
   return value;
 }
-inline int32_t load_fresh(const int32_t *p) { return simulated.loads(p, sizeof *p, true) ? *p : 0; }
+template <class T> inline T load_fresh(const T *p) { return simulated.loads(p, sizeof *p, true) ? *p : T{}; }
 template <class T> inline T load(const T *p) { return simulated_load<true>(p); }
 template <class T> inline T load_once(const T *p) { return simulated_load<false>(p); }
 template <class T> inline void store(T *p, T value) {

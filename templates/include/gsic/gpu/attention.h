@@ -25,7 +25,7 @@ template <int Heads, int KvHeads, int HeadDim, int Block, int Window, int Waves>
   static_assert((Block & (Block - 1)) == 0, "a block has a power of two of positions");
   /// Where a head's vector lies in the cache.
   static int64_t place(const int64_t *table, int head, int position) {
-    return load(table + position / Block) + (head * Block + position % Block) * padded;
+    return load_fresh(table + position / Block) + (head * Block + position % Block) * padded;
   }
 };
 
@@ -189,7 +189,7 @@ inline void append(const AttentionInputs &in, int64_t place, const Key &key, con
 template <class A, class Turn, class Norm>
 inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn, const Norm &query_norm,
                    const Norm &key_norm, int column, int head, float scale, AttentionMemory<A> &memory, float *y) {
-  const int kv_head = head / A::group, position = step.position(column), run = step.first(column);
+  const int kv_head = head / A::group, position = uniform(step.position(column)), run = uniform(step.first(column));
   const int begun = position - (column - run);  // the position of its run's first column
   const int64_t *table = step.table(column);
   const float *row = in.source + column * in.stride;

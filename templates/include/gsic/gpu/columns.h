@@ -47,8 +47,13 @@ template <int Count> struct ColumnCount {
   static constexpr int value = Count;
 };
 
-/// Calls `body` with the least of 1, 4, 8, 16 that is at least `count`, which is not 0.
+/// Calls `body` with the least of 1, 4, 8, 16 that is at least `count`, which is not 0. GSIC_COLUMNS leaves one of
+/// them, so that its machine code can be counted.
 template <class Body> inline void with_column_count(int count, Body body) {
+#if defined(GSIC_COLUMNS)
+  (void)count;
+  body(ColumnCount<GSIC_COLUMNS>{});
+#else
   if (count == 1)
     body(ColumnCount<1>{});
   else if (count <= 4)
@@ -57,6 +62,7 @@ template <class Body> inline void with_column_count(int count, Body body) {
     body(ColumnCount<8>{});
   else
     body(ColumnCount<16>{});
+#endif
 }
 
 }  // namespace gsic

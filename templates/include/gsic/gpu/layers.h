@@ -66,8 +66,8 @@ inline void choose(const float *logits, const gsic_step *step, int column, gsic_
   if (thread_index() == 0) {
     for (int wave = 1; wave < Waves; wave++) best.add(candidates.wave[wave]);
     store(&choice->id, best.finite ? int32_t(best.id) : int32_t(-1));
-    store(&choice->position, load_fresh(&step->position) + column);
-    store(&choice->token, load_fresh(&step->tokens[column]));
+    store(&choice->position, load_fresh(&step->column[column].position));
+    store(&choice->token, load_fresh(&step->column[column].token));
   }
   barrier();
 }

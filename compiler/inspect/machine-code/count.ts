@@ -1,0 +1,108 @@
+import { type Instruction, isStream, loadedBytes, type Unit } from "./instructions.js";
+import { innerLoops, type Loop, type Path } from "./path.js";
+import { waitsIn } from "./waits.js";
+
+/** A loop that multiplies by weights, or where a row is too short for one, the stretch that does. */
+export interface WeightLoop {
+  /** Weights that a lane multiplies by in one turn, and the bytes of them that are streamed. */
+  readonly weights: number;
+  readonly bytes: number;
+  /** Instructions of a turn. */
+  readonly vector: number;
+  readonly matrix: number;
+  readonly scalar: number;
+  readonly lds: number;
+  /** Round trips to memory of a turn. */
+  readonly waits: number;
+  /** Issue slots of a wave in a turn: what it would take if memory answered at once. A slot is four clocks. */
+  readonly slots: number;
+  /** Its instructions, in order. */
+  readonly instructions: readonly Instruction[];
+}
+
+/** What was counted in a kernel's code for one column. */
+export interface MachineCounts {
+  /** Round trips to memory before the first weight is on its way (null: it reads none), and in all. */
+  readonly waitsBefore: number | null;
+  readonly waits: number;
+  readonly barriers: number;
+  /** Bytes of weights that a lane has on the way, at most. */
+  readonly inFlight: number;
+  readonly weightLoops: readonly WeightLoop[];
+  /** Other loops that wait for memory in every turn, such as attention's over positions. */
+  readonly memoryLoops: readonly { readonly waits: number; readonly vector: number }[];
+}
+
+/** Counts what a path does. */
+export function countPath(path: Path): MachineCounts {
+  const { instructions } = path;
+  const { before, all, inFlight } = waitsIn(instructions);
+  const of = ({ first, last }: Loop) => instructions.slice(first, last + 1);
+  const inner = innerLoops(path).map(of);
+  const looped = inner.filter((body) => body.some(isStream));
+  return {
+    waitsBefore: before,
+    waits: all,
+    barriers: countOf(instructions, "barrier"),
+    inFlight,
+    weightLoops: (looped.length > 0 ? looped : stretches(instructions)).map(weightLoop),
+    memoryLoops: inner
+      .filter((body) => !body.some(isStream))
+      .map((body) => ({ waits: waitsIn(body).all, vector: countOf(body, "vector") }))
+      .filter(({ waits }) => waits > 0),
+  };
+}
+
+function countOf(instructions: readonly Instruction[], unit: Unit): number {
+  return instructions.filter((one) => one.unit === unit).length;
+}
+
+function weightLoop(body: readonly Instruction[]): WeightLoop {
+  const streams = body.filter(isStream);
+  return {
+    weights: weightsOf(body, streams),
+    bytes: streams.reduce((sum, one) => sum + loadedBytes(one), 0),
+    vector: countOf(body, "vector"),
+    matrix: countOf(body, "matrix"),
+    scalar: countOf(body, "scalar"),
+    lds: countOf(body, "lds"),
+    waits: waitsIn(body).all,
+    slots: body.reduce((sum, one) => sum + slotsOf(one), 0),
+    instructions: body,
+  };
+}
+
+/**
+ * Weights of a lane: for one column, a matrix instruction multiplies four of them, or two of f16, which are two bf16
+ * numbers each (and are the only ones that are converted from f16 one by one). Without matrix instructions they are f32.
+ */
+function weightsOf(body: readonly Instruction[], streams: readonly Instruction[]): number {
+  const matrix = countOf(body, "matrix");
+  if (matrix === 0) return streams.reduce((sum, one) => sum + loadedBytes(one) / 4, 0);
+  const halves = body.filter(({ name }) => name.startsWith("v_cvt_f32_f16")).length;
+  return halves > matrix ? 2 * matrix : 4 * matrix;
+}
+
+/** Issue slots of a wave. Quarter-rate instructions take four. */
+function slotsOf({ unit, name, text }: Instruction): number {
+  if (unit === "wait") return 0;
+  if (name === "s_nop") return 1 + Number(/\d+/.exec(text.slice(name.length))?.[0] ?? 0);
+  return unit === "vector" && /^v_(exp|log|rcp|rsq|sqrt|sin|cos|mul_lo_u32|mul_hi_u32|mul_hi_i32)/.test(name)
+    ? 4
+    : 1;
+}
+
+/** From the first streamed load behind a barrier to where lanes exchange their sums: rows without a loop of their own. */
+function stretches(instructions: readonly Instruction[]): Instruction[][] {
+  const found: Instruction[][] = [];
+  let current: Instruction[] | null = null;
+  for (const one of instructions) {
+    if (current === null && isStream(one)) current = [];
+    if (current !== null && (one.unit === "barrier" || /^ds_(swizzle|bpermute)/.test(one.name))) {
+      found.push(current);
+      current = null;
+    }
+    current?.push(one);
+  }
+  return found;
+}

@@ -1,0 +1,166 @@
+import { execFileSync } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { findLlvmTool } from "../../cc/llvm.js";
+import { blockSizes, type DType } from "../../ir/graph.js";
+import { bitWidths } from "../../ir/plan.js";
+import type { DeviceStep } from "../../ir/steps.js";
+import { gpuTarget, whyNotCompiled } from "../../testing/gpu.js";
+import { kernelOf, norm, project, tiered } from "../../testing/gpu-steps.js";
+import { countPath, type WeightLoop } from "./count.js";
+import { readInstructions } from "./instructions.js";
+import { countKernels } from "./kernels.js";
+import { pathOf } from "./path.js";
+import { instructionsPerWeight, predictLaunch } from "./predict.js";
+import { machineCodeText } from "./text.js";
+
+const mi300x = gpuTarget("mi300x");
+const [objdump, mca] = [await findLlvmTool("llvm-objdump"), await findLlvmTool("llvm-mca")];
+const noObjects = objdump === null ? "no llvm-objdump" : await whyNotCompiled(mi300x);
+const reason = (why: string | null) => (why === null ? "" : ` (skipped: ${why.split("\n")[0]})`);
+
+/** What llvm-objdump prints, with made-up encodings. */
+const listing = (...lines: readonly string[]) =>
+  [
+    "0000000000000100 <kernel>:",
+    ...lines.map((line, i) => {
+      const [text, target] = line.split(" -> ");
+      const place = target === undefined ? "" : ` <kernel+0x${(4 * Number(target)).toString(16)}>`;
+      return `\t${text!.padEnd(40)} // 000000000${(0x100 + 4 * i).toString(16).toUpperCase()}: BF800000${place}`;
+    }),
+  ].join("\n");
+
+describe("a path", () => {
+  const code = readInstructions(
+    listing(
+      "s_load_dwordx2 s[0:1], s[4:5], 0x0",
+      "s_waitcnt lgkmcnt(0)",
+      "s_branch 2 -> 5",
+      "global_store_dword v[2:3], v4, off",
+      "s_endpgm",
+      "global_load_dword v1, v0, s[0:1] sc1",
+      "global_load_dword v2, v0, s[0:1] offset:4",
+      "s_cbranch_execz 9 -> 3",
+      "s_waitcnt vmcnt(1)",
+      "s_waitcnt vmcnt(0)",
+      "global_load_dwordx4 v[4:7], v1, s[2:3] nt",
+      "global_load_dwordx4 v[8:11], v2, s[2:3] nt",
+      "s_waitcnt vmcnt(0)",
+      "v_mfma_f32_4x4x4_16b_bf16 v[12:15], v[4:5], v[6:7], v[12:15]",
+      "v_add_u32_e32 v1, v1, v2",
+      "s_cbranch_scc1 65530 -> 10",
+      "s_branch 65520 -> 3",
+    ),
+  );
+  const counts = countPath(pathOf(code));
+
+  test("follows jumps, ends at the end, and knows a loop by its branch back", () => {
+    const { instructions, loops } = pathOf(code);
+    expect(instructions.map(({ name }) => name).slice(-3)).toEqual([
+      "s_branch",
+      "global_store_dword",
+      "s_endpgm",
+    ]);
+    expect(loops).toEqual([{ first: 8, last: 13 }]);
+  });
+
+  test("counts loads that go out together as one trip, and the weights of a loop", () => {
+    expect(counts).toMatchObject({ waitsBefore: 2, waits: 3, inFlight: 32, barriers: 0, memoryLoops: [] });
+    expect(counts.weightLoops).toMatchObject([{ weights: 4, bytes: 32, vector: 1, matrix: 1, waits: 1 }]);
+  });
+
+  test("is predicted to take its trips, and the longer of reading and issuing", () => {
+    const { gap, before, after, memory, issue, total } = predictLaunch(counts, 4.1e9, mi300x);
+    expect([gap, before, memory]).toEqual([mi300x.cost.step, 2 * mi300x.gpu.latency, 1e-3]);
+    // Two instructions a loop of 32 bytes; 64 lanes, four clocks each, on 304 units of four SIMDs at 2.1 GHz.
+    expect(issue).toBeCloseTo((((4.1e9 * 2) / 32 / 64) * 4) / (304 * 4) / 2.1e9, 9);
+    expect(total).toBeCloseTo(gap + before + memory + after, 12);
+  });
+});
+
+/** The types that a matrix on a GPU may have, each as a projection. */
+const types: readonly (readonly [name: string, step: DeviceStep])[] = [
+  ...(Object.keys(blockSizes) as DType[]).map((dtype) => [dtype, project(dtype, 4096, 16384)] as const),
+  ...bitWidths.map(
+    (bits) => [`int${bits}`, tiered({ bits, group: 64, symmetric: false }, 0, 4096, 16384)] as const,
+  ),
+];
+
+async function loopOf(step: DeviceStep): Promise<WeightLoop> {
+  const kernel = kernelOf(step, mi300x);
+  const [loop, ...more] = (await countKernels([kernel], mi300x)).get(kernel.symbol)!.weightLoops;
+  expect(more).toEqual([]);
+  return loop!;
+}
+
+describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`, () => {
+  test.each(types)("take as many instructions per weight as the target says: %s", async (name, step) => {
+    const counted = instructionsPerWeight(await loopOf(step));
+    const said = mi300x.gpu.instructions.get(name)!;
+    expect(Math.abs(said / counted - 1), `${name}: counted ${counted.toFixed(3)}`).toBeLessThan(0.03);
+  });
+
+  test("take few vector instructions for few bits", async () => {
+    const vector = async (name: string) => {
+      const { vector: count, weights } = await loopOf(types.find(([one]) => one === name)![1]);
+      return count / weights;
+    };
+    expect(await vector("int3")).toBeLessThan(2.5);
+    expect(await vector("int4")).toBeLessThan(1.5);
+  });
+
+  test.skipIf(mca === null)(
+    `take the slots that llvm-mca says${reason(mca === null ? "no llvm-mca" : null)}`,
+    async () => {
+      for (const [name, step] of types) {
+        const { instructions, slots } = await loopOf(step);
+        // Memory is taken to answer at once: what asks it takes its slot, and nothing waits.
+        const text = instructions
+          .filter(({ unit }) => unit !== "wait")
+          .map((one) => (/^(vector|matrix|scalar|idle)$/.test(one.unit) ? one.text : "s_nop 0"))
+          .join("\n");
+        const turns = 100;
+        const printed = execFileSync(mca!, ["-mtriple=amdgcn", "-mcpu=gfx942", `-iterations=${turns}`, "-"], {
+          input: text,
+          encoding: "utf8",
+          stdio: ["pipe", "pipe", "ignore"],
+        });
+        const cycles = Number(/Total Cycles:\s+(\d+)/.exec(printed)![1]) / turns;
+        expect(Math.abs(slots / cycles - 1), `${name}: ${slots} slots, ${cycles} by llvm-mca`).toBeLessThan(
+          0.15,
+        );
+      }
+    },
+  );
+
+  test("are shown with their counts and times", async () => {
+    const kernel = kernelOf(project("bf16", 4096, 4096, { norm }), mi300x);
+    const counts = (await countKernels([kernel], mi300x)).get(kernel.symbol)!;
+    expect(counts.waitsBefore).toBeGreaterThanOrEqual(3);
+    expect(counts.inFlight).toBeGreaterThanOrEqual(32);
+    const text = machineCodeText({
+      target: "mi300x",
+      seconds_per_token: { exact: 1.5e-3 },
+      kernels: [
+        {
+          symbol: kernel.symbol,
+          vector_per_weight: 0.5,
+          matrix_per_weight: 0.25,
+          waits_before_weights: 4,
+          waits: 6,
+          waits_of_loops: [2],
+          barriers: 3,
+          bytes_in_flight: 65536,
+          workgroups_per_unit: 1,
+          weight_bytes: 4.1e6,
+          prediction: { gap: 0, before: 0, memory: 1e-6, issue: 2e-6, after: 0, total: 3e-6 },
+        },
+      ],
+    });
+    expect(text).toMatch(
+      /gsic_project_bf16_4096x4096\w* +0\.50 +0\.25 +4 +6\+2 +64 KB +1\.0 +2\.0 +3\.0\nA token in exact mode .*: 1\.500 ms\.$/,
+    );
+    expect(machineCodeText({ target: "h200", problem: "PTX" })).toBe(
+      "The machine code for h200 was not counted: PTX",
+    );
+  });
+});

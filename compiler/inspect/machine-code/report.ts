@@ -1,0 +1,118 @@
+import type { Built } from "../../build-folder/open.js";
+import { type GpuTarget, isGpu } from "../../config/target.js";
+import { readTarget } from "../../config/targets.js";
+import type { ListedLaunch, ProgramJson } from "../../report/program-json.js";
+import { GsicError } from "../../support/errors.js";
+import type { MachineCounts } from "./count.js";
+import { countKernels, readKernels } from "./kernels.js";
+import { instructionsPerWeight, type LaunchPrediction, predictLaunch } from "./predict.js";
+
+/** What one column runs through in a kernel's machine code, and what its launch is predicted to take. */
+export interface CountedKernel {
+  readonly symbol: string;
+  /** Of its slowest loop over weights; null of kernels that read none. */
+  readonly vector_per_weight: number | null;
+  readonly matrix_per_weight: number | null;
+  /** Round trips to memory, one after the other, before the first weight is on its way, and in all. */
+  readonly waits_before_weights: number | null;
+  readonly waits: number;
+  /** Round trips of a turn of each other loop that waits for memory. */
+  readonly waits_of_loops: readonly number[];
+  readonly barriers: number;
+  /** Bytes of weights that a compute unit has on the way, at most. */
+  readonly bytes_in_flight: number;
+  /** Workgroups that a compute unit holds at once, where there are as many. */
+  readonly workgroups_per_unit: number;
+  /** Bytes of weights that a launch reads with every gate closed. */
+  readonly weight_bytes: number;
+  /** Seconds. */
+  readonly prediction: LaunchPrediction;
+}
+
+/** The counts of a target's kernels, or why there are none. */
+export type MachineCode =
+  | {
+      readonly target: string;
+      readonly kernels: readonly CountedKernel[];
+      /** Predicted seconds of a token by mode that has a program, with every gate closed and nothing in the KV cache. */
+      readonly seconds_per_token: Readonly<Record<string, number>>;
+    }
+  | { readonly target: string; readonly problem: string };
+
+/** Counts the machine code of a build for AMD's GPUs, target by target. */
+export async function machineCodeOf(built: Built): Promise<readonly MachineCode[]> {
+  const found: MachineCode[] = [];
+  for (const name of built.report.targets) {
+    const target = readTarget(name);
+    if (isGpu(target)) found.push(await countsFor(built, target));
+  }
+  return found;
+}
+
+async function countsFor({ folder, program }: Built, target: GpuTarget): Promise<MachineCode> {
+  const { name } = target;
+  if (target.device !== "hip")
+    return { target: name, problem: "the driver makes machine code of PTX when it loads the model" };
+  try {
+    const kernels = await readKernels(folder, program.kernels);
+    const counts = await countKernels(kernels, target);
+    const found = kernels.map((kernel) => counted(kernel, counts, program, target));
+    return { target: name, kernels: found, seconds_per_token: secondsOf(found, program, target) };
+  } catch (cause) {
+    // What a machine lacks to look inside does not keep the rest from being shown.
+    if (cause instanceof GsicError && cause.category === "environment")
+      return { target: name, problem: cause.message };
+    throw cause;
+  }
+}
+
+function counted(
+  { symbol, launch }: ProgramJson["kernels"][number],
+  all: ReadonlyMap<string, MachineCounts>,
+  program: ProgramJson,
+  target: GpuTarget,
+): CountedKernel {
+  const counts = all.get(symbol)!;
+  const bytes = weightBytes(program, symbol);
+  const { threads = 0, perUnit = 0, maxWorkgroups = 0 } = launch ?? {};
+  const held = Math.max(1, Math.min(perUnit, Math.ceil(maxWorkgroups / target.gpu.computeUnits)));
+  const slowest = [...counts.weightLoops].sort(
+    (a, b) => instructionsPerWeight(b) - instructionsPerWeight(a),
+  )[0];
+  return {
+    symbol,
+    vector_per_weight: slowest ? slowest.vector / slowest.weights : null,
+    matrix_per_weight: slowest ? slowest.matrix / slowest.weights : null,
+    waits_before_weights: counts.waitsBefore,
+    waits: counts.waits,
+    waits_of_loops: counts.memoryLoops.map(({ waits }) => waits),
+    barriers: counts.barriers,
+    bytes_in_flight: counts.inFlight * threads * held,
+    workgroups_per_unit: perUnit,
+    weight_bytes: bytes,
+    prediction: predictLaunch(counts, bytes, target),
+  };
+}
+
+function secondsOf(kernels: readonly CountedKernel[], { modes }: ProgramJson, { cost }: GpuTarget) {
+  const launch = new Map(kernels.map(({ symbol, prediction }) => [symbol, prediction.total]));
+  return Object.fromEntries(
+    Object.entries(modes).map(([mode, { body, head }]) => [
+      mode,
+      [...body, ...head].reduce((sum, { kernel }) => sum + launch.get(kernel)!, cost.launch),
+    ]),
+  );
+}
+
+/** Bytes of matrices that the first launch of a kernel reads with every gate closed: of each linear its cheapest tier's. */
+function weightBytes({ modes }: ProgramJson, symbol: string): number {
+  const launches = Object.values(modes).flatMap(({ body, head }) => [...body, ...head]);
+  const launch = launches.find(({ kernel }) => kernel === symbol);
+  const of = (tier: string) => sumOf(launch, tier);
+  return of("image") || of("quantized") || of("weight");
+}
+
+function sumOf(launch: ListedLaunch | undefined, tier: string): number {
+  const matrices = launch?.arguments.filter(({ rows }) => rows?.tier === tier) ?? [];
+  return matrices.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+}

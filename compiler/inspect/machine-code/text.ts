@@ -1,0 +1,57 @@
+import { visible, wrap } from "../../support/text.js";
+import { tableLines } from "../table-lines.js";
+import type { CountedKernel, MachineCode } from "./report.js";
+
+const headings = [
+  "kernel",
+  "v/weight",
+  "m/weight",
+  "trips",
+  "in all",
+  "in flight",
+  "read",
+  "issue",
+  "launch",
+];
+
+/**
+ * What was counted in machine code, for a terminal: vector and matrix instructions per weight, round trips to memory
+ * before the first weight and in all (and in every turn of a loop), what a compute unit has in flight, and the predicted
+ * microseconds.
+ */
+export function machineCodeText(code: MachineCode, columns = 100): string {
+  if ("problem" in code)
+    return wrap(
+      `The machine code for ${code.target} was not counted: ${visible(code.problem)}`,
+      columns,
+    ).join("\n");
+  const title =
+    "one token: vector and matrix instructions per weight; round trips to memory before the first weight and in all, behind a + in each turn of a loop; bytes of weights in flight in a compute unit; predicted microseconds to read the weights, to issue the instructions, and of the launch";
+  const rows = [headings, ...code.kernels.map(row)];
+  return [
+    ...wrap(`Counted in the machine code for ${code.target}, ${title}`, columns),
+    ...tableLines(rows, columns),
+    ...Object.entries(code.seconds_per_token).map(
+      ([mode, seconds]) =>
+        `A token in ${mode} mode behind an empty context: ${(seconds * 1e3).toFixed(3)} ms.`,
+    ),
+  ].join("\n");
+}
+
+function row(kernel: CountedKernel): string[] {
+  const { prediction } = kernel;
+  const rounded = (value: number | null) => (value === null ? "-" : value.toFixed(2));
+  const micro = (seconds: number) => (seconds * 1e6).toFixed(1);
+  const loops = kernel.waits_of_loops.map((waits) => `+${waits}`).join("");
+  return [
+    visible(kernel.symbol),
+    rounded(kernel.vector_per_weight),
+    rounded(kernel.matrix_per_weight),
+    String(kernel.waits_before_weights ?? "-"),
+    `${kernel.waits}${loops}`,
+    `${Math.round(kernel.bytes_in_flight / 1024)} KB`,
+    micro(prediction.memory),
+    micro(prediction.issue),
+    micro(prediction.total),
+  ];
+}

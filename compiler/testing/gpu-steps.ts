@@ -1,0 +1,102 @@
+/** Steps of shapes that no model has, and their kernels: for tests that look at machine code. */
+
+import type { GpuTarget } from "../config/target.js";
+import { deviceKernelOf } from "../emit/gpu/kernel.js";
+import { loadTemplates } from "../emit/template.js";
+import { factorQuantizer } from "../ir/forms.js";
+import type { DType, NormNode } from "../ir/graph.js";
+import type { Quantizer } from "../ir/plan.js";
+import type { Kernel } from "../ir/program.js";
+import type { DeviceStep } from "../ir/steps.js";
+
+const render = loadTemplates("gpu");
+
+/** The kernel of a step that no model has: emission needs no weights. */
+export function kernelOf(step: DeviceStep, target: GpuTarget): Kernel {
+  const { operands, params, template, ...call } = deviceKernelOf(step, 4096, target);
+  const symbol = `gsic_${call.symbol}`;
+  const source = render(template, { ...params, symbol });
+  const parameters = operands.map(({ name, type }) => ({ name, type }));
+  return { symbol, template, summary: params.summary, arguments: parameters, launch: call.launch, source };
+}
+
+/** The norm of an input of 4096 elements. */
+export const norm: NormNode = {
+  kind: "norm",
+  id: "n",
+  layer: null,
+  input: "h",
+  method: "rms",
+  heads: 1,
+  bias: null,
+  epsilon: 1e-5,
+  gain: { tensor: "gain", length: 4096, first: 0 },
+};
+type ProjectStep = Extract<DeviceStep, { kind: "project" }>;
+
+/** y = W x, or as `more` says. */
+export function project(dtype: DType, out: number, d: number, more: Partial<ProjectStep> = {}): ProjectStep {
+  const part = (linear: string) => ({
+    linear,
+    weight: {
+      kind: "stored",
+      matrix: { tensor: linear, dtype, out, d, transposed: false, first: 0 },
+    } as const,
+    quantized: null,
+    image: more.gate ? ({ kind: "image", linear, out, k: more.gate.k } as const) : null,
+    bias: null,
+    column: 0,
+  });
+  return {
+    kind: "project",
+    layer: null,
+    output: "y",
+    input: "x",
+    normed: "x",
+    norm: null,
+    given: null,
+    d,
+    width: out,
+    parts: more.glu ? [part("gate"), part("up")] : [part("w")],
+    activation: null,
+    glu: false,
+    residual: null,
+    gate: null,
+    correction: null,
+    exact: null,
+    counts: true,
+    head: false,
+    ...more,
+  };
+}
+
+/** rho < 0.1 in a basis of 64 directions of d. */
+export const gateFor = (d: number): NonNullable<ProjectStep["gate"]> => {
+  return { coordinates: "g", k: 64, epsilon: 0.1, basis: { kind: "basis", input: "x", k: 64, d } };
+};
+
+/** y = Q x + A (B^T x), or as `more` says. */
+export function tiered(
+  quantizer: Quantizer,
+  rank: number,
+  out: number,
+  d: number,
+  more: Partial<ProjectStep> = {},
+): ProjectStep {
+  const recipe = { input: "x", linears: ["w"], quantizers: [quantizer], rank, projections: 0 };
+  const factor = { d, quantizer: factorQuantizer, rank: 0, recipe };
+  const step = project("bf16", out, d, {
+    correction: rank === 0 ? null : { kind: "correction", out: rank, ...factor },
+    ...more,
+  });
+  const quantized = { kind: "quantized", out, d, quantizer, rank, recipe } as const;
+  const parts = step.parts.map((part) => ({ ...part, quantized: { ...quantized, linear: part.linear } }));
+  return { ...step, parts };
+}
+
+/** ||S x|| < 0.1 ||x|| for an input of d elements. */
+export const exactFor = (d: number): ProjectStep["exact"] => {
+  const recipe = { input: "x", linears: ["w"], quantizers: [], rank: 0, projections: 16 };
+  const source = { kind: "projections", out: 16, d, quantizer: factorQuantizer, rank: 0, recipe } as const;
+  return { projections: 16, threshold: 0.1, source };
+};
