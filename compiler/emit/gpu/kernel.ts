@@ -4,11 +4,11 @@ import type { DeviceStep } from "../../ir/steps.js";
 import { cacheBlock } from "../../layout/cache.js";
 import { rowBytes } from "../../layout/matrix.js";
 import { unitLayouts } from "../../layout/planes.js";
-import { maxColumns } from "../../layout/stride.js";
+import { maxColumns, roundUp } from "../../layout/stride.js";
 import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import { normFormula } from "../projection.js";
-import { launchOf, smallWaves } from "./division.js";
+import { attentionWaves, launchOf, smallWaves } from "./division.js";
 import { factors } from "./factors.js";
 import { DeviceOperands } from "./operands.js";
 import { glu, project } from "./projection.js";
@@ -121,7 +121,7 @@ function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): Gp
       shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${heads * headDim}]`,
       account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${heads / kvHeads} heads`,
       parameters: operands.parameters,
-      waves: smallWaves,
+      waves: attentionWaves,
       heads,
       kvHeads,
       headDim,
@@ -136,7 +136,7 @@ function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): Gp
       rotary,
     },
     operands: operands.slots,
-    launch: launchOf(gpu, smallWaves, maxColumns * heads, attentionLds(headDim, gpu.wave)),
+    launch: launchOf(gpu, attentionWaves, maxColumns * heads, attentionLds(headDim, gpu.wave)),
   };
 }
 
@@ -144,7 +144,8 @@ function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): Gp
 function attentionLds(headDim: number, wave: number): number {
   const quads = Math.ceil(headDim / 4);
   const lanes = Math.min(2 ** Math.ceil(Math.log2(quads)), wave);
-  return smallWaves * 4 * (2 + lanes * Math.ceil(quads / lanes) * 4);
+  const own = 2 * maxColumns * roundUp(headDim, 16) * 4;
+  return own + attentionWaves * 4 * (2 + lanes * Math.ceil(quads / lanes) * 4);
 }
 
 function choose({ input, output, vocabulary }: StepOf<"choose">, { gpu }: GpuTarget): GpuKernelCall {

@@ -1,6 +1,8 @@
 // Causal attention on a GPU: a workgroup takes one head of one column. It rotates the query and the pass's own keys by
 // their positions, appends key and value to the cache, and goes over the positions once, keeping a running softmax.
-// The cache is f32, [kv heads, positions, padded head] a layer and block, zero beyond the head.
+// Keys and values of several positions are on the way at a time. Which lane adds up which positions, and in which
+// order, depends on the positions alone: so results do not depend on how many columns run together. The cache is f32,
+// [kv heads, positions, padded head] a layer and block, zero beyond the head.
 #ifndef GSIC_GPU_ATTENTION_H
 #define GSIC_GPU_ATTENTION_H
 
@@ -22,6 +24,8 @@ template <int Heads, int KvHeads, int HeadDim, int Block, int Window, int Waves>
   static constexpr int lanes = power_of_two_from(quads) < kWave ? power_of_two_from(quads) : kWave;
   static constexpr int runs = (quads + lanes - 1) / lanes;
   static constexpr int positions = Waves * kWave / lanes;
+  /// Positions that a lane takes at a time: sixteen loads of its own are on the way. Those of a turn of the workgroup.
+  static constexpr int depth = runs == 1 ? 8 : 4, turn = positions * depth;
   static_assert((Block & (Block - 1)) == 0, "a block has a power of two of positions");
   /// Where a head's vector lies in the cache.
   static int64_t place(const int64_t *table, int head, int position) {
@@ -100,11 +104,20 @@ template <class A> struct Running {
       for (float &channel : run) channel *= keep;
     return score == most ? 1.0f : exponential(score - most);
   }
-  void add(float score, const float (&v)[A::runs][4]) {
-    const float factor = rescale(score);
-    weight += factor;
-    for (int run = 0; run < A::runs; run++)
-      for (int i = 0; i < 4; i++) value[run][i] = fma(factor, v[run][i], value[run][i]);
+  /// Adds positions; of one that is not seen the score is -infinity, and the values are zero.
+  template <int N> void add(const float (&score)[N], const float (&v)[N][A::runs][4]) {
+    float most = score[0];
+    GSIC_UNROLL
+    for (int n = 1; n < N; n++) most = score[n] > most ? score[n] : most;
+    if (most == -__builtin_inff()) return;
+    rescale(most);
+    GSIC_UNROLL
+    for (int n = 0; n < N; n++) {
+      const float factor = exponential(score[n] - largest);
+      weight += factor;
+      for (int run = 0; run < A::runs; run++)
+        for (int i = 0; i < 4; i++) value[run][i] = fma(factor, v[n][run][i], value[run][i]);
+    }
   }
 };
 
@@ -131,8 +144,9 @@ template <class A, int Mask = 1> inline float sum_of_position(float value) {
     return value;
 }
 
-/// LDS of attention: one running softmax a wave.
+/// LDS of attention: the pass's own keys and values of a head, and one running softmax a wave.
 template <class A> struct AttentionMemory {
+  alignas(16) float key[GSIC_MAX_COLUMNS][A::padded], own_value[GSIC_MAX_COLUMNS][A::padded];
   float largest[A::waves], weight[A::waves], value[A::waves][A::lanes * A::runs * 4];
 };
 
@@ -152,13 +166,31 @@ template <class A, class Head> inline void read_own(const Head &head, float (&x)
     }
 }
 
-/// This lane's channels of a vector of the cache.
-template <class A> inline void read_cached(const float *cached, float (&x)[A::runs][4]) {
+/// A lane's channels of a vector of the cache; `mine`: where its channels begin.
+template <class A> inline void read_cached(const float *cached, int mine, float (&x)[A::runs][4]) {
   for (int run = 0; run < A::runs; run++) {
-    const int first = (run * A::lanes + lane_index() % A::lanes) * 4;
-    const f32x4 four = first < A::padded ? load(reinterpret_cast<const f32x4 *>(cached + first)) : f32x4{};
+    const int first = run * A::lanes * 4 + mine;
+    const bool there = A::lanes * A::runs * 4 <= A::padded || first < A::padded;
+    const f32x4 four = there ? load(reinterpret_cast<const f32x4 *>(cached + first)) : f32x4{};
     for (int i = 0; i < 4; i++) x[run][i] = four.v[i];
   }
+}
+
+/// A lane's channels of a vector in LDS.
+template <class A> inline void read_staged(const float (&staged)[A::padded], int mine, float (&x)[A::runs][4]) {
+  for (int run = 0; run < A::runs; run++)
+    for (int i = 0; i < 4; i++) {
+      const int channel = run * A::lanes * 4 + mine + i;
+      x[run][i] = channel < A::padded ? staged[channel] : 0.0f;
+    }
+}
+
+/// The product of a query with a key, in every lane that shares the position.
+template <class A> inline float score_of(const float (&q)[A::runs][4], const float (&key)[A::runs][4]) {
+  float score = 0;
+  for (int run = 0; run < A::runs; run++)
+    for (int i = 0; i < 4; i++) score = fma(q[run][i], key[run][i], score);
+  return sum_of_position<A>(score);
 }
 
 /// What the waves of the workgroup left, together: the head's result.
@@ -176,12 +208,11 @@ template <class A> inline void merge_waves(const AttentionMemory<A> &memory, flo
   }
 }
 
-/// Writes a head's key and value to their place in the cache.
-template <class A, class Key, class Value>
-inline void append(const AttentionInputs &in, int64_t place, const Key &key, const Value &value) {
+/// Writes a head's key and value, which lie in LDS, to their place in the cache.
+template <class A> inline void append(const AttentionInputs &in, int64_t place, const float *key, const float *value) {
   for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
-    store(in.keys + place + i, key.channel(i));
-    store(in.values + place + i, value.channel(i));
+    store(in.keys + place + i, key[i]);
+    store(in.values + place + i, value[i]);
   }
 }
 
@@ -201,7 +232,15 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
     const float *vector = in.source + of_column * in.stride + in.value + kv_head * A::head_dim;
     return OwnHead<NoHeadNorm, NoRotary>(vector, {}, {}, 0);
   };
-  if (head % A::group == 0) append<A>(in, A::place(table, kv_head, position), key_at(column), value_at(column));
+  // All lanes see what the pass itself adds, as it will be in the cache.
+  for (int item = thread_index(); item < (column - run + 1) * A::padded; item += A::waves * kWave) {
+    const int of_column = run + item / A::padded, i = item % A::padded;
+    memory.key[of_column][i] = i < A::head_dim ? key_at(of_column).channel(i) : 0.0f;
+    memory.own_value[of_column][i] = i < A::head_dim ? value_at(of_column).channel(i) : 0.0f;
+  }
+  barrier();
+  if (head % A::group == 0)
+    append<A>(in, A::place(table, kv_head, position), memory.key[column], memory.own_value[column]);
   float q[A::runs][4];
   read_own<A>(OwnHead<Norm, Turn>(row + in.query + head * A::head_dim, query_norm, turn, position), q);
   for (auto &run : q)
@@ -210,25 +249,39 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
   Running<A> mine;
   const int place = wave_index() * (kWave / A::lanes) + lane_index() / A::lanes;
   const int oldest = position - A::window + 1 > 0 ? position - A::window + 1 : 0;
-  for (int begin = oldest / A::positions * A::positions; begin <= position; begin += A::positions) {
-    const int t = begin + place;
-    const bool valid = t >= oldest && t <= position, cached = valid && t < begun;
-    const int64_t there = cached ? A::place(table, kv_head, t) : 0;
-    float x[A::runs][4] = {};
-    if (cached)
-      read_cached<A>(in.keys + there, x);
-    else if (valid)
-      read_own<A>(key_at(t - begun + run), x);
-    float score = 0;
-    for (int run = 0; run < A::runs; run++)
-      for (int i = 0; i < 4; i++) score = fma(q[run][i], x[run][i], score);
-    score = sum_of_position<A>(score);
-    if (!valid) continue;
-    if (cached)
-      read_cached<A>(in.values + there, x);
-    else
-      read_own<A>(value_at(t - begun + run), x);
-    mine.add(score, x);
+  const int channels = lane_index() % A::lanes * 4;
+  GSIC_KEEP_LOOP
+  for (int begin = oldest / A::turn * A::turn; begin <= position; begin += A::turn) {
+    int64_t there[A::depth];
+    float key[A::depth][A::runs][4], value[A::depth][A::runs][4], score[A::depth];
+    GSIC_UNROLL
+    for (int n = 0; n < A::depth; n++) {
+      // Where there is nothing to load, the first position is: loads that nothing decides go out together.
+      const int t = begin + n * A::positions + place;
+      there[n] = A::place(table, kv_head, t < begun ? t : 0);
+    }
+    GSIC_UNROLL
+    for (int n = 0; n < A::depth; n++) {
+      read_cached<A>(in.keys + there[n], channels, key[n]);
+      read_cached<A>(in.values + there[n], channels, value[n]);
+    }
+    GSIC_UNROLL
+    for (int n = 0; n < A::depth; n++) {
+      const int t = begin + n * A::positions + place;
+      if (t < begun || t > position) continue;
+      read_staged<A>(memory.key[t - begun + run], channels, key[n]);
+      read_staged<A>(memory.own_value[t - begun + run], channels, value[n]);
+    }
+    GSIC_UNROLL
+    for (int n = 0; n < A::depth; n++) {
+      const int t = begin + n * A::positions + place;
+      const bool seen = t >= oldest && t <= position;
+      const float found = score_of<A>(q, key[n]);
+      score[n] = seen ? found : -__builtin_inff();
+      for (auto &of_run : value[n])
+        for (float &channel : of_run) channel = seen ? channel : 0.0f;
+    }
+    mine.add(score, value);
   }
   merge_lanes<A::lanes>(mine);
   if (lane_index() < A::lanes) {

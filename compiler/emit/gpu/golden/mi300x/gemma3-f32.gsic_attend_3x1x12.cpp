@@ -5,9 +5,9 @@
 
 using namespace gsic;
 
-using Shape = Attention<3, 1, 12, 16, 6, 4>;
+using Shape = Attention<3, 1, 12, 16, 6, 8>;
 
-GSIC_KERNEL(gsic_attend_3x1x12, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles, const float *query_gain, const float *key_gain)) {
+GSIC_KERNEL(gsic_attend_3x1x12, 8 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles, const float *query_gain, const float *key_gain)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);
   const Step now(step);
   const AttentionInputs inputs{source, stride_of(60), 0, 36, 48, keys, values};

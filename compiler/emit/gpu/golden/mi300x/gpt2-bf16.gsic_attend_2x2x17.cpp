@@ -5,9 +5,9 @@
 
 using namespace gsic;
 
-using Shape = Attention<2, 2, 17, 16, 48, 4>;
+using Shape = Attention<2, 2, 17, 16, 48, 8>;
 
-GSIC_KERNEL(gsic_attend_2x2x17, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values)) {
+GSIC_KERNEL(gsic_attend_2x2x17, 8 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);
   const Step now(step);
   const AttentionInputs inputs{source, stride_of(102), 0, 34, 68, keys, values};

@@ -5,9 +5,9 @@
 
 using namespace gsic;
 
-using Shape = Attention<4, 2, 16, 16, 64, 4>;
+using Shape = Attention<4, 2, 16, 16, 64, 8>;
 
-GSIC_KERNEL(gsic_attend_4x2x16, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
+GSIC_KERNEL(gsic_attend_4x2x16, 8 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);
   const Step now(step);
   const AttentionInputs inputs{source, stride_of(128), 0, 64, 96, keys, values};
