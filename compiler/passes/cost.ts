@@ -21,9 +21,10 @@ export function predictSeconds(bytes: number, kernels: number, cost: CostModel):
   return { memory, launches, steps, total: memory + launches + steps };
 }
 
-/** SIMDs of a compute unit, and clocks in which one takes an instruction of a wave. */
-const simds = 4;
-const clocks = 4;
+/** SIMDs of a compute unit. */
+export const simds = 4;
+/** Clocks in which a SIMD takes an instruction of a wave. */
+export const clocks = 4;
 
 /** Seconds in which a GPU issues `perWeight` vector and matrix instructions for each of so many weights. */
 export function issueSeconds(weights: number, perWeight: number, { gpu }: GpuTarget): number {

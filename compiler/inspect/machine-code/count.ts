@@ -20,6 +20,12 @@ export interface WeightLoop {
   readonly instructions: readonly Instruction[];
 }
 
+/** A loop that waits for memory in every turn and multiplies by no weights. */
+export interface MemoryLoop {
+  readonly waits: number;
+  readonly slots: number;
+}
+
 /** What was counted in a kernel's code for one column. */
 export interface MachineCounts {
   /** Round trips to memory before the first weight is on its way (null: it reads none), and in all. */
@@ -30,7 +36,7 @@ export interface MachineCounts {
   readonly inFlight: number;
   readonly weightLoops: readonly WeightLoop[];
   /** Other loops that wait for memory in every turn, such as attention's over positions. */
-  readonly memoryLoops: readonly { readonly waits: number; readonly vector: number }[];
+  readonly memoryLoops: readonly MemoryLoop[];
 }
 
 /** Counts what a path does. */
@@ -48,7 +54,7 @@ export function countPath(path: Path): MachineCounts {
     weightLoops: (looped.length > 0 ? looped : stretches(instructions)).map(weightLoop),
     memoryLoops: inner
       .filter((body) => !body.some(isStream))
-      .map((body) => ({ waits: waitsIn(body).all, vector: countOf(body, "vector") }))
+      .map((body) => ({ waits: waitsIn(body).all, slots: slotsIn(body) }))
       .filter(({ waits }) => waits > 0),
   };
 }
@@ -67,7 +73,7 @@ function weightLoop(body: readonly Instruction[]): WeightLoop {
     scalar: countOf(body, "scalar"),
     lds: countOf(body, "lds"),
     waits: waitsIn(body).all,
-    slots: body.reduce((sum, one) => sum + slotsOf(one), 0),
+    slots: slotsIn(body),
     instructions: body,
   };
 }
@@ -81,6 +87,10 @@ function weightsOf(body: readonly Instruction[], streams: readonly Instruction[]
   if (matrix === 0) return streams.reduce((sum, one) => sum + loadedBytes(one) / 4, 0);
   const halves = body.filter(({ name }) => name.startsWith("v_cvt_f32_f16")).length;
   return halves > matrix ? 2 * matrix : 4 * matrix;
+}
+
+function slotsIn(body: readonly Instruction[]): number {
+  return body.reduce((sum, one) => sum + slotsOf(one), 0);
 }
 
 /** Issue slots of a wave. Quarter-rate instructions take four. */

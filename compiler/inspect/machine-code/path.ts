@@ -15,26 +15,36 @@ export interface Loop {
 
 /**
  * Follows the code from its first instruction: jumps are taken, branches forwards are not (they skip what there is no
- * work for), and a branch back ends a loop. Code that a kernel holds for other numbers of columns must not be there.
+ * work for), and a branch back ends a loop. Where a jump closes a loop, the way goes on where the first branch in it
+ * leaves it. Code that a kernel holds for other numbers of columns must not be there.
  */
 export function pathOf(code: readonly Instruction[]): Path {
   const index = new Map(code.map(({ address }, i) => [address, i]));
   const places = new Map<number, number>();
   const instructions: Instruction[] = [];
   const loops: Loop[] = [];
-  let at = 0;
-  while (at < code.length && !places.has(at)) {
-    const one = code[at]!;
+  const skipped: { readonly place: number; readonly target: number }[] = [];
+  let at: number | undefined = 0;
+  while (at !== undefined && at < code.length) {
+    const first = places.get(at);
+    if (first !== undefined) {
+      loops.push({ first, last: instructions.length - 1 });
+      at = skipped.find(({ place, target }) => place >= first && !places.has(target))?.target;
+      continue;
+    }
+    const one: Instruction = code[at]!;
     const last = instructions.push(one) - 1;
     places.set(at, last);
-    if (one.name === "s_endpgm") return { instructions, loops };
-    const target = one.target === null ? undefined : index.get(one.target);
-    const first = target === undefined ? undefined : places.get(target);
-    if (first !== undefined && one.name !== "s_branch") loops.push({ first, last });
-    at = one.name === "s_branch" && target !== undefined ? target : at + 1;
+    if (one.name === "s_endpgm") break;
+    const target: number | undefined = one.target === null ? undefined : index.get(one.target);
+    const back = target === undefined ? undefined : places.get(target);
+    if (one.name === "s_branch" && target !== undefined) at = target;
+    else {
+      if (back !== undefined) loops.push({ first: back, last });
+      else if (target !== undefined) skipped.push({ place: last, target });
+      at++;
+    }
   }
-  const first = places.get(at);
-  if (first !== undefined) loops.push({ first, last: instructions.length - 1 });
   return { instructions, loops };
 }
 

@@ -1,6 +1,6 @@
 import type { GpuTarget } from "../../config/target.js";
-import { issueSeconds } from "../../passes/cost.js";
-import type { MachineCounts, WeightLoop } from "./count.js";
+import { clocks, issueSeconds, simds } from "../../passes/cost.js";
+import type { MachineCounts, MemoryLoop, WeightLoop } from "./count.js";
 
 /** The parts of a launch's predicted time, in seconds. */
 export interface LaunchPrediction {
@@ -20,6 +20,11 @@ export interface LaunchPrediction {
 /** Vector and matrix instructions per weight of a loop. */
 export function instructionsPerWeight({ vector, matrix, weights }: WeightLoop): number {
   return weights === 0 ? 0 : (vector + matrix) / weights;
+}
+
+/** What a turn of a loop takes that each of so many waves of a workgroup runs: its round trips, or its issue slots. */
+export function turnSeconds({ waits, slots }: MemoryLoop, waves: number, { gpu }: GpuTarget): number {
+  return Math.max(waits * gpu.latency, (slots * clocks * Math.ceil(waves / simds)) / gpu.clock);
 }
 
 /** What a launch for one column is predicted to take, that reads so many bytes of weights. */

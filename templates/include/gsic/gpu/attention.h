@@ -208,14 +208,6 @@ template <class A> inline void merge_waves(const AttentionMemory<A> &memory, flo
   }
 }
 
-/// Writes a head's key and value, which lie in LDS, to their place in the cache.
-template <class A> inline void append(const AttentionInputs &in, int64_t place, const float *key, const float *value) {
-  for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
-    store(in.keys + place + i, key[i]);
-    store(in.values + place + i, value[i]);
-  }
-}
-
 /// One head of one column: y = softmax(scale q K^T) V over the positions up to its own that the window shows.
 template <class A, class Turn, class Norm>
 inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn, const Norm &query_norm,
@@ -239,8 +231,11 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
     memory.own_value[of_column][i] = i < A::head_dim ? value_at(of_column).channel(i) : 0.0f;
   }
   barrier();
-  if (head % A::group == 0)
-    append<A>(in, A::place(table, kv_head, position), memory.key[column], memory.own_value[column]);
+  const int64_t own = A::place(table, kv_head, position);
+  for (int i = thread_index(); head % A::group == 0 && i < A::head_dim; i += A::waves * kWave) {
+    store(in.keys + own + i, memory.key[column][i]);
+    store(in.values + own + i, memory.own_value[column][i]);
+  }
   float q[A::runs][4];
   read_own<A>(OwnHead<Norm, Turn>(row + in.query + head * A::head_dim, query_norm, turn, position), q);
   for (auto &run : q)
