@@ -98,7 +98,9 @@ template <class T> inline T load_once(const T *p) {
 }
 /// By vector memory, coherent on the device: where lanes read one address, the compiler would take a scalar load, and
 /// that may come from a cache that the host's copy did not invalidate (ROCm/hip#3902).
-template <class T> inline T load_fresh(const T *p) { return __hip_atomic_load(p, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT); }
+template <class T> inline T load_fresh(const T *p) {
+  return __hip_atomic_load(p, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
+}
 template <class T> inline void store(T *p, T value) { *p = value; }
 
 inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }

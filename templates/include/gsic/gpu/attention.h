@@ -193,6 +193,31 @@ template <class A> inline float score_of(const float (&q)[A::runs][4], const flo
   return sum_of_position<A>(score);
 }
 
+/// Puts the pass's own keys and values of a head, of columns `run` to `column`, where all lanes see them, as they will
+/// be in the cache. The first of them is at position `begun`. A barrier must follow.
+template <class A, class Turn, class Norm>
+inline void stage_own(const AttentionInputs &in, const Turn &turn, const Norm &key_norm, int kv_head, int run,
+                      int column, int begun, AttentionMemory<A> &memory) {
+  for (int item = thread_index(); item < (column - run + 1) * A::padded; item += A::waves * kWave) {
+    const int of_column = run + item / A::padded, i = item % A::padded;
+    const float *row = in.source + of_column * in.stride + kv_head * A::head_dim;
+    const OwnHead<Norm, Turn> key(row + in.key, key_norm, turn, begun + of_column - run);
+    const OwnHead<NoHeadNorm, NoRotary> value(row + in.value, {}, {}, 0);
+    memory.key[of_column][i] = i < A::head_dim ? key.channel(i) : 0.0f;
+    memory.own_value[of_column][i] = i < A::head_dim ? value.channel(i) : 0.0f;
+  }
+}
+
+/// Leaves what a wave added up. A barrier must follow.
+template <class A> inline void leave(const Running<A> &mine, AttentionMemory<A> &memory) {
+  if (lane_index() >= A::lanes) return;
+  memory.largest[wave_index()] = mine.largest;
+  memory.weight[wave_index()] = mine.weight;
+  for (int run = 0; run < A::runs; run++)
+    for (int i = 0; i < 4; i++)
+      memory.value[wave_index()][(run * A::lanes + lane_index()) * 4 + i] = mine.value[run][i];
+}
+
 /// What the waves of the workgroup left, together: the head's result.
 template <class A> inline void merge_waves(const AttentionMemory<A> &memory, float *y) {
   for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
@@ -216,20 +241,7 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
   const int begun = position - (column - run);  // the position of its run's first column
   const int64_t *table = step.table(column);
   const float *row = in.source + column * in.stride;
-  const auto key_at = [&](int of_column) {
-    const float *vector = in.source + of_column * in.stride + in.key + kv_head * A::head_dim;
-    return OwnHead<Norm, Turn>(vector, key_norm, turn, begun + of_column - run);
-  };
-  const auto value_at = [&](int of_column) {
-    const float *vector = in.source + of_column * in.stride + in.value + kv_head * A::head_dim;
-    return OwnHead<NoHeadNorm, NoRotary>(vector, {}, {}, 0);
-  };
-  // All lanes see what the pass itself adds, as it will be in the cache.
-  for (int item = thread_index(); item < (column - run + 1) * A::padded; item += A::waves * kWave) {
-    const int of_column = run + item / A::padded, i = item % A::padded;
-    memory.key[of_column][i] = i < A::head_dim ? key_at(of_column).channel(i) : 0.0f;
-    memory.own_value[of_column][i] = i < A::head_dim ? value_at(of_column).channel(i) : 0.0f;
-  }
+  stage_own<A>(in, turn, key_norm, kv_head, run, column, begun, memory);
   barrier();
   const int64_t own = A::place(table, kv_head, position);
   for (int i = thread_index(); head % A::group == 0 && i < A::head_dim; i += A::waves * kWave) {
@@ -279,13 +291,7 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
     mine.add(score, value);
   }
   merge_lanes<A::lanes>(mine);
-  if (lane_index() < A::lanes) {
-    memory.largest[wave_index()] = mine.largest;
-    memory.weight[wave_index()] = mine.weight;
-    for (int run = 0; run < A::runs; run++)
-      for (int i = 0; i < 4; i++)
-        memory.value[wave_index()][(run * A::lanes + lane_index()) * 4 + i] = mine.value[run][i];
-  }
+  leave(mine, memory);
   barrier();
   merge_waves(memory, y);
   barrier();
