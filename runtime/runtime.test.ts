@@ -364,7 +364,7 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "programs.exact.greedy of 64 bytes at 8132 is not inside",
+      "programs.exact.greedy of 256 bytes at 8132 is not inside",
       (m) => {
         m.programs.exact.greedy = { offset: 8132 };
       },
