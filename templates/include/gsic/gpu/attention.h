@@ -11,8 +11,6 @@
 
 namespace gsic {
 
-constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
-
 template <int Heads, int KvHeads, int HeadDim, int Block, int Window, int Waves> struct Attention {
   static constexpr int heads = Heads, kv_heads = KvHeads, head_dim = HeadDim, waves = Waves;
   /// Positions that a query sees, its own among them.

@@ -42,6 +42,8 @@ inline Columns all_columns(const Step &step) { return {(1u << step.columns) - 1u
 /// Those whose logits are wanted.
 inline Columns wanted_columns(const Step &step) { return {uint32_t(uniform(int(load_fresh(&step.own->wanted))))}; }
 
+constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
+
 /// How many columns a kernel is compiled for, as a type.
 template <int Count> struct ColumnCount {
   static constexpr int value = Count;
