@@ -8,6 +8,7 @@
 
 #include "gsic/gpu/columns.h"
 #include "gsic/gpu/functions.h"
+#include "gsic/gpu/heads.h"
 
 namespace gsic {
 
@@ -28,62 +29,6 @@ template <int Heads, int KvHeads, int HeadDim, int Block, int Window, int Waves>
   /// Where a head's vector lies in the cache.
   static int64_t place(const int64_t *table, int head, int position) {
     return load_fresh(table + position / Block) + (head * Block + position % Block) * padded;
-  }
-};
-
-/// Which channels are rotated together.
-enum class Pairing { half, adjacent };
-
-/// Scales a head's vector to a mean square of 1, and by a gain: RMS norm.
-template <int Width> struct HeadNorm {
-  const float *gain;
-  float epsilon;
-
-  float scale(const float *head) const {
-    float sum = 0;
-    for (int i = 0; i < Width; i++) sum = fma(load(head + i), load(head + i), sum);
-    return 1.0f / __builtin_sqrtf(sum / Width + epsilon);
-  }
-  float channel(const float *head, float scale, int i) const { return load(head + i) * scale * load(gain + i); }
-};
-struct NoHeadNorm {
-  float scale(const float *) const { return 1.0f; }
-  float channel(const float *head, float, int i) const { return load(head + i); }
-};
-
-/// Rotary embedding of the first `Width` channels; `table` is [context, cosines and sines].
-template <int Width, Pairing P> struct Rotary {
-  const float *table;
-
-  /// Channel `i` of a head at a position; `read` gives the channels before.
-  template <class Read> float channel(Read read, int i, int position) const {
-    if (i >= Width) return read(i);
-    constexpr int pairs = Width / 2;
-    const int pair = P == Pairing::half ? i % pairs : i / 2;
-    const bool first = P == Pairing::half ? i < pairs : i % 2 == 0;
-    const float a = read(P == Pairing::half ? pair : 2 * pair);
-    const float b = read(P == Pairing::half ? pair + pairs : 2 * pair + 1);
-    const float *angles = table + int64_t(position) * Width;
-    const float cosine = load(angles + pair), sine = load(angles + pairs + pair);
-    return first ? a * cosine - b * sine : b * cosine + a * sine;
-  }
-};
-struct NoRotary {
-  template <class Read> float channel(Read read, int i, int) const { return read(i); }
-};
-
-/// A head's vector of the pass itself, normalised and rotated on the way.
-template <class Norm, class Turn> struct OwnHead {
-  const float *head;
-  Norm norm;
-  Turn turn;
-  int position;
-  float scale;
-
-  OwnHead(const float *vector, const Norm &of_head, const Turn &by, int at)
-      : head(vector), norm(of_head), turn(by), position(at), scale(of_head.scale(vector)) {}
-  float channel(int i) const {
-    return turn.channel([this](int j) { return norm.channel(head, scale, j); }, i, position);
   }
 };
 
@@ -231,6 +176,15 @@ template <class A> inline void merge_waves(const AttentionMemory<A> &memory, flo
   }
 }
 
+/// Appends a column's key and value to the cache, at `place`.
+template <class A>
+inline void append_own(const AttentionInputs &in, int column, int64_t place, const AttentionMemory<A> &memory) {
+  for (int i = thread_index(); i < A::head_dim; i += A::waves * kWave) {
+    store(in.keys + place + i, memory.key[column][i]);
+    store(in.values + place + i, memory.own_value[column][i]);
+  }
+}
+
 /// One head of one column: y = softmax(scale q K^T) V over the positions up to its own that the window shows.
 template <class A, class Turn, class Norm>
 inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn, const Norm &query_norm,
@@ -241,11 +195,7 @@ inline void attend(const AttentionInputs &in, const Step &step, const Turn &turn
   const float *row = in.source + column * in.stride;
   stage_own<A>(in, turn, key_norm, kv_head, run, column, begun, memory);
   barrier();
-  const int64_t own = A::place(table, kv_head, position);
-  for (int i = thread_index(); head % A::group == 0 && i < A::head_dim; i += A::waves * kWave) {
-    store(in.keys + own + i, memory.key[column][i]);
-    store(in.values + own + i, memory.own_value[column][i]);
-  }
+  if (head % A::group == 0) append_own<A>(in, column, A::place(table, kv_head, position), memory);
   float q[A::runs][4];
   read_own<A>(OwnHead<Norm, Turn>(row + in.query + head * A::head_dim, query_norm, turn, position), q);
   for (auto &run : q)
