@@ -260,7 +260,7 @@ typedef struct gsic_batch_counts {
   uint64_t waiting;                           ///< requests that no pass has seen yet
   uint64_t reading;                           ///< whose prompt is being computed
   uint64_t writing;                           ///< that get a token with every pass that they are in
-  uint64_t paused;                            ///< whose readers are behind
+  uint64_t paused;                            ///< whose readers are behind, or that wait for gsic_batch_allow
   uint64_t passes, columns;                   ///< sums: passes, and tokens in them
   uint64_t prompt_tokens, generated_tokens;   ///< sums
   uint64_t shared_tokens;                     ///< sum: tokens that were found in the cache
