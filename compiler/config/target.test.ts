@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { blockSizes } from "../ir/graph.js";
+import { bitWidths } from "../ir/plan.js";
 import { commonTarget } from "./devices.js";
 import { isCpu, isGpu } from "./target.js";
 import { readTargetFile } from "./target-file.js";
@@ -9,6 +11,8 @@ import { bestFirst, machineTargets, readTarget, targetNames, targetsOf } from ".
 
 const folder = mkdtempSync(join(tmpdir(), "gsic-targets-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const weightTypes = [...Object.keys(blockSizes), ...bitWidths.map((bits) => `int${bits}`)];
 
 const good = `
 device = "hip"
@@ -22,6 +26,10 @@ lds = 65536
 workgroups_per_unit = 1
 waves_per_workgroup = 16
 cache_bandwidth = 56e9
+clock = 2.1e9
+latency = 0.6e-6
+[gpu.instructions]
+${weightTypes.map((type) => `${type} = 1`).join("\n")}
 [cost]
 bandwidth = 4.1e12
 launch = 4.5e-6

@@ -108,6 +108,12 @@ int main(int count, char **arguments) {
       gsic_model_info info = {};
       check(gsic_describe(model, &info));
       driver->uses_hip = std::string(info.target).compare(0, 2, "mi") == 0;
+      if (!driver->uses_hip) {
+        // A host has a context of its own; gsic leaves none behind.
+        void *context = nullptr;
+        driver->call("", "cuDevicePrimaryCtxRetain", &context, 0);
+        driver->call("", "cuCtxSetCurrent", context);
+      }
       driver->call("hipStreamCreateWithFlags", "cuStreamCreate", &runner.stream, 1u);
     } else {
       float x = 0;
