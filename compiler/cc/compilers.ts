@@ -21,10 +21,15 @@ async function probeCompilers(): Promise<CxxCompiler> {
     const outcome = await execute(command, ["--version"]).catch(() => null);
     if (outcome?.code === 0) return { command, version: outcome.stdout };
   }
-  throw new GsicError({
+  throw compilerMissing(`no C++ compiler answers: tried ${candidates.join(", ")}`);
+}
+
+/** The error `compiler-missing` (category environment), with how to get a compiler. */
+export function compilerMissing(message: string): GsicError {
+  return new GsicError({
     category: "environment",
     code: "compiler-missing",
-    message: `no C++ compiler answers: tried ${candidates.join(", ")}`,
+    message,
     hint: "install one, which compiles a model's kernels (Debian: apt-get install g++), or name it in the environment variable CXX",
   });
 }

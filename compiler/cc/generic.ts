@@ -4,10 +4,10 @@ import { basename, join } from "node:path";
 import type { Target } from "../config/target.js";
 import { machineTargets } from "../config/targets.js";
 import type { GenericShape, Kernel } from "../ir/program.js";
-import { GsicError } from "../support/errors.js";
+import type { GsicError } from "../support/errors.js";
 import { templatesFolder } from "../support/paths.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
-import { findCompiler, run, unloadable } from "./compilers.js";
+import { compilerMissing, findCompiler, run, unloadable } from "./compilers.js";
 import { kernelFlags } from "./kernels.js";
 import { type Compilation, compileObjects, objectsOf, plainSource, type SourceCount } from "./objects.js";
 import { prebuiltKernels } from "./prebuilt.js";
@@ -71,12 +71,7 @@ function headDimOf({ kind, words }: GenericShape): number {
 }
 
 function beyond(what: string): GsicError {
-  return new GsicError({
-    category: "environment",
-    code: "compiler-missing",
-    message: `the build has ${what}, which needs a C++ compiler`,
-    hint: "install one, which compiles a model's kernels (Debian: apt-get install g++), or name it in the environment variable CXX",
-  });
+  return compilerMissing(`the build has ${what}, which needs a C++ compiler`);
 }
 
 const folder = join(templatesFolder, "generic");
