@@ -4,9 +4,9 @@ import { runTool } from "../cc/tool.js";
 import type { Mode } from "../ir/program.js";
 import {
   densePlan,
-  fixtureNames,
   noFactors,
   openFixture,
+  plainFixtureNames,
   temporaryFolder,
   testTargets,
   writeTestBundle,
@@ -41,7 +41,7 @@ async function inCompany(
 const onEveryTarget = ["gemma3-f32", "gpt2-f16", "llama-rope-theta", "mistral-window"];
 
 describe("the logits of a token have the same bits alone and in any company, on any number of threads", () => {
-  for (const name of fixtureNames())
+  for (const name of plainFixtureNames())
     test(name, async () => {
       const { model } = await openFixture(name);
       const targets = onEveryTarget.includes(name) ? await testTargets() : (await testTargets()).slice(0, 1);

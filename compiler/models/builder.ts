@@ -65,8 +65,9 @@ export class GraphBuilder {
     return value;
   }
 
-  matrix(tensor: string, out: number, d: number, transposed = false, part?: LinearPlace["part"]): MatrixRef {
+  matrix(tensor: string, out: number, d: number, turned = false, part?: LinearPlace["part"]): MatrixRef {
     const rows = part?.of ?? out;
+    const transposed = turned && !this.weights.isQuantized(tensor);
     const dtype = this.expect(tensor, transposed ? [d, rows] : [rows, d]);
     return { tensor, dtype, out, d, transposed, first: part?.first ?? 0 };
   }
@@ -168,7 +169,7 @@ export class GraphBuilder {
   /** Throws if a tensor was missing, of the wrong shape, or is left over; `ignorable` names tensors nobody needs. */
   finish(ignorable: (tensor: string) => boolean): readonly Node[] {
     for (const name of this.weights.names()) {
-      if (!this.used.has(name) && !ignorable(name))
+      if (!this.used.has(name) && !ignorable(name) && !this.isEmptyBias(name))
         this.problems.add(`${name}: not part of this architecture`);
     }
     if (this.problems.size > 0) {
@@ -183,6 +184,17 @@ export class GraphBuilder {
       });
     }
     return this.nodes;
+  }
+
+  /** Early GPTQ libraries gave every linear a bias, of zeros where the model has none. */
+  private isEmptyBias(name: string): boolean {
+    const linear = name.replace(/\.bias$/, "");
+    const info = this.weights.info(name);
+    if (linear === name || info?.shape.length !== 1 || !this.weights.isQuantized(`${linear}.weight`))
+      return false;
+    return this.weights
+      .readVector({ tensor: name, length: info.shape[0]!, first: 0 })
+      .every((value) => value === 0);
   }
 
   private push(name: string, node: Unplaced): ValueId {

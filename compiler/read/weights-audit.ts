@@ -42,7 +42,11 @@ export function auditWeights(
       const place = firstNotFinite(values, count);
       if (place >= 0) {
         const at = Math.floor((begin + place) / block.elements) * block.bytes;
-        where ||= placeOf({ file, tensor: name, offset: offset + at });
+        where ||= placeOf({
+          file,
+          tensor: name,
+          ...(weights.isQuantized(name) ? {} : { offset: offset + at }),
+        });
         wrong.push(`${JSON.stringify(name)} at element ${begin + place}: ${values[place]}`);
         isConstant = false;
         break;

@@ -1,30 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir/graph.js";
 import { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
-import { badInput, closeQuietly, type OpenFile, openFile, readInto, readText } from "./file.js";
-import { readGguf } from "./gguf.js";
+import { badInput, closeQuietly, type OpenFile, openFile, readInto } from "./file.js";
 import type { GgufMetadata } from "./gguf-metadata.js";
+import type { QuantizedTensor } from "./quantized-linear.js";
+import { type QuantizedMatrix, widenQuantized } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
-import { parsePlainJson } from "./safetensors-json.js";
-import { readShardedSafetensors } from "./safetensors-shards.js";
+import { folderContent, ggufContent, type WeightsContent } from "./weights-content.js";
 
-const maxConfig = 16 << 20;
 const sampleBytes = 4096;
-
-/** Everything that `Weights` is made from. */
-interface Content {
-  readonly source: string;
-  readonly kind: "safetensors" | "gguf";
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
-  readonly ignored: ReadonlyMap<string, RawTensorInfo>;
-  readonly config: Readonly<Record<string, unknown>> | undefined;
-  readonly metadata: GgufMetadata | undefined;
-  /** What stands for the configuration in the fingerprint. */
-  readonly identity: Uint8Array;
-}
 
 /**
  * Lazy access to all tensors of a model: a folder with config.json and safetensors, or a .gguf file. Opening reads
@@ -43,9 +30,10 @@ export class Weights {
 
   private readonly files = new Map<string, OpenFile>();
   private transposed: { readonly tensor: string; readonly bytes: Uint8Array } | undefined;
+  private unpacked: { readonly tensor: QuantizedTensor; readonly matrix: QuantizedMatrix } | undefined;
   private closed = false;
 
-  private constructor(private readonly content: Content) {
+  private constructor(private readonly content: WeightsContent) {
     this.source = content.source;
     this.kind = content.kind;
     this.config = content.config;
@@ -84,6 +72,11 @@ export class Weights {
     return this.content.tensors.get(name);
   }
 
+  /** Whether the files hold a tensor as integers and scales: it is a matrix [out, d], whatever they were packed along. */
+  isQuantized(name: string): boolean {
+    return this.content.quantized.has(name);
+  }
+
   /** Like `info`, but throws `tensor-missing`. */
   require(name: string): TensorInfo {
     const info = this.info(name);
@@ -112,7 +105,9 @@ export class Weights {
     const length = end - begin;
     const fits = buffer !== undefined && buffer.length >= length;
     const bytes = fits ? buffer.subarray(0, length) : new Uint8Array(length);
-    readInto(this.opened(info.file), bytes, info.offset + begin);
+    const quantized = this.content.quantized.get(name);
+    if (quantized === undefined) readInto(this.opened(info.file), bytes, info.offset + begin);
+    else this.widenInto(quantized, begin, bytes);
     return bytes;
   }
 
@@ -163,18 +158,19 @@ export class Weights {
   fingerprint(): string {
     const hash = createHash("sha256");
     hash.update(this.content.identity);
-    for (const name of this.names()) {
-      const { dtype, shape, bytes } = this.require(name);
+    for (const name of [...this.content.stored.keys()].sort()) {
+      const info = this.content.stored.get(name)!;
+      const { dtype, shape, bytes } = info;
       hash.update(`${JSON.stringify([name, dtype, shape])}\n`);
-      hash.update(this.readBytes(name, 0, Math.min(sampleBytes, bytes)));
-      hash.update(this.readBytes(name, Math.max(0, bytes - sampleBytes), bytes));
+      hash.update(this.readStored(info, 0, Math.min(sampleBytes, bytes)));
+      hash.update(this.readStored(info, Math.max(0, bytes - sampleBytes), bytes));
     }
     return hash.digest("hex");
   }
 
   /** Paths of the files that hold tensors, sorted. */
   filesOfTensors(): string[] {
-    return [...new Set([...this.content.tensors.values()].map(({ file }) => file))].sort();
+    return [...new Set([...this.content.stored.values()].map(({ file }) => file))].sort();
   }
 
   /** Closes the files. Reading afterwards is a defect. */
@@ -184,7 +180,25 @@ export class Weights {
     }
     this.files.clear();
     this.transposed = undefined;
+    this.unpacked = undefined;
     this.closed = true;
+  }
+
+  /** Bytes of a tensor as a file holds it. */
+  private readStored({ file, offset }: TensorInfo | RawTensorInfo, begin: number, end: number): Uint8Array {
+    const bytes = new Uint8Array(end - begin);
+    readInto(this.opened(file), bytes, offset + begin);
+    return bytes;
+  }
+
+  /** Fills `bytes` from byte `begin` of a matrix on, in f32. It is unpacked once, and kept until another one is asked for. */
+  private widenInto(tensor: QuantizedTensor, begin: number, bytes: Uint8Array): void {
+    if (this.unpacked?.tensor !== tensor)
+      this.unpacked = { tensor, matrix: tensor.unpack((info) => this.readStored(info, 0, info.bytes)) };
+    const first = Math.floor(begin / 4);
+    const values = new Float32Array(Math.ceil((begin + bytes.length) / 4) - first);
+    widenQuantized(this.unpacked.matrix, first, values);
+    bytes.set(new Uint8Array(values.buffer, begin - 4 * first, bytes.length));
   }
 
   private opened(file: string): OpenFile {
@@ -227,44 +241,6 @@ export class Weights {
     }
     return this.transposed.bytes;
   }
-}
-
-async function folderContent(folder: string): Promise<Content> {
-  const file = join(folder, "config.json");
-  if (!existsSync(file)) {
-    const hint = "a model is a folder with config.json and safetensors, or a .gguf file";
-    throw badInput("config-missing", "the folder holds no config.json", folder, hint);
-  }
-  const text = readText(file, maxConfig);
-  const config = parsePlainJson(text, file);
-  if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    throw badInput(
-      "config-type",
-      "config.json is not an object",
-      file,
-      "take config.json from the model's publisher",
-    );
-  }
-  const { tensors, ignored } = await readShardedSafetensors(folder);
-  const identity = new TextEncoder().encode(text);
-  const parsed = config as Readonly<Record<string, unknown>>;
-  return {
-    source: folder,
-    kind: "safetensors",
-    tensors,
-    ignored,
-    config: parsed,
-    metadata: undefined,
-    identity,
-  };
-}
-
-async function ggufContent(file: string): Promise<Content> {
-  const { tensors, metadata } = await readGguf(file);
-  const entries = [...metadata].sort(([left], [right]) => (left < right ? -1 : 1));
-  const text = JSON.stringify(entries, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
-  const identity = new TextEncoder().encode(text);
-  return { source: file, kind: "gguf", tensors, ignored: new Map(), config: undefined, metadata, identity };
 }
 
 /** Transposes [rows, columns] elements of `width` bytes, in tiles that stay in the cache. */

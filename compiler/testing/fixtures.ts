@@ -25,13 +25,29 @@ import { packageRoot } from "../support/paths.js";
 
 export const fixturesFolder = join(packageRoot, "compiler/models/fixtures");
 
-/** Names of the model fixtures that compiler/models/fixtures/make.py wrote. */
+/** Names of all model fixtures, which the programs of compiler/models/fixtures wrote. */
 export function fixtureNames(): string[] {
   return readdirSync(fixturesFolder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && /^[a-z]/.test(entry.name))
     .map((entry) => entry.name)
     .filter((name) => readdirSync(join(fixturesFolder, name)).includes("expected.safetensors"))
     .sort();
+}
+
+/** Fixtures of make_quantized.py: a few shapes that share kernels, wired as other fixtures are. */
+const quantizedFixtures = [
+  "gpt2-gptq",
+  "llama-fp8",
+  "llama-gptq",
+  "llama-nf4",
+  "mistral-awq",
+  "qwen2-gptq",
+  "qwen3-compressed",
+];
+
+/** Names of the fixtures that are not of quantised checkpoints. */
+export function plainFixtureNames(): string[] {
+  return fixtureNames().filter((name) => !quantizedFixtures.includes(name));
 }
 
 /** What a fixture's model is read from: its folder, or the GGUF file in it. */

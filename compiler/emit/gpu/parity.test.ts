@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { relativeError } from "../../check/check.js";
 import {
   densePlan,
-  fixtureNames,
   noFactors,
   openFixture,
+  plainFixtureNames,
   testTargets,
   writeTestBundle,
 } from "../../testing/fixtures.js";
@@ -15,7 +15,7 @@ import { feedSimulated, generateSimulated, h200, mi300x, simulatedBundle } from 
 const onBoth = ["gemma3-f32", "gpt2-bf16", "gpt2-f16", "gptj-f32", "llama-gguf", "opt-350m", "qwen3-bf16"];
 
 describe("simulated kernels agree with Hugging Face transformers", () => {
-  for (const name of fixtureNames()) {
+  for (const name of plainFixtureNames()) {
     test(name, async () => {
       const { model, ids, logits } = await openFixture(name);
       for (const target of onBoth.includes(name) ? [mi300x, h200] : [mi300x]) {

@@ -1,0 +1,99 @@
+import type { GsicError } from "../support/errors.js";
+import { dequantize } from "./dequantize.js";
+import { badInput } from "./file.js";
+import { type QuantizedMatrix, runsOf } from "./quantized-matrix.js";
+import type { RawTensorInfo } from "./safetensors-header.js";
+import { placeOf } from "./sizes.js";
+
+/** Reads all bytes of a stored tensor. */
+export type ReadTensor = (info: RawTensorInfo) => Uint8Array;
+
+/** A matrix [out, d] that a checkpoint stores as several tensors. */
+export interface QuantizedTensor {
+  readonly out: number;
+  readonly d: number;
+  readonly unpack: (read: ReadTensor) => QuantizedMatrix;
+}
+
+/** The tensors of one linear, by what stands behind its name and a dot. */
+export class StoredLinear {
+  constructor(
+    readonly name: string,
+    readonly parts: ReadonlyMap<string, RawTensorInfo>,
+    private readonly source: string,
+  ) {}
+
+  has(part: string): boolean {
+    return this.parts.has(part);
+  }
+
+  /** A part of one of these types with so many dimensions. Throws `quantized-tensor`. */
+  part(part: string, types: readonly string[], dimensions: readonly number[]): RawTensorInfo {
+    const info = this.parts.get(part);
+    if (info === undefined) {
+      throw badInput(
+        "quantized-tensor",
+        `${this.name}.${part} is missing beside ${[...this.parts.keys()].join(", ")}`,
+        this.source,
+        "fetch the checkpoint again; it may lack a shard, or be of another format than its config.json says",
+      );
+    }
+    if (!types.includes(info.dtype) || !dimensions.includes(info.shape.length)) {
+      throw this.wrong(info, `${types.join(" or ")} of ${dimensions.join(" or ")} dimensions is needed`);
+    }
+    return info;
+  }
+
+  /** Throws unless the part has this shape. */
+  expect(info: RawTensorInfo, shape: readonly number[]): void {
+    if (info.shape.join() !== shape.join()) throw this.wrong(info, `[${shape.join(", ")}] is needed`);
+  }
+
+  wrong(info: RawTensorInfo, needed: string): GsicError {
+    return badInput(
+      "quantized-tensor",
+      `the tensor is ${info.dtype} [${info.shape.join(", ")}], but ${needed}`,
+      placeOf({ file: info.file, tensor: info.name }),
+      "quantization_config of config.json may be of another checkpoint than the weights",
+    );
+  }
+}
+
+/** Types of scales, as safetensors names them. */
+export const scaleTypes = ["F16", "BF16", "F32", "F8_E8M0"] as const;
+
+/** A stored tensor of one of `scaleTypes` as f32. */
+export function floatsOf(info: RawTensorInfo, read: ReadTensor): Float32Array {
+  const elements = info.shape.reduce((product, length) => product * length, 1);
+  // Eight bits of an exponent with bias 127.
+  if (info.dtype === "F8_E8M0") return Float32Array.from(read(info), (exponent) => 2 ** (exponent - 127));
+  const type = info.dtype.toLowerCase() as "f16" | "bf16" | "f32";
+  return dequantize(type, read(info), elements);
+}
+
+/** A stored tensor of I32 as words. */
+export function wordsOf(info: RawTensorInfo, read: ReadTensor): Uint32Array {
+  const bytes = read(info);
+  return new Uint32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / 4);
+}
+
+/** Inputs of a group where `groups` scales stand for d inputs; a size that the configuration names counts first. */
+export function groupSize(d: number, groups: number, named: readonly number[]): number | undefined {
+  const fitting = named.find((size) => size > 0 && Math.ceil(d / size) === groups);
+  return fitting ?? (groups > 0 && d % groups === 0 ? d / groups : undefined);
+}
+
+/** The group of each input: runs of `size`, or what a tensor [d] I32 says. Throws `quantized-tensor`. */
+export function groupsOf(
+  linear: StoredLinear,
+  shape: { readonly d: number; readonly groups: number; readonly size: number },
+  index: RawTensorInfo | undefined,
+  read: ReadTensor,
+): Uint32Array {
+  const { d, groups, size } = shape;
+  if (index === undefined) return runsOf(d, size);
+  const found = wordsOf(index, read);
+  if (found.some((group) => group >= groups))
+    throw linear.wrong(index, `groups 0 to ${groups - 1} are needed`);
+  return found;
+}
