@@ -50,6 +50,8 @@ export interface TensorInfo {
   /** Byte offset of the data in `file`. */
   readonly offset: number;
   readonly bytes: number;
+  /** The type that the file has, where readers make `dtype` of it, exactly; `bytes` are those of `dtype`. */
+  readonly widened?: "iq4_nl";
 }
 
 /** A matrix [out, d] as a view of a stored tensor: rows `first` to `first + out` of the (transposed) tensor. */

@@ -2,7 +2,7 @@
 
 import { type BlockSize, blockSizes, type DType } from "../ir/graph.js";
 
-/** The format's number of each type that gsic reads. */
+/** The format's number of each type that gsic has as such. */
 export const typeNumbers: Readonly<Record<DType, number>> = {
   f32: 0,
   f16: 1,
@@ -17,10 +17,10 @@ export const typeNumbers: Readonly<Record<DType, number>> = {
   bf16: 30,
 };
 
-/** A type of a tensor that gsic writes: those that it reads, and one more. */
+/** A type of a tensor that gsic reads and writes; of iq4_nl it has blocks of q8_0, which hold the same values (iq4-nl.ts). */
 export type GgufType = DType | "iq4_nl";
 
-/** The unit of each type that gsic writes, and the format's number of it. */
+/** The unit of each type that gsic reads and writes, and the format's number of it. */
 export const writtenTypes: Readonly<Record<GgufType, BlockSize & { readonly number: number }>> = {
   ...(Object.fromEntries(
     (Object.keys(typeNumbers) as DType[]).map((type) => [
@@ -32,8 +32,8 @@ export const writtenTypes: Readonly<Record<GgufType, BlockSize & { readonly numb
 };
 
 /** The types that gsic reads, by the format's number. */
-export const typesByNumber: ReadonlyMap<number, DType> = new Map(
-  (Object.keys(typeNumbers) as DType[]).map((type) => [typeNumbers[type], type]),
+export const typesByNumber: ReadonlyMap<number, GgufType> = new Map(
+  (Object.keys(writtenTypes) as GgufType[]).map((type) => [writtenTypes[type].number, type]),
 );
 
 /** Types that gsic does not read, for the error message. */
@@ -48,7 +48,6 @@ export const otherTypes: ReadonlyMap<number, string> = new Map([
   [17, "IQ2_XS"],
   [18, "IQ3_XXS"],
   [19, "IQ1_S"],
-  [20, "IQ4_NL"],
   [21, "IQ3_S"],
   [22, "IQ2_S"],
   [23, "IQ4_XS"],

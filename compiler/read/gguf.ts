@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
-import { type BlockSize, blockSizes, type DType, type TensorInfo } from "../ir/graph.js";
+import type { TensorInfo } from "../ir/graph.js";
 import { badInput, fetchAgain, type OpenFile, readAt, refuseImpostor, withFile } from "./file.js";
 import { GgufCursor } from "./gguf-cursor.js";
 import { type GgufMetadata, metadataCount, readKeyCount, readMetadata } from "./gguf-metadata.js";
-import { otherTypes, typeNumbers, typesByNumber } from "./gguf-types.js";
+import { type GgufType, otherTypes, typesByNumber, writtenTypes } from "./gguf-types.js";
+import { widenedBytes } from "./iq4-nl.js";
 import { checkTensorName } from "./safetensors-header.js";
 import { checkedBytes, checkedPadding, checkedSum, placeOf, rangeFits } from "./sizes.js";
 
@@ -52,9 +53,10 @@ const minimumEntry = 8 + 1 + 4 + 8 + 4 + 8;
 /** A directory entry before its offset is made absolute. */
 interface Entry {
   readonly name: string;
-  readonly dtype: DType;
+  readonly type: GgufType;
   readonly shape: readonly number[];
   readonly relative: number;
+  /** In the file. */
   readonly bytes: number;
 }
 
@@ -160,24 +162,23 @@ function readDirectory(cursor: GgufCursor, count: number): Entry[] {
     names.add(name);
     const shape = readShape(cursor, name);
     const typeStart = cursor.position;
-    const type = cursor.u32();
+    const number = cursor.u32();
     const relative = cursor.size(`offset of tensor ${JSON.stringify(name)}`);
-    const dtype = typesByNumber.get(type);
-    if (dtype === undefined) {
+    const type = typesByNumber.get(number);
+    if (type === undefined) {
       firstUnsupported ||= placeOf({ file: cursor.file, tensor: name, offset: typeStart });
       unsupported.push(
-        `${JSON.stringify(name)} is ${otherTypes.get(type) ?? `of unknown type ${type}`} (byte ${typeStart})`,
+        `${JSON.stringify(name)} is ${otherTypes.get(number) ?? `of unknown type ${number}`} (byte ${typeStart})`,
       );
       continue;
     }
-    const block: BlockSize = blockSizes[dtype];
-    const bytes = checkedBytes(shape, block, { file: cursor.file, tensor: name, offset: start });
-    entries.push({ name, dtype, shape, relative, bytes });
+    const bytes = checkedBytes(shape, writtenTypes[type], { file: cursor.file, tensor: name, offset: start });
+    entries.push({ name, type, shape, relative, bytes });
   }
   if (unsupported.length > 0) {
     const more = unsupported.length > 3 ? `; ${unsupported.length} tensors in all` : "";
     const message = `tensors of types that gsic does not read: ${unsupported.slice(0, 3).join(", ")}${more}`;
-    const types = Object.keys(typeNumbers)
+    const types = Object.keys(writtenTypes)
       .map((type) => type.toUpperCase())
       .join(", ");
     const hint = `quantise the model to one of ${types}, such as: llama-quantize in.gguf out.gguf Q8_0`;
@@ -225,7 +226,7 @@ function placeTensors(
   entries.sort((left, right) => left.relative - right.relative);
   let end = dataStart;
   let expected = dataStart;
-  for (const { name, dtype, shape, relative, bytes } of entries) {
+  for (const { name, type, shape, relative, bytes } of entries) {
     const subject = { file, tensor: name };
     const offset = checkedSum([dataStart, relative], "offset", subject);
     if (relative % alignment !== 0) {
@@ -253,7 +254,13 @@ function placeTensors(
       throw badInput("gguf-truncated", message, placeOf({ ...subject, offset }), "fetch the file again");
     }
     expected = checkedPadding(end, alignment, "padded end of the data", subject);
-    tensors.set(name, { name, dtype, shape, file, offset, bytes });
+    const place = { name, shape, file, offset };
+    tensors.set(
+      name,
+      type === "iq4_nl"
+        ? { ...place, dtype: "q8_0", bytes: widenedBytes(bytes), widened: type }
+        : { ...place, dtype: type, bytes },
+    );
   }
   if (size > expected) {
     const message = `${size - expected} bytes follow the last tensor`;

@@ -4,11 +4,13 @@ import { resolve } from "node:path";
 import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir/graph.js";
 import { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
-import { badInput, closeQuietly, type OpenFile, openFile, readInto } from "./file.js";
+import { badInput, closeQuietly, type OpenFile, openFile, readAt, readInto } from "./file.js";
 import type { GgufMetadata } from "./gguf-metadata.js";
+import { readWidened } from "./iq4-nl.js";
 import type { QuantizedTensor } from "./quantized-linear.js";
 import { type QuantizedMatrix, widenQuantized } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
+import { transpose } from "./transpose.js";
 import { folderContent, ggufContent, type WeightsContent } from "./weights-content.js";
 
 const sampleBytes = 4096;
@@ -32,6 +34,7 @@ export class Weights {
   private transposed: { readonly tensor: string; readonly bytes: Uint8Array } | undefined;
   private unpacked: { readonly tensor: QuantizedTensor; readonly matrix: QuantizedMatrix } | undefined;
   private closed = false;
+  private readonly made = new Map<string, TensorInfo>();
 
   private constructor(private readonly content: WeightsContent) {
     this.source = content.source;
@@ -69,7 +72,12 @@ export class Weights {
 
   /** What is known of a tensor, or undefined where the model has none of that name. */
   info(name: string): TensorInfo | undefined {
-    return this.content.tensors.get(name);
+    return this.content.tensors.get(name) ?? this.made.get(name);
+  }
+
+  /** Adds a tensor that was made from others: it is read as they are, and is none of the model's own. */
+  add(tensor: TensorInfo): void {
+    this.made.set(tensor.name, tensor);
   }
 
   /** Whether the files hold a tensor as integers and scales: it is a matrix [out, d], whatever they were packed along. */
@@ -102,6 +110,7 @@ export class Weights {
     if (!(begin >= 0 && begin <= end && end <= info.bytes)) {
       throw misuse(`bytes ${begin} to ${end} of ${JSON.stringify(name)}, which has ${info.bytes}`);
     }
+    if (info.widened !== undefined) return this.readStored(info, begin, end);
     const length = end - begin;
     const fits = buffer !== undefined && buffer.length >= length;
     const bytes = fits ? buffer.subarray(0, length) : new Uint8Array(length);
@@ -184,8 +193,11 @@ export class Weights {
     this.closed = true;
   }
 
-  /** Bytes of a tensor as a file holds it. */
-  private readStored({ file, offset }: TensorInfo | RawTensorInfo, begin: number, end: number): Uint8Array {
+  /** Bytes of a tensor as a file holds it; of IQ4_NL those of Q8_0. */
+  private readStored(info: TensorInfo | RawTensorInfo, begin: number, end: number): Uint8Array {
+    const { file, offset } = info;
+    if ("widened" in info)
+      return readWidened((from, to) => readAt(this.opened(file), offset + from, to - from), begin, end);
     const bytes = new Uint8Array(end - begin);
     readInto(this.opened(file), bytes, offset + begin);
     return bytes;
@@ -241,26 +253,6 @@ export class Weights {
     }
     return this.transposed.bytes;
   }
-}
-
-/** Transposes [rows, columns] elements of `width` bytes, in tiles that stay in the cache. */
-function transpose(bytes: Uint8Array, rows: number, columns: number, width: number): Uint8Array {
-  const Words = width === 4 ? Uint32Array : Uint16Array;
-  const from = new Words(bytes.buffer as ArrayBuffer, bytes.byteOffset, rows * columns);
-  const to = new Words(rows * columns);
-  const tile = 32;
-  for (let row0 = 0; row0 < rows; row0 += tile) {
-    const rowEnd = Math.min(rows, row0 + tile);
-    for (let column0 = 0; column0 < columns; column0 += tile) {
-      const columnEnd = Math.min(columns, column0 + tile);
-      for (let column = column0; column < columnEnd; column++) {
-        for (let row = row0; row < rowEnd; row++) {
-          to[column * rows + row] = from[row * columns + column]!;
-        }
-      }
-    }
-  }
-  return new Uint8Array(to.buffer);
 }
 
 function shapeError(info: TensorInfo, needed: string): GsicError {
