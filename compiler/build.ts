@@ -11,6 +11,7 @@ import { checkOutput, publish, type Resumable } from "./build-folder/publish.js"
 import { writeSources } from "./build-folder/sources.js";
 import { Algebra } from "./calibrate/algebra.js";
 import { Factors } from "./calibrate/factors.js";
+import { RoundedMatrices } from "./calibrate/rounded.js";
 import { checkTexts } from "./calibrate/text.js";
 import { compileFor, hasCompiler, prepareRuntime, type TargetCode } from "./cc/index.js";
 import { targetsFor } from "./cc/machine.js";
@@ -20,6 +21,7 @@ import { type Config, readConfig } from "./config/config.js";
 import { commonTarget } from "./config/devices.js";
 import { isCpu, type Target } from "./config/target.js";
 import { type Tuning, tuningOf, withTuning } from "./config/tuning.js";
+import { modelFile } from "./export/model-file.js";
 import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
 import { modesOf } from "./ir/modes.js";
@@ -74,6 +76,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     const dump = options.dump === undefined ? null : dumpOf(options.dump, config, model);
     const algebra = new Algebra();
     const kept = await KeptFactors.open();
+    const rounded = await RoundedMatrices.open(model.weights, algebra);
     try {
       const { plan, search, calibration } = await decide({
         ...options,
@@ -85,6 +88,8 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
         edited,
         algebra,
         kept,
+        rounded,
+        file: () => modelFile(model),
       });
       const factors = calibration && new Factors(plan, model.weights, calibration.stats, algebra);
       factors?.check();
@@ -111,6 +116,7 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     } finally {
       await algebra.close();
       await kept.close();
+      await rounded.close();
     }
   } finally {
     opened.weights.close();

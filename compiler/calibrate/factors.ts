@@ -11,6 +11,7 @@ import { dequantize, toF16 } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { GsicError } from "../support/errors.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
+import { type BlockLosses, type BlockType, blockLosses } from "./blocks.js";
 import { distinctDirections } from "./rank.js";
 import type { StatsFile } from "./stats-file.js";
 import {
@@ -136,14 +137,47 @@ export class Factors implements FactorSource {
 
   /** What each variant would lose in the linears of one input. */
   async tierLosses(
-    { input, linears }: InputGroup,
+    group: InputGroup,
     variants: readonly TierVariant[],
     known: OutputGradients,
   ): Promise<readonly TierLosses[]> {
+    const { weights, stats } = this.stacked(group);
+    return this.answer(group.input, () =>
+      tierLosses(this.algebra, stats, weights, variants, this.settings, known),
+    );
+  }
+
+  /**
+   * What the linears of one input would lose in each of some types of GGUF. Of the first all rows are computed; the others
+   * lose as much, times the ratio of both errors in some rows.
+   */
+  async blockLosses(
+    group: InputGroup,
+    types: readonly BlockType[],
+    known: OutputGradients,
+  ): Promise<readonly BlockLosses[]> {
+    const { weights, stats } = this.stacked(group);
+    const ask = (some: readonly BlockType[], sampled: boolean) =>
+      this.answer(group.input, () => blockLosses(this.algebra, stats, weights, some, known, sampled));
+    const [whole] = types.length === 0 ? [] : await ask(types.slice(0, 1), false);
+    if (whole === undefined || types.length === 1) return whole === undefined ? [] : [whole];
+    const [base, ...others] = await ask(types, true);
+    const rest = others.map(({ errors }) => {
+      const ratios = errors.map((error, index) =>
+        base!.errors[index] === 0 ? 1 : error / base!.errors[index]!,
+      );
+      return {
+        errors: whole.errors.map((error, index) => error * ratios[index]!),
+        divergences: whole.divergences.map((one, index) => one * ratios[index]!),
+      };
+    });
+    return [whole, ...rest];
+  }
+
+  private stacked({ input, linears }: InputGroup) {
     const nodes = linears.map((id) => linearById(this.plan.graph, id));
     const weights = nodes.map(({ weight }) => this.weights.readRows(weight, 0, weight.out));
-    const stats = this.stats.read(input, nodes[0]!.weight.d);
-    return this.answer(input, () => tierLosses(this.algebra, stats, weights, variants, this.settings, known));
+    return { weights, stats: this.stats.read(input, nodes[0]!.weight.d) };
   }
 
   /** What a recipe's error, and its projections, do to inputs X [n, d], token by token. */

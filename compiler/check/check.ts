@@ -7,6 +7,7 @@ import { isDense } from "../ir/forms.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
+import { mapMatrices, originalMatrix } from "../ir/rounded.js";
 import type { Model } from "../models/model.js";
 import { referenceLogits } from "../oracle/reference.js";
 import type { FactorSource } from "../pack/weights.js";
@@ -124,7 +125,7 @@ async function compareLogits(
     await writeFile(file, Int32Array.from(ids));
     const accounting = await checker.prepare(scheduled, progress);
     const checking = progress.stage("Checking the build against the float64 oracle");
-    const expected = referenceLogits(graph, model.weights, ids, checking);
+    const expected = referenceLogits(mapMatrices(graph, originalMatrix), model.weights, ids, checking);
     const found = new Map<ProgramMode, Float32Array>();
     const reads: Partial<Record<ProgramMode, WeightReads>> = {};
     for (const mode of modes) {

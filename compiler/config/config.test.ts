@@ -31,13 +31,14 @@ test("a model.toml with the source alone has defaults for the rest", () => {
     model: { name: "m", source: join(folder, "weights"), context: null, storage: "stored" },
     calibration: { text: [], stats: null, tokens: 8192, window: 512, seed: 1 },
     heldout: { text: [], tokens: 4096 },
-    quality: { mode: "exact", maxKl: null },
+    quality: { mode: "exact", maxKl: null, maxSize: null },
     plan: {
       forms: ["dense", "gated", "tiered", "gated+tiered"],
       k: [32, 64, 128, 256],
       epsilon: [0.05, 0.1, 0.2],
       bits: [3, 4, 5, 6, 8],
       rank: [0, 16],
+      types: null,
     },
     target: { names: null, tuning: null },
   });
@@ -76,8 +77,15 @@ tuning = "measured.toml"
     model: { name: "gpt2.v1_2-x", source: "hf:openai-community/gpt2", context: 256, storage: "packed" },
     calibration: { text: [join(folder, "a.txt"), "/b.txt"], stats: null, tokens: 10, window: 5, seed: 0 },
     heldout: { text: [join(folder, "c.txt")], tokens: 20 },
-    quality: { mode: "bounded", maxKl: 0.5 },
-    plan: { forms: ["gated", "dense"], k: [32, 64], epsilon: [1, 0.05], bits: [8, 4], rank: [8] },
+    quality: { mode: "bounded", maxKl: 0.5, maxSize: null },
+    plan: {
+      forms: ["gated", "dense"],
+      k: [32, 64],
+      epsilon: [1, 0.05],
+      bits: [8, 4],
+      rank: [8],
+      types: null,
+    },
     target: { names: ["cpu-avx2", "cpu-portable"], tuning: join(dirname(file), "measured.toml") },
   });
   const named = write(
@@ -85,6 +93,18 @@ tuning = "measured.toml"
   );
   expect(readConfig(named).target.names).toEqual(["cpu-avx2"]);
   expect(readConfig(named).calibration.stats).toBe(join(folder, "s"));
+});
+
+test("a plan of llama.cpp's types has a KL or a size", () => {
+  const qualityOf = (limit: string) =>
+    readConfig(
+      write(
+        `[model]\nname = "m"\nsource = "w"\n[quality]\nmode = "bounded"\n${limit}\n[plan]\ntypes = "gguf"`,
+      ),
+    );
+  expect(qualityOf("bits = 4.5").quality).toEqual({ mode: "bounded", maxKl: null, maxSize: { bits: 4.5 } });
+  expect(qualityOf("max_bytes = 1000").quality.maxSize).toEqual({ bytes: 1000 });
+  expect(qualityOf("max_kl = 0.01").plan.types).toBe("gguf");
 });
 
 const start = '[model]\nname = "m"\nsource = "w"\n';
@@ -118,6 +138,23 @@ const refused: [string, string, string, string][] = [
   ['[quality]\nmode = "boundd"', "config-value : quality.mode", "unknown mode boundd", "exact, bounded"],
   ["[quality]\nmax_kl = nan", "config-value : quality.max_kl", "NaN is not a positive number", "nats"],
   ["[quality]\nmax_kl = inf", "config-value : quality.max_kl", "Infinity", "nats"],
+  ["[quality]\nbits = 4.5", "config-value : quality.bits", "none is planned", 'types = "gguf"'],
+  ["[quality]\nbits = 0", "config-value : quality.bits", "bits = 0 is not a positive number", "4.5"],
+  ["[quality]\nmax_bytes = 1.5", "config-value : quality.max_bytes", "not a positive integer", ""],
+  [
+    '[quality]\nmode = "bounded"\nmax_kl = 0.1\nmax_bytes = 9\n[plan]\ntypes = "gguf"',
+    "config-value : quality.max_bytes",
+    "both max_kl and max_bytes",
+    "keep one",
+  ],
+  ['[plan]\ntypes = "gguf"', "config-value : plan.types", "bounded builds", 'mode = "bounded"'],
+  [
+    '[quality]\nmode = "bounded"\n[plan]\ntypes = "gguf"\nbits = [4]',
+    "config-value : plan.types",
+    "both types and bits",
+    "keep one",
+  ],
+  ['[plan]\ntypes = "ggml"', "config-value : plan.types", "unknown types ggml", "gguf"],
   ['[plan]\nforms = ["gatd"]', "config-value : plan.forms", 'unknown form "gatd"', "dense, gated"],
   ["[plan]\nbits = [7]", "config-value : plan.bits", "bits = 7 is not offered", "3, 4, 5, 6, 8"],
   ["[plan]\nrank = [6]", "config-value : plan.rank", "rank = 6 is not a multiple of 4", "[0, 16]"],

@@ -33,6 +33,8 @@ export interface Config {
     readonly mode: Mode;
     /** Mean KL to the dense model on held-out text, nats per token, that a bounded build should not exceed. */
     readonly maxKl: number | null;
+    /** Instead: what a file of llama.cpp's types may take. */
+    readonly maxSize: FileSize | null;
   };
   readonly plan: PlanOptions;
   readonly target: {
@@ -45,6 +47,9 @@ export interface Config {
 /** `stored`: as the model's file has them; `packed`: in fewer bits, without loss. */
 type Storage = (typeof storages)[number];
 
+/** The most that the tensors of a GGUF file may take: bytes of all, or bits a weight of its matrices. */
+type FileSize = { readonly bytes: number } | { readonly bits: number };
+
 /** Narrows what may be chosen for a linear. */
 export interface PlanOptions {
   readonly forms: readonly FormKind[];
@@ -55,6 +60,8 @@ export interface PlanOptions {
   readonly bits: readonly BitWidth[];
   /** Columns of a tiered form's correction. */
   readonly rank: readonly number[];
+  /** `gguf`: instead of a form, every matrix gets one of llama.cpp's types; null: forms. */
+  readonly types: "gguf" | null;
 }
 
 /** Every key that model.toml may have. */
@@ -62,8 +69,8 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   model: ["name", "source", "context", "storage"],
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
-  quality: ["mode", "max_kl"],
-  plan: ["forms", "k", "epsilon", "bits", "rank"],
+  quality: ["mode", "max_kl", "max_bytes", "bits"],
+  plan: ["forms", "k", "epsilon", "bits", "rank", "types"],
   target: ["name", "tuning"],
 };
 
@@ -144,8 +151,8 @@ class Reader extends Fields {
         seed: this.integer("calibration", "seed", 1, 0),
       },
       heldout: { text: this.paths("heldout", "text"), tokens: this.integer("heldout", "tokens", 4096) },
-      quality: { mode: this.choice("quality", "mode", modes, "exact"), maxKl: this.maxKl() },
-      plan: this.plan(),
+      quality: this.quality(),
+      plan: { ...this.plan(), types: this.types() },
       target: { names: this.targets(), tuning: tuning === null ? null : this.path(tuning) },
     };
   }
@@ -163,15 +170,43 @@ class Reader extends Fields {
     return name;
   }
 
-  private maxKl(): number | null {
-    const value = this.value("quality", "max_kl");
-    if (value === undefined) return null;
-    if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
-    const message = `max_kl = ${shown(value)} is not a positive number`;
-    throw this.error("quality.max_kl", message, "give nats per token, e.g. max_kl = 0.02");
+  private quality(): Config["quality"] {
+    const mode = this.choice("quality", "mode", modes, "exact");
+    const maxKl = this.positive("quality", "max_kl", "give nats per token, e.g. max_kl = 0.02");
+    const bytes = this.integer("quality", "max_bytes", null);
+    const bits = this.positive("quality", "bits", "give bits a weight, e.g. bits = 4.5");
+    const limits = Object.entries({ max_kl: maxKl, max_bytes: bytes, bits }).filter(
+      ([, one]) => one !== null,
+    );
+    const [first, second] = limits.map(([key]) => key);
+    if (second !== undefined) {
+      const hint = "keep one: the planner takes the least KL for a size, or the least size for a KL";
+      throw this.error(`quality.${second}`, `quality has both ${first} and ${second}`, hint);
+    }
+    const maxSize = bytes !== null ? { bytes } : bits !== null ? { bits } : null;
+    if (maxSize !== null && this.value("plan", "types") === undefined) {
+      const hint = 'add types = "gguf" to [plan], or give max_kl instead';
+      throw this.error(`quality.${first}`, `${first} is the size of a GGUF file, and none is planned`, hint);
+    }
+    return { mode, maxKl, maxSize };
   }
 
-  private plan(): PlanOptions {
+  private types(): PlanOptions["types"] {
+    if (this.value("plan", "types") === undefined) return null;
+    const types = this.choice("plan", "types", ["gguf"], "gguf");
+    const form = keys.plan!.find((key) => key !== "types" && this.value("plan", key) !== undefined);
+    if (form !== undefined)
+      throw this.error(
+        "plan.types",
+        `plan has both types and ${form}`,
+        "a matrix has a type or a form: keep one",
+      );
+    if (this.value("quality", "mode") !== "bounded")
+      throw this.error("plan.types", "types are for bounded builds", 'write mode = "bounded" in [quality]');
+    return types;
+  }
+
+  private plan(): Omit<PlanOptions, "types"> {
     const chosen = this.list("plan", "forms", forms).map((form) => {
       const known = forms.find((candidate) => candidate === form);
       if (known === undefined)

@@ -54,6 +54,13 @@ export class Fields {
     return value;
   }
 
+  protected positive(section: string, key: string, hint: string): number | null {
+    const value = this.value(section, key);
+    if (value === undefined) return null;
+    if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
+    throw this.error(`${section}.${key}`, `${key} = ${shown(value)} is not a positive number`, hint);
+  }
+
   protected choice<T extends string>(section: string, key: string, choices: readonly T[], fallback: T): T {
     const value = this.text(section, key, fallback);
     const known = choices.find((choice) => choice === value);

@@ -4,6 +4,7 @@ import { collectStats } from "../calibrate/collect.js";
 import { targetsFor } from "../cc/machine.js";
 import { openModel } from "../models/model.js";
 import type { GgufType } from "../read/gguf-types.js";
+import type { Estimate } from "../report/evaluation.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
 import { type GgufExport, type GgufSummary, roundsToBlocks, typedTensors, writeExport } from "./gguf.js";
@@ -34,11 +35,12 @@ export async function exportGguf(
     const job: GgufExport = { model, plan, type };
     const typed = typedTensors(job);
     const calibration = roundsToBlocks(typed)
-      ? await collectStats(model, config, await targetsFor(null), progress)
+      ? await collectStats(model, config, await targetsFor(built.report.targets), progress)
       : null;
     const stats = calibration?.stats ?? null;
     const notes: Fields = {
       ...(stats && { "gsic.calibration.tokens": { type: "u32", value: stats.tokens } as const }),
+      ...(type === null ? measuredFields(built) : {}),
     };
     const update = progress.stage("Writing the tensors");
     return { out, ...(await writeExport(out, job, typed, { algebra, stats }, notes, update)) };
@@ -46,6 +48,33 @@ export async function exportGguf(
     await algebra.close();
     model.weights.close();
   }
+}
+
+/**
+ * What was measured of planned types: the KL to the stored model in nats per token, with its 95 % interval, on validation text,
+ * which the types were chosen by, and on the text of `gsic eval` where that was run. gsic's kernels measured it.
+ */
+function measuredFields({ report }: Built): Fields {
+  const { search, evaluation } = report;
+  const chosen = search?.frontier.find((one) => one.chosen);
+  if (search?.types === undefined || chosen === undefined) return {};
+  const { max_kl: maxKl } = search;
+  const { max_bytes: maxBytes } = search.types;
+  return {
+    ...klFields("validation", chosen.kl, search.validation_tokens),
+    ...(evaluation?.heldout && klFields("heldout", evaluation.heldout.kl, evaluation.heldout.tokens)),
+    ...(maxKl !== null && { "gsic.max_kl": { type: "f32", value: maxKl } as const }),
+    ...(maxBytes !== null && { "gsic.max_bytes": { type: "string", value: String(maxBytes) } as const }),
+  };
+}
+
+function klFields(text: string, { value, low, high }: Estimate, tokens: number): Fields {
+  return {
+    [`gsic.${text}.kl`]: { type: "f32", value },
+    [`gsic.${text}.kl_low`]: { type: "f32", value: low },
+    [`gsic.${text}.kl_high`]: { type: "f32", value: high },
+    [`gsic.${text}.tokens`]: { type: "u32", value: tokens },
+  };
 }
 
 function otherModel(folder: string, source: string): GsicError {

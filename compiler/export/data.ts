@@ -1,16 +1,13 @@
-import { type Algebra, AlgebraError } from "../calibrate/algebra.js";
+import type { Algebra } from "../calibrate/algebra.js";
+import { isPlain, plainBytes } from "../calibrate/blocks.js";
+import { roundedElements, roundedRows } from "../calibrate/rounded.js";
 import type { StatsFile } from "../calibrate/stats-file.js";
 import type { Graph, MatrixRef } from "../ir/graph.js";
 import { linearById } from "../ir/walk.js";
 import type { GgufType } from "../read/gguf-types.js";
 import type { GgufTensor } from "../read/gguf-write.js";
 import type { Weights } from "../read/weights.js";
-import { GsicError } from "../support/errors.js";
-import { type BlockType, blockBytes, isPlain, plainBytes } from "./blocks.js";
 import type { MatrixToExport, PairedHeads, VectorToExport } from "./tensors.js";
-
-/** Elements that are rounded at a time: rows depend on no others. */
-const chunkElements = 1 << 25;
 
 /** What the data of tensors is made from. */
 export interface TensorMaker {
@@ -45,8 +42,13 @@ async function* matrixData(
   matrix: MatrixToExport,
   type: GgufType,
 ): AsyncGenerator<Uint8Array> {
-  const { weights } = maker;
-  const { parts, paired } = matrix;
+  const { graph, weights, algebra, stats } = maker;
+  const { name, parts, paired, linears } = matrix;
+  const [linear] = linears;
+  const known =
+    linear === undefined || stats === null || isPlain(type)
+      ? null
+      : stats.read(linearById(graph, linear).input, parts[0]!.d);
   for (const part of parts) {
     const step = stepOf(part, paired);
     for (let row = 0; row < part.out; row += step) {
@@ -57,41 +59,15 @@ async function* matrixData(
       }
       const rows = weights.readRows(part, row, count);
       const ordered = paired === null ? rows : inPairs(rows, part.d, paired);
-      yield isPlain(type) ? plainBytes(type, ordered) : await inBlocks(maker, matrix, type, ordered, part.d);
+      yield await roundedRows(algebra, type, ordered, part.d, known, name);
     }
-  }
-}
-
-/** Rows in blocks. Throws `export-rounding` (category data). */
-async function inBlocks(
-  { graph, algebra, stats }: TensorMaker,
-  { name, linears }: MatrixToExport,
-  type: BlockType,
-  rows: Float32Array,
-  d: number,
-): Promise<Uint8Array> {
-  const [linear] = linears;
-  const known =
-    linear === undefined || stats === null ? null : stats.read(linearById(graph, linear).input, d);
-  try {
-    return await blockBytes(algebra, type, rows, d, known);
-  } catch (cause) {
-    if (!(cause instanceof AlgebraError)) throw cause;
-    throw new GsicError({
-      category: "data",
-      code: "export-rounding",
-      message: `the matrix cannot be rounded: ${cause.message}`,
-      where: name,
-      hint: "check the weights for values that are no numbers; if they have none, collect the statistics again",
-      cause,
-    });
   }
 }
 
 /** Rows that are read at a time: whole heads, where these are reordered. */
 function stepOf({ d }: MatrixRef, paired: PairedHeads | null): number {
   const unit = paired === null ? 1 : paired.headDim;
-  return unit * Math.max(1, Math.floor(chunkElements / d / unit));
+  return unit * Math.max(1, Math.floor(roundedElements / d / unit));
 }
 
 /** Rows [.., d] of whole heads: channel i of the first half of a head, then channel i of the second, and so on. */

@@ -1,6 +1,6 @@
 import type { Algebra } from "../calibrate/algebra.js";
+import { isPlain } from "../calibrate/blocks.js";
 import type { StatsFile } from "../calibrate/stats-file.js";
-import type { MatrixRef } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import { readGraph } from "../models/index.js";
 import type { Model } from "../models/model.js";
@@ -14,12 +14,11 @@ import {
   readGgufEntries,
   writeGguf,
 } from "../read/gguf-write.js";
-import type { Weights } from "../read/weights.js";
 import { version } from "../support/version.js";
 import { graphFields } from "./architectures.js";
-import { isPlain } from "./blocks.js";
-import { matrixTensor, type TensorMaker, vectorTensor } from "./data.js";
-import { type MatrixToExport, type TensorToExport, tensorsOf } from "./tensors.js";
+import { matrixTensor, type TensorMaker } from "./data.js";
+import { fileTensors } from "./model-file.js";
+import type { MatrixToExport } from "./tensors.js";
 import { type Fields, tokenizerFields } from "./tokenizer-entries.js";
 import { plannedType, typeFor } from "./types.js";
 
@@ -33,47 +32,16 @@ export interface GgufExport {
 }
 
 /** A matrix with its type, or a tensor that stays as it is. */
-type Typed =
-  | { readonly matrix: MatrixToExport; readonly type: GgufType }
-  | { readonly kept: (maker: TensorMaker) => GgufTensor };
+type Typed = { readonly matrix: MatrixToExport; readonly type: GgufType } | { readonly kept: GgufTensor };
 
 /** All tensors of the file, with their types. Throws `export-*` errors. */
 export function typedTensors({ model, plan, type }: GgufExport): Typed[] {
-  const { weights, graph } = model;
-  const tensors = weights.kind === "gguf" ? storedTensors(model) : tensorsOf(graph, weights.source);
-  return tensors.map((tensor): Typed => {
+  return fileTensors(model).map((tensor): Typed => {
     if ("kept" in tensor) return tensor;
-    if (tensor.kind === "vector") return { kept: () => vectorTensor(weights, tensor) };
-    const first = tensor.parts[0]!;
-    const chosen = type === null ? plannedType(plan, tensor.linears, first) : typeFor(type, first.d);
+    const chosen = type === null ? plannedType(plan, tensor) : typeFor(type, tensor.parts[0]!.d);
     return { matrix: tensor, type: chosen };
   });
 }
-
-/** Of a GGUF file: its matrices that linears or embeddings read, and all the rest as it is stored. */
-function storedTensors({ graph, weights }: Model): (TensorToExport | Extract<Typed, { kept: unknown }>)[] {
-  return weights.names().map((name) => {
-    const { dtype, shape, bytes } = weights.info(name)!;
-    const reads = (ref: MatrixRef) => ref.tensor === name;
-    const linears = graph.nodes.flatMap((node) =>
-      node.kind === "linear" && reads(node.weight) ? [node.id] : [],
-    );
-    const table = graph.nodes.some((node) => node.kind === "embedding" && reads(node.table));
-    const [out, d] = shape as [number, number];
-    if (shape.length === 2 && (linears.length > 0 || table)) {
-      const whole = { tensor: name, dtype, out, d, transposed: false, first: 0 };
-      return { kind: "matrix", name, parts: [whole], linears, paired: null };
-    }
-    return { kept: () => ({ name, type: dtype, shape, data: () => partsOf(weights, name, bytes) }) };
-  });
-}
-
-function* partsOf(weights: Weights, name: string, bytes: number): Generator<Uint8Array> {
-  for (let at = 0; at < bytes; at += partBytes)
-    yield weights.readBytes(name, at, Math.min(bytes, at + partBytes));
-}
-
-const partBytes = 1 << 24;
 
 /** Whether anything is rounded to blocks, which the statistics of inputs make better. */
 export function roundsToBlocks(tensors: readonly Typed[]): boolean {
@@ -103,7 +71,7 @@ export async function writeExport(
   const { model } = job;
   const maker: TensorMaker = { graph: model.graph, weights: model.weights, ...rounding };
   const tensors = typed.map((one) =>
-    "matrix" in one ? matrixTensor(maker, one.matrix, one.type) : one.kept(maker),
+    "matrix" in one ? matrixTensor(maker, one.matrix, one.type) : one.kept,
   );
   const summary = summaryOf(tensors);
   const fields: Fields = {

@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Algebra } from "../calibrate/algebra.js";
 import { readConfig } from "../config/config.js";
+import { mapMatrices, roundedMatrix } from "../ir/rounded.js";
 import { type Model, openModel } from "../models/model.js";
 import { referenceLogits } from "../oracle/reference.js";
 import { makePlan } from "../passes/index.js";
@@ -55,9 +56,9 @@ afterAll(async () => {
   await llama?.dispose();
 });
 
-async function exported(model: Model, type: GgufType | null): Promise<string> {
+async function exported(model: Model, type: GgufType | null, graph = model.graph): Promise<string> {
   const file = join(await temporaryFolder(), "model.gguf");
-  const plan = makePlan(model.graph, { options: { forms: ["dense"], k: [], epsilon: [] } });
+  const plan = makePlan(graph, { options: { forms: ["dense"], k: [], epsilon: [] } });
   const job = { model, plan, type };
   await writeExport(file, job, typedTensors(job), { algebra, stats: null }, {}, () => {});
   return file;
@@ -166,6 +167,22 @@ describe.skipIf(folder === undefined)(
       test("has its tokenizer", async () => {
         const found = await opened(await exported(model, null), async (loaded) => loaded.tokenize(text));
         expect(found).toEqual(ids);
+      });
+
+      test("with a type of its own for every matrix", async () => {
+        const types = ["iq4_nl", "q5_1", "q8_0", "q4_1", "q5_0", "q4_0"] as const;
+        const tensors = new Map<string, number>();
+        const graph = mapMatrices(model.graph, (matrix) => {
+          const index = tensors.get(matrix.tensor) ?? tensors.size;
+          tensors.set(matrix.tensor, index);
+          // Positions stay as they are stored.
+          return /wpe/.test(matrix.tensor) ? matrix : roundedMatrix(matrix, types[index % types.length]!);
+        });
+        const file = await exported(model, null, graph);
+        const found = await opened(file, (_, sequence) =>
+          distributions(sequence, ids, model.graph.vocabulary),
+        );
+        expect(divergence(logits, found)).toBeLessThan(0.05);
       });
 
       test.each(exportTypes)("in %s", async (type) => {

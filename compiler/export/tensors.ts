@@ -40,7 +40,7 @@ export interface VectorToExport {
 }
 
 /** A tensor of the exported file. */
-export type TensorToExport = MatrixToExport | VectorToExport;
+type TensorToExport = MatrixToExport | VectorToExport;
 
 /** All tensors of a model as llama.cpp names them, from the graph of a folder of safetensors. Throws `export-family`. */
 export function tensorsOf(graph: Graph, source: string): TensorToExport[] {

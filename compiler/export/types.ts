@@ -1,6 +1,8 @@
-import type { MatrixRef, ValueId } from "../ir/graph.js";
+import type { MatrixRef, RoundedType } from "../ir/graph.js";
 import type { BitWidth, Plan } from "../ir/plan.js";
+import { roundedMatrices } from "../ir/rounded.js";
 import { type GgufType, writtenTypes } from "../read/gguf-types.js";
+import type { MatrixToExport } from "./tensors.js";
 
 /** The types that `--type` takes, the largest first. */
 export const exportTypes = [
@@ -38,10 +40,21 @@ const typeOfBits: Readonly<Record<BitWidth, GgufType>> = {
   8: "q8_0",
 };
 
-/** The type of a matrix as a plan has it: as it is stored where its linears are dense, else by their bits. */
-export function plannedType(plan: Plan, linears: readonly ValueId[], { dtype, d }: MatrixRef): GgufType {
+/** The type of a matrix as a plan has it: what it is rounded to, or as it is stored where its linears are dense, else by their bits. */
+export function plannedType(plan: Plan, { linears, parts }: MatrixToExport): GgufType {
+  const { dtype, d } = parts[0]!;
+  const rounded = roundedTypeOf(plan, parts);
+  if (rounded !== undefined) return rounded;
   const bits = linears.flatMap((id) => plan.linears.get(id)?.form.tier?.quantizer.bits ?? []);
   return bits.length < linears.length || bits.length === 0
     ? dtype
     : typeFor(typeOfBits[Math.max(...bits) as BitWidth], d);
+}
+
+/** What the plan rounds the tensors to that a matrix is made from; the first that it names. */
+function roundedTypeOf({ graph }: Plan, parts: readonly MatrixRef[]): RoundedType | undefined {
+  const found = roundedMatrices(graph).find(({ matrix: { rounded } }) =>
+    parts.some(({ tensor }) => tensor === rounded!.from.tensor),
+  );
+  return found?.matrix.rounded?.type;
 }

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import { densePlan, isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
+import { mapMatrices, originalMatrix, roundedMatrices, roundedMatrix } from "../ir/rounded.js";
 import { withCodedWeights } from "../models/coded.js";
 import { makePlan } from "../passes/index.js";
 import { openFixture } from "../testing/fixtures.js";
@@ -29,6 +31,15 @@ test("an edited graph may choose forms and shorten the context, and nothing else
   const bytes = ({ linears }: Plan) => [...linears.values()].map((linear) => linear.bytes);
   expect(bytes(packed)).toEqual(bytes(makePlan(coded, { options })));
   expect(bytes(packed)).not.toEqual(bytes(plan));
+  // What matrices are rounded to is free, where rows are whole blocks of the type.
+  const typed = (type: "f16" | "q8_0") =>
+    adopt({ ...plan, graph: mapMatrices(plan.graph, (matrix) => roundedMatrix(matrix, type)) });
+  const halves = typed("f16");
+  expect(mapMatrices(halves.graph, originalMatrix)).toEqual(plan.graph);
+  expect(roundedMatrices(halves.graph).map(({ matrix }) => matrix.rounded!.type)).toContain("f16");
+  expect(isDense(halves)).toBe(false);
+  expect(densePlan(halves).graph).toEqual(plan.graph);
+  expect(() => typed("q8_0")).toThrow(code("graph-type"));
   expect(() => adopt(plan, "0".repeat(64))).toThrow(code("graph-other-model"));
   expect(() => adopt(graphOf({ context: plan.graph.context + 1 }))).toThrow(code("graph-changed"));
   expect(() => adopt(graphOf({ nodes: plan.graph.nodes.slice(0, -1) }))).toThrow(code("graph-changed"));

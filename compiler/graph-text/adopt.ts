@@ -1,16 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
-import type { MatrixRef, Node } from "../ir/graph.js";
+import { blockSizes, type MatrixRef, type Node } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { DeviceKind } from "../ir/program.js";
+import { multipliedType, originalMatrix, roundedMatrix } from "../ir/rounded.js";
 import type { Model } from "../models/model.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { GsicError } from "../support/errors.js";
 import type { ParsedPlan } from "./parse.js";
 
 /**
- * Takes a plan that was read from graph.ts for a model. Forms, k and epsilon are a person's to choose, and the context
+ * Takes a plan that was read from graph.ts for a model. Forms, k, epsilon and types are a person's to choose, and the context
  * may be shortened; the graph must be the model's own, node for node. Bytes are counted anew. Throws
- * `graph-other-model` and `graph-changed` (category usage).
+ * `graph-other-model`, `graph-changed` and `graph-type` (category usage).
  */
 export function adoptPlan(
   { plan, header }: ParsedPlan,
@@ -52,13 +53,38 @@ export function adoptPlan(
     const message = `${key} is ${JSON.stringify(graph[key])}, and the model's is ${JSON.stringify(expected[key])}`;
     throw refuse("graph-changed", message);
   }
-  // How weights are kept is for model.toml to say.
-  return accountBytes({ ...plan, graph: { ...graph, nodes: expected.nodes } }, { device });
+  // How weights are stored is for model.toml to say, and what they are rounded to is free.
+  const nodes = expected.nodes.map((node, index) => withTypeOf(node, graph.nodes[index]!, file));
+  return accountBytes({ ...plan, graph: { ...graph, nodes } }, { device });
+}
+
+/** A node of the model with its matrix rounded as that of the edited one. Throws `graph-type` (category usage). */
+function withTypeOf(node: Node, edited: Node, file: string): Node {
+  const rounded = (matrix: MatrixRef, { rounded: wanted }: MatrixRef): MatrixRef => {
+    if (wanted === undefined) return matrix;
+    const { elements } = blockSizes[multipliedType(wanted.type)];
+    if (matrix.d % elements === 0) return roundedMatrix(matrix, wanted.type);
+    throw new GsicError({
+      category: "usage",
+      code: "graph-type",
+      message: `rows of ${matrix.d} elements are no whole blocks of ${wanted.type}`,
+      where: `${file}: ${node.id}`,
+      hint: `choose a type whose blocks have a divisor of ${matrix.d} elements`,
+    });
+  };
+  if (node.kind === "linear" && edited.kind === "linear")
+    return { ...node, weight: rounded(node.weight, edited.weight) };
+  if (node.kind === "embedding" && edited.kind === "embedding")
+    return { ...node, table: rounded(node.table, edited.table) };
+  return node;
 }
 
 /** A node without how its weights are kept. */
 function uncoded(node: Node): Node {
-  const matrix = ({ coded: _, ...rest }: MatrixRef) => rest;
+  const matrix = (ref: MatrixRef) => {
+    const { coded: _, ...rest } = originalMatrix(ref);
+    return rest;
+  };
   if (node.kind === "linear") return { ...node, weight: matrix(node.weight) };
   return node.kind === "embedding" ? { ...node, table: matrix(node.table) } : node;
 }

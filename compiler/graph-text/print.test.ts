@@ -4,6 +4,7 @@ import { Project, ts } from "ts-morph";
 import { describe, expect, test } from "vitest";
 import type { Graph, Node } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
+import { roundedMatrix } from "../ir/rounded.js";
 import { makePlan } from "../passes/index.js";
 import type { ConfiguredForm } from "../passes/pass.js";
 import { packageRoot } from "../support/paths.js";
@@ -249,7 +250,14 @@ function unusual(): Graph {
       weight: { ...part(80, 160), coded: 96 },
       bias: null,
     },
-    { kind: "linear", id: "layer0_v", layer: 0, input: "layer0_n", weight: part(80, 240), bias: null },
+    {
+      kind: "linear",
+      id: "layer0_v",
+      layer: 0,
+      input: "layer0_n",
+      weight: roundedMatrix(part(80, 240), "iq4_nl"),
+      bias: null,
+    },
     {
       kind: "rope",
       id: "layer0_qr",

@@ -3,10 +3,10 @@
  * Such a file is read statically and never run; the types are there so that an editor completes and checks what a
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
-import type { ActivationFunction, DType, RopeScaling } from "../ir/graph.js";
+import type { ActivationFunction, DType, RopeScaling, RoundedType } from "../ir/graph.js";
 import type { BitWidth, ByteAccount, ErrorGate, Form, QuantizedTier } from "../ir/plan.js";
 
-export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling };
+export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling, RoundedType };
 
 /** A value of the graph: what one call computes. */
 export interface Value {
@@ -40,6 +40,8 @@ export interface MatrixOptions {
   readonly first?: number;
   /** Rare weights that a run of rows has room for, where each weight takes twelve bits; model.toml decides. Default: none. */
   readonly coded?: number;
+  /** A type of GGUF that its weights are rounded to, in all modes but exact. Default: none. */
+  readonly rounded?: RoundedType;
 }
 
 /** A vector in the model's files. */

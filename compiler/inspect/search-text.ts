@@ -1,7 +1,7 @@
 import type { Estimate } from "../report/evaluation.js";
 import type { SearchReport } from "../report/search.js";
 import { klText } from "../search/report.js";
-import { wrap } from "../support/text.js";
+import { size, wrap } from "../support/text.js";
 
 type Row = readonly string[];
 
@@ -17,10 +17,13 @@ const klWidth = 7;
  */
 export function searchText(search: SearchReport, columns = 100): string[] {
   const { max_kl: most, validation_tokens: tokens, verdict } = search;
+  const types = search.types;
   const purpose =
-    most === null
-      ? "Lossless: how many times as fast as exact decoding drafting with the plan is expected to be; the most was looked for."
-      : `The budget is a KL of ${most} nats per token, interval included.`;
+    types !== undefined && types.max_bytes !== null
+      ? `The tensors might take ${size(types.max_bytes)}, and the least KL was looked for.`
+      : most === null
+        ? "Lossless: how many times as fast as exact decoding drafting with the plan is expected to be; the most was looked for."
+        : `The budget is a KL of ${most} nats per token, interval included.`;
   const note =
     `Measured on ${tokens} tokens of validation text, with 95 % intervals. Bytes and predicted time are those of the ` +
     `linears, in % of dense. ${purpose}`;

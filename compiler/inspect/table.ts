@@ -1,6 +1,7 @@
 import { formText, isDenseForm, kindOf, quantizerText, thresholdText } from "../ir/forms.js";
-import type { Node, ValueId } from "../ir/graph.js";
+import type { Node, RoundedType, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
+import { originalMatrix } from "../ir/rounded.js";
 import { inputsOf, linearById, partOf } from "../ir/walk.js";
 import { elementText } from "../layout/shape.js";
 import { bytesPerToken } from "../passes/cost.js";
@@ -18,6 +19,8 @@ interface LinearJson {
   readonly input: ValueId;
   readonly tensor: string;
   readonly dtype: string;
+  /** The type of GGUF that it is rounded to, where it is. */
+  readonly rounded?: RoundedType;
   /** [out, d]. */
   readonly shape: readonly [number, number];
   readonly form: Form;
@@ -54,9 +57,11 @@ export function planJson(plan: Plan, search: SearchReport | null = null): PlanJs
   const { name, family, vocabulary, context } = plan.graph;
   const linears = [...plan.linears.values()].map(({ linear, form, bytes, verdict }): LinearJson => {
     const { input, layer, weight } = linearById(plan.graph, linear);
-    const { tensor, dtype, out, d } = weight;
+    const { tensor, dtype, out, d } = originalMatrix(weight);
+    const rounded = weight.rounded === undefined ? {} : { rounded: weight.rounded.type };
     const found = linearSearch(search, linear);
-    return { linear, layer, input, tensor, dtype, shape: [out, d], form, bytes, verdict, search: found };
+    const shape = [out, d] as const;
+    return { linear, layer, input, tensor, dtype, ...rounded, shape, form, bytes, verdict, search: found };
   });
   const bytes_per_token = bytesPerToken(plan);
   return { name, family, vocabulary, context, linears, bytes_per_token, search: withoutInputs(search) };
@@ -139,7 +144,7 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
       .at(-1)!
       .rows.push([
         visible(partOf(node)),
-        ...formCells(form),
+        ...formCells(form, linearById(plan.graph, linear).weight.rounded?.type),
         size(bytes.dense),
         size(bytes.fast),
         size(bytes.slow),
@@ -149,13 +154,15 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
   return sections;
 }
 
-/** The cells of form, k (of the basis, and the rank of the correction), and epsilon (and the exact tier's threshold). */
-function formCells(form: Form): [string, string, string] {
+/** The cells of form with the type that weights are rounded to, k (of the basis, and the rank of the correction), and epsilon (and the exact tier's threshold). */
+function formCells(form: Form, rounded?: RoundedType): [string, string, string] {
   const [subspace, tier] = [form.gate, form.tier];
   const cell = (...values: (number | undefined)[]) =>
     values.flatMap((value) => (value === undefined ? [] : [thresholdText(value)])).join("+");
   return [
-    tier === null ? kindOf(form) : `${kindOf(form)} ${quantizerText(tier.quantizer)}`,
+    tier === null
+      ? [kindOf(form), ...(rounded === undefined ? [] : [rounded])].join(" ")
+      : `${kindOf(form)} ${quantizerText(tier.quantizer)}`,
     [subspace?.k, tier?.rank].filter((value) => value !== undefined).join("+"),
     cell(subspace?.epsilon, tier?.exact?.threshold),
   ];

@@ -10,6 +10,7 @@ import type {
   Quantizer,
   SubspaceGate,
 } from "./plan.js";
+import { mapMatrices, originalMatrix, roundedMatrices } from "./rounded.js";
 import type { TierRecipe } from "./steps.js";
 
 /** How factors that many rows share are kept: B^T, and the projections S of a gate. */
@@ -105,15 +106,16 @@ export function planGates(plan: Plan): Gate[] {
   return plan.groups.flatMap((group) => gatesOf(plan, group));
 }
 
-/** The plan with every linear dense. */
+/** The plan with every linear dense, and its matrices as they are stored. */
 export function densePlan(plan: Plan): Plan {
   const linears = new Map([...plan.linears].map(([id, linear]) => [id, { ...linear, form: dense }]));
-  return { ...plan, linears };
+  return { ...plan, graph: mapMatrices(plan.graph, originalMatrix), linears };
 }
 
-/** Whether all linears are dense. */
+/** Whether all linears are dense, and no matrix is rounded to another type. */
 export function isDense(plan: Plan): boolean {
-  return [...plan.linears.values()].every(({ form }) => isDenseForm(form));
+  const isUnchanged = [...plan.linears.values()].every(({ form }) => isDenseForm(form));
+  return isUnchanged && roundedMatrices(plan.graph).length === 0;
 }
 
 /** A quantiser in a few letters: `5 bits/32`, with `a` for zero points of their own. */

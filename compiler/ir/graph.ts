@@ -69,7 +69,15 @@ export interface MatrixRef {
    * has room for (layout/coded-tiles.ts). Absent: as many bits as the file has.
    */
   readonly coded?: number;
+  /** Of a matrix that a plan keeps in a type of GGUF: which, and what it is rounded from (ir/rounded.ts). */
+  readonly rounded?: { readonly type: RoundedType; readonly from: StoredView };
 }
+
+/** A type of GGUF that a matrix may be rounded to. */
+export type RoundedType = Exclude<DType, "f32"> | "iq4_nl";
+
+/** Where the elements of a matrix lie in the model's files. */
+export type StoredView = Pick<MatrixRef, "tensor" | "dtype" | "transposed" | "first" | "coded">;
 
 /** How the elements of a matrix are kept. */
 export type ElementType = Pick<MatrixRef, "dtype" | "coded">;

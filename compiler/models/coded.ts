@@ -1,4 +1,5 @@
 import type { Graph, MatrixRef } from "../ir/graph.js";
+import { mapMatrices } from "../ir/rounded.js";
 import { mostRare, rareWeights } from "../layout/coded-tiles.js";
 import { matrixBytes } from "../layout/matrix.js";
 import { roundUp } from "../layout/stride.js";
@@ -34,11 +35,7 @@ export function withCodedWeights(
     const own = rare.get(keyOf(matrix));
     return room !== undefined && own !== undefined && own <= room ? { ...matrix, coded: room } : matrix;
   };
-  const nodes = graph.nodes.map((node) => {
-    if (node.kind === "linear") return { ...node, weight: coded(node.weight) };
-    return node.kind === "embedding" ? { ...node, table: coded(node.table) } : node;
-  });
-  return { ...graph, nodes };
+  return mapMatrices(graph, coded);
 }
 
 /** Every matrix of a graph once. */

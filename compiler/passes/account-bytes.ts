@@ -2,6 +2,7 @@ import { factorQuantizer, sharing } from "../ir/forms.js";
 import type { LinearNode, ValueId } from "../ir/graph.js";
 import type { ByteAccount, LinearPlan, Plan } from "../ir/plan.js";
 import type { DeviceKind } from "../ir/program.js";
+import { originalMatrix } from "../ir/rounded.js";
 import { linearById } from "../ir/walk.js";
 import { layouts } from "../layout/devices.js";
 import { factorBytes, matrixBytes } from "../layout/matrix.js";
@@ -52,7 +53,8 @@ function accountOf(
   device: DeviceKind,
 ): ByteAccount {
   const { out, d } = weight;
-  const dense = matrixBytes(device, weight);
+  const dense = matrixBytes(device, originalMatrix(weight));
+  const exact = matrixBytes(device, weight);
   const [subspace, tier] = [form.gate, form.tier];
   const costs: number[] = [];
   if (subspace !== null) costs.push(shared.basis + factorBytes(device, out, subspace.k));
@@ -61,7 +63,7 @@ function accountOf(
     const quantized = layouts[device].quantizedBytes({ out, d, quantizer: tier.quantizer, rank: tier.rank });
     costs.push(decided + shared.correction + quantized);
   }
-  if (tier === null || tier.exact !== null) costs.push(decided + dense);
+  if (tier === null || tier.exact !== null) costs.push(decided + exact);
   const account = { dense, fast: costs[0]!, slow: costs.at(-1)! };
   return costs.length === 3 ? { ...account, middle: costs[1]! } : account;
 }

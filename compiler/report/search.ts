@@ -45,6 +45,23 @@ export type RejectedForm = Rejection & {
   readonly predicted_kl: number;
 };
 
+/** The types of a GGUF file, as the planner chose them. */
+export interface TypesReport {
+  /** What the file's tensors might take; null: the KL was given. */
+  readonly max_bytes: number | null;
+  /** What its tensors take. */
+  readonly bytes: number;
+  /** Of its matrices. */
+  readonly bits_per_weight: number;
+  readonly matrices: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly weights: number;
+    readonly bytes: number;
+    readonly predicted_kl: number;
+  }[];
+}
+
 /**
  * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone; KL is in nats per
  * token.
@@ -66,6 +83,8 @@ export interface SearchReport {
     readonly top1: Estimate;
     readonly bytes_per_token: number;
     readonly seconds_per_token: number;
+    /** What a plan of llama.cpp's types takes as a file. */
+    readonly file_bytes?: number;
     /** Of lossless mode, as a ratio to exact decoding, and at which number of drafted tokens. */
     readonly drafting: DraftingGain;
   }[];
@@ -78,6 +97,8 @@ export interface SearchReport {
     readonly top1: Estimate;
   }[];
   readonly validation_tokens: number;
+  /** Of a plan of llama.cpp's types. */
+  readonly types?: TypesReport;
   /** By linear input. */
   readonly inputs: readonly {
     readonly input: ValueId;

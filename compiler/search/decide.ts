@@ -1,6 +1,7 @@
 import type { Dump } from "../build-folder/dump.js";
 import type { Algebra } from "../calibrate/algebra.js";
 import { collectStats } from "../calibrate/collect.js";
+import type { RoundedMatrices } from "../calibrate/rounded.js";
 import { type Config, configuredForm, isConfigured } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { adoptPlan } from "../graph-text/adopt.js";
@@ -15,6 +16,8 @@ import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
 import type { KeptFactors } from "./kept-factors.js";
 import { planLinears, requireValidation } from "./planner.js";
+import type { ModelFile } from "./type-options.js";
+import { planTypes } from "./types.js";
 
 /** What a plan is decided from. */
 interface PlanRequest {
@@ -32,6 +35,10 @@ interface PlanRequest {
   readonly algebra: Algebra;
   /** Receives what the planner makes at few bits. */
   readonly kept: KeptFactors;
+  /** Receives the matrices that are rounded to types of GGUF. */
+  readonly rounded: RoundedMatrices;
+  /** The GGUF file of the model; asked for where its types are planned. */
+  readonly file: () => ModelFile;
 }
 
 /** The form of every linear: as edited or configured, or as the planner chooses; with the statistics that took. */
@@ -46,6 +53,8 @@ export async function decide({
   edited,
   algebra,
   kept,
+  rounded,
+  file,
 }: PlanRequest): Promise<{ plan: Plan; search: SearchReport | null; calibration: Calibration | null }> {
   const first =
     edited === null
@@ -57,28 +66,35 @@ export async function decide({
   if (!searches) {
     const needed = !isDense(first);
     const calibration = needed ? await collectStats(model, config, targets, progress, first) : null;
+    if (calibration !== null) await rounded.make(first.graph, calibration.stats, () => {});
     return { plan: first, search: null, calibration };
   }
   requireValidation(config, model);
+  const planned = config.plan.types === null ? null : { file: file() };
+  if (planned !== null && mode === "lossless") throw typesInLosslessMode(config);
   const calibration = await collectStats(model, config, targets, progress, first);
-  const found = await planLinears({
-    model,
-    config,
-    mode,
-    targets,
-    plan: first,
-    algebra,
-    kept,
-    progress,
-    stats: calibration.stats,
-    calibration: calibration.tokens,
-  });
-  await dump?.plan("plan-linears", found.plan);
+  const { stats, tokens } = calibration;
+  const job = { model, config, targets, plan: first, algebra, kept, progress, stats, calibration: tokens };
+  const found =
+    config.plan.types === null
+      ? await planLinears({ ...job, mode })
+      : await planTypes({ ...job, rounded, file: planned!.file });
+  await dump?.plan(config.plan.types === null ? "plan-linears" : "plan-types", found.plan);
   return { plan: found.plan, search: found.report, calibration };
 }
 
 /** Statistics, with the tokens that they were collected from. */
 export type Calibration = Awaited<ReturnType<typeof collectStats>>;
+
+function typesInLosslessMode({ file }: Config): GsicError {
+  return new GsicError({
+    category: "usage",
+    code: "types-in-lossless-mode",
+    message: "types of llama.cpp are planned within a KL or a size, and not to draft",
+    where: `${file}: plan.types`,
+    hint: 'build it with mode = "bounded"; such a build runs in lossless mode, too',
+  });
+}
 
 function formsInExactMode(input: string): GsicError {
   return new GsicError({

@@ -13,11 +13,8 @@ export interface Decision {
 /** A candidate with the KL that it is predicted to cause, in nats per token. */
 export type Judged = Candidate & Option;
 
-/** A plan between dense and the cheapest, as it was measured on validation text. */
-export interface FrontierPoint {
-  /** The candidate of each decision. */
-  readonly chosen: readonly Judged[];
-  readonly plan: Plan;
+/** A plan that was measured. */
+export interface MeasuredPoint {
   /** The sum of what its candidates are predicted to cause. */
   readonly predictedKl: number;
   /** Predicted seconds of a token in all linears. */
@@ -25,4 +22,11 @@ export interface FrontierPoint {
   readonly meanBytes: number;
   /** On validation text. */
   readonly quality: TextQuality;
+}
+
+/** A plan between dense and the cheapest, as it was measured on validation text. */
+export interface FrontierPoint extends MeasuredPoint {
+  /** The candidate of each decision. */
+  readonly chosen: readonly Judged[];
+  readonly plan: Plan;
 }

@@ -24,6 +24,8 @@ interface BackwardJob {
   readonly weights: Weights;
   readonly algebra: Algebra;
   readonly groups: readonly InputGroup[];
+  /** Is told what the rows of tokens do that an embedding gives, [tokens, d], as those of linears are. */
+  readonly embedding?: (gradient: Float32Array) => void;
 }
 
 /**
@@ -35,7 +37,7 @@ interface BackwardJob {
  * long as they are needed.
  */
 export async function* backwardPass(
-  { graph, weights, algebra, groups }: BackwardJob,
+  { graph, weights, algebra, groups, embedding }: BackwardJob,
   tokens: Tokens,
   progress: (done: number, total: number) => void,
 ): AsyncGenerator<GroupGradients> {
@@ -54,6 +56,7 @@ export async function* backwardPass(
     values.delete(node.id);
     progress(2 * graph.nodes.length - index, 2 * graph.nodes.length);
     if (gradient === undefined) continue;
+    if (node.kind === "embedding" && node.index === "token") embedding?.(gradient);
     if (node.kind !== "linear") {
       const found =
         node.kind === "attention"
@@ -75,7 +78,12 @@ export async function* backwardPass(
 
 /** All values that are needed backwards, and the logits. */
 async function forward(
-  { graph, weights, algebra, linears }: Omit<BackwardJob, "groups"> & { readonly linears: Linears },
+  {
+    graph,
+    weights,
+    algebra,
+    linears,
+  }: Omit<BackwardJob, "groups" | "embedding"> & { readonly linears: Linears },
   tokens: Tokens,
   progress: (done: number) => void,
 ): Promise<Map<ValueId, Float32Array>> {

@@ -1,16 +1,16 @@
 import type { DraftingGain } from "../report/search.js";
-import type { FrontierPoint } from "./frontier.js";
+import type { FrontierPoint, MeasuredPoint } from "./frontier.js";
 
 /** What a plan is looked for. */
-export interface Objective {
+export interface Objective<P extends MeasuredPoint = FrontierPoint> {
   /** Budgets of predicted KL, in nats per token, that plans are first made for. */
   readonly first: readonly number[];
   /** Budgets to try next, given all that was measured; called a few times, and told whether it is the last one. */
-  next(points: readonly FrontierPoint[], last: boolean): readonly number[];
+  next(points: readonly P[], last: boolean): readonly number[];
   /** The plan to take; `frontier` is in order of time, and the dense plan is in it. */
-  best(frontier: readonly FrontierPoint[]): FrontierPoint;
+  best(frontier: readonly P[]): P;
   /** How many times as fast as the dense plan a plan is predicted to be, for this purpose. */
-  gain(point: FrontierPoint, dense: FrontierPoint): number;
+  gain(point: P, dense: P): number;
 }
 
 /** Shares of the budget that plans are first made for: measured KL grows about as predicted, so that three tell how. */
@@ -23,7 +23,7 @@ const shares = [0.4, 1, 2.5];
 const below = { first: [0.97], last: [0.95, 0.99] } as const;
 
 /** The plan of least time whose measured KL, with its 95 % interval, is within a budget. */
-export function leastTimeWithin(maxKl: number): Objective {
+export function leastTimeWithin<P extends MeasuredPoint = FrontierPoint>(maxKl: number): Objective<P> {
   return {
     first: shares.map((share) => share * maxKl),
     next: (points, last) => {
@@ -39,7 +39,7 @@ export function leastTimeWithin(maxKl: number): Objective {
 const furthest = 4;
 
 /** The predicted KL at which the upper end of the measured one would meet the budget: between two points, log by log. */
-function rightBudget(points: readonly FrontierPoint[], maxKl: number): number | null {
+function rightBudget(points: readonly MeasuredPoint[], maxKl: number): number | null {
   const known = points
     .map(({ predictedKl, quality }) => ({ predicted: predictedKl, measured: quality.kl.high }))
     .filter(({ predicted, measured }) => predicted > 0 && measured > 0)
@@ -91,7 +91,7 @@ const verifiedShare = 0.08;
  * and a pass that verifies k + 1 tokens. a is the measured top-1 agreement on validation text, a draft's cost its
  * predicted share of the dense plan's time.
  */
-export function draftingGain(point: FrontierPoint, dense: FrontierPoint): DraftingGain {
+export function draftingGain(point: MeasuredPoint, dense: MeasuredPoint): DraftingGain {
   const acceptance = point.quality.top1.value;
   const draft = point.seconds / dense.seconds;
   let best: DraftingGain = { gain: 1, length: 0 };

@@ -36,10 +36,10 @@ import { type GroupEffects, measureEffects, probeTokensOf } from "./sensitivity.
 import type { Laboratory, MeasuredText } from "./variants.js";
 
 /** Mean KL to the dense model that a plan may have where the configuration names none, in nats per token. */
-const defaultMaxKl = 0.02;
+export const defaultMaxKl = 0.02;
 
 /** What the planner looks at. */
-interface PlannerJob {
+export interface PlannerJob {
   readonly model: Model;
   readonly config: Config;
   /** Decides what the plan is for: to be within a budget of KL, or to draft. */
@@ -160,8 +160,10 @@ export function requireValidation(config: Config, model: Model): TextTokenizer {
   });
 }
 
+type TextsOf = Pick<PlannerJob, "model" | "config" | "calibration">;
+
 /** The first half of the held-out text. */
-function validationText({ model, config }: PlannerJob): MeasuredText {
+export function validationText({ model, config }: TextsOf): MeasuredText {
   const tokenizer = requireValidation(config, model);
   const { validation } = heldoutParts(config.heldout.text, tokenizer, config.heldout.tokens);
   const window = windowOf(model, config);
@@ -169,7 +171,7 @@ function validationText({ model, config }: PlannerJob): MeasuredText {
 }
 
 /** Of calibration text, or where statistics came from a file of validation text. */
-function probeText({ model, config, calibration }: PlannerJob, validation: MeasuredText): MeasuredText {
+export function probeText({ model, config, calibration }: TextsOf, validation: MeasuredText): MeasuredText {
   const { ids, window } = probeTokensOf(
     model.graph,
     calibration?.ids ?? validation.ids,
@@ -208,8 +210,8 @@ function measuredText(ids: Int32Array, window: number): MeasuredText {
  * One for all that results depend on besides their names: model, statistics, target's packing, kernels and who runs
  * them, tool.
  */
-async function ledgerFile(
-  { model, stats, targets, ledgers }: PlannerJob,
+export async function ledgerFile(
+  { model, stats, targets, ledgers }: Pick<PlannerJob, "model" | "stats" | "targets" | "ledgers">,
   measuredOn: CpuTarget,
 ): Promise<string> {
   const hash = createHash("sha256");

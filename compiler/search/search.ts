@@ -3,9 +3,8 @@ import { densePlan, isDenseForm } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { Form, LinearPlan, Plan } from "../ir/plan.js";
 import { accountBytes } from "../passes/account-bytes.js";
-import type { TextQuality } from "../report/evaluation.js";
 import { type Candidate, linearPlan } from "./candidates.js";
-import type { Decision, FrontierPoint, Judged } from "./frontier.js";
+import type { Decision, FrontierPoint, Judged, MeasuredPoint } from "./frontier.js";
 import { chooseOptions, undominated } from "./knapsack.js";
 import type { Objective } from "./objective.js";
 import { type Laboratory, type MeasuredText, measureVariants } from "./variants.js";
@@ -43,49 +42,58 @@ export async function search(
     }),
   );
   const options = judged.map(undominated);
-  const points = new Map<string, FrontierPoint>();
-  const measure = async (budgets: readonly number[]) => {
-    const plans = new Map<string, Pick<FrontierPoint, "chosen" | "plan">>();
-    for (const budget of budgets) {
-      const indices = budget === 0 ? null : chooseOptions(options, budget);
-      const chosen = judged.map(([dense], number) =>
-        indices === null ? dense! : options[number]![indices[number]!]!,
-      );
-      const plan = planFrom(graphPlan, decisions, chosen, target);
-      const key = planKey(plan);
-      if (!points.has(key)) plans.set(key, { chosen, plan });
-    }
-    const variants = [...plans].map(([key, { plan }], index) => ({ name: `plan_${index}`, key, plan }));
-    if (variants.length === 0) return;
-    const found = await measureVariants(
-      laboratory,
-      variants,
-      validation,
-      "Measuring plans on validation text",
+  const make = (budget: number) => {
+    const indices = budget === 0 ? null : chooseOptions(options, budget);
+    const chosen = judged.map(([dense], number) =>
+      indices === null ? dense! : options[number]![indices[number]!]!,
     );
-    for (const { name, key } of variants) points.set(key, pointOf(plans.get(key)!, found.get(name)!));
+    return pointOf(chosen, planFrom(graphPlan, decisions, chosen, target));
   };
-  await measure([0, ...objective.first]);
-  for (let round = 1; round <= rounds; round++) {
-    const budgets = objective.next([...points.values()], round === rounds);
-    await measure(budgets);
-  }
-  const frontier = [...points.values()].sort((a, b) => a.seconds - b.seconds);
+  const points = await walkBudgets(laboratory, validation, objective, make);
+  const frontier = points.sort((a, b) => a.seconds - b.seconds);
   return { judged, frontier, chosen: objective.best(frontier) };
 }
 
-function pointOf(
-  { chosen, plan }: Pick<FrontierPoint, "chosen" | "plan">,
-  quality: TextQuality,
-): FrontierPoint {
+/** A plan that is to be measured; its key tells it from others of its graph. */
+interface Unmeasured extends Omit<MeasuredPoint, "quality"> {
+  readonly key: string;
+  readonly plan: Plan;
+}
+
+/** Measures the plans for the budgets that an objective asks for, 0 and those that the measured ones suggest; each plan once. */
+export async function walkBudgets<T extends Unmeasured>(
+  laboratory: Laboratory,
+  validation: MeasuredText,
+  objective: Pick<Objective<T & MeasuredPoint>, "first" | "next">,
+  make: (budget: number) => T,
+): Promise<(T & MeasuredPoint)[]> {
+  const points = new Map<string, T & MeasuredPoint>();
+  const measure = async (budgets: readonly number[]) => {
+    const made = new Map(budgets.map(make).map((one) => [one.key, one]));
+    const missing = [...made.values()].filter(({ key }) => !points.has(key));
+    const variants = missing.map(({ key, plan }, index) => ({ name: `plan_${index}`, key, plan }));
+    if (variants.length === 0) return;
+    const title = "Measuring plans on validation text";
+    const found = await measureVariants(laboratory, variants, validation, title);
+    variants.forEach(({ name, key }, index) => {
+      points.set(key, { ...missing[index]!, quality: found.get(name)! });
+    });
+  };
+  await measure([0, ...objective.first]);
+  for (let round = 1; round <= rounds; round++)
+    await measure(objective.next([...points.values()], round === rounds));
+  return [...points.values()];
+}
+
+function pointOf(chosen: readonly Judged[], plan: Plan) {
   const sum = (of: (one: Judged) => number) => chosen.reduce((total, one) => total + of(one), 0);
   return {
+    key: planKey(plan),
     chosen,
     plan,
     predictedKl: sum(({ loss }) => loss),
     seconds: sum(({ seconds }) => seconds),
     meanBytes: sum(({ meanBytes }) => meanBytes),
-    quality,
   };
 }
 

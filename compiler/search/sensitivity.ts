@@ -53,36 +53,57 @@ interface EffectsJob {
 
 /**
  * What tiers do in every group: their local errors, and the KL that these cause, from one pass backwards through the
- * model (gradients.ts). Groups are taken as the pass comes to them, and kept in the ledger one by one.
+ * model (gradients.ts).
  */
-export async function measureEffects(
-  { graph, weights, algebra, factors, ledger, progress }: EffectsJob,
+export function measureEffects(
+  job: EffectsJob,
   groups: readonly InputGroup[],
   tiersOf: (group: InputGroup) => readonly QuantizedTier[],
   text: Tokens & { readonly name: string },
 ): Promise<readonly GroupEffects[]> {
-  const keyOf = (group: InputGroup) => `effects: ${JSON.stringify([text.name, group, tiersOf(group)])}`;
-  const missing = groups.filter((group) => !ledger.has(keyOf(group)));
-  if (missing.length > 0) {
+  return ofGroups(job, groups, text, {
+    name: (group) => `effects: ${JSON.stringify([text.name, group, tiersOf(group)])}`,
+    title: "Computing every linear in every form",
+    compute: (known) => effectsOf(job.factors, known, tiersOf(known.group)),
+  });
+}
+
+/** What is computed of every group, and what it is called in the ledger. */
+interface GroupWork<T> {
+  readonly name: (group: InputGroup) => string;
+  readonly title: string;
+  readonly compute: (known: GroupGradients) => Promise<T>;
+  /** Is told what the rows of tokens do that the embedding gives; asks for a pass of its own. */
+  readonly embedding?: (gradient: Float32Array) => void;
+}
+
+/** What is computed of groups as a pass backwards comes to them; they are kept in the ledger one by one. */
+export async function ofGroups<T>(
+  { graph, weights, algebra, ledger, progress }: Omit<EffectsJob, "factors">,
+  groups: readonly InputGroup[],
+  text: Tokens,
+  { name, title, compute, embedding }: GroupWork<T>,
+): Promise<readonly T[]> {
+  const missing = groups.filter((group) => !ledger.has(name(group)));
+  if (missing.length > 0 || embedding !== undefined) {
     const rows = rowsOf(graph);
     const all = missing.reduce((sum, { linears }) => sum + rows(linears), 0);
-    const update = progress.stage(
-      `Computing every linear in every form, ${text.ids.length} tokens back through the model`,
-    );
+    const update = progress.stage(`${title}, ${text.ids.length} tokens back through the model`);
     // Of the time, a tenth is the pass itself.
     let [passed, done] = [0, 0];
     const show = () => update(passed + 9 * done, 10);
-    const pass = backwardPass({ graph, weights, algebra, groups: missing }, text, (now, total) => {
+    const told = embedding === undefined ? {} : { embedding };
+    const pass = backwardPass({ graph, weights, algebra, groups: missing, ...told }, text, (now, total) => {
       passed = now / total;
       show();
     });
     for await (const known of pass) {
-      await ledger.add([[keyOf(known.group), await effectsOf(factors, known, tiersOf(known.group))]]);
+      await ledger.add([[name(known.group), await compute(known)]]);
       done += rows(known.group.linears) / all;
       show();
     }
   }
-  return groups.map((group) => ledger.read<GroupEffects>(keyOf(group)));
+  return groups.map((group) => ledger.read<T>(name(group)));
 }
 
 /**

@@ -25,6 +25,8 @@ export interface Laboratory {
   readonly targets: readonly CpuTarget[];
   readonly ledger: Ledger;
   readonly progress: Progress;
+  /** Makes the matrices that a plan rounds to types of GGUF; where there are such plans. */
+  readonly round?: (plan: Plan) => Promise<void>;
 }
 
 /** A text to measure on: ids, read in windows of `window` tokens; `name` stands for it in the ledger. */
@@ -56,6 +58,7 @@ export async function measureVariants(
     try {
       const bundle = join(folder, "variants.gsi");
       const rewritten = missing.filter(({ plan }) => !isDense(plan));
+      for (const { plan } of rewritten) await laboratory.round?.(plan);
       await writeVariants(bundle, laboratory, missing[0]!.plan, rewritten, text.window);
       const reference = await referenceFile(laboratory, text);
       const update = progress.stage(`${title}: ${missing.length} plans, ${text.ids.length} tokens each`);

@@ -39,9 +39,11 @@
 //        -> of each matrix its rows in GGUF's blocks of that type, u8. Where "plain", there is no C: all columns count
 //           alike, and nothing is fed back.
 //
-//   {"op":"block_losses","d":D,"matrices":[{"out":R},...],"types":["q4_k",...],"feedback":bool,"damping":X,"tokens":T}
+//   {"op":"block_losses","d":D,"matrices":[{"out":R},...],"types":["q4_k",...],"sampled":bool,"feedback":bool,
+//    "damping":X,"tokens":T}
 //        C or its sketch, the weights W [sum of R,D], X [T,D], G [T,R] of each matrix
-//        -> in the header, by type and matrix, "errors" and "divergences" as of tier_losses, with E = W - Q.
+//        -> in the header, by type and matrix, "errors" and "divergences" as of tier_losses, with E = W - Q. Where
+//           "sampled", of some rows alone, evenly spaced.
 //
 // Values are the K largest eigenvalues, largest first; row i of vectors is the unit eigenvector of value i. They are
 // computed in double, and vectors that are not orthonormal are an error. Omega is that of sketch.h. A header that

@@ -21,6 +21,8 @@ struct BlockRequest {
   /// By matrix; of "block_losses", by variant.
   std::vector<const BlockFormat *> formats;
   bool plain = false, feedback = true;
+  /// Of "block_losses": every eighth panel of a matrix alone, two at least.
+  bool sampled = false;
   double damping = 0;
   MomentInput moment;
   std::vector<float> weights;
@@ -76,12 +78,16 @@ Metric metric_of(const BlockRequest &request, const SecondMoment &moment) {
   return metric;
 }
 
-/// The rows of all matrices in panels.
+/// The rows of all matrices in panels; where sampled, some of these.
 std::vector<Panel> panels_of(const BlockRequest &request) {
+  constexpr size_t kStride = 8;
   std::vector<Panel> panels;
-  for (size_t matrix = 0; matrix < request.rows.size(); matrix++)
-    for (size_t first = 0; first < request.rows[matrix]; first += kPanelRows)
-      panels.push_back({matrix, first, std::min(kPanelRows, request.rows[matrix] - first)});
+  for (size_t matrix = 0; matrix < request.rows.size(); matrix++) {
+    const size_t rows = request.rows[matrix], count = (rows + kPanelRows - 1) / kPanelRows;
+    const size_t stride = request.sampled ? std::max<size_t>(1, std::min(kStride, count / 2)) : 1;
+    for (size_t first = 0; first < rows; first += stride * kPanelRows)
+      panels.push_back({matrix, first, std::min(kPanelRows, rows - first)});
+  }
   return panels;
 }
 
@@ -171,6 +177,7 @@ std::function<Answer()> read_block_losses(const json &header, ThreadPool &pool) 
   const json types = header.value("types", json::array());
   if (!types.is_array() || types.empty() || !request->formats.empty() || request->plain)
     refuse("'types' is not a list for all matrices alike");
+  request->sampled = header.value("sampled", false);
   for (const json &name : types) request->formats.push_back(format_of(name, request->d));
   OutputGradients &known = request->known;
   known.tokens = dimension(header, "tokens");

@@ -1,15 +1,18 @@
-import type { Algebra } from "../calibrate/algebra.js";
-import { momentHeader } from "../calibrate/tiers.js";
 import type { DType } from "../ir/graph.js";
 import type { InputStats } from "../ir/statistics.js";
 import { toBf16, toF16 } from "../read/dequantize.js";
 import { type GgufType, writtenTypes } from "../read/gguf-types.js";
+import type { Algebra } from "./algebra.js";
+import { momentHeader, type OutputGradients, type TierLosses } from "./tiers.js";
 
 /** Types whose elements stand alone. */
 type PlainType = Extract<DType, "f32" | "f16" | "bf16">;
 
 /** Types whose elements share scales. */
 export type BlockType = Exclude<GgufType, PlainType>;
+
+/** What a type would lose, by linear. */
+export type BlockLosses = Pick<TierLosses, "errors" | "divergences">;
 
 /** Whether the elements of a type stand alone. */
 export function isPlain(type: GgufType): type is PlainType {
@@ -60,4 +63,36 @@ export async function blockBytes(
     [["u8", size]],
   );
   return arrays[0] as Uint8Array;
+}
+
+/**
+ * What linears of one input, W [out, d], would lose in each of some types, rounded as by `blockBytes`; `sampled`: in every
+ * eighth panel of 64 rows alone, two of a linear at least. The same input gives the same
+ * losses, whatever the number of threads. Throws `AlgebraError` where weights or second moment are not finite.
+ */
+export async function blockLosses(
+  algebra: Algebra,
+  stats: InputStats,
+  weights: readonly Float32Array[],
+  types: readonly BlockType[],
+  known: OutputGradients,
+  sampled: boolean,
+): Promise<BlockLosses[]> {
+  const { d, secondMoment } = stats;
+  const header = {
+    op: "block_losses",
+    d,
+    matrices: weights.map(({ length }) => ({ out: length / d })),
+    types,
+    sampled,
+    feedback: true,
+    damping,
+    tokens: known.inputs.length / d,
+    ...momentHeader(stats),
+  };
+  const moment = secondMoment.kind === "exact" ? secondMoment.matrix : secondMoment.product;
+  const arrays = [moment, ...weights, known.inputs, ...known.gradients];
+  const { fields } = await algebra.exchangeArrays(header, arrays, []);
+  const { errors, divergences } = fields as unknown as Record<string, readonly number[][]>;
+  return types.map((_, index) => ({ errors: errors![index]!, divergences: divergences![index]! }));
 }

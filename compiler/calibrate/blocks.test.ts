@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Algebra } from "../calibrate/algebra.js";
 import type { InputStats } from "../ir/statistics.js";
 import { dequantize } from "../read/dequantize.js";
 import { correlated, energyOf, momentOf, normals, sketched } from "../testing/calibrated-tiers.js";
+import { Algebra } from "./algebra.js";
 import { type BlockType, blockBytes } from "./blocks.js";
 
 /** Each type, with the largest error of a rounded Gaussian that it may leave, as a share of its energy. */
