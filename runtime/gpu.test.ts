@@ -102,6 +102,17 @@ test("a pass is one graph and a head another; greedy choice reads sixteen bytes"
   }
 });
 
+test("a launch that finds work from a position on is left out of the passes before it", async () => {
+  const late = (manifest: GpuManifest) => {
+    manifest.programs.bounded.body[2].from = 22;
+  };
+  writeFileSync(path("late.gsi"), await gpuBundle([hip], late));
+  expect(await gpuRun("late.gsi")).toEqual({ status: 0, step: "done", message: "" });
+  // Of ten passes, those of positions 22 to 27 have it.
+  expect(account().graph_launches).toBe(3 + 8 * 2);
+  expect(account().launches).toBe(10 * (launches.body - 1) + 6 + 9 * launches.head);
+});
+
 test("a kernel that reads the step by a scalar load is found out: the copy did not reach its cache", async () => {
   await buildKernels(path("scalar_kernels.so"), "gpu_kernels", ["-DGSIC_SCALAR_STEP"]);
   const result = await gpuRun("hip.gsi", { GSIC_MOCK_KERNELS: path("scalar_kernels.so") });

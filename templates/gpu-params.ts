@@ -159,25 +159,40 @@ interface GpuGluParams extends GpuProjection {
   })[];
 }
 
-/** softmax(scale q K^T) V by head; norms and rotates queries and keys, and appends the pass's keys and values to the cache. */
-interface GpuAttendParams extends GpuCommon {
+/** How attention cuts positions into parts, and what it leaves of them. */
+interface GpuParts {
   readonly heads: number;
-  readonly kvHeads: number;
   readonly headDim: number;
+  /** Positions of a part. */
+  readonly part: number;
+  /** Positions that a query sees. */
+  readonly window: number;
+  /** Parts that a query sees, at most. */
+  readonly parts: number;
+}
+
+/** softmax(scale q K^T) V by head; norms and rotates queries and keys, and appends the pass's keys and values to the cache. */
+interface GpuAttendParams extends GpuCommon, GpuParts {
+  readonly kvHeads: number;
+  /** Query heads that a workgroup takes, all with one head of keys and values. */
+  readonly together: number;
   /** Positions of a block of the cache. */
   readonly block: number;
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly keyColumn: number;
   readonly valueColumn: number;
-  /** Positions that a query sees. */
-  readonly window: number;
+  /** Parameter, or nullptr where a query sees one part at most. */
+  readonly partials: Name;
   /** A C++ float literal. */
   readonly scale: string;
   /** C++ float literals; null without norms of heads. */
   readonly norms: { readonly queryEpsilon: string; readonly keyEpsilon: string } | null;
   readonly rotary: { readonly dim: number; readonly pairing: "half" | "adjacent" } | null;
 }
+
+/** Adds up what attention left of the parts of columns that see several. */
+interface GpuCombineParams extends GpuCommon, GpuParts {}
 
 /** The arg-max of each wanted column's logits: the lowest id among equals, -1 where a logit is not finite. */
 interface GpuChooseParams extends GpuCommon {
@@ -197,6 +212,7 @@ export interface GpuTemplateParams {
   readonly project: GpuProjectParams;
   readonly glu: GpuGluParams;
   readonly attend: GpuAttendParams;
+  readonly combine: GpuCombineParams;
   readonly choose: GpuChooseParams;
   readonly read: GpuReadParams;
 }

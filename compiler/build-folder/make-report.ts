@@ -14,7 +14,7 @@ import type { ResourceFacts } from "../report/resources.js";
 import type { SearchReport } from "../report/search.js";
 import type { SelfCheck } from "../report/self-check.js";
 import type { TuningReport } from "../report/tuning.js";
-import { launchesPerLayer } from "../schedule/listing.js";
+import { launchesOf, launchesPerLayer } from "../schedule/listing.js";
 import type { Schedule } from "../schedule/program.js";
 import { version } from "../support/version.js";
 
@@ -39,10 +39,7 @@ export function reportOf(facts: {
   const bytes = bytesPerToken(plan);
   const byMode = (count: (mode: ProgramMode) => number) =>
     Object.fromEntries(programs.map((mode) => [mode, count(mode)])) as Partial<Record<ProgramMode, number>>;
-  const launches = byMode((mode) => {
-    const { body, head } = scheduled.programs[mode]!;
-    return body.length + head.length;
-  });
+  const launches = byMode((mode) => launchesOf(scheduled.listings[mode]!));
   const predict = (count: number, mode: ProgramMode) => predictSeconds(count, launches[mode]!, cost);
   const first = programs[0]!;
   const prediction = {

@@ -60,11 +60,14 @@ type CallOf<Params extends { readonly [Name in keyof Params]: Common }> = {
 /** A kernel of a CPU. */
 export type CpuKernelCall = CallOf<TemplateParams> & {
   readonly launch: null;
+  readonly from?: undefined;
   readonly cores: readonly Core[];
 };
 /** A kernel of a GPU. */
 export type GpuKernelCall = CallOf<GpuTemplateParams> & {
   readonly launch: LaunchShape;
+  /** As `Launch.from`. */
+  readonly from?: number;
   readonly cores?: undefined;
 };
 

@@ -79,6 +79,8 @@ export interface Launch {
   /** Index into `Manifest.kernels`. */
   readonly kernel: number;
   readonly arguments: readonly Argument[];
+  /** It finds work only in passes with a column at this position or behind; absent: in all. */
+  readonly from?: number;
 }
 
 /** Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena. */

@@ -177,6 +177,13 @@ interface Normed {
   readonly normed: ValueId;
 }
 
+/** Where attention leaves its sums over parts of the positions, where a query may see several. */
+interface PartialSums {
+  readonly output: ValueId;
+  /** Floats of a column. */
+  readonly width: number;
+}
+
 /** One step of the token program on a GPU: `Step` with norms and the cache's update inside the launches that need them. */
 export type DeviceStep =
   | StepOf<"embed">
@@ -192,7 +199,19 @@ export type DeviceStep =
   /** `given` is what an earlier launch computed; null without factors, and where every workgroup computes for itself. */
   | (StepOf<"project"> & Normed & { readonly given: GivenFactors | null })
   /** Normalises and rotates the heads of query and key, appends key and value to the cache, and attends. */
-  | (Omit<StepOf<"cache">, "kind"> & { readonly kind: "attend"; readonly output: ValueId })
+  | (Omit<StepOf<"cache">, "kind"> & {
+      readonly kind: "attend";
+      readonly output: ValueId;
+      readonly partials: PartialSums | null;
+    })
+  /** Adds up, of columns that see several parts of the positions, what attention left of each. */
+  | {
+      readonly kind: "combine";
+      readonly layer: number;
+      readonly output: ValueId;
+      readonly attention: AttentionNode;
+      readonly partials: PartialSums;
+    }
   /** The id of the largest logit of each column: [16] i32. */
   | {
       readonly kind: "choose";

@@ -16,3 +16,6 @@ export function roundUp(value: number, step: number): number {
 
 /** Bytes that matrices, vectors and values of the arena begin at multiples of: a cache line, and a vector of AVX-512. */
 export const alignment = 64;
+
+/** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
+export const stepBytes = 16 + 16 * maxColumns;

@@ -1,4 +1,4 @@
-import type { NormNode, ValueId } from "../ir/graph.js";
+import type { AttentionNode, NormNode, ValueId } from "../ir/graph.js";
 import type { DeviceStep, InputFactors, Step } from "../ir/steps.js";
 import { inputsOf } from "../ir/walk.js";
 import { factorsOf } from "./factors.js";
@@ -8,12 +8,14 @@ import { factorsOf } from "./factors.js";
  * a norm's result normalises for itself, and attention updates the cache on its way. What is left of a transformer
  * layer are five launches: query, key and value; attention; its output; gate and up; down. An input of linears
  * with gates or corrections adds one, that multiplies it by their factors, unless these are so small that every
- * workgroup does better to do so for itself.
+ * workgroup does better to do so for itself. Where a query may see several parts of the positions, of which attention
+ * leaves sums, a launch adds these up; `partialWidth` says how many floats they take a column, 0 where there is one part.
  * The last launch chooses the most likely token.
  */
 export function fuse(
   steps: readonly Step[],
   computesOwn: (factors: InputFactors) => boolean,
+  partialWidth: (attention: AttentionNode) => number,
 ): readonly DeviceStep[] {
   const norms = fusedNorms(steps);
   const fused: DeviceStep[] = [];
@@ -40,7 +42,11 @@ export function fuse(
           throw new Error(`the cache of layer ${step.layer} is updated without attention after it`);
         }
         const { norms: headNorms, rope, keyColumn, valueColumn } = step;
-        fused.push({ ...attend, keyColumn, valueColumn, norms: headNorms, rope });
+        const { layer, output, attention } = attend;
+        const width = partialWidth(attention);
+        const partials = width === 0 ? null : { output: `${output}_parts`, width };
+        fused.push({ ...attend, keyColumn, valueColumn, norms: headNorms, rope, partials });
+        if (partials !== null) fused.push({ kind: "combine", layer, output, attention, partials });
         break;
       }
       case "attend":

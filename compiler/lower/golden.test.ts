@@ -58,7 +58,11 @@ function textOf(model: Model): string {
   const sections = {
     Dense: dense,
     "With every gate and tier": tiered,
-    "With every gate and tier, on a GPU": fuse(tiered, () => false),
+    "With every gate and tier, on a GPU": fuse(
+      tiered,
+      () => false,
+      ({ window }) => window ?? 0,
+    ),
   };
   return Object.entries(sections)
     .map(([title, steps]) => `# ${title}\n${stepsText(steps)}`)

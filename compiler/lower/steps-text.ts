@@ -36,6 +36,12 @@ function linesOf(step: AnyStep): string[] {
       return [`cache    layer ${step.layer} <- ${sourceText(step)}`, ...headLines(step)];
     case "attend":
       return attendLines(step);
+    case "combine": {
+      const { output, partials } = step;
+      return [
+        `combine  ${output} <- ${partials.output} [${partials.width}]: parts of the positions together`,
+      ];
+    }
     case "choose":
       return [`choose   ${step.output} <- ${step.input} [${step.vocabulary}]: the id of the largest`];
     default:

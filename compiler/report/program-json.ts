@@ -6,6 +6,8 @@ export interface ListedLaunch {
   readonly kernel: string;
   /** The layer that it is a part of; null before and after the layers. */
   readonly layer: number | null;
+  /** It runs only in passes with a column at this position or behind; absent: in all. */
+  readonly from?: number;
   /** Names of the arguments that it reads, and of those that it writes; one that it updates is among both. */
   readonly reads: readonly string[];
   readonly writes: readonly string[];

@@ -37,7 +37,12 @@ export class KernelTable {
   }
 
   launch(call: EmittedCall, resolve: (operand: Operand) => Argument): Launch {
-    return { kernel: this.index(call), arguments: call.operands.map(({ operand }) => resolve(operand)) };
+    const places = call.operands.map(({ operand }) => resolve(operand));
+    return {
+      kernel: this.index(call),
+      arguments: places,
+      ...(call.from !== undefined && { from: call.from }),
+    };
   }
 
   private unique(symbol: string): string {

@@ -23,6 +23,7 @@ export function listLaunches(
     return {
       kernel: kernels[launch.kernel]!.symbol,
       layer: steps[index]!.layer,
+      ...(launch.from !== undefined && { from: launch.from }),
       reads: operands.flatMap(({ name, access }) => (access === "write" ? [] : [name])),
       writes: operands.flatMap(({ name, access }) => (access === "read" ? [] : [name])),
       arguments: operands.map(({ name, type, operand, rows }, slot) => ({
@@ -39,9 +40,14 @@ export function listLaunches(
   return { body: listed.slice(0, headAt), head: listed.slice(headAt) };
 }
 
-/** Launches of the body that are a layer's, per layer; 0 without layers. */
+/** Launches of a token behind a short text. */
+export function launchesOf({ body, head }: ListedPass): number {
+  return [...body, ...head].filter(({ from }) => from === undefined).length;
+}
+
+/** Those of them that are a layer's, per layer; 0 without layers. */
 export function launchesPerLayer({ body }: ListedPass): number {
-  const layers = body.flatMap(({ layer }) => (layer === null ? [] : [layer]));
+  const layers = body.flatMap(({ layer, from }) => (layer === null || from !== undefined ? [] : [layer]));
   return layers.length === 0 ? 0 : layers.length / new Set(layers).size;
 }
 

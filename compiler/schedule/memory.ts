@@ -3,13 +3,10 @@ import type { Graph, ValueId } from "../ir/graph.js";
 import type { Argument, DeviceKind } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
 import { cacheBlock } from "../layout/cache.js";
-import { maxColumns, roundUp, strideOf } from "../layout/stride.js";
+import { maxColumns, roundUp, stepBytes, strideOf } from "../layout/stride.js";
 import { factorPlaces } from "../lower/factors.js";
 import { placeValues } from "./arena.js";
 import { WeightLayout } from "./weights-section.js";
-
-/** Bytes of the `gsic_step` structure in templates/include/gsic/abi.h. */
-export const stepBytes = 16 + 16 * maxColumns;
 
 /** Two counts of tokens, of 8 bytes, for each gate. */
 export const counterBytes = 16;
@@ -119,7 +116,11 @@ export function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<V
         break;
       case "attend":
         widths.set(step.output, step.attention.heads * step.attention.headDim);
+        if ("partials" in step && step.partials !== null)
+          widths.set(step.partials.output, step.partials.width);
         break;
+      case "combine":
+        break; // attention has what it reads and writes
       case "choose":
         widths.set(step.output, 16);
         break;

@@ -4,17 +4,20 @@
  * `npx tsc -p tsconfig.json && node dist/compiler/testing/counted-shapes.js`. Needs clang and llvm-objdump, and no device.
  */
 
+import { attentionCut, headsTogether } from "../emit/gpu/attention.js";
+import type { MachineCounts } from "../inspect/machine-code/count.js";
 import { countKernels } from "../inspect/machine-code/kernels.js";
 import { predictLaunch, turnSeconds } from "../inspect/machine-code/predict.js";
-import type { AttentionNode, RopeNode } from "../ir/graph.js";
 import type { Kernel } from "../ir/program.js";
 import type { DeviceStep } from "../ir/steps.js";
+import { clocks, simds } from "../passes/cost.js";
 import { gpuTarget } from "./gpu.js";
-import { kernelOf, norm, project, tiered } from "./gpu-steps.js";
+import { attentionSteps, kernelOf, norm, project, tiered } from "./gpu-steps.js";
 
 const target = gpuTarget("mi300x");
 const layers = 32;
-const [heads, kvHeads, headDim] = [32, 8, 128];
+const shape = { heads: 32, kvHeads: 8, headDim: 128 };
+const { heads, kvHeads, headDim } = shape;
 
 /** A step that reads weights: launches of a token, and bytes of a launch. */
 interface Linear {
@@ -40,49 +43,63 @@ function linears(bits: 4 | 16): readonly Linear[] {
   ];
 }
 
-const attention: AttentionNode = {
-  ...{ kind: "attention", id: "a", layer: null, query: "q", key: "k", value: "v" },
-  ...{ scale: 0.1, window: null, heads, kvHeads, headDim },
-};
-const rope: RopeNode = {
-  ...{ kind: "rope", id: "r", layer: null, input: "q", heads, headDim, rotaryDim: headDim },
-  ...{ pairing: "half", theta: 1e4, scaling: { kind: "none" } },
-};
-const places = { sourceWidth: 6144, queryColumn: 0, keyColumn: 4096, valueColumn: 5120, norms: null };
-const attend: DeviceStep = {
-  ...{ kind: "attend", layer: 0, output: "y", source: "x", attention, rope },
-  ...places,
-};
-const choose: DeviceStep = {
-  kind: "choose",
-  layer: null,
-  input: "logits",
-  output: "ids",
+const choose = {
+  ...{ kind: "choose", layer: null, input: "logits", output: "ids" },
   vocabulary: 128256,
-};
+} satisfies DeviceStep;
 
-/** Positions of a turn of attention's loop, as gpu/attention.h has them. */
-const positionsOf = ({ launch }: Kernel, depth: number) => (launch!.threads / (headDim / 4)) * depth;
+/** The context that kernels are built for: the longest that is predicted. */
+const context = 32768;
+const cut = attentionCut({ ...shape, window: null }, context, target.gpu);
+/** Workgroups that a part of a column takes; bytes of keys and values of a position. */
+const groups = kvHeads * Math.ceil(heads / kvHeads / headsTogether(shape));
+const bytesPerPosition = 2 * kvHeads * headDim * 4;
+
+/** Seconds of a kernel's workgroup: its round trips, and its issue slots where a compute unit holds one. */
+const workgroup = ({ launch }: Kernel, { waits, slots }: MachineCounts) => ({
+  trips: waits * target.gpu.latency,
+  issue: (slots * clocks * Math.ceil(launch!.threads / target.gpu.wave / simds)) / target.gpu.clock,
+});
+type Workgroup = ReturnType<typeof workgroup>;
+
+/** Workgroups of attention that a compute unit holds at once. */
+const held = 2;
+
+/**
+ * Seconds of attention behind so many tokens: a workgroup's trips and instructions; then those of the other workgroups of
+ * its compute unit, or the reading of keys and values, where that takes longer; and combining, where there are parts.
+ */
+function attended(tokens: number, attending: Workgroup, combining: Workgroup) {
+  const parts = Math.ceil(tokens / cut.part);
+  const rounds = Math.ceil((parts * groups) / target.gpu.computeUnits);
+  const first = target.cost.step + attending.trips + attending.issue;
+  const reading = (tokens * bytesPerPosition) / target.cost.bandwidth;
+  const others = (rounds - 1) * Math.max(attending.issue, (attending.trips + attending.issue) / held);
+  const combine = parts === 1 ? 0 : target.cost.step + combining.trips + combining.issue;
+  return { attend: first + Math.max(reading, others), combine };
+}
 
 const micro = (seconds: number) => Number((seconds * 1e6).toFixed(1));
 
-async function main(): Promise<void> {
-  // The depth of attention.h; 1 counts kernels of before it had one.
-  const depth = Number(process.argv[2] ?? 8);
-  const kernels = [attend, choose].map((step) => kernelOf(step, target));
-  const counts = await countKernels(kernels, target);
-  const [attending, choosing] = kernels.map(({ symbol }) => counts.get(symbol)!);
-  const waves = (kernel: Kernel) => kernel.launch!.threads / target.gpu.wave;
-  const loop = [...attending!.memoryLoops].sort((a, b) => b.slots - a.slots)[0]!;
-  const turn = turnSeconds(loop, waves(kernels[0]!), target);
-  const outside = predictLaunch(attending!, 0, target).total;
-  const read = Math.ceil(128256 / (kernels[1]!.launch!.threads * (depth > 1 ? 4 * depth : 1)));
-  const pick = [...choosing!.memoryLoops].sort((a, b) => b.slots - a.slots)[0]!;
-  const chosen =
-    predictLaunch(choosing!, 0, target).total + read * turnSeconds(pick, waves(kernels[1]!), target);
-  console.log(
-    `attention: ${micro(outside)} us, and ${micro(turn)} us for ${positionsOf(kernels[0]!, depth)} positions`,
+/** Seconds of the launch that chooses a token: its loop over the vocabulary waits for memory in every turn. */
+function chooseSeconds(kernel: Kernel, counts: MachineCounts): number {
+  const { threads } = kernel.launch!;
+  const turns = Math.ceil(choose.vocabulary / (threads * 32));
+  const loop = [...counts.memoryLoops].sort((a, b) => b.slots - a.slots)[0]!;
+  return (
+    predictLaunch(counts, 0, target).total + turns * turnSeconds(loop, threads / target.gpu.wave, target)
   );
+}
+
+async function main(): Promise<void> {
+  const kernels = [...attentionSteps(shape, target, context), choose].map((step) =>
+    kernelOf(step, target, context),
+  );
+  const counts = await countKernels(kernels, target);
+  const [attending, combining] = kernels.map((kernel) => workgroup(kernel, counts.get(kernel.symbol)!));
+  const chosen = chooseSeconds(kernels[2]!, counts.get(kernels[2]!.symbol)!);
+  for (const [index, { trips, issue }] of [attending!, combining!].entries())
+    console.log(`${kernels[index]!.symbol}: us trips ${micro(trips)}, issue ${micro(issue)}`);
   console.log(`choosing a token: ${micro(chosen)} us`);
   for (const bits of [16, 4] as const) {
     const found = linears(bits).map((linear) => ({ ...linear, kernel: kernelOf(linear.step, target) }));
@@ -97,11 +114,12 @@ async function main(): Promise<void> {
       return count * parts.total;
     });
     const bytes = found.reduce((sum, { bytes: one, times: count }) => sum + one * count, 0);
-    const shares = [128, 4096, 32768].map((context) => {
-      const turns = Math.ceil(context / positionsOf(kernels[0]!, depth));
-      const attended = layers * (outside + turns * turn);
-      const total = times.reduce((sum, one) => sum + one, target.cost.launch + attended + chosen);
-      return `${((100 * bytes) / target.cost.bandwidth / total).toFixed(0)} % (${(total * 1e3).toFixed(2)} ms)`;
+    const shares = [128, 4096, 32768].map((tokens) => {
+      const { attend, combine } = attended(tokens, attending!, combining!);
+      const attention = layers * (attend + combine);
+      const total = times.reduce((sum, one) => sum + one, target.cost.launch + attention + chosen);
+      const share = `${((100 * bytes) / target.cost.bandwidth / total).toFixed(0)} %`;
+      return `${share} (${(total * 1e3).toFixed(2)} ms, attention ${micro(attend)} + ${micro(combine)} us a layer)`;
     });
     console.log(
       `${bits} bits, share of the read ceiling behind 128; 4,096; 32,768 tokens: ${shares.join("; ")}`,

@@ -1,19 +1,23 @@
 /** Steps of shapes that no model has, and their kernels: for tests that look at machine code. */
 
 import type { GpuTarget } from "../config/target.js";
+import { attentionCut } from "../emit/gpu/attention.js";
 import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import { loadTemplates } from "../emit/template.js";
 import { factorQuantizer } from "../ir/forms.js";
-import type { DType, NormNode } from "../ir/graph.js";
+import type { AttentionNode, DType, NormNode, RopeNode } from "../ir/graph.js";
 import type { Quantizer } from "../ir/plan.js";
 import type { Kernel } from "../ir/program.js";
 import type { DeviceStep } from "../ir/steps.js";
 
 const render = loadTemplates("gpu");
 
+/** The context of kernels, unless they say otherwise. */
+const defaultContext = 4096;
+
 /** The kernel of a step that no model has: emission needs no weights. */
-export function kernelOf(step: DeviceStep, target: GpuTarget): Kernel {
-  const { operands, params, template, ...call } = deviceKernelOf(step, 4096, target);
+export function kernelOf(step: DeviceStep, target: GpuTarget, context = defaultContext): Kernel {
+  const { operands, params, template, ...call } = deviceKernelOf(step, context, target);
   const symbol = `gsic_${call.symbol}`;
   const source = render(template, { ...params, symbol });
   const parameters = operands.map(({ name, type }) => ({ name, type }));
@@ -100,3 +104,31 @@ export const exactFor = (d: number): ProjectStep["exact"] => {
   const source = { kind: "projections", out: 16, d, quantizer: factorQuantizer, rank: 0, recipe } as const;
   return { projections: 16, threshold: 0.1, source };
 };
+
+/** Attention of a layer with rotated heads, and what combines its parts, where a query may see several. */
+export function attentionSteps(
+  shape: Pick<AttentionNode, "heads" | "kvHeads" | "headDim"> & { readonly window?: number },
+  { gpu }: GpuTarget,
+  context = defaultContext,
+): DeviceStep[] {
+  const { heads, kvHeads, headDim } = shape;
+  const attention: AttentionNode = {
+    ...{ kind: "attention", id: "a", layer: null, query: "q", key: "k", value: "v" },
+    ...{ scale: 0.1, window: null, ...shape },
+  };
+  const rope: RopeNode = {
+    ...{ kind: "rope", id: "r", layer: null, input: "q", heads, headDim, rotaryDim: headDim },
+    ...{ pairing: "half", theta: 1e4, scaling: { kind: "none" } },
+  };
+  const width = attentionCut(attention, context, gpu).partialWidth;
+  const partials = width === 0 ? null : { output: "parts", width };
+  const shared = { layer: 0, output: "y", attention } as const;
+  const attend: DeviceStep = {
+    ...{ kind: "attend", ...shared, partials, source: "x", norms: null, rope },
+    sourceWidth: (heads + 2 * kvHeads) * headDim,
+    queryColumn: 0,
+    keyColumn: heads * headDim,
+    valueColumn: (heads + kvHeads) * headDim,
+  };
+  return partials === null ? [attend] : [attend, { kind: "combine", ...shared, partials }];
+}

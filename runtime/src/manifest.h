@@ -27,6 +27,7 @@ struct Argument {
 struct Launch {
   uint32_t kernel;  ///< index into Manifest::kernels
   std::vector<Argument> arguments;
+  uint32_t from = 0;  ///< it finds work only in passes with a column at this position or behind
 };
 
 /// Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena.

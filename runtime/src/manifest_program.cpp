@@ -30,6 +30,7 @@ std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &
   for (const json &value : reader.list(program, at, key)) {
     const std::string here = indexed(at + "." + key, launches.size());
     Launch launch{uint32_t(reader.number(value, here, "kernel", 0, manifest.kernels.size() - 1)), {}};
+    if (value.contains("from")) launch.from = uint32_t(reader.number(value, here, "from", 0, kMostTokens));
     const json &arguments = reader.list(value, here, "arguments");
     const Kernel &kernel = manifest.kernels[launch.kernel];
     if (arguments.size() != kernel.arguments)

@@ -37,6 +37,13 @@ Runnable Passes::make(const Program &program) {
   made.program = &program;
   const std::vector<ResolvedLaunch> body = resolve(program.body), head = resolve(program.head);
   made.body = model_->device().capture(body);
+  std::vector<ResolvedLaunch> shorter;
+  for (size_t i = 0; i < body.size(); i++) {
+    const auto from = int32_t(program.body[i].from);
+    if (from == 0) shorter.push_back(body[i]);
+    if (from > 0 && (made.short_end == 0 || from < made.short_end)) made.short_end = from;
+  }
+  if (made.short_end > 0) made.short_body = model_->device().capture(shorter);
   made.head = model_->device().capture(head);
   made.launches = body;
   made.launches.insert(made.launches.end(), head.begin(), head.end());
@@ -73,7 +80,10 @@ void Passes::prepare(const gsic_step &step) {
 
 void Passes::run(const Runnable &runnable, const gsic_step &step) {
   prepare(step);
-  runnable.body->run();
+  const gsic_column *const end = step.column + step.columns;
+  const bool is_short =
+      std::all_of(step.column, end, [&](const gsic_column &column) { return column.position < runnable.short_end; });
+  (is_short ? runnable.short_body : runnable.body)->run();
   if (step.wanted != 0) runnable.head->run();
 }
 

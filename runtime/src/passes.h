@@ -17,6 +17,8 @@ struct Runnable {
   const Program *program = nullptr;
   std::vector<ResolvedLaunch> launches;  ///< of the body, then of the head
   std::unique_ptr<Sequence> body, head;
+  std::unique_ptr<Sequence> short_body;  ///< of passes whose positions are all before `short_end`; null: the same
+  int32_t short_end = 0;
 };
 
 /// One pass at a time, used by one thread at a time.

@@ -111,7 +111,10 @@ ordered_json describe(const Subject &subject, std::optional<double> bytes, const
     closed += closed_here;
     open += open_here;
   }
-  const size_t launches = subject.session.program().body.size() + subject.session.program().head.size();
+  const Program &program = subject.session.program();
+  const size_t launches =
+      size_t(std::count_if(program.body.begin(), program.body.end(), [](const Launch &one) { return one.from == 0; })) +
+      program.head.size();
   const double rate = subject.decode.empty() ? 0 : subject.decode.median();
   const auto known = [](bool is, double value) { return is ? ordered_json(value) : ordered_json(); };
   return {{"decode_tokens_per_second", subject.decode.json()},

@@ -14,9 +14,6 @@ import type { ProjectionShape } from "../../report/tuning.js";
 /** Waves of the workgroups that do not multiply: enough to hide latency, few enough that many fit. */
 export const smallWaves = 4;
 
-/** Waves of attention's workgroups, of which each takes one head: what they have on the way is all that hides latency. */
-export const attentionWaves = 8;
-
 /** A launch of workgroups of `waves` waves, `most` of which find work. */
 export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number): LaunchShape {
   const perUnit = gpu.workgroupsPerUnit * Math.max(1, Math.floor(gpu.wavesPerWorkgroup / waves));

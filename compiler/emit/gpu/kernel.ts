@@ -1,14 +1,13 @@
 import type { GpuTarget } from "../../config/target.js";
-import type { NormNode } from "../../ir/graph.js";
 import type { DeviceStep } from "../../ir/steps.js";
-import { cacheBlock } from "../../layout/cache.js";
 import { rowBytes } from "../../layout/matrix.js";
 import { unitLayouts } from "../../layout/planes.js";
-import { maxColumns, roundUp } from "../../layout/stride.js";
+import { maxColumns } from "../../layout/stride.js";
 import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
 import { normFormula } from "../projection.js";
-import { attentionWaves, launchOf, smallWaves } from "./division.js";
+import { attend, combine } from "./attention.js";
+import { launchOf, smallWaves } from "./division.js";
 import { factors } from "./factors.js";
 import { DeviceOperands } from "./operands.js";
 import { glu, project } from "./projection.js";
@@ -26,6 +25,8 @@ export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTar
       return step.glu ? glu(step, target) : project(step, target);
     case "attend":
       return attend(step, context, target);
+    case "combine":
+      return combine(step, context, target);
     case "choose":
       return choose(step, target);
     default:
@@ -93,59 +94,6 @@ function norm({ node, width, output, residual }: StepOf<"norm">, { gpu }: GpuTar
     operands: operands.slots,
     launch: launchOf(gpu, smallWaves, maxColumns, lds),
   };
-}
-
-function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): GpuKernelCall {
-  const { heads, kvHeads, headDim, scale, window } = step.attention;
-  const operands = new DeviceOperands();
-  operands.input("source", step.source);
-  operands.output("y", step.output);
-  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "update");
-  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "update");
-  if (step.rope !== null) operands.add("angles", "const float", { kind: "rope", rope: step.rope });
-  const epsilonOf = (name: string, { gain, epsilon }: NormNode) => {
-    operands.vector(name, gain);
-    return floatLiteral(epsilon);
-  };
-  const norms = step.norms && {
-    queryEpsilon: epsilonOf("query_gain", step.norms.query),
-    keyEpsilon: epsilonOf("key_gain", step.norms.key),
-  };
-  const rotary = step.rope && { dim: step.rope.rotaryDim, pairing: step.rope.pairing };
-  const seen = window === null ? context : Math.min(window, context);
-  return {
-    template: "attend",
-    symbol: `attend_${heads}x${kvHeads}x${headDim}`,
-    params: {
-      summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "rotate them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${seen < context ? `, over ${seen} positions` : ""}`,
-      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${heads * headDim}]`,
-      account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${heads / kvHeads} heads`,
-      parameters: operands.parameters,
-      waves: attentionWaves,
-      heads,
-      kvHeads,
-      headDim,
-      block: cacheBlock(context),
-      sourceWidth: step.sourceWidth,
-      queryColumn: step.queryColumn,
-      keyColumn: step.keyColumn,
-      valueColumn: step.valueColumn,
-      window: seen,
-      scale: floatLiteral(scale),
-      norms,
-      rotary,
-    },
-    operands: operands.slots,
-    launch: launchOf(gpu, attentionWaves, maxColumns * heads, attentionLds(headDim, gpu.wave)),
-  };
-}
-
-/** Bytes of `AttentionMemory` in templates/include/gsic/gpu/attention.h. */
-function attentionLds(headDim: number, wave: number): number {
-  const quads = Math.ceil(headDim / 4);
-  const lanes = Math.min(2 ** Math.ceil(Math.log2(quads)), wave);
-  const own = 2 * maxColumns * roundUp(headDim, 16) * 4;
-  return own + attentionWaves * 4 * (2 + lanes * Math.ceil(quads / lanes) * 4);
 }
 
 function choose({ input, output, vocabulary }: StepOf<"choose">, { gpu }: GpuTarget): GpuKernelCall {

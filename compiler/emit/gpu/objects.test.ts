@@ -3,11 +3,18 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileGpuKernels } from "../../cc/index.js";
 import type { GpuTarget } from "../../config/target.js";
-import type { AttentionNode, RopeNode } from "../../ir/graph.js";
 import type { DeviceStep } from "../../ir/steps.js";
 import { temporaryFolder } from "../../testing/fixtures.js";
 import { disassembly, gpuTarget, llvmTool, readelf, whyNotCompiled } from "../../testing/gpu.js";
-import { exactFor, gateFor, kernelOf, norm, project, tiered } from "../../testing/gpu-steps.js";
+import {
+  attentionSteps,
+  exactFor,
+  gateFor,
+  kernelOf,
+  norm,
+  project,
+  tiered,
+} from "../../testing/gpu-steps.js";
 
 const [mi300x, h200] = [gpuTarget("mi300x"), gpuTarget("h200")];
 const readelfTool = llvmTool("llvm-readelf");
@@ -122,35 +129,10 @@ describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
   });
 
   test("attention and the choice of a token keep everything in registers", async () => {
-    const attention: AttentionNode = {
-      kind: "attention",
-      id: "a",
-      layer: null,
-      query: "q",
-      key: "k",
-      value: "v",
-      scale: 0.1,
-      window: null,
-      heads: 32,
-      kvHeads: 8,
-      headDim: 128,
-    };
-    const place = { sourceWidth: 6144, queryColumn: 0, keyColumn: 4096, valueColumn: 5120, norms: null };
-    const rope: RopeNode = {
-      kind: "rope",
-      id: "r",
-      layer: null,
-      input: "q",
-      heads: 32,
-      headDim: 128,
-      rotaryDim: 128,
-      pairing: "half",
-      theta: 1e4,
-      scaling: { kind: "none" },
-    };
+    const choose = { kind: "choose", layer: null, input: "logits", output: "ids" } as const;
     const steps: DeviceStep[] = [
-      { kind: "attend", layer: 0, output: "y", source: "x", ...place, attention, rope },
-      { kind: "choose", layer: null, input: "logits", output: "ids", vocabulary: 128256 },
+      ...attentionSteps({ heads: 32, kvHeads: 8, headDim: 128 }, mi300x),
+      { ...choose, vocabulary: 128256 },
     ];
     for (const step of steps) {
       const { kernel, resources } = await objectOf(step, mi300x);

@@ -32,6 +32,8 @@ export interface MachineCounts {
   readonly waitsBefore: number | null;
   readonly waits: number;
   readonly barriers: number;
+  /** Issue slots of a wave, each loop once. */
+  readonly slots: number;
   /** Bytes of weights that a lane has on the way, at most. */
   readonly inFlight: number;
   readonly weightLoops: readonly WeightLoop[];
@@ -50,6 +52,7 @@ export function countPath(path: Path): MachineCounts {
     waitsBefore: before,
     waits: all,
     barriers: countOf(instructions, "barrier"),
+    slots: slotsIn(instructions),
     inFlight,
     weightLoops: (looped.length > 0 ? looped : stretches(instructions)).map(weightLoop),
     memoryLoops: inner

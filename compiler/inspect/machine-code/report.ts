@@ -99,7 +99,10 @@ function secondsOf(kernels: readonly CountedKernel[], { modes }: ProgramJson, { 
   return Object.fromEntries(
     Object.entries(modes).map(([mode, { body, head }]) => [
       mode,
-      [...body, ...head].reduce((sum, { kernel }) => sum + launch.get(kernel)!, cost.launch),
+      [...body, ...head].reduce(
+        (sum, { kernel, from }) => (from === undefined ? sum + launch.get(kernel)! : sum),
+        cost.launch,
+      ),
     ]),
   );
 }

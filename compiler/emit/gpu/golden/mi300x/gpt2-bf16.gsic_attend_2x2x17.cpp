@@ -5,17 +5,13 @@
 
 using namespace gsic;
 
-using Shape = Attention<2, 2, 17, 16, 48, 8>;
+using Parts = Cut<64, 48, 1>;
+using Shape = Attention<2, 2, 17, 16, Parts, 1, 8>;
 
 GSIC_KERNEL(gsic_attend_2x2x17, 8 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);
-  const Step now(step);
   const AttentionInputs inputs{source, stride_of(102), 0, 34, 68, keys, values};
   const NoRotary rotary = {};
   const NoHeadNorm query_norm = {}, key_norm = {};
-  for (int item = workgroup_index(); item < now.columns * Shape::heads; item += workgroup_count()) {
-    const int column = item / Shape::heads, head = item % Shape::heads;
-    attend<Shape>(inputs, now, rotary, query_norm, key_norm, column, head, 0.24253562092781067f, memory,
-                  y + column * stride_of(Shape::heads * Shape::head_dim) + head * Shape::head_dim);
-  }
+  attend_all<Shape>(inputs, step, rotary, query_norm, key_norm, 0.24253562092781067f, memory, y, nullptr);
 }

@@ -5,17 +5,13 @@
 
 using namespace gsic;
 
-using Shape = Attention<4, 2, 16, 16, 64, 8>;
+using Parts = Cut<64, 64, 1>;
+using Shape = Attention<4, 2, 16, 16, Parts, 2, 8>;
 
 GSIC_KERNEL(gsic_attend_4x2x16, 8 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);
-  const Step now(step);
   const AttentionInputs inputs{source, stride_of(128), 0, 64, 96, keys, values};
   const Rotary<16, Pairing::adjacent> rotary{angles};
   const NoHeadNorm query_norm = {}, key_norm = {};
-  for (int item = workgroup_index(); item < now.columns * Shape::heads; item += workgroup_count()) {
-    const int column = item / Shape::heads, head = item % Shape::heads;
-    attend<Shape>(inputs, now, rotary, query_norm, key_norm, column, head, 0.25f, memory,
-                  y + column * stride_of(Shape::heads * Shape::head_dim) + head * Shape::head_dim);
-  }
+  attend_all<Shape>(inputs, step, rotary, query_norm, key_norm, 0.25f, memory, y, nullptr);
 }

@@ -1,0 +1,153 @@
+import type { GpuShape, GpuTarget } from "../../config/target.js";
+import type { AttentionNode, NormNode } from "../../ir/graph.js";
+import type { DeviceStep } from "../../ir/steps.js";
+import { cacheBlock } from "../../layout/cache.js";
+import { maxColumns, roundUp, stepBytes } from "../../layout/stride.js";
+import { floatLiteral } from "../literal.js";
+import { bytesRead, type GpuKernelCall } from "../operands.js";
+import { launchOf } from "./division.js";
+import { DeviceOperands } from "./operands.js";
+
+type StepOf<Kind extends DeviceStep["kind"]> = Extract<DeviceStep, { kind: Kind }>;
+
+type HeadShape = Pick<AttentionNode, "heads" | "kvHeads" | "headDim">;
+
+/** Lanes of attention's workgroups. */
+const threads = 512;
+/** Keys or values that a lane holds of a part, in fours: 8 take 32 registers. */
+const heldFours = 8;
+/** Longer parts leave compute units without one behind a few thousand tokens, shorter ones are more to combine. */
+const maxPart = 128;
+
+/** How attention is cut: positions of a part, and the most parts and floats of parts of a column. */
+export function attentionCut(
+  { heads, headDim, window }: Pick<AttentionNode, "heads" | "headDim" | "window">,
+  context: number,
+  { wave }: GpuShape,
+) {
+  const seen = window === null ? context : Math.min(window, context);
+  const fits = (threads * heldFours * 4) / powerOfTwoFrom(headDim);
+  const part = Math.max(wave, Math.min(maxPart, fits, powerOfTwoFrom(context)));
+  const parts = Math.min(Math.ceil(context / part), Math.ceil((seen - 1) / part) + 1);
+  const partialWidth = parts === 1 ? 0 : heads * parts * (4 + roundUp(headDim, 16));
+  return { part, window: seen, parts, partialWidth };
+}
+
+/** Query heads that a workgroup takes together: of a group, as many as keep their sums in registers and LDS. */
+export function headsTogether({ heads, kvHeads, headDim }: HeadShape): number {
+  const group = heads / kvHeads;
+  const most = Math.max(1, Math.min(4, 512 / powerOfTwoFrom(headDim)));
+  return Math.ceil(group / Math.ceil(group / most));
+}
+
+/** Attention over the parts of the positions. */
+export function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): GpuKernelCall {
+  const { heads, kvHeads, headDim, scale } = step.attention;
+  const { part, window, parts } = attentionCut(step.attention, context, gpu);
+  const together = headsTogether(step.attention);
+  const waves = threads / gpu.wave;
+  const operands = new DeviceOperands();
+  operands.input("source", step.source);
+  operands.output("y", step.output);
+  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "update");
+  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "update");
+  if (step.rope !== null) operands.add("angles", "const float", { kind: "rope", rope: step.rope });
+  const epsilonOf = (name: string, { gain, epsilon }: NormNode) => {
+    operands.vector(name, gain);
+    return floatLiteral(epsilon);
+  };
+  const norms = step.norms && {
+    queryEpsilon: epsilonOf("query_gain", step.norms.query),
+    keyEpsilon: epsilonOf("key_gain", step.norms.key),
+  };
+  const partials = step.partials === null ? "nullptr" : operands.output("partials", step.partials.output);
+  const rotary = step.rope && { dim: step.rope.rotaryDim, pairing: step.rope.pairing };
+  const items = kvHeads * Math.ceil(heads / kvHeads / together);
+  return {
+    template: "attend",
+    symbol: `attend_${heads}x${kvHeads}x${headDim}`,
+    params: {
+      summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "rotate them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${window < context ? `, over ${window} positions` : ""}${parts > 1 ? `, in parts of ${part}` : ""}`,
+      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${heads * headDim}]`,
+      account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${together} heads`,
+      parameters: operands.parameters,
+      waves,
+      heads,
+      kvHeads,
+      headDim,
+      block: cacheBlock(context),
+      part,
+      window,
+      parts,
+      together,
+      sourceWidth: step.sourceWidth,
+      queryColumn: step.queryColumn,
+      keyColumn: step.keyColumn,
+      valueColumn: step.valueColumn,
+      partials,
+      scale: floatLiteral(scale),
+      norms,
+      rotary,
+    },
+    operands: operands.slots,
+    launch: launchOf(gpu, waves, maxColumns * items * parts, attentionLds(step.attention, context, gpu)),
+  };
+}
+
+/** Bytes of `AttentionMemory` in templates/include/gsic/gpu/attention_shape.h. */
+function attentionLds(attention: AttentionNode, context: number, gpu: GpuShape): number {
+  const { part } = attentionCut(attention, context, gpu);
+  const together = headsTogether(attention);
+  const padded = roundUp(attention.headDim, 16);
+  const blocks = roundUp(stepBytes, 16) + 8 * Math.ceil(part / cacheBlock(context));
+  const scores =
+    roundUp(blocks, 16) + (2 * part + maxColumns) * together * 4 + 2 * together * (part / gpu.wave) * 4;
+  const staged = (together + 2 * maxColumns) * padded * 4;
+  const channels = laneChannels(attention.headDim, gpu.wave);
+  const sums = (threads / gpu.wave) * together * channels * 4;
+  return roundUp(roundUp(scores, 16) + Math.max(staged, sums), 16);
+}
+
+/** Lanes that share a position, and their channels, in runs of four each. */
+function lanesOf(headDim: number, wave: number): number {
+  return Math.min(powerOfTwoFrom(Math.ceil(headDim / 4)), wave);
+}
+function laneChannels(headDim: number, wave: number): number {
+  const lanes = lanesOf(headDim, wave);
+  return lanes * Math.ceil(Math.ceil(headDim / 4) / lanes) * 4;
+}
+
+/** The parts of columns that see several, together. */
+export function combine(step: StepOf<"combine">, context: number, { gpu }: GpuTarget): GpuKernelCall {
+  const { heads, headDim } = step.attention;
+  const { part, window, parts } = attentionCut(step.attention, context, gpu);
+  const waves = threads / gpu.wave;
+  const operands = new DeviceOperands();
+  operands.input("partials", step.partials.output);
+  operands.output("y", step.output);
+  const groups = threads / lanesOf(headDim, gpu.wave);
+  const lds = roundUp(stepBytes + 12 * parts, 16) + groups * laneChannels(headDim, gpu.wave) * 4;
+  return {
+    template: "combine",
+    symbol: `combine_${heads}x${headDim}`,
+    params: {
+      summary: `y = what attention left of parts of ${part} positions, together`,
+      shape: `partials [columns, ${heads}, ${parts}, ${4 + roundUp(headDim, 16)}], y [columns, ${heads * headDim}]`,
+      account: bytesRead(0),
+      parameters: operands.parameters,
+      waves,
+      heads,
+      headDim,
+      part,
+      window,
+      parts,
+    },
+    operands: operands.slots,
+    launch: launchOf(gpu, waves, maxColumns * heads, roundUp(lds, 16)),
+    from: part,
+  };
+}
+
+function powerOfTwoFrom(n: number): number {
+  return 2 ** Math.ceil(Math.log2(n));
+}

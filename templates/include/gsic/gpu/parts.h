@@ -1,0 +1,62 @@
+// How attention cuts the positions that a column sees into parts, and what it leaves of each.
+#ifndef GSIC_GPU_PARTS_H
+#define GSIC_GPU_PARTS_H
+
+#include "gsic/gpu/columns.h"
+
+namespace gsic {
+
+constexpr int least(int a, int b) { return a < b ? a : b; }
+
+/// Positions are cut at multiples of `Part`; a query sees `Window` positions, its own among them, which lie in
+/// `MostParts` parts at most.
+template <int Part, int Window, int MostParts> struct Cut {
+  static constexpr int part = Part, window = Window, most_parts = MostParts;
+
+  /// The oldest position that a column sees, the part that it lies in, and how many parts it sees.
+  struct Seen {
+    int oldest, first, count;
+  };
+  static Seen parts_of(int position) {
+    const int oldest = position - Window + 1 > 0 ? position - Window + 1 : 0;
+    return {oldest, oldest / Part, position / Part - oldest / Part + 1};
+  }
+  /// Of the columns of a pass, the most parts that one sees.
+  static int most_parts_of(const gsic_step &step) {
+    int most = 1;
+    GSIC_KEEP_LOOP
+    for (int column = 0; column < step.columns; column++) {
+      const int count = parts_of(step.column[column].position).count;
+      most = count > most ? count : most;
+    }
+    return most;
+  }
+};
+
+/// What attention leaves of the parts of columns that see several: [columns, heads, parts], each the largest score, the
+/// sum of e^(score - largest), and from `kHeader` on the sum of values with these weights, zeros not among them.
+template <int Heads, int HeadDim, class Cut> struct PartialSums {
+  static constexpr int kHeader = 4, row = kHeader + (HeadDim + 15) / 16 * 16;
+
+  static int64_t place(int column, int head, int part) {
+    return int64_t(column) * stride_of(Heads * Cut::most_parts * row) + (head * Cut::most_parts + part) * row;
+  }
+};
+
+/// Copies a pass's step to LDS, in one round trip to memory. A barrier must follow.
+inline void stage_step(const gsic_step *step, gsic_step &staged) {
+  if (thread_index() >= int(sizeof(gsic_step) / sizeof(int64_t))) return;
+  const int64_t word = load_fresh(reinterpret_cast<const int64_t *>(step) + thread_index());
+  __builtin_memcpy(reinterpret_cast<char *>(&staged) + thread_index() * sizeof word, &word, sizeof word);
+}
+
+/// The largest of some numbers.
+template <int N> inline float largest_of(const float (&x)[N]) {
+  float largest = x[0];
+  for (int i = 1; i < N; i++) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
+}  // namespace gsic
+
+#endif
