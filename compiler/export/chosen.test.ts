@@ -25,6 +25,7 @@ import { KeptFactors } from "../search/kept-factors.js";
 import { planTypes } from "../search/types.js";
 import { packageRoot } from "../support/paths.js";
 import { silent } from "../support/progress.js";
+import { size } from "../support/text.js";
 import { temporaryFolder } from "../testing/fixtures.js";
 import { exportGguf } from "./command.js";
 import { modelFile } from "./model-file.js";
@@ -103,6 +104,8 @@ describe("types within a size", () => {
     expect(frontier[0]!.kl.value).toBeGreaterThan(chosen.kl.value);
     expect(new Set(types!.matrices.map(({ type }) => type)).size).toBeGreaterThan(2);
     expect(inputs.flatMap(({ linears }) => linears)).toHaveLength(report.linears.length);
+    const { max_bytes: most } = types!;
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain(`might take ${size(most!)}`);
     expect(report.bytes_per_token.fast).toBeLessThan(report.bytes_per_token.dense);
   });
 

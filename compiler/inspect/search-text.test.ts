@@ -18,6 +18,18 @@ test("all that was measured stands in one table, the cheapest first, the chosen 
   `);
 });
 
+test("types of GGUF have the sizes of their files, and the size that was asked for is named", () => {
+  const { frontier, ...rest } = madeUpSearch();
+  const types = { max_bytes: 1_500_000, bytes: 1_400_000, bits_per_weight: 5, matrices: [] };
+  const sized = frontier.map((one, index) => ({ ...one, file_bytes: 1_400_000 * (index + 1) }));
+  const text = searchText({ ...rest, max_kl: null, frontier: sized, types }).join("\n");
+  expect(text).toContain("* planned, 1.4 MB");
+  expect(text).toContain("dense, 4.2 MB");
+  expect(text.replaceAll("\n", " ")).toContain(
+    "The tensors might take 1.5 MB, and the least KL was looked for.",
+  );
+});
+
 test("no line is too long, however small or large the KL", () => {
   for (const kl of [0, 1e-12, 3e-5, 0.02, 1, 9.95, 123.4])
     for (const line of searchText(madeUpSearch(kl), 99)) expect(line.length, line).toBeLessThanOrEqual(99);

@@ -13,7 +13,7 @@ const klWidth = 7;
 
 /**
  * What the planner found: its verdict, and all that it measured, the cheapest first, `*` before the plan that it chose.
- * Bytes and predicted time are shares of the dense model's. Lines of at most `columns`, which must be 99 at least.
+ * Bytes and predicted time are shares of the dense model's; of types of GGUF the first column has the size of the file's tensors. Lines of at most `columns`, which must be 99 at least.
  */
 export function searchText(search: SearchReport, columns = 100): string[] {
   const { max_kl: most, validation_tokens: tokens, verdict } = search;
@@ -38,8 +38,9 @@ function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): R
   ];
   const planned = frontier.map((one) => {
     const isDense = one.bytes_per_token === dense.bytes_per_token && one.predicted_kl === 0;
+    const file = one.file_bytes === undefined ? "" : `, ${size(one.file_bytes)}`;
     const row: Row = [
-      `${one.chosen ? "*" : " "} ${isDense ? "dense" : "planned"}`,
+      `${one.chosen ? "*" : " "} ${isDense ? "dense" : "planned"}${file}`,
       share(one.bytes_per_token, dense.bytes_per_token),
       share(one.seconds_per_token, dense.seconds_per_token),
       klText(one.predicted_kl),

@@ -21,6 +21,8 @@ interface View {
   readonly times: string | null;
   readonly frontier: readonly FrontierView[];
   readonly maxKl: string | null;
+  /** What a GGUF file's tensors might take, where that was asked for. */
+  readonly maxSize: string | null;
   readonly validationTokens: number | null;
   readonly hasGates: boolean;
   readonly hasActivations: boolean;
@@ -83,6 +85,7 @@ export function pageView(input: PageInput, data: PageData): View {
     times,
     frontier: search === null ? [] : frontierViews(search),
     maxKl: search === null || search.max_kl === null ? null : String(search.max_kl),
+    maxSize: search?.types?.max_bytes == null ? null : size(search.types.max_bytes),
     validationTokens: search?.validation_tokens ?? null,
     hasGates: data.linears.some(({ bytes }) => bytes.fast !== bytes.slow),
     hasActivations: data.inputs.some(({ activations }) => activations !== null),
