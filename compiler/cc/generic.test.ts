@@ -89,13 +89,19 @@ test.each(linears)("a linear of %s [%i, %i]", async (dtype, out, d) => {
   await expectSameBits(model, plan, ["exact"], Array<number>(tokens).fill(0));
 });
 
-test.each(["gemma3-f32", "gpt2-bf16", "gptj-f32", "llama-gguf", "mistral-window", "opt-350m", "phi3-gguf"])(
-  "exact mode of %s",
-  async (name) => {
-    const { model, ids } = await openFixture(name);
-    await expectSameBits(model, makePlan(model.graph, { options: densePlan }), ["exact"], ids);
-  },
-);
+test.each([
+  "gemma3-f32",
+  "gpt2-bf16",
+  "gptj-f32",
+  "llama-gguf",
+  "mistral-window",
+  "opt-350m",
+  "phi3-gguf",
+  "qwen3-compressed",
+])("exact mode of %s", async (name) => {
+  const { model, ids } = await openFixture(name);
+  await expectSameBits(model, makePlan(model.graph, { options: densePlan }), ["exact"], ids);
+});
 
 test.each(["gpt2-bf16", "llama-bf16"])("exact mode of %s in twelve bits a weight", async (name) => {
   const { model, ids } = await openFixture(name);

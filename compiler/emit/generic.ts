@@ -10,7 +10,22 @@ import { type ColumnSet, type ProductInput, productOf, tiers } from "./projectio
 type ProjectStep = Extract<Step, { kind: "project" }>;
 
 /** In the order of templates/include/gsic/generic/shapes.h. */
-const types = ["f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"] as const;
+const types = [
+  "f32",
+  "f16",
+  "bf16",
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q8_0",
+  "q4_k",
+  "q5_k",
+  "q6_k",
+  "i4",
+  "i4_128",
+  "i8",
+] as const;
 const coded = types.length;
 const fewBits = coded + 1;
 const columnSets: readonly ColumnSet[] = [

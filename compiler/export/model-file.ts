@@ -1,5 +1,6 @@
 import type { MatrixRef } from "../ir/graph.js";
 import type { Model } from "../models/model.js";
+import type { FileType } from "../read/gguf-types.js";
 import { bytesOf, type GgufTensor } from "../read/gguf-write.js";
 import type { Weights } from "../read/weights.js";
 import type { ModelFile } from "../search/type-options.js";
@@ -41,7 +42,7 @@ function storedTensors({ graph, weights }: Model): FileTensor[] {
       const whole = { tensor: name, dtype, out, d, transposed: false, first: 0 };
       return { kind: "matrix", name, parts: [whole], linears, paired: null };
     }
-    return { kept: { name, type: dtype, shape, data: () => partsOf(weights, name, bytes) } };
+    return { kept: { name, type: dtype as FileType, shape, data: () => partsOf(weights, name, bytes) } };
   });
 }
 

@@ -1,4 +1,4 @@
-import type { MatrixRef, RoundedType } from "../ir/graph.js";
+import type { DType, MatrixRef, RoundedType } from "../ir/graph.js";
 import type { BitWidth, Plan } from "../ir/plan.js";
 import { roundedMatrices } from "../ir/rounded.js";
 import { type GgufType, writtenTypes } from "../read/gguf-types.js";
@@ -40,6 +40,11 @@ const typeOfBits: Readonly<Record<BitWidth, GgufType>> = {
   8: "q8_0",
 };
 
+/** The type itself; f32, which holds them exactly, for integers of quantised checkpoints. */
+function fileType(dtype: DType): GgufType {
+  return dtype === "i4" || dtype === "i4_128" || dtype === "i8" ? "f32" : dtype;
+}
+
 /** The type of a matrix as a plan has it: what it is rounded to, or as it is stored where its linears are dense, else by their bits. */
 export function plannedType(plan: Plan, { linears, parts }: MatrixToExport): GgufType {
   const { dtype, d } = parts[0]!;
@@ -47,7 +52,7 @@ export function plannedType(plan: Plan, { linears, parts }: MatrixToExport): Ggu
   if (rounded !== undefined) return rounded;
   const bits = linears.flatMap((id) => plan.linears.get(id)?.form.tier?.quantizer.bits ?? []);
   return bits.length < linears.length || bits.length === 0
-    ? dtype
+    ? fileType(dtype)
     : typeFor(typeOfBits[Math.max(...bits) as BitWidth], d);
 }
 

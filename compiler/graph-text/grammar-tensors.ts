@@ -19,7 +19,10 @@ type WrittenMatrix = StoredView & {
   readonly rounded?: RoundedType;
 };
 
-const roundedTypes = ["iq4_nl", ...Object.keys(blockSizes).filter((type) => type !== "f32")] as RoundedType[];
+const roundedTypes = [
+  "iq4_nl",
+  ...Object.keys(blockSizes).filter((type) => !/^f32$|^i[48]/.test(type)),
+] as RoundedType[];
 
 /** The fields of `matrix(tensor, dtype, [out, d], { transposed, first, coded, rounded })`. */
 export const matrixFields = {

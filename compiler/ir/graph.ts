@@ -4,8 +4,17 @@
  * data, discriminated on `kind`. Shapes are [rows, columns] = [out, d]; sizes are bytes; times are seconds.
  */
 
-/** An element type as a model file stores it. The GGUF block types are named as in that format. */
+/**
+ * Integers of a quantised checkpoint, in blocks along a row: a word, of which the upper 19 bits are a scale in f32 and the
+ * lower 13 a zero point, and the elements: of `i4` and `i4_128` nibbles, in each 16 bytes elements 0 to 15 in the lower
+ * halves and 16 to 31 in the upper ones, w = scale (q - zero); of `i8` signed bytes, w = scale (q + 128 - zero). Files hold
+ * the same numbers otherwise; `Weights` makes the blocks.
+ */
+export type IntegerType = "i4" | "i4_128" | "i8";
+
+/** An element type as a model file stores it, or as `Weights` reads it. The GGUF block types are named as in that format. */
 export type DType =
+  | IntegerType
   | "f32"
   | "f16"
   | "bf16"
@@ -24,7 +33,7 @@ export interface BlockSize {
   readonly bytes: number;
 }
 
-/** The unit of each type; a GGUF block holds its scales and offsets, too. */
+/** The unit of each type; a block holds its scales and offsets, too. */
 export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   f32: { elements: 1, bytes: 4 },
   f16: { elements: 1, bytes: 2 },
@@ -37,6 +46,9 @@ export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   q4_k: { elements: 256, bytes: 144 },
   q5_k: { elements: 256, bytes: 176 },
   q6_k: { elements: 256, bytes: 210 },
+  i4: { elements: 32, bytes: 20 },
+  i4_128: { elements: 128, bytes: 68 },
+  i8: { elements: 32, bytes: 36 },
 };
 
 /** A tensor on disk: what a reader knows without touching its data. */
@@ -74,7 +86,7 @@ export interface MatrixRef {
 }
 
 /** A type of GGUF that a matrix may be rounded to. */
-export type RoundedType = Exclude<DType, "f32"> | "iq4_nl";
+export type RoundedType = Exclude<DType, IntegerType | "f32"> | "iq4_nl";
 
 /** Where the elements of a matrix lie in the model's files. */
 export type StoredView = Pick<MatrixRef, "tensor" | "dtype" | "transposed" | "first" | "coded">;

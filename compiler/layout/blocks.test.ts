@@ -43,6 +43,13 @@ function unpack(dtype: BlockType, d: number, packed: Uint8Array): number[][] {
           return first * packed[step + lane]! * q - second * packed[step + blockRows + lane]!;
         case "q6_k":
           return first * signed(packed[step + blockRows * (j >> 4) + lane]!) * (q - 32);
+        case "i4":
+        case "i4_128":
+        case "i8": {
+          const zero = word(header + 4 * lane) & 8191;
+          const scale = new Float32Array(Int32Array.of(word(header + 4 * lane) - zero).buffer)[0]!;
+          return scale * (dtype === "i8" ? signed(q) + 128 - zero : q - zero);
+        }
         default:
           return dtype satisfies never;
       }
@@ -50,7 +57,19 @@ function unpack(dtype: BlockType, d: number, packed: Uint8Array): number[][] {
   });
 }
 
-const types: readonly BlockType[] = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"];
+const types: readonly BlockType[] = [
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q8_0",
+  "q4_k",
+  "q5_k",
+  "q6_k",
+  "i4",
+  "i4_128",
+  "i8",
+];
 
 describe("tiles of blocks hold every element of every row, and zeros where there is no row", () => {
   for (const dtype of types)

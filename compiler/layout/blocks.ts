@@ -1,7 +1,7 @@
 import { blockSizes, type DType } from "../ir/graph.js";
 import { frontOf } from "./front.js";
 
-/** Types whose rows a CPU's kernels read in blocks with scales: all of GGUF's. */
+/** Types whose rows a CPU's kernels read in blocks with scales: GGUF's, and integers of quantised checkpoints. */
 export type BlockType = Exclude<DType, "f32" | "f16" | "bf16">;
 
 /** Rows of a tile of blocks; `kBlockRows` in templates/include/gsic/blocks.h. */
@@ -29,6 +29,9 @@ const scales: Readonly<Record<BlockType, BlockScales>> = {
   q4_k: { bits: 4, header: 4, step: 2 },
   q5_k: { bits: 5, header: 4, step: 2 },
   q6_k: { bits: 6, header: 2, step: 2 },
+  i4: { bits: 4, header: 4, step: 0 },
+  i4_128: { bits: 4, header: 4, step: 0 },
+  i8: { bits: 8, header: 4, step: 0 },
 };
 
 /** Whether a CPU's kernels read the type in blocks. */
@@ -124,6 +127,18 @@ function nibbled(fifths: boolean): Packer {
   };
 }
 
+/** A word of scale and zero, and the elements of every step. */
+const integers: Packer = (from, block, packed, to, lane, { bits, steps, headerBytes, stepBytes }) => {
+  for (let i = 0; i < 4; i++) packed[to + 4 * lane + i] = from[block + i]!;
+  const bytes = (stepElements * bits) / 8;
+  for (let step = 0; step < steps; step++) {
+    const quants = block + 4 + step * bytes;
+    const planes = to + headerBytes + step * stepBytes;
+    for (let i = 0; i < bytes; i++)
+      packed[planes + (bits === 4 ? place(i, lane) : i * blockRows + lane)] = from[quants + i]!;
+  }
+};
+
 const packers: Readonly<Record<BlockType, Packer>> = {
   q4_0: plain(1, false),
   q4_1: plain(2, false),
@@ -134,6 +149,9 @@ const packers: Readonly<Record<BlockType, Packer>> = {
     for (let i = 0; i < stepElements; i++)
       packed[to + headerBytes + i * blockRows + lane] = from[block + 2 + i]!;
   },
+  i4: integers,
+  i4_128: integers,
+  i8: integers,
   q4_k: nibbled(false),
   q5_k: nibbled(true),
   q6_k: (from, block, packed, to, lane, { steps, headerBytes, stepBytes, scaleBytes }) => {

@@ -31,6 +31,12 @@ function unitParts(dtype: DType, block: Uint8Array, unit: number): Uint8Array[] 
       return [part(2, 18), part(0, 2)];
     case "q4_1":
       return [part(4, 20), part(0, 4)];
+    case "i4":
+      return [part(4, 20), part(0, 4)];
+    case "i4_128":
+      return [part(4 + 16 * unit, 20 + 16 * unit), part(0, 4)];
+    case "i8":
+      return [part(4, 20), part(20, 36), part(0, 4)];
     case "q5_0":
       return [part(6, 22), pairs(1, bitOf(2)), part(0, 2)];
     case "q5_1":

@@ -17,7 +17,7 @@ const blocks = (...planes: readonly (readonly [bytes: number, units: number])[])
   planes: planes.map(([bytes, units]) => ({ bytes, units })),
 });
 
-/** The types of templates/include/gsic/gpu/weights.h. */
+/** The types of templates/include/gsic/gpu/weights.h and integers.h. */
 export const unitLayouts: Readonly<Record<DType, UnitLayout>> = {
   f32: plain(4),
   f16: plain(8),
@@ -30,6 +30,9 @@ export const unitLayouts: Readonly<Record<DType, UnitLayout>> = {
   q4_k: blocks([16, 1], [16, 8]),
   q5_k: blocks([16, 1], [4, 1], [16, 8]),
   q6_k: blocks([16, 1], [8, 1], [2, 1], [2, 8]),
+  i4: blocks([16, 1], [4, 1]),
+  i4_128: blocks([16, 1], [4, 4]),
+  i8: blocks([16, 1], [16, 1], [4, 1]),
 };
 
 /** Units of a row of d elements. */
@@ -160,7 +163,7 @@ function pairedFifth(split: Splitter): Splitter {
   };
 }
 
-/** How a stored block becomes planes; null where a unit is a run of stored bytes. The blocks are GGUF's. */
+/** How a stored block becomes planes; null where a unit is a run of stored bytes. The blocks are those of ir/graph.ts. */
 const splitters: Readonly<Record<DType, Splitter | null>> = {
   f32: null,
   f16: null,
@@ -173,6 +176,12 @@ const splitters: Readonly<Record<DType, Splitter | null>> = {
   q4_k: splitK4,
   q5_k: splitK5,
   q6_k: split6,
+  i4: runs([4, 20], [0, 4]),
+  i4_128: (from, block, to, at) => {
+    for (let unit = 0; unit < 4; unit++) copy(from, block + 4 + 16 * unit, 16, to, at[0]! + unit * step(16));
+    copy(from, block, 4, to, at[1]!);
+  },
+  i8: runs([4, 20], [20, 36], [0, 4]),
 };
 
 /** 32 four-bit numbers in 16 bytes, the first 16 in the low halves, from 32 bytes that have them at `shift`. */

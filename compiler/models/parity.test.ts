@@ -22,6 +22,7 @@ const onEveryTarget = [
   "llama-gguf",
   "llama-rope-theta",
   "mistral-window",
+  "qwen3-compressed",
 ];
 
 await skipOtherTargets();

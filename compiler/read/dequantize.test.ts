@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { blockSizes, type DType } from "../ir/graph.js";
 import { codeOf } from "../testing/files.js";
 import { dequantize, toBf16, toF16 } from "./dequantize.js";
+import { typeNumbers } from "./gguf-types.js";
 import { readTensors } from "./safetensors-write.js";
 import { Weights } from "./weights.js";
 
@@ -49,6 +50,9 @@ const element: Record<DType, (block: DataView, index: number) => number> = {
     const high = (b.getUint8(128 + 32 * (i >> 7) + (within % 32)) >> (2 * (within >> 5))) % 4;
     return half(b.getUint16(208, true)) * b.getInt8(192 + (i >> 4)) * (low + 16 * high - 32);
   },
+  i4: (b, i) => scaleAbove(b) * (nibble(b, 4, i) - zeroBelow(b)),
+  i4_128: (b, i) => scaleAbove(b) * (nibble(b, 4 + 16 * (i >> 5), i % 32) - zeroBelow(b)),
+  i8: (b, i) => scaleAbove(b) * (b.getInt8(4 + i) + 128 - zeroBelow(b)),
 };
 
 /** Scale and minimum of group j of a K block, from the twelve bytes a0-3 b0-3 c0-3 at 4: those of groups 0-3 are the
@@ -64,6 +68,17 @@ function sixBits(b: DataView, j: number): [number, number] {
 function groupNibble(b: DataView, at: number, i: number): number {
   const byte = b.getUint8(at + 32 * (i >> 6) + (i % 32));
   return i % 64 < 32 ? byte % 16 : byte >> 4;
+}
+
+/** The number that the upper 19 bits of a word are, and the one of the lower 13. */
+function scaleAbove(block: DataView): number {
+  const wide = new DataView(new ArrayBuffer(4));
+  wide.setUint32(0, Math.floor(block.getUint32(0, true) / 8192) * 8192);
+  return wide.getFloat32(0);
+}
+
+function zeroBelow(block: DataView): number {
+  return block.getUint32(0, true) % 8192;
 }
 
 function nibble(block: DataView, at: number, index: number): number {
@@ -125,7 +140,7 @@ describe("dequantize", () => {
       expect(dequantize(info.dtype, weights.readBytes(name, 0, info.bytes), data.length), name).toEqual(data);
       seen.add(info.dtype);
     }
-    expect([...seen].sort()).toEqual([...types].sort());
+    expect([...seen].sort()).toEqual(Object.keys(typeNumbers).sort());
     weights.close();
   });
 });

@@ -1,5 +1,6 @@
 import { blockSizes, type DType } from "../ir/graph.js";
 import { GsicError } from "../support/errors.js";
+import { decodeIntegers } from "./integer-blocks.js";
 
 /**
  * Decodes `elements` values that are stored as `dtype` into f32, exactly as the formats define them. Every product
@@ -57,6 +58,11 @@ export function dequantize(
       break;
     case "q6_k":
       decodeQ6K(bytes, elements, out);
+      break;
+    case "i4":
+    case "i4_128":
+    case "i8":
+      decodeIntegers(dtype, bytes, out);
       break;
     default:
       dtype satisfies never;

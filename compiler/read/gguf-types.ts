@@ -1,9 +1,12 @@
 /** The element types of GGUF files. */
 
-import { type BlockSize, blockSizes, type DType } from "../ir/graph.js";
+import { type BlockSize, blockSizes, type DType, type IntegerType } from "../ir/graph.js";
+
+/** A type that files may hold. */
+export type FileType = Exclude<DType, IntegerType>;
 
 /** The format's number of each type that gsic has as such. */
-export const typeNumbers: Readonly<Record<DType, number>> = {
+export const typeNumbers: Readonly<Record<FileType, number>> = {
   f32: 0,
   f16: 1,
   q4_0: 2,
@@ -18,16 +21,16 @@ export const typeNumbers: Readonly<Record<DType, number>> = {
 };
 
 /** A type of a tensor that gsic reads and writes; of iq4_nl it has blocks of q8_0, which hold the same values (iq4-nl.ts). */
-export type GgufType = DType | "iq4_nl";
+export type GgufType = FileType | "iq4_nl";
 
 /** The unit of each type that gsic reads and writes, and the format's number of it. */
 export const writtenTypes: Readonly<Record<GgufType, BlockSize & { readonly number: number }>> = {
   ...(Object.fromEntries(
-    (Object.keys(typeNumbers) as DType[]).map((type) => [
+    (Object.keys(typeNumbers) as FileType[]).map((type) => [
       type,
       { ...blockSizes[type], number: typeNumbers[type] },
     ]),
-  ) as Record<DType, BlockSize & { readonly number: number }>),
+  ) as Record<FileType, BlockSize & { readonly number: number }>),
   iq4_nl: { elements: 32, bytes: 18, number: 20 },
 };
 

@@ -1,3 +1,4 @@
+import type { DType } from "../ir/graph.js";
 import type { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
 import { badInput } from "./file.js";
@@ -12,6 +13,8 @@ export type ReadTensor = (info: RawTensorInfo) => Uint8Array;
 export interface QuantizedTensor {
   readonly out: number;
   readonly d: number;
+  /** Integers where their groups fill whole blocks of one, else f32. */
+  readonly dtype: DType;
   readonly unpack: (read: ReadTensor) => QuantizedMatrix;
 }
 
@@ -81,6 +84,28 @@ export function wordsOf(info: RawTensorInfo, read: ReadTensor): Uint32Array {
 export function groupSize(d: number, groups: number, named: readonly number[]): number | undefined {
   const fitting = named.find((size) => size > 0 && Math.ceil(d / size) === groups);
   return fitting ?? (groups > 0 && d % groups === 0 ? d / groups : undefined);
+}
+
+/**
+ * The type in which integers of so many bits stay integers in memory, where `size` inputs in a row share a scale of 16
+ * bits, which leaves room for a zero point beside it. f32 where rows or groups are no multiple of 32.
+ */
+export function memoryType(bits: number, d: number, size: number, scales: RawTensorInfo): DType {
+  const fills = (length: number) => d % length === 0 && (size >= d || size % length === 0);
+  if (scales.dtype === "F32" || !fills(32)) return "f32";
+  return bits === 8 ? "i8" : fills(128) ? "i4_128" : "i4";
+}
+
+/** The tensor [d] I32 that says each input's group, or nothing where there is none or groups are runs of `size`. */
+export function orderOf(
+  linear: StoredLinear,
+  part: string,
+  size: number,
+  read: ReadTensor,
+): RawTensorInfo | undefined {
+  if (!linear.has(part)) return undefined;
+  const info = linear.part(part, ["I32"], [1]);
+  return wordsOf(info, read).every((group, input) => group === Math.floor(input / size)) ? undefined : info;
 }
 
 /** The group of each input: runs of `size`, or what a tensor [d] I32 says. Throws `quantized-tensor`. */

@@ -43,6 +43,7 @@ export function nibbleLinear(linear: StoredLinear, read: ReadTensor): QuantizedT
   return {
     out,
     d,
+    dtype: "f32",
     unpack: (read) => {
       const codes = new Uint8Array(out * d);
       for (const [index, byte] of read(info).entries()) {

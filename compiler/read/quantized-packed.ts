@@ -3,6 +3,8 @@ import {
   floatsOf,
   groupSize,
   groupsOf,
+  memoryType,
+  orderOf,
   type QuantizedTensor,
   type ReadTensor,
   type StoredLinear,
@@ -19,24 +21,27 @@ import { runsOf, turned, unpackColumns, unpackRows, wholeValues } from "./quanti
 export function gptqLinear(
   linear: StoredLinear,
   settings: Extract<QuantizationSettings, { method: "gptq" }>,
+  read: ReadTensor,
 ): QuantizedTensor {
   const words = linear.part("qweight", ["I32"], [2]);
   const scales = linear.part("scales", scaleTypes, [2]);
   const zeros = linear.part("qzeros", ["I32"], [2]);
-  const index = linear.has("g_idx") ? linear.part("g_idx", ["I32"], [1]) : undefined;
+  const inputs = linear.has("g_idx") ? linear.part("g_idx", ["I32"], [1]).shape[0]! : undefined;
   const [height, out] = words.shape as [number, number];
   const groups = scales.shape[0]!;
   // Where layers differ in bits (`dynamic`), g_idx has the number of inputs.
-  const bits = index === undefined ? settings.bits : (32 * height) / index.shape[0]!;
+  const bits = inputs === undefined ? settings.bits : (32 * height) / inputs;
   if (![2, 4, 8].includes(bits)) throw linear.wrong(words, "2, 4 or 8 bits a weight are needed");
   const d = (32 / bits) * height;
   const size = groupSize(d, groups, [settings.group]);
   if (size === undefined) throw linear.wrong(scales, `groups of ${d} inputs are needed`);
   linear.expect(scales, [groups, out]);
   linear.expect(zeros, [groups, Math.ceil((out * bits) / 32)]);
+  const index = orderOf(linear, "g_idx", size, read);
   return {
     out,
     d,
+    dtype: index === undefined ? memoryType(bits, d, size, scales) : "f32",
     unpack: (read) => {
       const packed = wordsOf(zeros, read);
       // The least bit of each number: the library adds these to whole words, carries and all.
@@ -97,6 +102,7 @@ export function awqLinear(
   return {
     out,
     d,
+    dtype: memoryType(4, d, size, scales),
     unpack: (read: ReadTensor) => ({
       out,
       d,

@@ -3,6 +3,8 @@ import {
   floatsOf,
   groupSize,
   groupsOf,
+  memoryType,
+  orderOf,
   type QuantizedTensor,
   type ReadTensor,
   type StoredLinear,
@@ -35,7 +37,6 @@ export function compressedLinear(
   const words = linear.part("weight_packed", ["I32"], [2]);
   const scales = linear.part("weight_scale", scaleTypes, [2]);
   const shape = linear.part("weight_shape", ["I64", "I32"], [1]);
-  const index = linear.has("weight_g_idx") ? linear.part("weight_g_idx", ["I32"], [1]) : undefined;
   const [out, width] = words.shape as [number, number];
   const [rows, d] = integersOf(shape, read);
   if (rows !== out || d === undefined || d < 1)
@@ -46,7 +47,8 @@ export function compressedLinear(
   const size = groupSize(d, groups, settings.groups);
   if (size === undefined) throw linear.wrong(scales, `groups of ${d} inputs are needed`);
   linear.expect(scales, [out, groups]);
-  if (index !== undefined) linear.expect(index, [d]);
+  if (linear.has("weight_g_idx")) linear.expect(linear.part("weight_g_idx", ["I32"], [1]), [d]);
+  const index = orderOf(linear, "weight_g_idx", size, read);
   const half = 2 ** (bits - 1);
   const zeros = linear.has("weight_zero_point") ? linear.part("weight_zero_point", ["I32"], [2]) : undefined;
   if (zeros !== undefined) linear.expect(zeros, [Math.ceil((out * bits) / 32), groups]);
@@ -63,6 +65,7 @@ export function compressedLinear(
   return {
     out,
     d,
+    dtype: index === undefined ? memoryType(bits, d, size, scales) : "f32",
     unpack: (read) => ({
       out,
       d,
@@ -99,6 +102,7 @@ export function byteLinear(
   return {
     out,
     d,
+    dtype: bytes.dtype === "I8" ? memoryType(8, d, size, scales) : "f32",
     unpack: (read): QuantizedMatrix => ({
       out,
       d,

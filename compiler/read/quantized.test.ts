@@ -122,6 +122,23 @@ describe("weights by the formats' definitions", () => {
   });
 });
 
+describe("integers stay integers where their groups fill blocks", () => {
+  test.each([
+    ["llama-gptq", "model.layers.0.self_attn.q_proj", "i4"],
+    ["qwen2-gptq", "model.layers.0.self_attn.q_proj", "f32"],
+    ["gpt2-gptq", "transformer.h.0.attn.c_attn", "i8"],
+    ["mistral-awq", "model.layers.0.mlp.down_proj", "i4"],
+    ["qwen3-compressed", "model.layers.1.mlp.down_proj", "i4_128"],
+    ["qwen3-compressed", "model.layers.0.self_attn.o_proj", "i8"],
+    ["qwen3-compressed", "model.layers.0.mlp.gate_proj", "f32"],
+    ["llama-nf4", "model.layers.0.mlp.gate_proj", "f32"],
+  ] as const)("%s: %s", async (fixture, linear, dtype) => {
+    const weights = await Weights.open(join(fixtures, fixture));
+    expect(weights.require(`${linear}.weight`).dtype).toBe(dtype);
+    weights.close();
+  });
+});
+
 /** Fixture, change of its quantization_config, and what the error names. */
 const unsupported: readonly (readonly [string, Json, string])[] = [
   ["llama-gptq", { quant_method: "hqq" }, "quant_method"],

@@ -1,4 +1,4 @@
-import type { TensorInfo } from "../ir/graph.js";
+import { blockSizes, type TensorInfo } from "../ir/graph.js";
 import { badInput } from "./file.js";
 import { type QuantizationSettings, quantizationSettings } from "./quantized-config.js";
 import { type QuantizedTensor, type ReadTensor, StoredLinear } from "./quantized-linear.js";
@@ -71,12 +71,20 @@ export function readQuantized(
     const tensor = tensorOf(linear, settings, read);
     for (const part of linear.parts.values()) for (const map of [plain, others]) map.delete(part.name);
     const weight = `${prefix}.weight`;
-    const { out, d } = tensor;
+    const { out, d, dtype } = tensor;
+    const block = blockSizes[dtype];
     quantized.set(weight, tensor);
     const main =
       linear.parts.get("qweight") ?? linear.parts.get("weight_packed") ?? linear.parts.get("weight");
     const { file, offset } = main ?? info;
-    plain.set(weight, { name: weight, dtype: "f32", shape: [out, d], file, offset, bytes: 4 * out * d });
+    plain.set(weight, {
+      name: weight,
+      dtype,
+      shape: [out, d],
+      file,
+      offset,
+      bytes: ((out * d) / block.elements) * block.bytes,
+    });
   }
   return { tensors: plain, ignored: others, quantized };
 }
@@ -97,7 +105,7 @@ function linearOf(
 function tensorOf(linear: StoredLinear, settings: QuantizationSettings, read: ReadTensor): QuantizedTensor {
   switch (settings.method) {
     case "gptq":
-      return gptqLinear(linear, settings);
+      return gptqLinear(linear, settings, read);
     case "awq":
       return awqLinear(linear, settings);
     case "compressed-tensors":

@@ -7,8 +7,9 @@ import { dequantize } from "./dequantize.js";
 import { badInput, closeQuietly, type OpenFile, openFile, readAt, readInto } from "./file.js";
 import type { GgufMetadata } from "./gguf-metadata.js";
 import { readWidened } from "./iq4-nl.js";
+import { quantizedBytes } from "./quantized-bytes.js";
 import type { QuantizedTensor } from "./quantized-linear.js";
-import { type QuantizedMatrix, widenQuantized } from "./quantized-matrix.js";
+import type { QuantizedMatrix } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
 import { transpose } from "./transpose.js";
 import { folderContent, ggufContent, type WeightsContent } from "./weights-content.js";
@@ -116,7 +117,7 @@ export class Weights {
     const bytes = fits ? buffer.subarray(0, length) : new Uint8Array(length);
     const quantized = this.content.quantized.get(name);
     if (quantized === undefined) readInto(this.opened(info.file), bytes, info.offset + begin);
-    else this.widenInto(quantized, begin, bytes);
+    else this.encodeInto(quantized, begin, bytes);
     return bytes;
   }
 
@@ -203,14 +204,17 @@ export class Weights {
     return bytes;
   }
 
-  /** Fills `bytes` from byte `begin` of a matrix on, in f32. It is unpacked once, and kept until another one is asked for. */
-  private widenInto(tensor: QuantizedTensor, begin: number, bytes: Uint8Array): void {
+  /** Fills `bytes` from byte `begin` of a matrix on, in its type. It is unpacked once, and kept until another one is asked for. */
+  private encodeInto(tensor: QuantizedTensor, begin: number, bytes: Uint8Array): void {
     if (this.unpacked?.tensor !== tensor)
       this.unpacked = { tensor, matrix: tensor.unpack((info) => this.readStored(info, 0, info.bytes)) };
-    const first = Math.floor(begin / 4);
-    const values = new Float32Array(Math.ceil((begin + bytes.length) / 4) - first);
-    widenQuantized(this.unpacked.matrix, first, values);
-    bytes.set(new Uint8Array(values.buffer, begin - 4 * first, bytes.length));
+    const { matrix } = this.unpacked;
+    const block = blockSizes[tensor.dtype];
+    const first = Math.floor(begin / block.bytes);
+    const count = Math.ceil((begin + bytes.length) / block.bytes) - first;
+    const stored = quantizedBytes(matrix, tensor.dtype, first * block.elements, count * block.elements);
+    const skip = begin - first * block.bytes;
+    bytes.set(stored.subarray(skip, skip + bytes.length));
   }
 
   private opened(file: string): OpenFile {

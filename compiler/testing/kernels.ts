@@ -16,7 +16,7 @@ import { evaluateGraph } from "../oracle/reference.js";
 import { asHalf, product } from "../oracle/reference-plan.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
 import { toBf16, toF16 } from "../read/dequantize.js";
-import { typeNumbers } from "../read/gguf-types.js";
+import { type FileType, typeNumbers } from "../read/gguf-types.js";
 import { Weights } from "../read/weights.js";
 import { packageRoot } from "../support/paths.js";
 import { ggufBytes } from "./files.js";
@@ -59,7 +59,15 @@ export function randomBlocks(dtype: DType, elements: number, seed: number): Uint
   const random = gaussian(seed);
   const { elements: size, bytes } = blockSizes[dtype];
   const data = Uint8Array.from({ length: (elements / size) * bytes }, () => Math.floor(random() * 1e6));
+  const isInteger = dtype === "i4" || dtype === "i4_128" || dtype === "i8";
   for (let block = 0; block < data.length; block += bytes) {
+    if (isInteger) {
+      // A scale of few bits, above a zero point of any byte.
+      const zero = data[block]!;
+      data.set(storedAs("f32", Float32Array.of(Math.round(100 * random()) / 1024)), block);
+      data[block] = zero;
+      continue;
+    }
     for (const at of scales[dtype]!) data.set(storedAs("f16", Float32Array.of(0.1 * random())), block + at);
   }
   return data;
@@ -81,7 +89,7 @@ export async function modelOf(
   const parts: Uint8Array[] = [];
   let offset = 0;
   const infos = Object.entries(tensors).map(([name, { dtype, out, d, bytes }]) => {
-    const info = { name, ne: d === null ? [out] : [d, out], type: typeNumbers[dtype], offset };
+    const info = { name, ne: d === null ? [out] : [d, out], type: typeNumbers[dtype as FileType], offset };
     const padded = new Uint8Array(Math.ceil(bytes.length / 32) * 32);
     padded.set(bytes);
     parts.push(padded);

@@ -12,10 +12,19 @@ import { generate } from "../../testing/kernels.js";
 import { feedSimulated, generateSimulated, h200, mi300x, simulatedBundle } from "../../testing/simulation.js";
 
 /** Every element type, and most of the wiring; the others run on waves of 64 lanes alone. */
-const onBoth = ["gemma3-f32", "gpt2-bf16", "gpt2-f16", "gptj-f32", "llama-gguf", "opt-350m", "qwen3-bf16"];
+const onBoth = [
+  "gemma3-f32",
+  "gpt2-bf16",
+  "gpt2-f16",
+  "gptj-f32",
+  "llama-gguf",
+  "opt-350m",
+  "qwen3-bf16",
+  "qwen3-compressed",
+];
 
 describe("simulated kernels agree with Hugging Face transformers", () => {
-  for (const name of plainFixtureNames()) {
+  for (const name of [...plainFixtureNames(), "qwen3-compressed"]) {
     test(name, async () => {
       const { model, ids, logits } = await openFixture(name);
       for (const target of onBoth.includes(name) ? [mi300x, h200] : [mi300x]) {

@@ -1,4 +1,5 @@
-// Matrices of GGUF's block types: tiles of sixteen rows, and their products with 1 to 16 columns in f32.
+// Matrices of block types, GGUF's and quantised checkpoints': tiles of sixteen rows, and their products with 1 to 16
+// columns in f32.
 //
 // A tile has one row in each lane. It holds, superblock by superblock along D: the scales of the superblock, and for
 // each step, 32 elements, the scales of the step and the elements, in planes:
@@ -118,6 +119,19 @@ struct ScaledBySixteen {
   }
 };
 
+/// w = d (q + Less - z) for Steps steps: a word with d, an f32 of 10 bits of fraction, above 13 bits of z. Less is what
+/// stored integers are less than those that z belongs to.
+template <int Steps, int Less> struct ScaledFromZero {
+  static constexpr int steps = Steps, header = 64, bytes = 0, groups = 1;
+  static constexpr bool has_minimum = true;
+  static inline void load(const uint8_t *header, const uint8_t *, f32x16 (&scale)[1], f32x16 (&minimum)[1]) {
+    const i32x16 word = load_i32(header);
+    scale[0] = as_f32(bit_and(word, broadcast_i32(~8191)));
+    const f32x16 zero = to_f32(bit_and(word, broadcast_i32(8191)));
+    minimum[0] = multiply(scale[0], fma(zero, broadcast(-1.0f), broadcast(float(Less))));
+  }
+};
+
 template <int Bits, class Scales> struct Block {
   static constexpr int bits = Bits;
   using scales = Scales;
@@ -130,6 +144,9 @@ using q8_0 = Block<8, Scaled<0>>;
 using q4_k = Block<4, ScaledTwice>;
 using q5_k = Block<5, ScaledTwice>;
 using q6_k = Block<6, ScaledBySixteen>;
+using i4 = Block<4, ScaledFromZero<1, 0>>;
+using i4_128 = Block<4, ScaledFromZero<4, 0>>;
+using i8 = Block<8, ScaledFromZero<1, 128>>;
 
 /// Bytes of a step and of a superblock of a type, of sixteen rows.
 template <class W> constexpr int block_step_bytes() { return W::scales::bytes + kBlockRows * kBlock * W::bits / 8; }

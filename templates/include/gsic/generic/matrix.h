@@ -26,7 +26,7 @@ template <class W> struct Rows {
   }
 };
 
-/// A matrix of GGUF's blocks, as BlockMatrix.
+/// A matrix of blocks, as BlockMatrix.
 template <int Bits, class Scales> struct Rows<Block<Bits, Scales>> {
   using type = Block<Bits, Scales>;
   int out, d, blocks;
@@ -79,6 +79,12 @@ template <class Use> inline void with_rows(const MatrixShape &shape, const void 
       return use(Rows<q5_k>(shape, pointer));
     case Type::q6_k:
       return use(Rows<q6_k>(shape, pointer));
+    case Type::i4:
+      return use(Rows<i4>(shape, pointer));
+    case Type::i4_128:
+      return use(Rows<i4_128>(shape, pointer));
+    case Type::i8:
+      return use(Rows<i8>(shape, pointer));
     case Type::coded_bf16:
       return use(CodedRows(shape, pointer));
     case Type::few_bits:

@@ -10,7 +10,24 @@
 namespace gsic {
 namespace generic {
 
-enum class Type : int32_t { f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, coded_bf16, few_bits };
+enum class Type : int32_t {
+  f32,
+  f16,
+  bf16,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q4_k,
+  q5_k,
+  q6_k,
+  i4,
+  i4_128,
+  i8,
+  coded_bf16,
+  few_bits
+};
 
 /// A packed matrix [out, d] of `type`; what follows is of matrices at few bits, and `rank` of coded ones: how many rare
 /// weights a group has room for.

@@ -1,0 +1,51 @@
+import { blockSizes, type DType, type IntegerType } from "../ir/graph.js";
+import { byteShift, inBytes, runElements, zeroBits } from "./integer-blocks.js";
+import { type QuantizedMatrix, widenQuantized } from "./quantized-matrix.js";
+
+/** Elements `first` to `first + count`, whole blocks of f32 or of a type of integers, as bytes of that type. */
+export function quantizedBytes(
+  matrix: QuantizedMatrix,
+  dtype: DType,
+  first: number,
+  count: number,
+): Uint8Array {
+  if (dtype === "i4" || dtype === "i4_128" || dtype === "i8")
+    return encodeIntegers(dtype, matrix, first, count);
+  const values = new Float32Array(count);
+  widenQuantized(matrix, first, values);
+  return new Uint8Array(values.buffer);
+}
+
+const number = new Float32Array(1);
+const word = new Uint32Array(number.buffer);
+
+/** Elements `first` to `first + count` of a matrix, whole blocks of it, as blocks of integers. */
+function encodeIntegers(
+  dtype: IntegerType,
+  matrix: QuantizedMatrix,
+  first: number,
+  count: number,
+): Uint8Array {
+  const { d, codes, values, scales, zeros, rows, groups, groupOf } = matrix;
+  const { elements, bytes: blockBytes } = blockSizes[dtype];
+  const blocks = new Uint8Array((count / elements) * blockBytes);
+  const isSigned = values[255] === -1;
+  const shift = isSigned ? byteShift : 0;
+  for (let to = 0, from = first; to < blocks.length; to += blockBytes, from += elements) {
+    const row = Math.floor(from / d);
+    const place = Math.floor(row / rows) * groups + groupOf[from - row * d]!;
+    number[0] = scales[place]!;
+    word[0] = (word[0]! & ~zeroBits) | ((zeros === null ? 0 : zeros[place]!) + shift);
+    for (let i = 0; i < 4; i++) blocks[to + i] = word[0]! >>> (8 * i);
+    const quants = to + 4;
+    if (inBytes(dtype)) {
+      for (let i = 0; i < elements; i++) blocks[quants + i] = codes[from + i]! ^ (isSigned ? 0 : byteShift);
+      continue;
+    }
+    for (let i = 0; i < elements / 2; i++) {
+      const at = from + Math.floor(i / 16) * runElements + (i % 16);
+      blocks[quants + i] = codes[at]! | (codes[at + 16]! << 4);
+    }
+  }
+  return blocks;
+}
