@@ -111,7 +111,9 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
   test.skipIf(mca === null)(
     `take the slots that llvm-mca says${reason(mca === null ? "no llvm-mca" : null)}`,
     async () => {
-      for (const [name, step] of types) {
+      // Of a turn of 128 weights of 8 bits llvm-mca says up to a third more.
+      const long: typeof types = [["long q8_0", project("q8_0", 16384, 4096)]];
+      for (const [name, step] of [...types, ...long]) {
         const { instructions, slots } = await loopOf(step);
         // Memory is taken to answer at once: what asks it takes its slot, and nothing waits.
         const text = instructions
@@ -125,8 +127,9 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
           stdio: ["pipe", "pipe", "ignore"],
         });
         const cycles = Number(/Total Cycles:\s+(\d+)/.exec(printed)![1]) / turns;
+        const bound = name.startsWith("long") ? 0.3 : 0.15;
         expect(Math.abs(slots / cycles - 1), `${name}: ${slots} slots, ${cycles} by llvm-mca`).toBeLessThan(
-          0.15,
+          bound,
         );
       }
     },
