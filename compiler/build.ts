@@ -17,6 +17,7 @@ import { compileFor, hasCompiler, prepareRuntime, type TargetCode } from "./cc/i
 import { targetsFor } from "./cc/machine.js";
 import { roomForCheck, selfCheck } from "./check/check.js";
 import { buildFiles, namedFiles } from "./config/build-files.js";
+import { withCacheOf } from "./config/cache.js";
 import { type Config, readConfig } from "./config/config.js";
 import { commonTarget } from "./config/devices.js";
 import { isCpu, type Target } from "./config/target.js";
@@ -58,19 +59,19 @@ interface BuildOptions {
 export async function build(options: BuildOptions): Promise<{ out: string; report: Report }> {
   const { progress } = options;
   const edited = options.input.endsWith(".ts") ? await readPlan(options.input) : null;
-  const config = readConfig(
+  const written = readConfig(
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
-  const mode = options.mode ?? modeOfInput(config, edited?.plan ?? null);
   await prepareRuntime(["tool"], progress);
-  const targets = await targetsFor(options.targets ?? config.target.names);
+  const targets = await targetsFor(options.targets ?? written.target.names);
+  const config = edited === null ? withCacheOf(written, options.mode, targets[0]!, progress) : written;
+  const mode = options.mode ?? modeOfInput(config, edited?.plan ?? null);
   const tuning = tuningOf(config, targets[0]!);
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
   checkOutput(out, inputsOf(config));
   const opened = await openModel(config, progress.stage("Reading the model"));
   try {
-    for (const tensor of auditWeights(opened.weights, progress.stage("Checking the weights")))
-      progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
+    checkWeights(opened, progress);
     const model = withStorage(opened, config, targets[0]!.device, progress);
     checkTexts(config, model.tokenizer);
     const dump = options.dump === undefined ? null : dumpOf(options.dump, config, model);
@@ -122,6 +123,12 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     opened.weights.close();
     progress.finish();
   }
+}
+
+/** Throws `weights-not-finite` (category data), and warns of what was never trained. */
+function checkWeights({ weights }: Model, progress: Progress): void {
+  for (const tensor of auditWeights(weights, progress.stage("Checking the weights")))
+    progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
 }
 
 /** The model with its weights kept as the configuration says. */
@@ -189,7 +196,7 @@ interface Job {
 /** Fills the staging folder. */
 async function makeBuild(job: Job): Promise<Report> {
   const { staging, model, plan, targets, progress, config } = job;
-  const modes = modesOf(job.mode);
+  const modes = modesOf(job.mode, plan);
   const programs: readonly ProgramMode[] = job.mode === "exact" ? ["exact"] : ["bounded", "exact"];
   const shapedBy = withTuning(commonTarget(targets), job.tuning);
   const scheduled = schedule(plan, programs, shapedBy, { linears: true });

@@ -141,6 +141,7 @@ export interface HeadNormParams {
 
 /** Norms and rotates queries and keys where they lie, and appends keys and values to the cache. */
 interface CacheParams extends Common, HeadShape {
+  readonly element: CacheElement;
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly keyColumn: number;
@@ -153,8 +154,12 @@ interface CacheParams extends Common, HeadShape {
   } | null;
 }
 
+/** How the cache keeps numbers, as templates/include/gsic/attention.h calls it; null: f32. */
+export type CacheElement = "CacheF16" | "CacheInt8" | null;
+
 /** softmax(scale q K^T) V by head, over the positions of the cache that a query sees. */
 interface AttendParams extends Common, HeadShape {
+  readonly element: CacheElement;
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly width: number;

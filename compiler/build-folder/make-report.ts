@@ -3,10 +3,12 @@ import type { TargetCode } from "../cc/index.js";
 import { buildFiles } from "../config/build-files.js";
 import { isTunable } from "../config/devices.js";
 import { shapeKey, type Tuning } from "../config/tuning.js";
+import { cacheTypesOf, withCache } from "../ir/cache.js";
 import { writeForms } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode, ProgramMode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
+import { bytesPerPosition } from "../layout/cache.js";
 import type { Model } from "../models/model.js";
 import { bytesPerToken, predictSeconds } from "../passes/cost.js";
 import type { Report } from "../report/report.js";
@@ -71,6 +73,11 @@ export function reportOf(facts: {
     prediction,
     launches_per_token: launches,
     launches_per_layer: byMode((mode) => launchesPerLayer(scheduled.listings[mode]!)),
+    cache: {
+      types: cacheTypesOf(plan.graph),
+      bytes_per_position: bytesPerPosition(plan.graph),
+      dense_bytes_per_position: bytesPerPosition(withCache(plan.graph, "f32")),
+    },
     linears: [...plan.linears.values()].map((linear) => {
       const { layer, input } = linearById(plan.graph, linear.linear);
       return { ...linear, layer, input };

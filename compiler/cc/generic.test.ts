@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readTarget } from "../config/targets.js";
+import { withCache } from "../ir/cache.js";
 import type { DType } from "../ir/graph.js";
 import type { Form, Plan } from "../ir/plan.js";
 import type { Kernel, ProgramMode } from "../ir/program.js";
@@ -110,6 +111,12 @@ test.each(["gpt2-bf16", "llama-bf16"])("exact mode of %s in twelve bits a weight
   await expectSameBits({ ...model, graph }, plan, ["exact"], ids);
 });
 
+test.each(["f16", "int8"] as const)("a cache of %s", async (type) => {
+  const { model, ids } = await openFixture("gpt2-bf16");
+  const plan = makePlan(withCache(model.graph, type), { options: densePlan });
+  await expectSameBits(model, plan, ["bounded"], ids);
+});
+
 const tier = { quantizer: { bits: 5, group: 32, symmetric: true }, rank: 8, exact: null } as const;
 const asymmetric = { ...tier, quantizer: { bits: 4, group: 64, symmetric: false }, rank: 0 } as const;
 const forms: readonly (readonly [fixture: string, form: Form])[] = [
@@ -138,7 +145,7 @@ test("more kernels than there is room for are refused, with what to do", () => {
   expect(() => fillTable(library, [long])).toThrow(refused);
   const wide = {
     ...kernel,
-    generic: { kind: "attend", words: [1, 1, 257, 9, 257, 0, 0, 0] },
+    generic: { kind: "attend", words: [1, 1, 257, 9, 0, 257, 0, 0, 0] },
   } as unknown as Kernel;
   expect(() => fillTable(library, [wide])).toThrow(refused);
   expect(fillTable(library, [kernel]).length).toBe(library.length);

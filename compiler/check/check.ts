@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { readTraffic } from "../cc/mock-driver.js";
 import { runTool } from "../cc/tool.js";
 import type { Target } from "../config/target.js";
+import { cacheTypesOf, withCache } from "../ir/cache.js";
 import { isDense } from "../ir/forms.js";
-import type { Graph } from "../ir/graph.js";
+import type { CacheType, Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import { mapMatrices, originalMatrix } from "../ir/rounded.js";
@@ -24,6 +25,15 @@ import { weightReads } from "./traffic.js";
 
 /** Above this fraction of the largest logit, a build is refused that has linears at few bits, whose kernels multiply activations of 15 to 16 bits. */
 const fewBitsTolerance = 5e-4;
+
+/**
+ * The same for a cache that rounds: a number that lies in the middle between two, but for the last bits of f32, is
+ * rounded to the one here and to the other by the oracle.
+ */
+function cacheTolerance(type: CacheType): number {
+  const tolerances: Readonly<Record<CacheType, number>> = { f32: 0, f16: 5e-4, int8: 5e-3 };
+  return tolerances[type];
+}
 
 /** Weights that the oracle can multiply in a few seconds, and simulated lanes in a few minutes. */
 const maxWeights = 1e9;
@@ -125,7 +135,8 @@ async function compareLogits(
     await writeFile(file, Int32Array.from(ids));
     const accounting = await checker.prepare(scheduled, progress);
     const checking = progress.stage("Checking the build against the float64 oracle");
-    const expected = referenceLogits(mapMatrices(graph, originalMatrix), model.weights, ids, checking);
+    const original = withCache(mapMatrices(graph, originalMatrix), "f32");
+    const expected = referenceLogits(original, model.weights, ids, checking);
     const found = new Map<ProgramMode, Float32Array>();
     const reads: Partial<Record<ProgramMode, WeightReads>> = {};
     for (const mode of modes) {
@@ -171,7 +182,11 @@ async function compareForms(
   const checking = progress.stage("Checking the rewritten linears against their float64 oracle");
   const dense = checkerFor(targets[0]!).tolerance;
   const fewBits = [...plan.linears.values()].some(({ form }) => form.tier !== null);
-  const most = fewBits ? Math.max(fewBitsTolerance, dense) : dense;
+  const most = Math.max(
+    dense,
+    fewBits ? fewBitsTolerance : 0,
+    ...cacheTypesOf(plan.graph).map(cacheTolerance),
+  );
   const settings = { tolerance: most, progress: checking };
   const oracle = isDense(plan)
     ? { logits: expected, certain: ids.length, matrices: 0 }

@@ -421,6 +421,26 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(readFileSync(path("edited/graph.ts"), "utf8")).toContain("linear(layer1_mlp_norm, dense");
   });
 
+  test("with a cache that rounds it is bounded, and its exact mode is as before", async () => {
+    const source = JSON.stringify(join(example, "model"));
+    writeFileSync(path("kv.toml"), `[model]\nname = "tiny"\nsource = ${source}\n[plan]\nkv = "int8"\n`);
+    const outcome = await gsic.run(["build", path("kv.toml"), "--out", path("kv")]);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(outcome.stderr).toContain("a cache of int8 rounds: the build is bounded");
+    expect(outcome.stdout).toContain("mode        bounded (the build has bounded, exact)");
+    expect(outcome.stdout).toContain("cache       int8 in 4 layers");
+    const report = JSON.parse(readFileSync(path("kv/report.json"), "utf8")) as Report;
+    const { types, bytes_per_position: bytes, dense_bytes_per_position: dense } = report.cache;
+    expect(types).toEqual(["int8", "int8", "int8", "int8"]);
+    expect(bytes).toBeLessThan(dense / 3);
+    const run = async (build: string, mode: string) =>
+      (await gsic.json(["run", path(build), "Once", "--mode", mode, "--tokens", "40"])) as RunJson;
+    expect((await run("kv", "exact")).text).toBe((await run("tiny", "exact")).text);
+    expect((await run("kv", "bounded")).ids).toHaveLength(40);
+    const lossless = await gsic.run(["build", path("kv.toml"), "--mode", "lossless", "--out", path("no")]);
+    expectFailure(lossless, 2, "cache-in-lossless-mode", "kv.toml");
+  });
+
   test("is not planned without held-out text", async () => {
     const text = readFileSync(path("tiny.toml"), "utf8");
     const free = text.slice(0, text.indexOf("[heldout]")) + text.slice(text.indexOf("[quality]"));

@@ -39,6 +39,7 @@ test("a model.toml with the source alone has defaults for the rest", () => {
       bits: [3, 4, 5, 6, 8],
       rank: [0, 16],
       types: null,
+      kv: "f32",
     },
     target: { names: null, tuning: null },
   });
@@ -68,6 +69,7 @@ k = [32, 64]
 epsilon = [1, 0.05]
 bits = [8, 4]
 rank = [8]
+kv = "f16"
 [target]
 name = ["cpu-avx2", "cpu-portable"]
 tuning = "measured.toml"
@@ -85,6 +87,7 @@ tuning = "measured.toml"
       bits: [8, 4],
       rank: [8],
       types: null,
+      kv: "f16",
     },
     target: { names: ["cpu-avx2", "cpu-portable"], tuning: join(dirname(file), "measured.toml") },
   });

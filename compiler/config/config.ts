@@ -1,4 +1,5 @@
 import { basename, dirname, resolve } from "node:path";
+import { type CacheType, cacheTypes } from "../ir/graph.js";
 import { type BitWidth, bitWidths, type FormKind } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
 import { reservedNames } from "./build-files.js";
@@ -62,6 +63,8 @@ export interface PlanOptions {
   readonly rank: readonly number[];
   /** `gguf`: instead of a form, every matrix gets one of llama.cpp's types; null: forms. */
   readonly types: "gguf" | null;
+  /** How the KV cache keeps keys and values. */
+  readonly kv: CacheType;
 }
 
 /** Every key that model.toml may have. */
@@ -70,7 +73,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
   quality: ["mode", "max_kl", "max_bytes", "bits"],
-  plan: ["forms", "k", "epsilon", "bits", "rank", "types"],
+  plan: ["forms", "k", "epsilon", "bits", "rank", "types", "kv"],
   target: ["name", "tuning"],
 };
 
@@ -239,7 +242,14 @@ class Reader extends Fields {
       }
       return value as number;
     });
-    return { forms: chosen, k, epsilon, bits: quantized, rank };
+    return {
+      forms: chosen,
+      k,
+      epsilon,
+      bits: quantized,
+      rank,
+      kv: this.choice("plan", "kv", cacheTypes, "f32"),
+    };
   }
 
   private targets(): readonly string[] | null {

@@ -1,5 +1,5 @@
 import { gateName } from "../ir/forms.js";
-import type { ActivationFunction } from "../ir/graph.js";
+import { type ActivationFunction, cacheTypes } from "../ir/graph.js";
 import type { GenericShape } from "../ir/program.js";
 import type { Step, WeightSource } from "../ir/steps.js";
 import { cacheBlock } from "../layout/cache.js";
@@ -108,13 +108,14 @@ function wordsOf(step: Step, of: Arguments, context: number): number[] {
     case "cache":
       return cacheWords(step, of, context);
     case "attend": {
-      const { heads, kvHeads, headDim, scale, window } = step.attention;
+      const { heads, kvHeads, headDim, scale, window, cache } = step.attention;
       const seen = window === null || window >= context ? 0 : window;
       return [
         heads,
         kvHeads,
         headDim,
         cacheBlock(context),
+        cacheTypes.indexOf(cache),
         step.sourceWidth,
         step.queryColumn,
         seen,
@@ -168,10 +169,10 @@ function projectWords(step: ProjectStep, of: Arguments): number[] {
 }
 
 function cacheWords(step: Extract<Step, { kind: "cache" }>, of: Arguments, context: number): number[] {
-  const { heads, kvHeads, headDim } = step.attention;
+  const { heads, kvHeads, headDim, cache } = step.attention;
   const { norms, rope } = step;
   return [
-    ...[heads, kvHeads, headDim, cacheBlock(context)],
+    ...[heads, kvHeads, headDim, cacheBlock(context), cacheTypes.indexOf(cache)],
     ...[step.sourceWidth, step.queryColumn, step.keyColumn, step.valueColumn],
     ...[of.at("query_gain"), float(norms?.query.epsilon ?? 0)],
     ...[of.at("key_gain"), float(norms?.key.epsilon ?? 0)],

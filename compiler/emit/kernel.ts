@@ -1,6 +1,7 @@
-import type { NormNode } from "../ir/graph.js";
+import type { CacheElement } from "../../templates/params.js";
+import type { CacheType, NormNode } from "../ir/graph.js";
 import type { Step } from "../ir/steps.js";
-import { cacheBlock } from "../layout/cache.js";
+import { cacheBlock, cachedBytes } from "../layout/cache.js";
 import { rowBytes } from "../layout/matrix.js";
 import { elementType } from "./element.js";
 import { floatLiteral } from "./literal.js";
@@ -83,8 +84,15 @@ function norm({ node, width, output, residual }: StepOf<"norm">): CpuKernelCall 
   };
 }
 
+const cacheElements: Readonly<Record<CacheType, CacheElement>> = {
+  f32: null,
+  f16: "CacheF16",
+  int8: "CacheInt8",
+};
+const typeSuffix = (type: CacheType) => (type === "f32" ? "" : `_${type}`);
+
 function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
-  const { heads, kvHeads, headDim } = step.attention;
+  const { heads, kvHeads, headDim, cache: type } = step.attention;
   const operands = new Operands();
   const changes = step.norms !== null || step.rope !== null;
   operands.value("source", step.source, changes ? "update" : "read");
@@ -105,15 +113,16 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
   };
   return {
     template: "cache",
-    symbol: `cache_${heads}x${kvHeads}x${headDim}`,
+    symbol: `cache_${heads}x${kvHeads}x${headDim}${typeSuffix(type)}`,
     params: {
       summary: `${norms ? "normalise the heads of query and key; " : ""}${rope ? "rotate query and key by their position; " : ""}append key and value to the cache`,
-      shape: `source [columns, ${step.sourceWidth}], cache [${kvHeads}, length, ${headDim}] twice`,
+      shape: `source [columns, ${step.sourceWidth}], cache [${kvHeads}, length, ${headDim}] twice${type === "f32" ? "" : `, ${type}`}`,
       account: bytesRead(rope ? 4 * rope.rotaryDim : 0),
       heads,
       kvHeads,
       headDim,
       block: cacheBlock(context),
+      element: cacheElements[type],
       sourceWidth: step.sourceWidth,
       queryColumn: step.queryColumn,
       keyColumn: step.keyColumn,
@@ -128,7 +137,7 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
 }
 
 function attend(step: StepOf<"attend">, context: number): CpuKernelCall {
-  const { heads, kvHeads, headDim, scale, window } = step.attention;
+  const { heads, kvHeads, headDim, scale, window, cache: type } = step.attention;
   const operands = new Operands();
   operands.value("source", step.source, "read");
   operands.value("y", step.output, "write");
@@ -137,15 +146,16 @@ function attend(step: StepOf<"attend">, context: number): CpuKernelCall {
   const width = heads * headDim;
   return {
     template: "attend",
-    symbol: `attend_${heads}x${kvHeads}x${headDim}`,
+    symbol: `attend_${heads}x${kvHeads}x${headDim}${typeSuffix(type)}`,
     params: {
       summary: `y = softmax(scale q K^T) V, causal, per head${window === null ? "" : `, over ${window} positions`}`,
-      shape: `q [columns, ${heads}, ${headDim}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${width}]`,
-      account: `reads ${8 * kvHeads * headDim} bytes of the cache per position`,
+      shape: `q [columns, ${heads}, ${headDim}], K, V [${kvHeads}, length, ${headDim}]${type === "f32" ? "" : ` ${type}`}, y [columns, ${width}]`,
+      account: `reads ${2 * kvHeads * cachedBytes(type, headDim)} bytes of the cache per position`,
       heads,
       kvHeads,
       headDim,
       block: cacheBlock(context),
+      element: cacheElements[type],
       sourceWidth: step.sourceWidth,
       queryColumn: step.queryColumn,
       width,

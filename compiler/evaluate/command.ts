@@ -102,8 +102,14 @@ const losslessNote =
   "Lossless mode writes what exact mode does; these figures are those of the plan that drafts, and top-1 agreement is how many of its tokens stand. ";
 
 function verdictOf(mode: Mode, report: Report, { tiers }: TextQuality, ratio: number): string {
-  if (mode === "exact" || report.linears.every(({ form }) => isDenseForm(form)))
+  const { cache } = report;
+  const isDense = report.linears.every(({ form }) => isDenseForm(form)) && ratio === 1;
+  if (mode === "exact" || (isDense && cache.types.every((type) => type === "f32")))
     return "The build is dense: it computes what the model computes, and reads what the model reads.";
+  if (isDense) {
+    const share = (100 * cache.bytes_per_position) / cache.dense_bytes_per_position;
+    return `All linears are dense; of the KV cache a token reads ${share.toFixed(1)} % of the dense bytes.`;
+  }
   const read = `reads ${(ratio * 100).toFixed(1)} % of the dense bytes`;
   const gates = Object.keys(tiers.by_input).length;
   const closed = `${(tiers.fast * 100).toFixed(1)} % of gates are closed on held-out text`;

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { withCache } from "../ir/cache.js";
 import { densePlan, isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import { mapMatrices, originalMatrix, roundedMatrices, roundedMatrix } from "../ir/rounded.js";
@@ -7,7 +8,7 @@ import { makePlan } from "../passes/index.js";
 import { openFixture } from "../testing/fixtures.js";
 import { adoptPlan } from "./adopt.js";
 
-test("an edited graph may choose forms and shorten the context, and nothing else", async () => {
+test("an edited graph may choose forms and the cache, shorten the context, and nothing else", async () => {
   const { model } = await openFixture("llama-bf16");
   const options = { forms: ["dense" as const, "gated" as const], k: [4], epsilon: [0.5] };
   const plan = makePlan(model.graph, { options });
@@ -40,6 +41,11 @@ test("an edited graph may choose forms and shorten the context, and nothing else
   expect(isDense(halves)).toBe(false);
   expect(densePlan(halves).graph).toEqual(plan.graph);
   expect(() => typed("q8_0")).toThrow(code("graph-type"));
+  const cached = withCache(plan.graph, "f16");
+  expect(adopt(graphOf(cached)).graph).toEqual(cached);
+  expect(() => adoptPlan({ plan: graphOf(cached), header }, model, "graph.ts", "hip")).toThrow(
+    code("graph-cache"),
+  );
   expect(() => adopt(plan, "0".repeat(64))).toThrow(code("graph-other-model"));
   expect(() => adopt(graphOf({ context: plan.graph.context + 1 }))).toThrow(code("graph-changed"));
   expect(() => adopt(graphOf({ nodes: plan.graph.nodes.slice(0, -1) }))).toThrow(code("graph-changed"));

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { blockSizes, type MatrixRef, type Node } from "../ir/graph.js";
+import { roundsCache } from "../ir/cache.js";
+import { blockSizes, type Graph, type MatrixRef, type Node, type ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { DeviceKind } from "../ir/program.js";
 import { multipliedType, originalMatrix, roundedMatrix } from "../ir/rounded.js";
@@ -9,7 +10,8 @@ import { GsicError } from "../support/errors.js";
 import type { ParsedPlan } from "./parse.js";
 
 /**
- * Takes a plan that was read from graph.ts for a model. Forms, k, epsilon and types are a person's to choose, and the context
+ * Takes a plan that was read from graph.ts for a model. Forms, k, epsilon, types and how the cache keeps numbers are a
+ * person's to choose, and the context
  * may be shortened; the graph must be the model's own, node for node. Bytes are counted anew. Throws
  * `graph-other-model`, `graph-changed` and `graph-type` (category usage).
  */
@@ -25,7 +27,7 @@ export function adoptPlan(
       code,
       message,
       where,
-      hint: "edit the graph.ts of a build of this model; forms, k and epsilon are free",
+      hint: "edit the graph.ts of a build of this model; forms, k, epsilon and cache are free",
     });
   if (header.fingerprint !== model.fingerprint) {
     throw refuse("graph-other-model", "this graph was built from another model");
@@ -39,7 +41,7 @@ export function adoptPlan(
   const count = Math.max(graph.nodes.length, expected.nodes.length);
   for (let index = 0; index < count; index++) {
     const [node, original] = [graph.nodes[index], expected.nodes[index]];
-    if (node && original && isDeepStrictEqual(uncoded(node), uncoded(original))) continue;
+    if (node && original && isDeepStrictEqual(asRead(node), asRead(original))) continue;
     const message =
       original === undefined
         ? "the graph has a node that the model has not"
@@ -53,9 +55,16 @@ export function adoptPlan(
     const message = `${key} is ${JSON.stringify(graph[key])}, and the model's is ${JSON.stringify(expected[key])}`;
     throw refuse("graph-changed", message);
   }
+  if (device !== "cpu" && roundsCache(graph))
+    throw refuse("graph-cache", "the cache of a GPU holds f32", `${file}: ${roundingLayer(graph)}`);
   // How weights are stored is for model.toml to say, and what they are rounded to is free.
   const nodes = expected.nodes.map((node, index) => withTypeOf(node, graph.nodes[index]!, file));
   return accountBytes({ ...plan, graph: { ...graph, nodes } }, { device });
+}
+
+/** The first node whose cache rounds. */
+function roundingLayer({ nodes }: Graph): ValueId {
+  return nodes.find((node) => node.kind === "attention" && node.cache !== "f32")!.id;
 }
 
 /** A node of the model with its matrix rounded as that of the edited one. Throws `graph-type` (category usage). */
@@ -76,11 +85,12 @@ function withTypeOf(node: Node, edited: Node, file: string): Node {
     return { ...node, weight: rounded(node.weight, edited.weight) };
   if (node.kind === "embedding" && edited.kind === "embedding")
     return { ...node, table: rounded(node.table, edited.table) };
-  return node;
+  return node.kind === "attention" ? edited : node;
 }
 
-/** A node without how its weights are kept. */
-function uncoded(node: Node): Node {
+/** A node without how its weights are kept, and its cache. */
+function asRead(node: Node): Node {
+  if (node.kind === "attention") return { ...node, cache: "f32" };
   const matrix = (ref: MatrixRef) => {
     const { coded: _, ...rest } = originalMatrix(ref);
     return rest;

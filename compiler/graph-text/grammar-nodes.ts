@@ -1,6 +1,6 @@
 /** The nodes of a graph and the model itself, as a graph.ts says them. A new kind of node is one entry here. */
 
-import type { Graph, Node, Placed, RopeScaling } from "../ir/graph.js";
+import { cacheTypes, type Graph, type Node, type Placed, type RopeScaling } from "../ir/graph.js";
 import type { ByteAccount, Form } from "../ir/plan.js";
 import { type Codec, choice, count, integer, list, number, positive, text, value } from "./codec.js";
 import { argument, derived, type FieldCodecs, optional, saidBy } from "./codec-fields.js";
@@ -117,6 +117,7 @@ export const nodes = {
     headDim: positive,
     scale: derived(number, ({ headDim }: { readonly headDim: number }) => 1 / Math.sqrt(headDim)),
     window: optional(positive, null),
+    cache: optional(choice(cacheTypes), "f32"),
   },
   activation: {
     input: argument(0, value),

@@ -297,6 +297,7 @@ function unusual(): Graph {
       headDim: 80,
       scale: -0.1,
       window: 7,
+      cache: "int8",
     },
     { kind: "activation", id: "rope_scaling", layer: 1, input: "layer0_a", function: "gelu" },
     { kind: "multiply", id: "layer1_m", layer: 1, left: "rope_scaling", right: "layer0_q" },

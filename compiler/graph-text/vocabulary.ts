@@ -3,10 +3,10 @@
  * Such a file is read statically and never run; the types are there so that an editor completes and checks what a
  * person changes. Shapes are [out, d]; every value is [tokens, width].
  */
-import type { ActivationFunction, DType, RopeScaling, RoundedType } from "../ir/graph.js";
+import type { ActivationFunction, CacheType, DType, RopeScaling, RoundedType } from "../ir/graph.js";
 import type { BitWidth, ByteAccount, ErrorGate, Form, QuantizedTier } from "../ir/plan.js";
 
-export type { ActivationFunction, ByteAccount, DType, Form, RopeScaling, RoundedType };
+export type { ActivationFunction, ByteAccount, CacheType, DType, Form, RopeScaling, RoundedType };
 
 /** A value of the graph: what one call computes. */
 export interface Value {
@@ -110,6 +110,8 @@ export interface AttentionOptions extends Named {
   readonly scale?: number;
   /** How many positions a query sees, its own and those before it. Default: all. */
   readonly window?: number;
+  /** How the cache keeps keys and values in bounded mode, on CPUs; exact mode keeps f32. Default: f32. */
+  readonly cache?: CacheType;
 }
 
 /** What holds for the model as a whole, and where the graph came from. */

@@ -16,6 +16,7 @@ export function reportText(report: Report, out: string): string {
     `  mode        ${report.mode} (the build has ${report.modes.join(", ")})`,
     `  targets     ${deviceTexts[report.device].targets(report)}`,
     ...paragraphs("forms", formGroups(report.linears.map(({ form }) => form))),
+    ...paragraphs("cache", cacheText(report)),
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];
   if (fast !== slow)
@@ -43,6 +44,19 @@ export function reportText(report: Report, out: string): string {
   return lines.join("\n");
 }
 
+const layers = (count: number) => `${count} ${count === 1 ? "layer" : "layers"}`;
+
+/** What the plan's cache is, where it rounds. */
+function cacheText({ cache }: Report): readonly string[] {
+  const { types, bytes_per_position: bytes, dense_bytes_per_position: dense } = cache;
+  const kinds = [...new Set(types)];
+  if (kinds.every((type) => type === "f32")) return [];
+  const counts = kinds.map((type) => `${type} in ${layers(types.filter((other) => other === type).length)}`);
+  return [
+    `${counts.join(", ")}; a token reads ${bytes} bytes of each position before it, in exact mode ${dense}`,
+  ];
+}
+
 /** What `gsic eval` prints. */
 export function evaluationText(evaluation: Evaluation): string {
   const { heldout, calibration } = evaluation;
@@ -54,7 +68,7 @@ export function evaluationText(evaluation: Evaluation): string {
     ["perplexity", ({ perplexity }) => estimate(perplexity, 3)],
     ["  of the dense model", ({ dense_perplexity }) => estimate(dense_perplexity, 3)],
     ["  ratio", ({ perplexity_ratio }) => estimate(perplexity_ratio, 4)],
-    ["KL, nats per token", ({ kl }) => estimate(kl, 4)],
+    ["KL, nats per token", ({ kl }) => (kl.value < 5e-4 ? small(kl) : estimate(kl, 4))],
     ["top-1 agreement", ({ top1 }) => estimate(top1, 4)],
     ...tierRows(columns.map(([, quality]) => quality)),
   ];
@@ -157,6 +171,10 @@ function paragraph(title: string, text: string): string[] {
 function paragraphs(title: string, texts: readonly string[]): string[] {
   const lines = texts.flatMap((text) => wrap(text, 86));
   return lines.map((line, index) => `  ${(index === 0 ? title : "").padEnd(11)} ${line}`);
+}
+
+function small({ value, low, high }: Estimate): string {
+  return `${value.toExponential(1)} [${low.toExponential(1)}, ${high.toExponential(1)}]`;
 }
 
 function estimate({ value, low, high }: Estimate, digits: number): string {

@@ -1,3 +1,4 @@
+import { roundsCache, withCache } from "./cache.js";
 import type { ValueId } from "./graph.js";
 import type {
   BitWidth,
@@ -106,16 +107,16 @@ export function planGates(plan: Plan): Gate[] {
   return plan.groups.flatMap((group) => gatesOf(plan, group));
 }
 
-/** The plan with every linear dense, and its matrices as they are stored. */
+/** The plan that computes what the model does: every linear dense, matrices as they are stored, a cache of f32. */
 export function densePlan(plan: Plan): Plan {
   const linears = new Map([...plan.linears].map(([id, linear]) => [id, { ...linear, form: dense }]));
-  return { ...plan, graph: mapMatrices(plan.graph, originalMatrix), linears };
+  return { ...plan, graph: withCache(mapMatrices(plan.graph, originalMatrix), "f32"), linears };
 }
 
-/** Whether all linears are dense, and no matrix is rounded to another type. */
-export function isDense(plan: Plan): boolean {
-  const isUnchanged = [...plan.linears.values()].every(({ form }) => isDenseForm(form));
-  return isUnchanged && roundedMatrices(plan.graph).length === 0;
+/** Whether all linears are dense, no matrix is rounded to another type, and the cache rounds nothing. */
+export function isDense({ linears, graph }: Plan): boolean {
+  const isUnchanged = [...linears.values()].every(({ form }) => isDenseForm(form));
+  return isUnchanged && roundedMatrices(graph).length === 0 && !roundsCache(graph);
 }
 
 /** A quantiser in a few letters: `5 bits/32`, with `a` for zero points of their own. */

@@ -178,6 +178,15 @@ export type RopeNode = Placed & {
   readonly scaling: RopeScaling;
 };
 
+/**
+ * How a KV cache keeps the keys and values of a layer: as they are; rounded to f16; or as integers of eight bits with a
+ * scale f32 for each head and position, x ~ scale q.
+ */
+export const cacheTypes = ["f32", "f16", "int8"] as const;
+
+/** One of `cacheTypes`. */
+export type CacheType = (typeof cacheTypes)[number];
+
 /** Causal attention with a KV cache; `heads / kvHeads` query heads read one key-value head. */
 export type AttentionNode = Placed & {
   readonly kind: "attention";
@@ -191,6 +200,8 @@ export type AttentionNode = Placed & {
   readonly scale: number;
   /** How many positions a query sees, its own and those before it; null: all. */
   readonly window: number | null;
+  /** How the cache keeps this layer's keys and values; the model's own computation has f32. */
+  readonly cache: CacheType;
 };
 
 /** y = function(x), element by element. */

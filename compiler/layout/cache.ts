@@ -1,7 +1,32 @@
+import type { CacheType, Graph } from "../ir/graph.js";
+
 /**
  * Positions of a block of the KV cache, a power of two. A longer one is read a little faster; a shorter one is shared by
  * more texts that begin alike, and less of it is empty.
  */
 export function cacheBlock(context: number): number {
   return context < 512 ? 16 : 64;
+}
+
+/** Bytes of the cache that attention reads for one head's key, or value, at a position. */
+export function cachedBytes(type: CacheType, headDim: number): number {
+  switch (type) {
+    case "f32":
+      return 4 * headDim;
+    case "f16":
+      return 2 * headDim;
+    case "int8":
+      return headDim + 4;
+    default:
+      return type satisfies never;
+  }
+}
+
+/** Bytes of the cache that a token reads of each position that it sees, in all layers. */
+export function bytesPerPosition({ nodes }: Graph): number {
+  return nodes.reduce(
+    (sum, node) =>
+      node.kind === "attention" ? sum + 2 * node.kvHeads * cachedBytes(node.cache, node.headDim) : sum,
+    0,
+  );
 }

@@ -52,7 +52,7 @@ function activation(id: ValueId, input: ValueId): Node {
 
 function attention(query: ValueId, key: ValueId, value: ValueId): Node {
   const shape = { heads: 2, kvHeads: 2, headDim: 4, scale: 0.5, window: null };
-  return { kind: "attention", id: "y", layer: null, query, key, value, ...shape };
+  return { kind: "attention", id: "y", layer: null, query, key, value, ...shape, cache: "f32" };
 }
 
 /** A valid graph of these nodes and a head behind `y`, as a dense plan. */

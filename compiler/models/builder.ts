@@ -149,9 +149,9 @@ export class GraphBuilder {
     query: ValueId,
     key: ValueId,
     value: ValueId,
-    shape: Omit<Unplaced<AttentionNode>, "kind" | "query" | "key" | "value">,
+    shape: Omit<Unplaced<AttentionNode>, "kind" | "query" | "key" | "value" | "cache">,
   ): ValueId {
-    return this.push(name, { kind: "attention", query, key, value, ...shape });
+    return this.push(name, { kind: "attention", query, key, value, ...shape, cache: "f32" });
   }
 
   activation(name: string, input: ValueId, activation: ActivationFunction): ValueId {

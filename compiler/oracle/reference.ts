@@ -10,6 +10,7 @@ import type {
 } from "../ir/graph.js";
 import { ropeFactor, ropeFrequencies } from "../layout/rope.js";
 import type { Weights } from "../read/weights.js";
+import { asCached } from "./cache.js";
 
 /** A value of the graph for all tokens: [tokens, width], row by row. */
 export interface Value {
@@ -141,8 +142,10 @@ function rope(node: RopeNode, input: Value): Value {
   });
 }
 
-function attention(node: AttentionNode, query: Value, key: Value, value: Value): Value {
+function attention(node: AttentionNode, query: Value, freshKey: Value, freshValue: Value): Value {
   const { heads, kvHeads, headDim, scale, window } = node;
+  const cached = (fresh: Value) => ({ ...fresh, data: asCached(node.cache, fresh.data, headDim) });
+  const [key, value] = [cached(freshKey), cached(freshValue)];
   const width = heads * headDim;
   return perToken(tokens(query), width, (token) => {
     const y = new Float64Array(width);

@@ -1,3 +1,4 @@
+import type { CacheType } from "../ir/graph.js";
 import type { ByteAccount, Form } from "../ir/plan.js";
 import type { DeviceKind, LaunchShape, Mode, ProgramMode } from "../ir/program.js";
 import type { CalibrationOrigin } from "../ir/statistics.js";
@@ -43,6 +44,14 @@ export interface Report {
   readonly launches_per_token: Readonly<Partial<Record<ProgramMode, number>>>;
   /** Launches that are a part of a layer, per layer. */
   readonly launches_per_layer: Readonly<Partial<Record<ProgramMode, number>>>;
+  /** The KV cache as the plan keeps it; exact mode keeps f32. */
+  readonly cache: {
+    /** By layer. */
+    readonly types: readonly CacheType[];
+    /** What a token reads of each position before it, in all layers. */
+    readonly bytes_per_position: number;
+    readonly dense_bytes_per_position: number;
+  };
   readonly linears: readonly {
     readonly linear: string;
     /** Null outside the layers, as of the output head. */

@@ -6,6 +6,7 @@ import { type Config, configuredForm, isConfigured } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { adoptPlan } from "../graph-text/adopt.js";
 import type { ParsedPlan } from "../graph-text/parse.js";
+import { roundsCache, withCache } from "../ir/cache.js";
 import { isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
@@ -62,9 +63,10 @@ export async function decide({
       : adoptPlan(edited, model, input, targets[0]!.device);
   if (edited !== null) await dump?.plan("adopt-plan", first);
   if (mode === "exact" && !isDense(first)) throw formsInExactMode(input);
+  if (mode === "lossless" && roundsCache(first.graph)) throw roundedInLossless(input);
   const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
   if (!searches) {
-    const needed = !isDense(first);
+    const needed = !isDense({ ...first, graph: withCache(first.graph, "f32") });
     const calibration = needed ? await collectStats(model, config, targets, progress, first) : null;
     if (calibration !== null) await rounded.make(first.graph, calibration.stats, () => {});
     return { plan: first, search: null, calibration };
@@ -100,9 +102,20 @@ function formsInExactMode(input: string): GsicError {
   return new GsicError({
     category: "usage",
     code: "graph-gates-in-exact-mode",
-    message: "the graph has linears that are not dense, which exact mode does not have",
+    message:
+      "the graph has linears that are not dense, or a cache that rounds, which exact mode does not have",
     where: input,
-    hint: "build it with --mode bounded or lossless, or make them dense",
+    hint: "build it with --mode bounded or lossless, or make them dense, without cache",
+  });
+}
+
+function roundedInLossless(input: string): GsicError {
+  return new GsicError({
+    category: "usage",
+    code: "cache-in-lossless-mode",
+    message: "lossless mode has a cache of f32, which drafts and exact passes share",
+    where: input,
+    hint: "build it in bounded mode, or leave out kv",
   });
 }
 
@@ -116,9 +129,8 @@ async function planOf(
   const options =
     mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : configuredForm(config.plan);
   const stages: (readonly [name: string, plan: Plan])[] = [];
-  const plan = makePlan(model.graph, { options, device: targets[0]!.device }, (...stage) =>
-    stages.push(stage),
-  );
+  const graph = mode === "exact" ? model.graph : withCache(model.graph, config.plan.kv);
+  const plan = makePlan(graph, { options, device: targets[0]!.device }, (...stage) => stages.push(stage));
   if (dump !== null) for (const stage of stages) await dump.plan(...stage);
   return plan;
 }

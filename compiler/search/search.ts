@@ -1,4 +1,5 @@
 import type { Target } from "../config/target.js";
+import { cacheTypesOf, roundsCache } from "../ir/cache.js";
 import { densePlan, isDenseForm } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
 import type { Form, LinearPlan, Plan } from "../ir/plan.js";
@@ -112,9 +113,10 @@ function planFrom(
 }
 
 /** Tells a plan from others of its graph: what is not dense in it. */
-export function planKey({ linears }: Plan): string {
+export function planKey({ linears, graph }: Plan): string {
   const forms: [ValueId, Form][] = [...linears.values()].flatMap(({ linear, form }) =>
     isDenseForm(form) ? [] : [[linear, form]],
   );
-  return JSON.stringify(forms);
+  const caches = cacheTypesOf(graph);
+  return JSON.stringify(roundsCache(graph) ? [forms, caches] : forms);
 }

@@ -75,6 +75,7 @@ export function attentionModel(
     headDim,
     scale,
     window: window ?? null,
+    cache: "f32",
   });
   nodes.push({
     kind: "linear",

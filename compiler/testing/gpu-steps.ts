@@ -114,7 +114,7 @@ export function attentionSteps(
   const { heads, kvHeads, headDim } = shape;
   const attention: AttentionNode = {
     ...{ kind: "attention", id: "a", layer: null, query: "q", key: "k", value: "v" },
-    ...{ scale: 0.1, window: null, ...shape },
+    ...{ scale: 0.1, cache: "f32", window: null, ...shape },
   };
   const rope: RopeNode = {
     ...{ kind: "rope", id: "r", layer: null, input: "q", heads, headDim, rotaryDim: headDim },

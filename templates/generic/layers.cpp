@@ -57,15 +57,34 @@ void rotate_heads(const CacheShape &shape, int heads, float *row, const float *t
       rotate<Pairing::half>(shape.rotary_dim, row + head * shape.head_dim, table);
 }
 
-/// Copies the key or value heads of one column into the cache.
-void append(const CacheShape &shape, const float *source, float *cache, const int64_t *table, int position) {
-  const int padded = rounded(shape.head_dim);
-  float *block = cache + table[position / shape.block] + int64_t(position % shape.block) * padded;
+/// Puts the key or value heads of one column into the cache.
+template <class Element>
+void append(const CacheShape &shape, const float *source, uint8_t *cache, const int64_t *table, int position) {
+  const int padded = rounded(shape.head_dim), slot = position % shape.block;
+  const int64_t vectors = int64_t(shape.block) * padded * Element::bytes;
+  uint8_t *out = cache + 4 * table[position / shape.block];
+  auto *vector = static_cast<float *>(GSIC_FRAME(size_t(padded) * 4));
+  for (int i = shape.head_dim; i < padded; i++) vector[i] = 0.0f;
   for (int head = 0; head < shape.kv_heads; head++) {
-    float *out = block + int64_t(head) * shape.block * padded;
-    for (int i = 0; i < shape.head_dim; i++) out[i] = source[head * shape.head_dim + i];
-    for (int i = shape.head_dim; i < padded; i++) out[i] = 0.0f;
+    for (int i = 0; i < shape.head_dim; i++) vector[i] = source[head * shape.head_dim + i];
+    const float scale = Element::store(vector, padded, out + int64_t(slot) * padded * Element::bytes);
+    if (Element::scaled) reinterpret_cast<float *>(out + vectors)[slot] = scale;
+    out += vectors + (Element::scaled ? 4 * shape.block : 0);
   }
+}
+
+using Append = void (*)(const CacheShape &, const float *, uint8_t *, const int64_t *, int);
+
+Append append_of(CacheType type) {
+  switch (type) {
+    case CacheType::f16:
+      return append<CacheF16>;
+    case CacheType::int8:
+      return append<CacheInt8>;
+    case CacheType::f32:
+      break;
+  }
+  return append<CacheF32>;
 }
 
 }  // namespace
@@ -73,9 +92,10 @@ void append(const CacheShape &shape, const float *source, float *cache, const in
 void cache(const CacheShape &shape, const gsic_worker &worker, Arguments arguments) {
   const gsic_step &step = step_of(arguments);
   auto *source = static_cast<float *>(arguments[1]);
-  auto *keys = static_cast<float *>(arguments[2]);
-  auto *values = static_cast<float *>(arguments[3]);
+  auto *keys = static_cast<uint8_t *>(arguments[2]);
+  auto *values = static_cast<uint8_t *>(arguments[3]);
   const auto *rope = argument<const float>(arguments, shape.rope);
+  const Append append_heads = append_of(shape.type);
   const Range columns = share(worker, step.columns);
   for (int column = columns.begin; column < columns.end; column++) {
     const int position = step.column[column].position;
@@ -88,8 +108,8 @@ void cache(const CacheShape &shape, const gsic_worker &worker, Arguments argumen
       rotate_heads(shape, shape.heads, row + shape.query_column, angles);
       rotate_heads(shape, shape.kv_heads, row + shape.key_column, angles);
     }
-    append(shape, row + shape.key_column, keys, table, position);
-    append(shape, row + shape.value_column, values, table, position);
+    append_heads(shape, row + shape.key_column, keys, table, position);
+    append_heads(shape, row + shape.value_column, values, table, position);
   }
 }
 

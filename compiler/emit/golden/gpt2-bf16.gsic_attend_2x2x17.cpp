@@ -11,8 +11,8 @@ extern "C" void gsic_attend_2x2x17(const gsic_worker *worker, void *const *argum
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   const auto *source = static_cast<const float *>(arguments[1]);
   auto *y = static_cast<float *>(arguments[2]);
-  const auto *keys = static_cast<const float *>(arguments[3]);
-  const auto *values = static_cast<const float *>(arguments[4]);
+  const auto *keys = static_cast<const uint8_t *>(arguments[3]);
+  const auto *values = static_cast<const uint8_t *>(arguments[4]);
   constexpr int width = Shape::heads * Shape::head_dim;
   // All queries of a head of the cache, then those of the next; those of one sequence go through it together.
   const int together = step.columns * Shape::group;

@@ -10,8 +10,8 @@ using Shape = Attention<4, 2, 16, 16>;
 extern "C" void gsic_cache_4x2x16(const gsic_worker *worker, void *const *arguments) {
   const auto &step = *static_cast<const gsic_step *>(arguments[0]);
   auto *source = static_cast<float *>(arguments[1]);
-  auto *keys = static_cast<float *>(arguments[2]);
-  auto *values = static_cast<float *>(arguments[3]);
+  auto *keys = static_cast<uint8_t *>(arguments[2]);
+  auto *values = static_cast<uint8_t *>(arguments[3]);
   const Range columns = share(*worker, step.columns);
   for (int column = columns.begin; column < columns.end; column++) {
     const int position = step.column[column].position;

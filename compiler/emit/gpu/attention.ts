@@ -42,7 +42,8 @@ export function headsTogether({ heads, kvHeads, headDim }: HeadShape): number {
 
 /** Attention over the parts of the positions. */
 export function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): GpuKernelCall {
-  const { heads, kvHeads, headDim, scale } = step.attention;
+  const { heads, kvHeads, headDim, scale, cache } = step.attention;
+  if (cache !== "f32") throw new Error(`a GPU's cache holds f32, not ${cache}`);
   const { part, window, parts } = attentionCut(step.attention, context, gpu);
   const together = headsTogether(step.attention);
   const waves = threads / gpu.wave;

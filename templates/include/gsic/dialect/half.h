@@ -1,4 +1,4 @@
-// Half-precision bits to f32, for machines without an instruction for it.
+// Between half-precision bits and f32, for machines without an instruction for it.
 #ifndef GSIC_DIALECT_HALF_H
 #define GSIC_DIALECT_HALF_H
 
@@ -22,6 +22,22 @@ inline float f16_to_f32(uint16_t half) {
   float value;
   __builtin_memcpy(&value, &bits, 4);
   return value;
+}
+
+/// Rounds to the nearest, ties to even; |value| <= 65504.
+inline uint16_t f32_to_f16(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, 4);
+  const uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude < 0x38800000u) {  // subnormal: 1/2 has its last bit where they have theirs, and adding it rounds
+    float small;
+    __builtin_memcpy(&small, &magnitude, 4);
+    small += 0.5f;
+    __builtin_memcpy(&bits, &small, 4);
+    return uint16_t(sign | (bits - 0x3f000000u));
+  }
+  const uint32_t odd = magnitude >> 13 & 1u;
+  return uint16_t(sign | (magnitude - 0x38000000u + 0xfffu + odd) >> 13);
 }
 
 /// Element k of bf16 pairs.

@@ -54,6 +54,11 @@ inline f32x16 load_f16(const uint8_t *p) {
   for (int i = 0; i < kLanes; i++) a.v[i] = f16_to_f32(half[i]);
   return a;
 }
+inline void store_f16(uint8_t *p, f32x16 a) {
+  uint16_t half[kLanes];
+  for (int i = 0; i < kLanes; i++) half[i] = f32_to_f16(a.v[i]);
+  memcpy(p, half, sizeof half);
+}
 inline i32x16 load_u8(const uint8_t *p) {
   i32x16 a;
   for (int i = 0; i < kLanes; i++) a.v[i] = p[i];

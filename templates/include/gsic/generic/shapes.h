@@ -72,8 +72,12 @@ struct HeadNorm {
   float epsilon;
 };
 
+/// How the KV cache keeps numbers: see attention.h.
+enum class CacheType : int32_t { f32, f16, int8 };
+
 struct CacheShape {
   int32_t heads, kv_heads, head_dim, block;
+  CacheType type;
   int32_t source_width, query_column, key_column, value_column;
   HeadNorm query, key;
   int32_t rope, rotary_dim, adjacent;
@@ -81,6 +85,7 @@ struct CacheShape {
 
 struct AttendShape {
   int32_t heads, kv_heads, head_dim, block;
+  CacheType type;
   int32_t source_width, query_column;
   int32_t window;  ///< 0: all positions
   float scale;
