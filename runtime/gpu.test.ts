@@ -211,8 +211,30 @@ test("memory that runs out at any allocation is reported, and nothing leaks", as
     expect(result.message).toMatch(/\d+ bytes are needed for|hipGraphInstantiateWithFlags/);
     steps.push(result.step);
   }
-  // The ring, the way in, the weights; four buffers, staging, two graphs.
-  expect(steps).toEqual([...Array(3).fill("open"), ...Array(7).fill("session")]);
+  // The ring, the way in, the weights; four buffers, staging, two graphs; a larger cache, its graphs. A cache of twice the
+  // size that is refused is tried again as large as it must be.
+  const expected = { open: 3, session: 7, evaluate: 3 };
+  expect(steps).toEqual(Object.entries(expected).flatMap(([step, count]) => Array(count).fill(step)));
+});
+
+test("the KV cache of a session grows with its text", async () => {
+  const block = 1 << 20;
+  const large = (manifest: GpuManifest) => {
+    manifest.buffers.cache = block;
+  };
+  writeFileSync(path("growing.gsi"), await gpuBundle([hip], large));
+  const run = (blocks: number) =>
+    gpuRun("growing.gsi", { GSIC_MOCK_MEMORY: String(blocks * block + (64 << 10)) });
+  // A context has 16 blocks. 28 tokens take 7: four, then eight beside these four.
+  expect(await run(12)).toEqual({ status: 0, step: "done", message: "" });
+  // No twice as many, then not one more.
+  const late = await run(10);
+  expect(late).toMatchObject({ status: 4, step: "generate" });
+  expect(late.message).toMatch(
+    /6291456 bytes are needed for the KV cache of a session of 24 tokens, and .* free, \d+ too few/,
+  );
+  expect(await run(8)).toMatchObject({ status: 4, step: "evaluate" });
+  expect(account().live_allocations).toBe(0);
 });
 
 test("too little memory is refused before anything is loaded, with figures", async () => {

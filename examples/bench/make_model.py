@@ -66,16 +66,35 @@ FAMILIES = {
         "tie_word_embeddings": True,
         "torch_dtype": "bfloat16",
     },
+    # Four query heads share a head of keys and values, as in Llama 3.
+    "llama": lambda d, layers, heads, vocabulary, context, inner, rotary: {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "hidden_size": d,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads // 4,
+        "max_position_embeddings": context,
+        "intermediate_size": inner,
+        "vocab_size": vocabulary,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 500000.0,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+    },
 }
 
 # family, hidden size, layers, heads, vocabulary, context, inner size, rotary channels
 SHAPES = {
     "gptj-6b": ("gptj", 4096, 28, 16, 50400, 2048, 16384, 64),
     "opt-6.7b": ("opt", 4096, 32, 32, 50272, 2048, 16384, None),
+    "llama-8b": ("llama", 4096, 32, 32, 128256, 8192, 14336, None),
     "gpt2-124m": ("gpt2", 768, 12, 12, 50257, 1024, 3072, None),
     "tiny-gptj": ("gptj", 64, 2, 2, 120, 64, 256, 16),
     "tiny-opt": ("opt", 64, 2, 2, 120, 64, 256, None),
     "tiny-gpt2": ("gpt2", 64, 2, 2, 120, 64, 256, None),
+    "tiny-llama": ("llama", 64, 2, 4, 120, 64, 256, None),
 }
 
 
@@ -131,11 +150,26 @@ def gpt2(d, layers, vocabulary, context, inner):
     yield from norm("transformer.ln_f", d)
 
 
-TENSORS = {"gptj": gptj, "opt": opt, "gpt2": gpt2}
+def llama(d, layers, vocabulary, context, inner):
+    yield "model.embed_tokens.weight", (vocabulary, d)
+    for i in range(layers):
+        at = f"model.layers.{i}"
+        for part, out in (("q_proj", d), ("k_proj", d // 4), ("v_proj", d // 4), ("o_proj", d)):
+            yield f"{at}.self_attn.{part}.weight", (out, d)
+        for part in ("gate_proj", "up_proj"):
+            yield f"{at}.mlp.{part}.weight", (inner, d)
+        yield f"{at}.mlp.down_proj.weight", (d, inner)
+        yield f"{at}.input_layernorm.weight", (d,)
+        yield f"{at}.post_attention_layernorm.weight", (d,)
+    yield "model.norm.weight", (d,)
+    yield "lm_head.weight", (vocabulary, d)
+
+
+TENSORS = {"gptj": gptj, "opt": opt, "gpt2": gpt2, "llama": llama}
 
 
 def is_gain(name):
-    return name.endswith(".weight") and any(part in name for part in ("ln_", "layer_norm"))
+    return name.endswith(".weight") and any(part in name for part in ("ln_", "norm"))
 
 
 def bf16(x):

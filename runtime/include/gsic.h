@@ -116,9 +116,11 @@ GSIC_API gsic_status gsic_open(const char *path, const gsic_open_options *option
 GSIC_API void gsic_close(gsic_model *model);
 GSIC_API gsic_status gsic_describe(const gsic_model *model, gsic_model_info *info);
 
-/// Opens a session with an empty KV cache; on a GPU all its memory is taken at once. `mode`: "exact", "bounded",
-/// "lossless"; null: the bundle's default. "lossless" gives what "exact" does, bit for bit: generation lets the plan
-/// propose tokens, and the exact weights verify several in one pass.
+/// Opens a session with an empty KV cache. On a GPU the cache grows with the text: from a part of a context to twice as
+/// much at a time, beside what it had before, so that any call that appends tokens may end with GSIC_OUT_OF_MEMORY; the
+/// session is as it was then. `mode`: "exact", "bounded", "lossless"; null: the bundle's default. "lossless" gives what
+/// "exact" does, bit for bit: generation lets the plan propose tokens, and the exact weights verify several in one
+/// pass.
 GSIC_API gsic_status gsic_session_open(gsic_model *model, const char *mode, gsic_session **session);
 GSIC_API void gsic_session_close(gsic_session *session);
 /// Keeps the first `length` tokens of the session (0: empties it). Later tokens are forgotten.

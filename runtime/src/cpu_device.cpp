@@ -103,6 +103,7 @@ class CpuDevice final : public Device {
   uint32_t threads() const override { return workers_->count(); }
   // Pages are taken when they are first touched: what is free now says little.
   void require_memory(uint64_t, const std::string &) override {}
+  bool takes_memory_late() const override { return true; }
   std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) override {
     return std::make_unique<HostMemory>(bytes, what);
   }

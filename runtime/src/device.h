@@ -61,6 +61,8 @@ class Device {
   virtual std::string name() const { return "CPU"; }
   /// Throws GSIC_OUT_OF_MEMORY if the device has fewer than `bytes` free now; `what` names what they are for.
   virtual void require_memory(uint64_t bytes, const std::string &what) = 0;
+  /// Whether memory is taken when it is first touched, so that a large block costs nothing before.
+  virtual bool takes_memory_late() const = 0;
   /// Throws GSIC_OUT_OF_MEMORY; `what` names the block.
   virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) = 0;
   /// Makes host bytes readable by kernels; they outlive the result. Throws as `allocate`.

@@ -169,6 +169,8 @@ class GpuDevice final : public Device {
     context_->require_memory(bytes, what);
   }
 
+  bool takes_memory_late() const override { return false; }
+
   std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string &what) override {
     const auto lock = context_->enter();
     const size_t size = std::max<size_t>(bytes, 64);

@@ -12,8 +12,11 @@ namespace gsic {
 
 Passes::Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
                const std::string &what)
-    : model_(std::move(model)), layout_(model_->manifest(), sequences), cache_blocks_(cache_blocks) {
-  const ModePrograms programs = model_->programs(mode);
+    : model_(std::move(model)),
+      layout_(model_->manifest(), sequences),
+      cache_blocks_(cache_blocks),
+      programs_(model_->programs(mode)),
+      what_(what) {
   constexpr Buffer kOwn[] = {Buffer::arena, Buffer::cache, Buffer::step, Buffer::counters};
   Device &device = model_->device();
   uint64_t total = 0;
@@ -21,9 +24,48 @@ Passes::Passes(std::shared_ptr<const Model> model, const std::string &mode, size
   device.require_memory(total, "a " + what + ", most of it for its KV cache");
   for (Buffer which : kOwn)
     buffers_[size_t(which)] = device.allocate(bytes_of(which), "the " + what + "'s " + kBufferNames[size_t(which)]);
-  staging_ = device.staging(programs.main->logits_stride * sizeof(float), "a token's logits");
-  main_ = make(*programs.main);
-  if (programs.draft != nullptr) draft_ = make(*programs.draft);
+  staging_ = device.staging(programs_.main->logits_stride * sizeof(float), "a token's logits");
+  make_programs();
+}
+
+void Passes::make_programs() {
+  Runnable main = make(*programs_.main), draft;
+  if (programs_.draft != nullptr) draft = make(*programs_.draft);
+  main_ = std::move(main);
+  draft_ = std::move(draft);
+}
+
+bool Passes::grow_cache(size_t blocks, size_t most) {
+  blocks = std::min(blocks, most);
+  if (blocks <= cache_blocks_) return false;
+  Device &device = model_->device();
+  const uint64_t block = model_->manifest().buffer(Buffer::cache);
+  const size_t wanted = std::min(std::max(blocks, 2 * cache_blocks_), most);
+  const auto allocate = [&](size_t count) {
+    const std::string tokens = std::to_string(count * model_->manifest().cache_block);
+    return device.allocate(count * block, "the KV cache of a " + what_ + " of " + tokens + " tokens");
+  };
+  std::unique_ptr<DeviceMemory> larger;
+  size_t count = wanted;
+  try {
+    larger = allocate(count);
+  } catch (const Error &error) {
+    if (error.status() != GSIC_OUT_OF_MEMORY || blocks == wanted) throw;
+    count = blocks;
+    larger = allocate(count);
+  }
+  std::unique_ptr<DeviceMemory> &cache = buffers_[size_t(Buffer::cache)];
+  const size_t held = cache_blocks_ * block;
+  device.copy_rows({larger->address(0), held}, {cache->address(0), held}, 1, device.stream());
+  cache.swap(larger);
+  try {
+    make_programs();
+  } catch (...) {
+    cache.swap(larger);
+    throw;
+  }
+  cache_blocks_ = count;
+  return true;
 }
 
 uint64_t Passes::bytes_of(Buffer which) const {

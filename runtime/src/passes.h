@@ -24,9 +24,9 @@ struct Runnable {
 /// One pass at a time, used by one thread at a time.
 class Passes {
  public:
-  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks in all. `mode` empty: the
-  /// default; `what` says in errors whose memory it is. Throws GSIC_INVALID_ARGUMENT (no such mode),
-  /// GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
+  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks. `mode` empty: the default;
+  /// `what` says in errors whose memory it is. Throws GSIC_INVALID_ARGUMENT (no such mode), GSIC_OUT_OF_MEMORY,
+  /// GSIC_DEVICE_LOST.
   Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
          const std::string &what);
 
@@ -42,6 +42,10 @@ class Passes {
   void write_table(size_t table, size_t first, const int64_t *places, size_t count);
   /// Blocks of the cache, and where it begins.
   size_t cache_blocks() const { return cache_blocks_; }
+  /// Makes the cache larger: `blocks` blocks, or twice as many as before where there is memory, but not more than
+  /// `most`. What it holds stays, launches move: those that were resolved before must not run. False, and nothing
+  /// changed, where it has as many. Throws GSIC_OUT_OF_MEMORY, and then all is as it was.
+  bool grow_cache(size_t blocks, size_t most);
   uint8_t *cache() const { return buffers_[size_t(Buffer::cache)]->address(0); }
 
   /// Writes what the next launches compute.
@@ -64,6 +68,7 @@ class Passes {
 
  private:
   uint64_t bytes_of(Buffer which) const;
+  void make_programs();
   Runnable make(const Program &program);
   std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
   uint8_t *address(const Argument &argument) const;
@@ -72,6 +77,8 @@ class Passes {
   std::shared_ptr<const Model> model_;
   StepLayout layout_;
   size_t cache_blocks_;
+  ModePrograms programs_;
+  std::string what_;
   std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
   std::unique_ptr<DeviceMemory> staging_;
   std::vector<std::vector<void *>> arguments_;

@@ -7,8 +7,20 @@
 
 namespace gsic {
 
+namespace {
+
+/// Of a context's blocks, those that a session begins with: on a device that takes all memory at once, one in
+/// `kFirstShare`, since most texts are short.
+size_t first_blocks(const Model &model) {
+  constexpr size_t kFirstShare = 64;
+  const size_t all = model.manifest().blocks(model.manifest().context);
+  return model.device().takes_memory_late() ? all : (all + kFirstShare - 1) / kFirstShare;
+}
+
+}  // namespace
+
 Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
-    : passes_(model, mode, 1, model->manifest().blocks(model->manifest().context), "session") {
+    : passes_(model, mode, 1, first_blocks(*model), "session") {
   const std::vector<int64_t> table = consecutive_blocks(model->manifest(), passes_.layout().entries());
   passes_.write_table(0, 0, table.data(), table.size());
 }
@@ -18,6 +30,12 @@ Sequence &Session::part(size_t from, size_t to) {
   const auto first = launches().begin();
   if (!found) found = model().device().capture({first + long(from), first + long(to)});
   return *found;
+}
+
+void Session::reserve(size_t positions) {
+  const Manifest &manifest = model().manifest();
+  // Sequences captured before have the places of before.
+  if (passes_.grow_cache(manifest.blocks(positions), manifest.blocks(manifest.context))) parts_.clear();
 }
 
 void Session::check(const int32_t *ids, size_t count) const {
@@ -54,6 +72,7 @@ void Session::append(const int32_t *ids, size_t count, const PassVisitor &pass) 
   try {
     while (evaluated_ < tokens_.size()) {
       const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, tokens_.size() - evaluated_));
+      reserve(evaluated_ + columns);
       pass(columns);
       evaluated_ += columns;
     }
@@ -76,6 +95,7 @@ void Session::append(const int32_t *ids, size_t count, size_t wanted, const Colu
 
 int32_t Session::choose_through(Sequence &pass, int32_t id) {
   check(&id, 1);
+  reserve(evaluated_ + 1);
   passes_.prepare(step(&id, 1, evaluated_, 0));
   pass.run();
   const int32_t chosen = passes_.choice(passes_.main(), 0, evaluated_);
@@ -90,7 +110,10 @@ void Session::append_later(int32_t id) {
   tokens_.push_back(id);
 }
 
-void Session::run_draft(int32_t id, size_t position) { passes_.run(passes_.draft(), step(&id, 1, position, 0)); }
+void Session::run_draft(int32_t id, size_t position) {
+  reserve(position + 1);
+  passes_.run(passes_.draft(), step(&id, 1, position, 0));
+}
 
 void Session::propose(int32_t id, size_t position, const std::function<void(const float *logits)> &visit) {
   run_draft(id, position);

@@ -40,7 +40,8 @@ class Session {
   /// not run: until the session is rewound, later passes must not want more taps. If it throws, the session is as it
   /// was.
   void observe(const int32_t *ids, size_t count, size_t first, size_t last, const TapVisitor &visit);
-  /// The launches of a pass that wants logits, in order. They live as long as the session.
+  /// The launches of a pass that wants logits, in order. They live as long as the session; where memory is not taken
+  /// late, they move when the text grows.
   const std::vector<ResolvedLaunch> &launches() const { return passes_.main().launches; }
   /// Appends a token as `choose` does, when all others are evaluated; `pass` runs `launches`, in place of the session.
   int32_t choose_through(Sequence &pass, int32_t id);
@@ -82,6 +83,8 @@ class Session {
   /// Appends tokens, and runs passes over all that are not evaluated. If one throws, the session is as it was.
   void append(const int32_t *ids, size_t count, const PassVisitor &pass);
   void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
+  /// Makes room in the cache for so many positions, at least. Throws GSIC_OUT_OF_MEMORY.
+  void reserve(size_t positions);
   void run_draft(int32_t id, size_t position);
   void check(const int32_t *ids, size_t count) const;
   /// Columns from `position` on; those from `first_logit` on want logits.
