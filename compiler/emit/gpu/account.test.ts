@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { weightReads } from "../../check/traffic.js";
 import { factorQuantizer } from "../../ir/forms.js";
-import { blockSizes, type DType } from "../../ir/graph.js";
+import { blockSizes } from "../../ir/graph.js";
 import type { Form, Quantizer } from "../../ir/plan.js";
 import type { ProgramMode } from "../../ir/program.js";
 import { layouts } from "../../layout/devices.js";
 import { bytesPerToken } from "../../passes/cost.js";
 import { makePlan } from "../../passes/index.js";
+import { type FileType, typeNumbers } from "../../read/gguf-types.js";
 import { densePlan, noFactors, openFixture } from "../../testing/fixtures.js";
 import { randomLowRank, randomQuantized, withQuantized } from "../../testing/gpu-tiers.js";
 import { gaussian, linearModel, randomBlocks, storedAs } from "../../testing/kernels.js";
@@ -44,7 +45,7 @@ function expectListed({ scheduled }: Simulated, { traffic }: SimulatedResult, mo
 }
 
 describe("a launch loads every byte of a packed matrix once, whatever its type and however many columns there are", () => {
-  for (const dtype of Object.keys(blockSizes) as DType[]) {
+  for (const dtype of Object.keys(typeNumbers) as FileType[]) {
     test(dtype, async () => {
       const { elements } = blockSizes[dtype];
       // An odd number of units, and rows that do not fill their tile.
