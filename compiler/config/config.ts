@@ -202,7 +202,9 @@ class Reader extends Fields {
       throw this.error(
         "plan.types",
         `plan has both types and ${form}`,
-        "a matrix has a type or a form: keep one",
+        form === "kv"
+          ? "what is measured is the file, whose cache is not rounded: leave out kv"
+          : "a matrix has a type or a form: keep one",
       );
     if (this.value("quality", "mode") !== "bounded")
       throw this.error("plan.types", "types are for bounded builds", 'write mode = "bounded" in [quality]');
