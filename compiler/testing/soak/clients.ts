@@ -22,6 +22,8 @@ export interface Counts {
   refused: number;
   /** 429: the client came back. */
   busy: number;
+  /** Kept connections that the server closed just when they were used again; another one was opened. */
+  closed: number;
   /** Texts that were not the same. */
   wrong: string[];
 }
@@ -51,18 +53,29 @@ function sampled(random: Random) {
 }
 
 async function post(soaked: Soaked, path: string, body: object): Promise<Response> {
-  for (;;) {
+  for (let failed = 0; ; ) {
     soaked.counts.requests++;
-    const response = await fetch(`${soaked.url}${path}`, {
+    const request = {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ model: soaked.model, ...body }),
+    };
+    const response = await fetch(`${soaked.url}${path}`, request).catch((error: unknown) => {
+      if (!wasClosed(error) || ++failed > 1) throw error;
+      soaked.counts.closed++;
     });
+    if (response === undefined) continue;
     if (response.status !== 429) return response;
     soaked.counts.busy++;
     await response.arrayBuffer();
     await new Promise((done) => setTimeout(done, 200));
   }
+}
+
+/** Whether a connection ended before an answer began, as one may that nobody used for some seconds. */
+function wasClosed(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: string } };
+  return cause?.code === "UND_ERR_SOCKET" || cause?.code === "ECONNRESET";
 }
 
 function compare({ counts }: Soaked, what: string, found: string, expected: string): void {

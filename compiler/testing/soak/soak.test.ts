@@ -28,12 +28,13 @@ test("clients of every kind get the texts that are generated alone; memory and d
 
 test("what a soak must complain of, it complains of", () => {
   const sample = { at: 1, memory: 100, descriptors: 20 };
-  const counts = { requests: 9, texts: 5, cancelled: 1, slow: 1, refused: 1, busy: 0, wrong: [] };
+  const counts = { requests: 9, texts: 5, cancelled: 1, slow: 1, refused: 1, busy: 0, closed: 0, wrong: [] };
   const good: SoakReport = {
     seconds: 9,
     counts,
     idle: { start: sample, end: sample },
     peaks: [100, 100],
+    course: [100],
     exitCode: 0,
     troubles: [],
   };
@@ -41,6 +42,7 @@ test("what a soak must complain of, it complains of", () => {
   const bad: readonly Partial<SoakReport>[] = [
     { counts: { ...counts, wrong: ["x"] } },
     { counts: { ...counts, texts: 0 } },
+    { counts: { ...counts, closed: 1 } },
     { idle: { start: sample, end: { ...sample, descriptors: 21 } } },
     { idle: { start: sample, end: { ...sample, memory: 200 } } },
     { peaks: [100, 200] },

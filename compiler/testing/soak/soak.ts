@@ -40,6 +40,8 @@ export interface SoakReport {
   readonly idle: { readonly start: Sample; readonly end: Sample };
   /** Most memory in the first half, and in the second. */
   readonly peaks: readonly [number, number];
+  /** Most memory in each tenth of the time. */
+  readonly course: readonly number[];
   readonly exitCode: number | null;
   /** Lines of the server's log with status 500, and lines that are no JSON. */
   readonly troubles: readonly string[];
@@ -51,7 +53,16 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const server = await start(options);
   const model = await load(openBuild(options.build).bundle, { threads: 1 });
   const template = chatTemplateOf(openBuild(options.build))!;
-  const counts: Counts = { requests: 0, texts: 0, cancelled: 0, slow: 0, refused: 0, busy: 0, wrong: [] };
+  const counts: Counts = {
+    requests: 0,
+    texts: 0,
+    cancelled: 0,
+    slow: 0,
+    refused: 0,
+    busy: 0,
+    closed: 0,
+    wrong: [],
+  };
   const soaked: Soaked = {
     url: server.url,
     model: model.info.name,
@@ -72,7 +83,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         await behaviours[random(behaviours.length)]!(soaked, random);
     };
     const clients = Array.from({ length: options.clients }, (_, index) => client(options.seed + 1 + index));
-    await Promise.all(clients).finally(() => clearInterval(timer));
+    await Promise.all(clients)
+      .catch((error: unknown) => {
+        const { exitCode, signalCode } = server.child;
+        const state = exitCode === null && signalCode === null ? "runs" : `ended (${signalCode ?? exitCode})`;
+        throw new Error(`a client failed; the server ${state}: ${server.log()}`, { cause: error });
+      })
+      .finally(() => clearInterval(timer));
     const idleEnd = await idle(server, sample);
     server.child.kill("SIGTERM");
     await once(server.child, "exit");
@@ -83,6 +100,10 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       counts,
       idle: { start: idleStart, end: idleEnd },
       peaks: [peak(samples.slice(0, half)), peak(samples.slice(half))],
+      course: Array.from({ length: 10 }, (_, tenth) => {
+        const at = (index: number) => Math.floor((index * samples.length) / 10);
+        return Math.round(peak(samples.slice(at(tenth), at(tenth + 1))));
+      }),
       exitCode: server.child.exitCode,
       troubles: troublesOf(server.log()),
     };

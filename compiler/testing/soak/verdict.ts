@@ -17,6 +17,8 @@ export function verdict(report: SoakReport): string[] {
   if (grown > slack) complaints.push(`memory grew by ${grown.toFixed(0)} MiB`);
   if (peaks[1] > peaks[0] + slack)
     complaints.push(`the peak of memory grew from ${peaks[0]} to ${peaks[1]} MiB`);
+  if (counts.closed > counts.requests / 100)
+    complaints.push(`${counts.closed} kept connections were closed when they were used again`);
   if (exitCode !== 0) complaints.push(`the server ended with ${exitCode}`);
   for (const what of ["texts", "cancelled", "slow", "refused"] as const)
     if (counts[what] === 0) complaints.push(`nothing was counted of: ${what}`);
