@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readTraffic } from "../cc/mock-driver.js";
 import { runTool } from "../cc/tool.js";
 import type { Target } from "../config/target.js";
-import { cacheTypesOf, withCache } from "../ir/cache.js";
+import { cacheTypesOf, roundsCache, withCache } from "../ir/cache.js";
 import { isDense } from "../ir/forms.js";
 import type { CacheType, Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
@@ -180,13 +180,7 @@ async function compareForms(
 ): Promise<FormsCheck> {
   const { model, plan, factors, targets, packed, progress } = options;
   const checking = progress.stage("Checking the rewritten linears against their float64 oracle");
-  const dense = checkerFor(targets[0]!).tolerance;
-  const fewBits = [...plan.linears.values()].some(({ form }) => form.tier !== null);
-  const most = Math.max(
-    dense,
-    fewBits ? fewBitsTolerance : 0,
-    ...cacheTypesOf(plan.graph).map(cacheTolerance),
-  );
+  const most = toleranceOf({ plan, model, targets }, ids, expected);
   const settings = { tolerance: most, progress: checking };
   const oracle = isDense(plan)
     ? { logits: expected, certain: ids.length, matrices: 0 }
@@ -201,6 +195,25 @@ async function compareForms(
     );
   }
   return { tokens, error, matrices };
+}
+
+/**
+ * The fraction of the largest logit by which a plan may differ from its oracle. Where activations are rounded and the
+ * cache rounds, too, many of its numbers fall to the neighbour of the oracle's: then as much again is allowed as the
+ * cache's rounding changes by itself, twice. `expected` are the dense oracle's logits.
+ */
+function toleranceOf(
+  { plan, model, targets }: Pick<SelfCheckOptions, "model" | "plan" | "targets">,
+  ids: readonly number[],
+  expected: Float64Array,
+): number {
+  const dense = checkerFor(targets[0]!).tolerance;
+  const fewBits = [...plan.linears.values()].some(({ form }) => form.tier !== null);
+  if (!fewBits) return Math.max(dense, ...cacheTypesOf(plan.graph).map(cacheTolerance));
+  const most = Math.max(dense, fewBitsTolerance);
+  if (!roundsCache(plan.graph)) return most;
+  const rounded = referenceLogits(mapMatrices(plan.graph, originalMatrix), model.weights, ids);
+  return most + 2 * relativeError(rounded, expected);
 }
 
 /** max |a - b| / max |b|. */

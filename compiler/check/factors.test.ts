@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileFor } from "../cc/index.js";
+import { withCache } from "../ir/cache.js";
+import type { CacheType } from "../ir/graph.js";
 import type { Form } from "../ir/plan.js";
 import type { ProgramMode } from "../ir/program.js";
 import type { QuantizedSource } from "../ir/steps.js";
@@ -30,9 +32,11 @@ async function finished(
   name: string,
   form: Form,
   spoil?: (source: QuantizedSource, content: Content) => void,
+  cache: CacheType = "f32",
 ) {
   const { model, ids } = await openFixture(name);
-  const plan = planOf(model, form);
+  const dense = planOf(model, form);
+  const plan = { ...dense, graph: withCache(dense.graph, cache) };
   const factors = roundedFactors(model, form.gate?.k ?? 1, ids);
   const spoiled: FactorSource = {
     ...factors,
@@ -106,6 +110,22 @@ describe("a bundle's rewritten linears", () => {
     );
     options.model.weights.close();
   });
+});
+
+test("a cache that rounds behind linears at few bits is compared with the oracle, and no other passes for it", async () => {
+  for (const [name, cache] of [
+    ["gpt2-bf16", "int8"],
+    ["llama-bf16", "f16"],
+  ] as const) {
+    const options = await finished(name, { gate: null, tier }, undefined, cache);
+    const { forms, otherError } = await selfCheck(options);
+    expect(forms!.error).toBeLessThan(otherError! / 2);
+    if (cache === "int8") {
+      const plan = { ...options.plan, graph: withCache(options.plan.graph, "f16") };
+      await expect(selfCheck({ ...options, plan })).rejects.toThrow(/logits of rewritten linears differ/);
+    }
+    options.model.weights.close();
+  }
 });
 
 describe("decisions that rounding may turn", () => {
