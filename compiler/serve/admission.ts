@@ -1,4 +1,5 @@
 import PQueue from "p-queue";
+import { CommonEnd } from "./ends.js";
 import { ApiError } from "./errors.js";
 
 /** How many requests run and wait. */
@@ -11,7 +12,7 @@ interface AdmissionLimits {
 export class Admission {
   readonly #queue: PQueue;
   readonly #limits: AdmissionLimits;
-  readonly #closing = new AbortController();
+  readonly #closing = new CommonEnd();
   /** Seconds that a request ran, averaged over the last ones. */
   #seconds = 1;
 
@@ -33,7 +34,7 @@ export class Admission {
    * the signal's reason if it is aborted while it waits.
    */
   async enter(signal: AbortSignal): Promise<() => void> {
-    this.#closing.signal.throwIfAborted();
+    this.#closing.throwIfReached();
     signal.throwIfAborted();
     const { concurrency, queue } = this.#limits;
     if (this.running >= concurrency && this.waiting >= queue) {
@@ -52,14 +53,23 @@ export class Admission {
             done();
           });
         });
-      const abandoned = AbortSignal.any([signal, this.#closing.signal]);
-      this.#queue.add(turn, { signal: abandoned }).catch(refused);
+      const abandoned = new AbortController();
+      const leave = () => abandoned.abort(signal.reason);
+      signal.addEventListener("abort", leave);
+      const forget = this.#closing.reaches(abandoned);
+      this.#queue
+        .add(turn, { signal: abandoned.signal })
+        .catch(refused)
+        .finally(() => {
+          signal.removeEventListener("abort", leave);
+          forget();
+        });
     });
   }
 
   /** Sends away who waits, and who comes. */
   close(): void {
-    this.#closing.abort(new ApiError(503, "the server stops", { code: "stopping", retryAfter: 5 }));
+    this.#closing.reach(new ApiError(503, "the server stops", { code: "stopping", retryAfter: 5 }));
   }
 
   /** Seconds after which a turn may be free. */

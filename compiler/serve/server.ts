@@ -13,6 +13,7 @@ import {
   requireEmbeddings,
 } from "./embeddings.js";
 import { Encoding } from "./encoding.js";
+import { CommonEnd } from "./ends.js";
 import { ApiError } from "./errors.js";
 import { eventStream } from "./event-stream.js";
 import { clientGone, Front, type Guards, localGuards } from "./front.js";
@@ -102,7 +103,7 @@ export class ModelServer {
   readonly #front: Front;
   readonly #grammars: Grammars;
   /** Aborted: what still runs is ended. */
-  readonly #ended = new AbortController();
+  readonly #ended = new CommonEnd();
 
   constructor(served: Served, limits: ServeLimits, guards: Partial<Guards> = {}) {
     this.#served = served;
@@ -121,7 +122,7 @@ export class ModelServer {
   async stop(grace: number, now: AbortSignal): Promise<void> {
     this.#admission.close();
     const stopping = new ApiError(503, "the server stops", { code: "stopping" });
-    await this.#front.stop(grace, now, () => this.#ended.abort(stopping));
+    await this.#front.stop(grace, now, () => this.#ended.reach(stopping));
     this.#grammars.close();
   }
 
@@ -235,11 +236,15 @@ export class ModelServer {
   /** What ends a request's work: its client goes, or is sent away, or the server stops. */
   #clientOf(reply: FastifyReply): Client {
     const left = new AbortController();
-    const gone = () => left.abort(new ApiError(clientGone, "the client has gone"));
+    const forget = this.#ended.reaches(left);
+    const gone = () => {
+      forget();
+      left.abort(new ApiError(clientGone, "the client has gone"));
+    };
     if (reply.raw.destroyed) gone();
     reply.raw.once("close", gone);
     return {
-      signal: AbortSignal.any([left.signal, this.#ended.signal]),
+      signal: left.signal,
       leave: (reason) => left.abort(reason),
     };
   }
