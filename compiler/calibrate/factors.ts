@@ -7,7 +7,7 @@ import { linearById } from "../ir/walk.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
 import { maxRunRows } from "../layout/tiles.js";
 import type { FactorSource } from "../pack/weights.js";
-import { dequantize, toF16 } from "../read/dequantize.js";
+import { asHalf } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { GsicError } from "../support/errors.js";
 import { type Algebra, AlgebraError, type SubspaceSurvey, type TierSurvey } from "./algebra.js";
@@ -98,7 +98,7 @@ export class Factors implements FactorSource {
     const { linears } = this.plan.groups.find((candidate) => candidate.input === input)!;
     const { d } = linearById(this.plan.graph, linears[0]!).weight;
     const vectors = await this.eigenvectors(input, d, k);
-    const rounded = dequantize("f16", new Uint8Array(toF16(vectors).buffer as ArrayBuffer), vectors.length);
+    const rounded = asHalf(vectors);
     this.current = { input, k, basis: rounded };
     return rounded;
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Graph, MatrixRef, RoundedType } from "../ir/graph.js";
 import { originalMatrix, roundedMatrices } from "../ir/rounded.js";
 import type { InputStats } from "../ir/statistics.js";
-import { widenIq4Nl } from "../read/iq4-nl.js";
+import { keptBlocks } from "../read/iq4-nl.js";
 import type { Weights } from "../read/weights.js";
 import { GsicError } from "../support/errors.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -76,8 +76,7 @@ export class RoundedMatrices {
     try {
       for (let row = 0; row < out; row += step) {
         const rows = this.weights.readRows(originalMatrix(matrix), row, Math.min(step, out - row));
-        const made = await roundedRows(this.algebra, type, rows, d, stats, tensor);
-        const kept = type === "iq4_nl" ? widenIq4Nl(made) : made;
+        const kept = keptBlocks(type, await roundedRows(this.algebra, type, rows, d, stats, tensor));
         await to.writeFile(kept);
         bytes += kept.length;
       }

@@ -3,6 +3,7 @@
 import {
   blockSizes,
   type DType,
+  isIntegerType,
   type MatrixRef,
   type RoundedType,
   type StoredView,
@@ -21,7 +22,7 @@ type WrittenMatrix = StoredView & {
 
 const roundedTypes = [
   "iq4_nl",
-  ...Object.keys(blockSizes).filter((type) => !/^f32$|^i[48]/.test(type)),
+  ...(Object.keys(blockSizes) as DType[]).filter((type) => type !== "f32" && !isIntegerType(type)),
 ] as RoundedType[];
 
 /** The fields of `matrix(tensor, dtype, [out, d], { transposed, first, coded, rounded })`. */

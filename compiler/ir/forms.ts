@@ -1,5 +1,5 @@
 import { roundsCache, withCache } from "./cache.js";
-import type { ValueId } from "./graph.js";
+import type { Graph, ValueId } from "./graph.js";
 import type {
   BitWidth,
   ErrorGate,
@@ -110,7 +110,12 @@ export function planGates(plan: Plan): Gate[] {
 /** The plan that computes what the model does: every linear dense, matrices as they are stored, a cache of f32. */
 export function densePlan(plan: Plan): Plan {
   const linears = new Map([...plan.linears].map(([id, linear]) => [id, { ...linear, form: dense }]));
-  return { ...plan, graph: withCache(mapMatrices(plan.graph, originalMatrix), "f32"), linears };
+  return { ...plan, graph: originalGraph(plan.graph), linears };
+}
+
+/** The graph that the model's files have: matrices as they are stored, a cache of f32. */
+export function originalGraph(graph: Graph): Graph {
+  return withCache(mapMatrices(graph, originalMatrix), "f32");
 }
 
 /** Whether all linears are dense, no matrix is rounded to another type, and the cache rounds nothing. */

@@ -10,7 +10,15 @@
  * halves and 16 to 31 in the upper ones, w = scale (q - zero); of `i8` signed bytes, w = scale (q + 128 - zero). Files hold
  * the same numbers otherwise; `Weights` makes the blocks.
  */
-export type IntegerType = "i4" | "i4_128" | "i8";
+export const integerTypes = ["i4", "i4_128", "i8"] as const;
+
+/** One of `integerTypes`. */
+export type IntegerType = (typeof integerTypes)[number];
+
+/** Whether a type is one of `integerTypes`. */
+export function isIntegerType(dtype: DType): dtype is IntegerType {
+  return integerTypes.some((type) => type === dtype);
+}
 
 /** An element type as a model file stores it, or as `Weights` reads it. The GGUF block types are named as in that format. */
 export type DType =

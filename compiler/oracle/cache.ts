@@ -1,17 +1,15 @@
 import type { CacheType } from "../ir/graph.js";
-import { dequantize, toF16 } from "../read/dequantize.js";
+import { asHalf } from "../read/dequantize.js";
 
 /** Vectors of `width` numbers as a KV cache of that type gives them back; templates/include/gsic/attention.h rounds so, too. */
 export function asCached(type: CacheType, values: Float64Array, width: number): Float64Array {
   switch (type) {
     case "f32":
       return values;
-    case "f16": {
-      const within = Float32Array.from(values, (x) => Math.max(-65504, Math.min(65504, x)));
+    case "f16":
       return Float64Array.from(
-        dequantize("f16", new Uint8Array(toF16(within).buffer as ArrayBuffer), values.length),
+        asHalf(Float32Array.from(values, (x) => Math.max(-65504, Math.min(65504, x)))),
       );
-    }
     case "int8":
       return inEightBits(values, width);
     default:

@@ -4,7 +4,7 @@ import type { Plan } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import { dequantized, type LowRank, type QuantizedMatrix } from "../layout/quantizer.js";
 import type { FactorSource } from "../pack/weights.js";
-import { dequantize, toF16 } from "../read/dequantize.js";
+import { asHalf } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { dot, evaluateNode, type Value } from "./reference.js";
 
@@ -292,9 +292,4 @@ export async function wholeImage(runs: AsyncIterable<Float32Array>): Promise<Flo
     begin += part.length;
   }
   return values;
-}
-
-/** Values rounded to f16, as a bundle holds bases and images. */
-export function asHalf(values: Float32Array): Float32Array {
-  return dequantize("f16", new Uint8Array(toF16(values).buffer as ArrayBuffer), values.length);
 }

@@ -222,6 +222,11 @@ function decodeQ6K(bytes: Uint8Array, elements: number, out: Float32Array): void
   }
 }
 
+/** Values rounded to f16, as a bundle holds bases and images. */
+export function asHalf(values: Float32Array): Float32Array {
+  return dequantize("f16", new Uint8Array(toF16(values).buffer as ArrayBuffer), values.length);
+}
+
 /** Rounds to f16, to nearest and ties to even; beyond 65520 becomes infinite, NaN stays NaN. */
 export function toF16(values: Float32Array): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);

@@ -1,3 +1,5 @@
+import type { GgufType } from "./gguf-types.js";
+
 /** The values that IQ4_NL's levels stand for; a block's scale multiplies them. */
 const levels = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
 
@@ -18,6 +20,11 @@ export function readWidened(
   const [first, last] = [Math.floor(begin / wideBytes), Math.ceil(end / wideBytes)];
   const wide = widenIq4Nl(read(first * blockBytes, last * blockBytes));
   return wide.subarray(begin - first * wideBytes, end - first * wideBytes);
+}
+
+/** Blocks of a type as gsic keeps them: of IQ4_NL those of Q8_0. */
+export function keptBlocks(type: GgufType, bytes: Uint8Array): Uint8Array {
+  return type === "iq4_nl" ? widenIq4Nl(bytes) : bytes;
 }
 
 /** Blocks of IQ4_NL as blocks of Q8_0, exactly: both have an f16 scale, and the levels are integers of 8 bits. */

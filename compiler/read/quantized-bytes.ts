@@ -1,4 +1,4 @@
-import { blockSizes, type DType, type IntegerType } from "../ir/graph.js";
+import { blockSizes, type DType, type IntegerType, isIntegerType } from "../ir/graph.js";
 import { byteShift, inBytes, runElements, zeroBits } from "./integer-blocks.js";
 import { type QuantizedMatrix, widenQuantized } from "./quantized-matrix.js";
 
@@ -9,8 +9,7 @@ export function quantizedBytes(
   first: number,
   count: number,
 ): Uint8Array {
-  if (dtype === "i4" || dtype === "i4_128" || dtype === "i8")
-    return encodeIntegers(dtype, matrix, first, count);
+  if (isIntegerType(dtype)) return encodeIntegers(dtype, matrix, first, count);
   const values = new Float32Array(count);
   widenQuantized(matrix, first, values);
   return new Uint8Array(values.buffer);

@@ -8,7 +8,7 @@ import { multipliedType } from "../ir/rounded.js";
 import type { InputStats } from "../ir/statistics.js";
 import { linearById } from "../ir/walk.js";
 import { dequantize } from "../read/dequantize.js";
-import { widenIq4Nl } from "../read/iq4-nl.js";
+import { keptBlocks } from "../read/iq4-nl.js";
 import type { Weights } from "../read/weights.js";
 import type { Progress } from "../support/progress.js";
 import type { Tokens } from "./attention-gradient.js";
@@ -89,8 +89,7 @@ async function embeddingLosses(
   });
   const losses: number[] = [];
   for (const type of offeredTypes(d)) {
-    const made = await blockBytes(algebra, type, rows, d, known);
-    const bytes = type === "iq4_nl" ? widenIq4Nl(made) : made;
+    const bytes = keptBlocks(type, await blockBytes(algebra, type, rows, d, known));
     const values = dequantize(multipliedType(type), bytes, rows.length);
     let sum = 0;
     for (let token = 0; token < ids.length; token++) {

@@ -7,8 +7,9 @@ import type { Form, Plan, Quantizer } from "../ir/plan.js";
 import type { QuantizedSource } from "../ir/steps.js";
 import type { LowRank, QuantizedLinear, QuantizedMatrix } from "../layout/quantizer.js";
 import { evaluateNode, type Value } from "../oracle/reference.js";
-import { asHalf, tierSources, wholeImage } from "../oracle/reference-plan.js";
+import { tierSources, wholeImage } from "../oracle/reference-plan.js";
 import type { FactorSource } from "../pack/weights.js";
+import { asHalf } from "../read/dequantize.js";
 import type { Weights } from "../read/weights.js";
 import { dot, gaussian } from "./kernels.js";
 

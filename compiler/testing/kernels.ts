@@ -8,14 +8,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { buildRuntime, findCompiler } from "../cc/index.js";
 import type { Target } from "../config/target.js";
-import { blockSizes, type DType, type Graph, type Node, type ValueId } from "../ir/graph.js";
+import { blockSizes, type DType, type Graph, isIntegerType, type Node, type ValueId } from "../ir/graph.js";
 import type { Mode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
 import { evaluateGraph } from "../oracle/reference.js";
-import { asHalf, product } from "../oracle/reference-plan.js";
+import { product } from "../oracle/reference-plan.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
-import { toBf16, toF16 } from "../read/dequantize.js";
+import { asHalf, toBf16, toF16 } from "../read/dequantize.js";
 import { type FileType, typeNumbers } from "../read/gguf-types.js";
 import { Weights } from "../read/weights.js";
 import { packageRoot } from "../support/paths.js";
@@ -59,9 +59,8 @@ export function randomBlocks(dtype: DType, elements: number, seed: number): Uint
   const random = gaussian(seed);
   const { elements: size, bytes } = blockSizes[dtype];
   const data = Uint8Array.from({ length: (elements / size) * bytes }, () => Math.floor(random() * 1e6));
-  const isInteger = dtype === "i4" || dtype === "i4_128" || dtype === "i8";
   for (let block = 0; block < data.length; block += bytes) {
-    if (isInteger) {
+    if (isIntegerType(dtype)) {
       // A scale of few bits, above a zero point of any byte.
       const zero = data[block]!;
       data.set(storedAs("f32", Float32Array.of(Math.round(100 * random()) / 1024)), block);
