@@ -46,7 +46,7 @@ struct HeadAttend {
 template <class Element> HeadAttend head_attend(const AttendShape &shape) {
   const int padded = rounded(shape.head_dim), index = padded / kLanes - 1;
   return {shape.block == 16 ? kAttend<16, Element>[index] : kAttend<64, Element>[index],
-          int64_t(shape.block) * (padded * Element::bytes + (Element::scaled ? 4 : 0))};
+          cached_bytes<Element>(shape.block, padded)};
 }
 
 HeadAttend head_attend_of(const AttendShape &shape) {

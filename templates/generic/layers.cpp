@@ -61,15 +61,13 @@ void rotate_heads(const CacheShape &shape, int heads, float *row, const float *t
 template <class Element>
 void append(const CacheShape &shape, const float *source, uint8_t *cache, const int64_t *table, int position) {
   const int padded = rounded(shape.head_dim), slot = position % shape.block;
-  const int64_t vectors = int64_t(shape.block) * padded * Element::bytes;
   uint8_t *out = cache + 4 * table[position / shape.block];
   auto *vector = static_cast<float *>(GSIC_FRAME(size_t(padded) * 4));
   for (int i = shape.head_dim; i < padded; i++) vector[i] = 0.0f;
   for (int head = 0; head < shape.kv_heads; head++) {
     for (int i = 0; i < shape.head_dim; i++) vector[i] = source[head * shape.head_dim + i];
-    const float scale = Element::store(vector, padded, out + int64_t(slot) * padded * Element::bytes);
-    if (Element::scaled) reinterpret_cast<float *>(out + vectors)[slot] = scale;
-    out += vectors + (Element::scaled ? 4 * shape.block : 0);
+    put<Element>(vector, padded, out, shape.block, slot);
+    out += cached_bytes<Element>(shape.block, padded);
   }
 }
 

@@ -61,6 +61,18 @@ struct CacheInt8 {
   }
 };
 
+/// Bytes of all that a block of positions has of a head, whose vectors have `padded` numbers.
+template <class Element> constexpr int64_t cached_bytes(int block, int padded) {
+  return int64_t(block) * (padded * Element::bytes + (Element::scaled ? 4 : 0));
+}
+
+/// Puts a vector into what a block has of a head, which begins at `head`: vectors, then scales.
+template <class Element> inline void put(const float *vector, int padded, uint8_t *head, int block, int slot) {
+  const int64_t pitch = int64_t(padded) * Element::bytes;
+  const float scale = Element::store(vector, padded, head + slot * pitch);
+  if (Element::scaled) reinterpret_cast<float *>(head + block * pitch)[slot] = scale;
+}
+
 template <int Heads, int KvHeads, int HeadDim, int Block, class Element = CacheF32> struct Attention {
   static_assert((Block & (Block - 1)) == 0, "a block has a power of two of positions");
   using element = Element;
@@ -69,11 +81,10 @@ template <int Heads, int KvHeads, int HeadDim, int Block, class Element = CacheF
   /// A head's vector in the cache: rounded up to whole registers, the rest zero.
   static constexpr int padded = (HeadDim + kLanes - 1) / kLanes * kLanes;
   static constexpr int vectors = padded / kLanes;
-  /// Bytes of a vector, and of all that a block has of a head.
+  /// Bytes of a vector.
   static constexpr int pitch = padded * Element::bytes;
-  static constexpr int64_t head_bytes = int64_t(Block) * (pitch + (Element::scaled ? 4 : 0));
   /// Where a head begins in a block, in bytes.
-  static int64_t place(int head) { return head * head_bytes; }
+  static int64_t place(int head) { return head * cached_bytes<Element>(Block, padded); }
 };
 
 /// Where the blocks of a column's sequence lie in the cache, in units of four bytes.
@@ -127,11 +138,9 @@ template <class A> inline void append(const float *source, uint8_t *cache, const
   uint8_t *block = cache + 4 * table[position / A::block];
   const int slot = position % A::block;
   for (int head = 0; head < A::kv_heads; head++) {
-    uint8_t *out = block + A::place(head);
     float vector[A::padded] = {};
     for (int i = 0; i < A::head_dim; i++) vector[i] = source[head * A::head_dim + i];
-    const float scale = A::element::store(vector, A::padded, out + int64_t(slot) * A::pitch);
-    if (A::element::scaled) reinterpret_cast<float *>(out + int64_t(A::block) * A::pitch)[slot] = scale;
+    put<typename A::element>(vector, A::padded, block + A::place(head), A::block, slot);
   }
 }
 
