@@ -2,9 +2,10 @@
 // request's text is, bit for bit, what gsic_generate writes for it alone: kernels give a column the same bits in any
 // company.
 //
-// A pass has up to 16 columns. Texts that are being written come first, a column each, those that waited longest before
-// others; prompts share what is left, the one before others that is due first. A prompt is due when it came, plus its
-// length: short ones go first, and no prompt waits for more than a few times its own length.
+// A pass has up to 16 columns. Texts that are being written have a column each, those that waited longest before
+// others, but leave ten to prompts where some are to be read. Of prompts the one that is due first goes before others:
+// it is due when it came, plus its length, so that short ones go first, and no prompt waits for more than a few times
+// its own length.
 #ifndef GSIC_SRC_BATCH_H
 #define GSIC_SRC_BATCH_H
 
