@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Encoding } from "./encoding.js";
 
 /** Work that lasts until it is told to end. */
@@ -38,4 +38,16 @@ test("a text that takes too long, or that the tokenizer gives up on, is the clie
     message: "why",
   });
   await expect(failing(given("GSIC_OUT_OF_MEMORY"))).rejects.toMatchObject({ code: "GSIC_OUT_OF_MEMORY" });
+});
+
+test("a text is not at fault for what others take of the machine", async () => {
+  const encoding = new Encoding({ waiting: 1, seconds: 0.05 });
+  // Four times as long by the clock, in which this process computes next to nothing.
+  const slow = () => new Promise((resolve) => setTimeout(resolve, 200, "ids"));
+  const ends = (signal: AbortSignal) => Promise.race([slow(), endless(signal)]);
+  const computes = vi.spyOn(process, "cpuUsage").mockReturnValue({ user: 0, system: 0 });
+  expect(await encoding.run("prompt", never, ends)).toBe("ids");
+  computes.mockReturnValue({ user: 40_000, system: 20_000 });
+  await expect(encoding.run("prompt", never, ends)).rejects.toMatchObject({ code: "text_too_hard" });
+  computes.mockRestore();
 });
