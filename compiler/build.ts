@@ -214,7 +214,7 @@ async function makeBuild(job: Job): Promise<Report> {
   });
   await writeSources(staging, scheduled, code);
   const header = { config: relative(job.out, config.file), fingerprint: model.fingerprint };
-  await writeFile(join(staging, buildFiles.graph), printPlan(plan, header));
+  await writeFile(join(staging, buildFiles.graph), printPlan(plan, header, job.search?.cache?.verdict));
   if (model.chat !== null) await writeFile(join(staging, buildFiles.chatTemplate), model.chat.template);
   const { vocabulary, context } = plan.graph;
   await writeFile(join(staging, buildFiles.bindings), bindingsText({ name, vocabulary, context, modes }));

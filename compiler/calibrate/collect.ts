@@ -34,6 +34,15 @@ export function windowOf(model: Model, config: Config): number {
   return Math.min(config.calibration.window, model.graph.context);
 }
 
+/** Tokens that stand before others at least where what is measured depends on how much of the cache is read. */
+const longWindow = 2048;
+
+/** Tokens of a window of held-out text: longer ones where the cache may round, since few positions flatter it. */
+export function heldoutWindow(model: Model, config: Config): number {
+  if (config.plan.kv === "f32") return windowOf(model, config);
+  return Math.min(Math.max(config.calibration.window, longWindow), model.graph.context);
+}
+
 /** Columns of a sketch: four times the k that most plans use. */
 const sketchWidth = 1024;
 

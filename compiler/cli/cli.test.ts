@@ -423,10 +423,15 @@ describe("examples/tiny-gpt2, bounded", () => {
 
   test("with a cache that rounds it is bounded, and its exact mode is as before", async () => {
     const source = JSON.stringify(join(example, "model"));
-    writeFileSync(path("kv.toml"), `[model]\nname = "tiny"\nsource = ${source}\n[plan]\nkv = "int8"\n`);
-    const outcome = await gsic.run(["build", path("kv.toml"), "--out", path("kv")]);
+    const model = `[model]\nname = "tiny"\nsource = ${source}\n`;
+    const texts = `[heldout]\ntext = [${JSON.stringify(join(example, "heldout.txt"))}]\n`;
+    writeFileSync(path("auto.toml"), `${model}${texts}[plan]\nkv = "auto"\n`);
+    const outcome = await gsic.run(["build", path("auto.toml"), "--out", path("kv")]);
     expect(outcome).toMatchObject({ code: 0 });
-    expect(outcome.stderr).toContain("a cache of int8 rounds: the build is bounded");
+    expect(outcome.stderr).toContain("a cache that the planner chooses may round: the build is bounded");
+    expect(outcome.stdout).toMatch(/The cache is int8: behind 255 tokens a\s+token reads/);
+    expect(readFileSync(path("kv/graph.ts"), "utf8")).toContain("// The cache is int8: behind 255 tokens");
+    writeFileSync(path("kv.toml"), `${model}[plan]\nkv = "int8"\n`);
     expect(outcome.stdout).toContain("mode        bounded (the build has bounded, exact)");
     expect(outcome.stdout).toContain("cache       int8 in 4 layers");
     const report = JSON.parse(readFileSync(path("kv/report.json"), "utf8")) as Report;

@@ -1,7 +1,13 @@
+import type { CacheType } from "../ir/graph.js";
 import type { Mode } from "../ir/program.js";
 import type { Progress } from "../support/progress.js";
-import type { Config } from "./config.js";
+import type { Config, PlanOptions } from "./config.js";
 import type { Target } from "./target.js";
+
+/** How the KV cache keeps keys and values before a planner chooses. */
+export function configuredCache({ kv }: PlanOptions): CacheType {
+  return kv === "auto" ? "f32" : kv;
+}
 
 /**
  * The configuration with a cache that the mode and the target have; `mode` is what was asked for besides. A cache that
@@ -19,13 +25,20 @@ export function withCacheOf(
     progress.warn(`the cache of a GPU holds f32: this build has no kv = "${plan.kv}"`);
     return { ...config, plan: { ...plan, kv: "f32" } };
   }
-  if ((mode ?? quality.mode) !== "exact") return config;
+  const used = mode ?? quality.mode;
+  if (used === "lossless" && plan.kv === "auto") {
+    progress.warn('lossless mode has a cache of f32: this build has no kv = "auto"');
+    return { ...config, plan: { ...plan, kv: "f32" } };
+  }
+  if (used !== "exact") return config;
   if (mode === "exact") {
     progress.warn(`exact mode has a cache of f32: this build has no kv = "${plan.kv}"`);
     return config;
   }
+  const rounds =
+    plan.kv === "auto" ? "a cache that the planner chooses may round" : `a cache of ${plan.kv} rounds`;
   progress.warn(
-    `a cache of ${plan.kv} rounds: the build is bounded, all its linears are dense, and gsic eval says what that changes`,
+    `${rounds}: the build is bounded, all its linears are dense, and gsic eval says what that changes`,
   );
   return { ...config, quality: { ...quality, mode: "bounded" }, plan: { ...plan, forms: ["dense"] } };
 }

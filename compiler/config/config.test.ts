@@ -40,6 +40,7 @@ test("a model.toml with the source alone has defaults for the rest", () => {
       rank: [0, 16],
       types: null,
       kv: "f32",
+      kvTokens: 2048,
     },
     target: { names: null, tuning: null },
   });
@@ -69,7 +70,8 @@ k = [32, 64]
 epsilon = [1, 0.05]
 bits = [8, 4]
 rank = [8]
-kv = "f16"
+kv = "auto"
+kv_tokens = 512
 [target]
 name = ["cpu-avx2", "cpu-portable"]
 tuning = "measured.toml"
@@ -87,7 +89,8 @@ tuning = "measured.toml"
       bits: [8, 4],
       rank: [8],
       types: null,
-      kv: "f16",
+      kv: "auto",
+      kvTokens: 512,
     },
     target: { names: ["cpu-avx2", "cpu-portable"], tuning: join(dirname(file), "measured.toml") },
   });

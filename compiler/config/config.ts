@@ -63,8 +63,10 @@ export interface PlanOptions {
   readonly rank: readonly number[];
   /** `gguf`: instead of a form, every matrix gets one of llama.cpp's types; null: forms. */
   readonly types: "gguf" | null;
-  /** How the KV cache keeps keys and values. */
-  readonly kv: CacheType;
+  /** How the KV cache keeps keys and values; `auto`: as the planner measures that it pays. */
+  readonly kv: CacheType | "auto";
+  /** Positions behind which the planner counts what reading the cache takes. */
+  readonly kvTokens: number;
 }
 
 /** Every key that model.toml may have. */
@@ -73,7 +75,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
   quality: ["mode", "max_kl", "max_bytes", "bits"],
-  plan: ["forms", "k", "epsilon", "bits", "rank", "types", "kv"],
+  plan: ["forms", "k", "epsilon", "bits", "rank", "types", "kv", "kv_tokens"],
   target: ["name", "tuning"],
 };
 
@@ -250,7 +252,8 @@ class Reader extends Fields {
       epsilon,
       bits: quantized,
       rank,
-      kv: this.choice("plan", "kv", cacheTypes, "f32"),
+      kv: this.choice("plan", "kv", [...cacheTypes, "auto"], "f32"),
+      kvTokens: this.integer("plan", "kv_tokens", 2048),
     };
   }
 

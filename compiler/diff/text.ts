@@ -2,7 +2,7 @@ import { formText } from "../ir/forms.js";
 import type { ByteAccount } from "../ir/plan.js";
 import { partOf } from "../ir/walk.js";
 import type { Estimate } from "../report/evaluation.js";
-import { klText } from "../search/report.js";
+import { klText } from "../search/kl-text.js";
 import { duration, size, visible, wrap } from "../support/text.js";
 import type { BuildDiff, LinearChange, Pair } from "./diff.js";
 

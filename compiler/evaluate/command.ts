@@ -1,4 +1,4 @@
-import { windowOf } from "../calibrate/collect.js";
+import { heldoutWindow } from "../calibrate/collect.js";
 import { asWindows, encodeFiles, heldoutParts, refuseOverlap, requireTokenizer } from "../calibrate/text.js";
 import type { Config } from "../config/config.js";
 import { isDenseForm } from "../ir/forms.js";
@@ -32,7 +32,7 @@ interface EvaluateOptions {
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { config, model, mode, bundle, progress, report } = options;
   const tokenizer = requireTokenizer(model.tokenizer, model.weights.source, "evaluation");
-  const window = windowOf(model, config);
+  const window = heldoutWindow(model, config);
   const prefix = model.tokenizer!.prefix;
   const files = options.text === undefined ? config.heldout.text : [options.text];
   if (files.length === 0) {

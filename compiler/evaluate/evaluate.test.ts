@@ -3,7 +3,7 @@ import { referenceLogits } from "../oracle/reference.js";
 import type { TextQuality } from "../report/evaluation.js";
 import { densePlan, noFactors, openFixture, testTargets, writeTestBundle } from "../testing/fixtures.js";
 import { chosenFactors } from "../testing/kernels.js";
-import { measureText } from "./evaluate.js";
+import { measureText, windowRanges } from "./evaluate.js";
 
 const quiet = () => {};
 const best = (await testTargets()).slice(0, 1);
@@ -99,4 +99,17 @@ test("bounded mode: KL is not negative, agreement is a fraction, tiers are fract
   expect(same.kl.value).toBe(0);
   expect(same.perplexity).toEqual(found.dense_perplexity);
   model.weights.close();
+});
+
+test("intervals are taken over windows, and over parts of long ones", () => {
+  expect(windowRanges(9, 4)).toEqual([
+    [0, 3],
+    [3, 6],
+  ]);
+  expect(windowRanges(1300, 1100)).toEqual([
+    [0, 512],
+    [512, 1024],
+    [1024, 1099],
+    [1099, 1298],
+  ]);
 });

@@ -130,14 +130,19 @@ function qualityOf(ranges: Ranges, exact: Float64Array, { nll, kl, top1, tiers }
   };
 }
 
-/** Ranges of the per-token arrays that belong to one window each: its first token is not predicted. */
-function windowRanges(length: number, window: number): [number, number][] {
+/** Most tokens that intervals take together: of longer windows few would be drawn. */
+const longestRange = 512;
+
+/**
+ * Ranges of the per-token arrays that belong to one window each, or to a part of a long one: a window's first token is
+ * not predicted.
+ */
+export function windowRanges(length: number, window: number): [number, number][] {
   const ranges: [number, number][] = [];
   let begin = 0;
   for (let at = 0; at < length; at += window) {
-    const predicted = Math.min(window, length - at) - 1;
-    if (predicted > 0) ranges.push([begin, begin + predicted]);
-    begin += Math.max(0, predicted);
+    const end = begin + Math.max(0, Math.min(window, length - at) - 1);
+    for (; begin < end; begin = ranges.at(-1)![1]) ranges.push([begin, Math.min(begin + longestRange, end)]);
   }
   return ranges;
 }

@@ -1,6 +1,7 @@
 import type { ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import { bytesPerToken } from "../passes/cost.js";
+import { wrap } from "../support/text.js";
 import { grouped, type Printer } from "./codec.js";
 import { type CallText, onOneLine, printCall } from "./codec-objects.js";
 import { formWord } from "./grammar-forms.js";
@@ -13,9 +14,10 @@ const columns = 110;
 
 /**
  * A plan as the text of graph.ts: one statement per node, in execution order. The same plan gives the same text, and
- * `parsePlan` reads it back. Names reach the text as escaped string literals only.
+ * `parsePlan` reads it back. Names reach the text as escaped string literals only. `note` is a sentence at its top, which
+ * is not read back.
  */
-export function printPlan(plan: Plan, header: PlanHeader): string {
+export function printPlan(plan: Plan, header: PlanHeader, note: string | null = null): string {
   const { nodes, ...graph } = plan.graph;
   const names = constantNames(nodes.map((node) => node.id));
   const printer = new FilePrinter(names);
@@ -33,7 +35,7 @@ export function printPlan(plan: Plan, header: PlanHeader): string {
   }
   const model = printCall<WrittenModel>("model", modelFields, { ...graph, ...header }, printer);
   const text = [...printer.lines(), ...body, "", ...layOut("export default ", model)].join("\n");
-  return [...preamble(plan), ...importsOf(text), text, ""].join("\n");
+  return [...preamble(plan, note), ...importsOf(text), text, ""].join("\n");
 }
 
 /** What texts of one file refer to; collects the constants that they share. */
@@ -94,7 +96,7 @@ function fill(opening: string, pieces: readonly string[], end: string): string[]
   return [opening, ...lines];
 }
 
-function preamble(plan: Plan): string[] {
+function preamble(plan: Plan, note: string | null): string[] {
   const { dense, fast, slow } = bytesPerToken(plan);
   const rewritten = [...plan.linears.values()].filter(({ form }) => formWord(form) !== "dense").length;
   const read = `// Bytes of weights that a token reads in them: ${grouped(dense)} dense, ${grouped(fast)}`;
@@ -105,6 +107,7 @@ function preamble(plan: Plan): string[] {
   return [
     `// ${quote(plan.graph.name)}: ${plan.linears.size} linears, ${rewritten} of them rewritten.`,
     ...bytes,
+    ...(note === null ? [] : wrap(note, columns - 3).map((line) => `// ${line}`)),
     "// To change a form, edit it here and give this file to `gsic build`. Bytes and verdicts are recomputed.",
     "",
   ];

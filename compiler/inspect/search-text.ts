@@ -1,6 +1,6 @@
 import type { Estimate } from "../report/evaluation.js";
 import type { SearchReport } from "../report/search.js";
-import { klText } from "../search/report.js";
+import { klText } from "../search/kl-text.js";
 import { size, wrap } from "../support/text.js";
 
 type Row = readonly string[];
@@ -24,9 +24,13 @@ export function searchText(search: SearchReport, columns = 100): string[] {
       : most === null
         ? "Lossless: how many times as fast as exact decoding drafting with the plan is expected to be; the most was looked for."
         : `The budget is a KL of ${most} nats per token, interval included.`;
+  const timed =
+    search.cache === undefined
+      ? ""
+      : `Time is also that of reading the cache behind ${search.cache.tokens} tokens. `;
   const note =
     `Measured on ${tokens} tokens of validation text, with 95 % intervals. Bytes and predicted time are those of the ` +
-    `linears, in % of dense. ${purpose}`;
+    `linears, in % of dense. ${timed}${purpose}`;
   return [...wrap(verdict, columns), "", ...table(rowsOf(search)), ...wrap(note, columns)];
 }
 
@@ -39,8 +43,9 @@ function rowsOf({ frontier, round_to_nearest: rounded, dense }: SearchReport): R
   const planned = frontier.map((one) => {
     const isDense = one.bytes_per_token === dense.bytes_per_token && one.predicted_kl === 0;
     const file = one.file_bytes === undefined ? "" : `, ${size(one.file_bytes)}`;
+    const cached = one.cache === undefined || one.cache === "f32" ? "" : `, ${one.cache}`;
     const row: Row = [
-      `${one.chosen ? "*" : " "} ${isDense ? "dense" : "planned"}${file}`,
+      `${one.chosen ? "*" : " "} ${isDense ? "dense" : "planned"}${cached}${file}`,
       share(one.bytes_per_token, dense.bytes_per_token),
       share(one.seconds_per_token, dense.seconds_per_token),
       klText(one.predicted_kl),

@@ -23,10 +23,15 @@ export function cachedBytes(type: CacheType, headDim: number): number {
 }
 
 /** Bytes of the cache that a token reads of each position that it sees, in all layers. */
-export function bytesPerPosition({ nodes }: Graph): number {
-  return nodes.reduce(
-    (sum, node) =>
-      node.kind === "attention" ? sum + 2 * node.kvHeads * cachedBytes(node.cache, node.headDim) : sum,
-    0,
-  );
+export function bytesPerPosition(graph: Graph): number {
+  return bytesBehind(graph, 1);
+}
+
+/** Bytes of the cache that a token reads behind so many positions, in all layers; windows of attention end some of them. */
+export function bytesBehind({ nodes }: Graph, positions: number): number {
+  return nodes.reduce((sum, node) => {
+    if (node.kind !== "attention") return sum;
+    const seen = Math.min(positions, node.window ?? positions);
+    return sum + 2 * node.kvHeads * cachedBytes(node.cache, node.headDim) * seen;
+  }, 0);
 }

@@ -6,7 +6,7 @@ import { programsOf } from "../ir/modes.js";
 import type { Estimate } from "../report/evaluation.js";
 import type { Measurements } from "../report/measurements.js";
 import type { Report } from "../report/report.js";
-import { klText } from "../search/report.js";
+import { klText } from "../search/kl-text.js";
 import { duration, size } from "../support/text.js";
 import type { LinearRow, PageData, PageInput } from "./data.js";
 

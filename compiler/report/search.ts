@@ -1,4 +1,4 @@
-import type { ValueId } from "../ir/graph.js";
+import type { CacheType, ValueId } from "../ir/graph.js";
 import type { BitWidth, Form } from "../ir/plan.js";
 import type { Estimate } from "./evaluation.js";
 
@@ -62,9 +62,30 @@ export interface TypesReport {
   }[];
 }
 
+/** How the planner chose what the KV cache keeps. */
+export interface CacheReport {
+  /** Of all layers. */
+  readonly chosen: CacheType;
+  readonly verdict: string;
+  /** Positions before a token, for which reading the cache counts in predicted times. */
+  readonly tokens: number;
+  /** Tokens of the windows that validation text was read in; the last one may be shorter. */
+  readonly window: number;
+  readonly options: readonly {
+    readonly type: CacheType;
+    /** Of the cache. */
+    readonly bytes_per_token: number;
+    readonly seconds_per_token: number;
+    /** That the cache adds to a plan. */
+    readonly predicted_kl: number;
+    /** Of the plan that it was measured with. */
+    readonly kl: Estimate;
+  }[];
+}
+
 /**
- * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone; KL is in nats per
- * token.
+ * How the planner came to a plan: `search` in report.json. Times are predicted, of the linears alone, and where
+ * the planner chose the KV cache of reading that, too; KL is in nats per token.
  */
 export interface SearchReport {
   /** The most KL that was allowed, with its interval, on validation text; null: the plan is to draft, and none was. */
@@ -83,6 +104,8 @@ export interface SearchReport {
     readonly top1: Estimate;
     readonly bytes_per_token: number;
     readonly seconds_per_token: number;
+    /** How the KV cache is kept, where the planner chose that. */
+    readonly cache?: CacheType;
     /** What a plan of llama.cpp's types takes as a file. */
     readonly file_bytes?: number;
     /** Of lossless mode, as a ratio to exact decoding, and at which number of drafted tokens. */
@@ -97,6 +120,8 @@ export interface SearchReport {
     readonly top1: Estimate;
   }[];
   readonly validation_tokens: number;
+  /** Where the planner chose what the KV cache keeps. */
+  readonly cache?: CacheReport;
   /** Of a plan of llama.cpp's types. */
   readonly types?: TypesReport;
   /** By linear input. */

@@ -1,7 +1,9 @@
 import type { Dump } from "../build-folder/dump.js";
 import type { Algebra } from "../calibrate/algebra.js";
 import { collectStats } from "../calibrate/collect.js";
+import { Factors } from "../calibrate/factors.js";
 import type { RoundedMatrices } from "../calibrate/rounded.js";
+import { configuredCache } from "../config/cache.js";
 import { type Config, configuredForm, isConfigured } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { adoptPlan } from "../graph-text/adopt.js";
@@ -11,11 +13,13 @@ import { isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
+import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import type { SearchReport } from "../report/search.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
 import type { KeptFactors } from "./kept-factors.js";
+import { planCache } from "./plan-cache.js";
 import { planLinears, requireValidation } from "./planner.js";
 import type { ModelFile } from "./type-options.js";
 import { planTypes } from "./types.js";
@@ -64,7 +68,8 @@ export async function decide({
   if (edited !== null) await dump?.plan("adopt-plan", first);
   if (mode === "exact" && !isDense(first)) throw formsInExactMode(input);
   if (mode === "lossless" && roundsCache(first.graph)) throw roundedInLossless(input);
-  const searches = edited === null && mode !== "exact" && !isConfigured(config.plan);
+  const isFree = !isConfigured(config.plan);
+  const searches = edited === null && mode !== "exact" && (isFree || config.plan.kv === "auto");
   if (!searches) {
     const needed = !isDense({ ...first, graph: withCache(first.graph, "f32") });
     const calibration = needed ? await collectStats(model, config, targets, progress, first) : null;
@@ -72,6 +77,15 @@ export async function decide({
     return { plan: first, search: null, calibration };
   }
   requireValidation(config, model);
+  if (!isFree) {
+    const calibration = isDense(first) ? null : await collectStats(model, config, targets, progress, first);
+    const stats = calibration?.stats ?? null;
+    const factors = stats === null ? noFactors : kept.of(new Factors(first, model.weights, stats, algebra));
+    const job = { model, config, mode, targets, plan: first, stats, factors, kept, progress };
+    const found = await planCache({ ...job, calibration: calibration?.tokens ?? null });
+    await dump?.plan("plan-cache", found.plan);
+    return { plan: found.plan, search: found.report, calibration };
+  }
   const planned = config.plan.types === null ? null : { file: file() };
   if (planned !== null && mode === "lossless") throw typesInLosslessMode(config);
   const calibration = await collectStats(model, config, targets, progress, first);
@@ -129,7 +143,7 @@ async function planOf(
   const options =
     mode === "exact" ? { ...config.plan, forms: ["dense" as const] } : configuredForm(config.plan);
   const stages: (readonly [name: string, plan: Plan])[] = [];
-  const graph = mode === "exact" ? model.graph : withCache(model.graph, config.plan.kv);
+  const graph = mode === "exact" ? model.graph : withCache(model.graph, configuredCache(config.plan));
   const plan = makePlan(graph, { options, device: targets[0]!.device }, (...stage) => stages.push(stage));
   if (dump !== null) for (const stage of stages) await dump.plan(...stage);
   return plan;

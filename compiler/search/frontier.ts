@@ -1,5 +1,6 @@
 import type { InputGroup, Plan } from "../ir/plan.js";
 import type { TextQuality } from "../report/evaluation.js";
+import type { CacheOption } from "./cache-options.js";
 import type { Candidate } from "./candidates.js";
 import type { Option } from "./knapsack.js";
 
@@ -17,7 +18,7 @@ export type Judged = Candidate & Option;
 export interface MeasuredPoint {
   /** The sum of what its candidates are predicted to cause. */
   readonly predictedKl: number;
-  /** Predicted seconds of a token in all linears. */
+  /** Predicted seconds of a token in all linears, and in reading the cache where that was to be chosen. */
   readonly seconds: number;
   readonly meanBytes: number;
   /** On validation text. */
@@ -29,4 +30,6 @@ export interface FrontierPoint extends MeasuredPoint {
   /** The candidate of each decision. */
   readonly chosen: readonly Judged[];
   readonly plan: Plan;
+  /** How the cache is kept; null where that was not to be chosen. */
+  readonly cache: CacheOption | null;
 }

@@ -15,7 +15,8 @@ function point(seconds: number, top1: number, kl: number): FrontierPoint {
     top1: estimate(top1),
     tiers: { fast: 0, middle: 0, slow: 0, by_input: {} },
   };
-  return { chosen: [], plan: {} as FrontierPoint["plan"], predictedKl: kl, seconds, meanBytes: 0, quality };
+  const plan = {} as FrontierPoint["plan"];
+  return { chosen: [], plan, cache: null, predictedKl: kl, seconds, meanBytes: 0, quality };
 }
 
 const dense = point(1, 1, 0);

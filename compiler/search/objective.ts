@@ -30,7 +30,10 @@ export function leastTimeWithin<P extends MeasuredPoint = FrontierPoint>(maxKl: 
       const budget = rightBudget(points, maxKl);
       return budget === null ? [] : below[last ? "last" : "first"].map((factor) => factor * budget);
     },
-    best: (frontier) => frontier.find(({ quality }) => quality.kl.high <= maxKl)!,
+    // A configured cache may lose more than the budget by itself.
+    best: (frontier) =>
+      frontier.find(({ quality }) => quality.kl.high <= maxKl) ??
+      frontier.reduce((a, b) => (b.quality.kl.high < a.quality.kl.high ? b : a)),
     gain: (point, dense) => dense.seconds / point.seconds,
   };
 }

@@ -4,18 +4,46 @@ import { collectStats } from "../calibrate/collect.js";
 import { runnableTargets } from "../cc/machine.js";
 import { type PlanOptions, readConfig } from "../config/config.js";
 import { printPlan } from "../graph-text/print.js";
+import { cacheTypesOf } from "../ir/cache.js";
 import { isDenseForm, kindOf } from "../ir/forms.js";
 import { linearById } from "../ir/walk.js";
 import { openModel } from "../models/model.js";
+import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import type { ActivationSurvey, SearchReport } from "../report/search.js";
 import { silent } from "../support/progress.js";
 import { temporaryFolder } from "../testing/fixtures.js";
 import { lowRank, plantedModel, trained, white } from "../testing/planted.js";
 import { KeptFactors } from "./kept-factors.js";
+import { planCache } from "./plan-cache.js";
 import { planLinears } from "./planner.js";
 
 const bounded = '[quality]\nmode = "bounded"\n';
+
+/** What the planner chooses for the cache alone, all linears dense, within budgets of KL; measured once. */
+async function cachesWithin(toml: string, budgets: readonly number[]): Promise<SearchReport[]> {
+  const read = readConfig(toml);
+  const config = { ...read, plan: { ...read.plan, forms: ["dense" as const], kv: "auto" as const } };
+  const model = await openModel(config, () => {});
+  const kept = await KeptFactors.open();
+  const ledgers = await temporaryFolder();
+  try {
+    const plan = makePlan(model.graph, { options: config.plan });
+    const targets = (await runnableTargets()).slice(0, 1);
+    const reports: SearchReport[] = [];
+    for (const maxKl of budgets) {
+      const job = { config: { ...config, quality: { ...config.quality, maxKl } }, mode: "bounded" as const };
+      const rest = { stats: null, calibration: null, factors: noFactors, kept, progress: silent, ledgers };
+      const found = await planCache({ model, targets, plan, ...job, ...rest });
+      expect(new Set(cacheTypesOf(found.plan.graph))).toEqual(new Set([found.report.cache!.chosen]));
+      reports.push(found.report);
+    }
+    return reports;
+  } finally {
+    await kept.close();
+    model.weights.close();
+  }
+}
 
 /** What the planner makes of a model.toml, from an empty ledger. */
 async function planned(toml: string, changes: Partial<PlanOptions> = {}) {
@@ -109,19 +137,41 @@ describe("activations with no preferred direction", () => {
 });
 
 test("the same inputs give the same plan; a budget that nothing meets gives the dense one", async () => {
-  const settings = '[plan]\nforms = ["dense", "tiered"]\nbits = [3, 5]\nrank = [0]\n';
+  const settings = '[plan]\nforms = ["dense", "tiered"]\nbits = [3, 5]\nrank = [0]\nkv = "auto"\n';
   const toml = await plantedModel(await trained(), `${bounded}${settings}`);
   const [first, second] = [await planned(toml), await planned(toml)];
   const header = { config: "model.toml", fingerprint: "" };
   expect(printPlan(second.plan, header)).toBe(printPlan(first.plan, header));
   expect(second.report).toEqual(first.report);
   expect(first.report.pays).toBe(true);
+  expect(new Set(cacheTypesOf(first.plan.graph))).toEqual(new Set([first.report.cache!.chosen]));
+  expect(first.report.cache!.chosen).toBe("int8");
   expectRoundToNearest(first.report);
   expectPredictions(first.report);
   const strict = await plantedModel(await trained(), `${bounded}max_kl = 1e-12\n${settings}`);
   const { plan, report } = await planned(strict);
+  expect(report.cache).toMatchObject({ chosen: "f32", tokens: 255, window: 256 });
+  expect(cacheTypesOf(plan.graph)).toEqual(["f32", "f32", "f32", "f32"]);
   expect([...plan.linears.values()].every(({ form }) => isDenseForm(form))).toBe(true);
   expect(report.verdict).toContain("does not profit");
+});
+
+test("the cache is the one that is read fastest within the budget of KL", async () => {
+  const toml = await plantedModel(await trained(), bounded);
+  const [wide] = await cachesWithin(toml, [0.5]);
+  const { options, chosen, verdict } = wide!.cache!;
+  expect(chosen).toBe("int8");
+  expect(wide!.verdict).toContain(verdict);
+  const [f32, f16, int8] = options;
+  expect([f32!.kl.high, f32!.predicted_kl]).toEqual([0, 0]);
+  expect(f16!.kl.high).toBeLessThan(int8!.kl.low);
+  expect(f16!.bytes_per_token).toBe(f32!.bytes_per_token / 2);
+  expect(int8!.bytes_per_token).toBeLessThan(f16!.bytes_per_token);
+  const between = (f16!.kl.high + int8!.kl.high) / 2;
+  const chosenWithin = (await cachesWithin(toml, [between, between, f16!.kl.high / 2])).map(
+    ({ cache }) => cache!.chosen,
+  );
+  expect(chosenWithin).toEqual(["f16", "f16", "f32"]);
 });
 
 /** What the pass backwards predicts is what whole plans are measured to cause, but for a factor that is near to 1. */

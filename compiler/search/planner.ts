@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import type { Algebra } from "../calibrate/algebra.js";
-import { type CalibrationTokens, windowOf } from "../calibrate/collect.js";
+import { type CalibrationTokens, heldoutWindow, windowOf } from "../calibrate/collect.js";
 import { Factors } from "../calibrate/factors.js";
 import type { StatsFile } from "../calibrate/stats-file.js";
 import { asWindows, heldoutParts, requireTokenizer } from "../calibrate/text.js";
@@ -22,6 +22,7 @@ import { cacheFolder, templatesFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { version } from "../support/version.js";
 import { surveyActivations } from "./activations.js";
+import { type CachesMeasured, measureCaches, positionsBefore } from "./cache-options.js";
 import { tiersOf } from "./candidates.js";
 import type { Decision } from "./frontier.js";
 import type { KeptFactors } from "./kept-factors.js";
@@ -83,14 +84,26 @@ export async function planLinears(job: PlannerJob): Promise<{ plan: Plan; report
   );
   const { decisions, activations } = await decisionsOf(job, laboratory, factors, effects, validation);
   const target = targets[0]!;
-  const found = await search(laboratory, plan, decisions, validation, objective, target);
+  const caches = await cachesOf(job, laboratory, validation);
+  const found = await search(laboratory, plan, decisions, validation, objective, target, caches?.options);
   const { meanBytes } = found.chosen;
   const { bits } = config.plan;
   const rounded = await measureRounding(laboratory, plan, job, bits, meanBytes, validation, target);
   return {
     plan: withVerdicts(found, objective, decisions),
-    report: searchReport(found, objective, decisions, effects, rounded, activations, maxKl),
+    report: searchReport({ found, objective, decisions, effects, rounded, activations, caches, maxKl }),
   };
+}
+
+/** What the types of the cache do to the dense model; null where the configuration names one. */
+async function cachesOf(
+  { config, plan, targets }: Pick<PlannerJob, "config" | "plan" | "targets">,
+  laboratory: Laboratory,
+  validation: MeasuredText,
+): Promise<CachesMeasured | null> {
+  if (config.plan.kv !== "auto") return null;
+  const positions = positionsBefore(plan.graph, config.plan);
+  return measureCaches(laboratory, plan, validation, positions, targets[0]!);
 }
 
 /** All forms of every group, and how its input lies in subspaces. */
@@ -156,7 +169,7 @@ export function requireValidation(config: Config, model: Model): TextTokenizer {
     code: "heldout-missing",
     message: "the planner has no held-out text to measure its plans on",
     where: `${config.file}: heldout.text`,
-    hint: 'add [heldout] text = ["heldout.txt"], or leave one form and one value of each parameter in [plan]',
+    hint: 'add [heldout] text = ["heldout.txt"], or leave nothing to choose in [plan]: one form, one value of each parameter, and no kv = "auto"',
   });
 }
 
@@ -166,7 +179,7 @@ type TextsOf = Pick<PlannerJob, "model" | "config" | "calibration">;
 export function validationText({ model, config }: TextsOf): MeasuredText {
   const tokenizer = requireValidation(config, model);
   const { validation } = heldoutParts(config.heldout.text, tokenizer, config.heldout.tokens);
-  const window = windowOf(model, config);
+  const window = heldoutWindow(model, config);
   return measuredText(asWindows(validation, model.tokenizer!.prefix, window), window);
 }
 
@@ -206,16 +219,20 @@ function measuredText(ids: Int32Array, window: number): MeasuredText {
   return { name: hash.slice(0, 16), ids, window };
 }
 
+/** What a ledger is of; `stats` is null where nothing in it depends on statistics. */
+type LedgerOf = Pick<PlannerJob, "model" | "targets" | "ledgers"> & { readonly stats: StatsFile | null };
+
 /**
  * One for all that results depend on besides their names: model, statistics, target's packing, kernels and who runs
  * them, tool.
  */
 export async function ledgerFile(
-  { model, stats, targets, ledgers }: Pick<PlannerJob, "model" | "stats" | "targets" | "ledgers">,
+  { model, stats, targets, ledgers }: LedgerOf,
   measuredOn: CpuTarget,
 ): Promise<string> {
   const hash = createHash("sha256");
-  hash.update(JSON.stringify([version, model.fingerprint, fileIdentity(stats.file), targets[0]!.device]));
+  const statistics = stats && fileIdentity(stats.file);
+  hash.update(JSON.stringify([version, model.fingerprint, statistics, targets[0]!.device]));
   hash.update(basename(await buildRuntime("tool")));
   hash.update(measuredOn.name);
   hash.update(await contentHash([templatesFolder], [".h", ".hbs"]));

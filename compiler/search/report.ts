@@ -4,7 +4,9 @@ import type { ValueId } from "../ir/graph.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
 import { leastGain } from "../passes/cost.js";
 import type { ActivationSurvey, Rejection, SearchReport } from "../report/search.js";
+import { type CachesMeasured, cacheReport } from "./cache-options.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
+import { klText } from "./kl-text.js";
 import { draftingGain, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Search } from "./search.js";
@@ -36,7 +38,7 @@ function worthwhile({ frontier, chosen }: Search, objective: Objective): Frontie
 }
 
 function densePoint(frontier: readonly FrontierPoint[]): FrontierPoint {
-  return frontier.find(({ chosen }) => chosen.every(isDense))!;
+  return frontier.find(({ chosen, cache }) => chosen.every(isDense) && (cache === null || cache.loss === 0))!;
 }
 
 function isDense({ form }: Judged): boolean {
@@ -62,24 +64,32 @@ function whyDense([dense, ...others]: readonly Judged[]): string {
   return `${formText(best.form)} would cost ${klText(best.loss)} of KL, which buys more elsewhere`;
 }
 
+/** What a search is reported with. */
+interface Searched {
+  readonly found: Search;
+  readonly objective: Objective;
+  readonly decisions: readonly Decision[];
+  readonly effects: readonly GroupEffects[];
+  readonly rounded: readonly RoundedPlan[];
+  readonly activations: readonly (ActivationSurvey | null)[];
+  /** What the types of the cache do; null where it was not to be chosen. */
+  readonly caches: CachesMeasured | null;
+  readonly maxKl: number | null;
+}
+
 /** What report.json says of the search. */
-export function searchReport(
-  found: Search,
-  objective: Objective,
-  decisions: readonly Decision[],
-  effects: readonly GroupEffects[],
-  rounded: readonly RoundedPlan[],
-  activations: readonly (ActivationSurvey | null)[],
-  maxKl: number | null,
-): SearchReport {
+export function searchReport(searched: Searched): SearchReport {
+  const { found, objective, decisions, effects, rounded, activations, caches, maxKl } = searched;
   const point = worthwhile(found, objective);
   const dense = densePoint(found.frontier);
   const pays = point !== dense;
+  const cache = caches && cacheReport(caches, point.cache!.type);
   return {
     max_kl: maxKl,
     pays,
     verdict: [
       ...(pays ? [payingVerdict(point, dense, rounded)] : [uselessVerdict(found, objective, dense)]),
+      ...(cache === null ? [] : [cache.verdict]),
       ...(pays && maxKl === null ? [draftingVerdict(point, dense)] : []),
     ].join(" "),
     dense: { bytes_per_token: dense.meanBytes, seconds_per_token: dense.seconds },
@@ -90,6 +100,7 @@ export function searchReport(
       bytes_per_token: one.meanBytes,
       seconds_per_token: one.seconds,
       drafting: draftingGain(one, dense),
+      ...(one.cache && { cache: one.cache.type }),
     })),
     round_to_nearest: rounded.map((one) => ({
       bits: one.bits,
@@ -97,6 +108,7 @@ export function searchReport(
       ...measured(one),
     })),
     validation_tokens: point.quality.tokens,
+    ...(cache && { cache }),
     inputs: decisions.map(({ group }, index) => {
       const chosen = point.chosen[index]!;
       return {
@@ -140,8 +152,9 @@ function payingVerdict(point: FrontierPoint, dense: FrontierPoint, rounded: read
   const share = (bytes: number) => percent(bytes / dense.meanBytes);
   const time = percent(point.seconds / dense.seconds);
   const kl = point.quality.kl.value;
+  const timed = point.cache === null ? "its linears are" : "its linears and its cache are";
   return [
-    `The plan reads ${share(point.meanBytes)} of the dense bytes, and its linears are predicted to take ${time} of their dense time.`,
+    `The plan reads ${share(point.meanBytes)} of the dense bytes, and ${timed} predicted to take ${time} of their dense time.`,
     `Its KL on validation text is ${klText(kl)}.`,
     ...againstRounding(kl, roundedAt(rounded, point.meanBytes), share),
   ].join(" ");
@@ -180,10 +193,4 @@ function mean(values: readonly number[]): number {
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
-}
-
-/** A KL in nats per token: four decimals, or two digits where those would not show it. */
-export function klText(kl: number): string {
-  if (kl === 0) return "0";
-  return kl >= 9.95e-5 ? kl.toFixed(kl < 9.9 ? 4 : 2) : kl.toExponential(1);
 }

@@ -9,7 +9,7 @@ import { accountBytes } from "../passes/account-bytes.js";
 import { bytesPerToken } from "../passes/cost.js";
 import type { TextQuality } from "../report/evaluation.js";
 import { linearPlan } from "./candidates.js";
-import { planKey } from "./search.js";
+import { planKey } from "./plan-key.js";
 import { type Laboratory, type MeasuredText, measureVariants } from "./variants.js";
 
 /** Every linear rounded to the nearest of 2^bits levels, on validation text: what any plan has to beat. */

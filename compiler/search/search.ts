@@ -1,13 +1,15 @@
 import type { Target } from "../config/target.js";
-import { cacheTypesOf, roundsCache } from "../ir/cache.js";
-import { densePlan, isDenseForm } from "../ir/forms.js";
+import { withCache } from "../ir/cache.js";
+import { densePlan } from "../ir/forms.js";
 import type { ValueId } from "../ir/graph.js";
-import type { Form, LinearPlan, Plan } from "../ir/plan.js";
+import type { LinearPlan, Plan } from "../ir/plan.js";
 import { accountBytes } from "../passes/account-bytes.js";
+import type { CacheOption } from "./cache-options.js";
 import { type Candidate, linearPlan } from "./candidates.js";
 import type { Decision, FrontierPoint, Judged, MeasuredPoint } from "./frontier.js";
 import { chooseOptions, undominated } from "./knapsack.js";
 import type { Objective } from "./objective.js";
+import { planKey } from "./plan-key.js";
 import { type Laboratory, type MeasuredText, measureVariants } from "./variants.js";
 
 /** What was measured on the way to a plan. */
@@ -27,6 +29,7 @@ const rounds = 2;
  * Finds the plan that serves an objective best. Each candidate's KL is predicted from its local error and the sensitivity
  * of the model's output to errors there; for a budget of predicted KL, a knapsack problem chooses among them
  * (knapsack.ts); whole plans are measured on validation text, and the objective moves the budget by what was measured.
+ * `caches` are what the KV cache may be, f32 first; null: what it is in the graph.
  */
 export async function search(
   laboratory: Laboratory,
@@ -35,6 +38,7 @@ export async function search(
   validation: MeasuredText,
   objective: Objective,
   target: Target,
+  caches: readonly (CacheOption | null)[] = [null],
 ): Promise<Search> {
   const judged = decisions.map(({ candidates }) =>
     candidates.map((candidate): Judged => {
@@ -44,11 +48,16 @@ export async function search(
   );
   const options = judged.map(undominated);
   const make = (budget: number) => {
-    const indices = budget === 0 ? null : chooseOptions(options, budget);
-    const chosen = judged.map(([dense], number) =>
-      indices === null ? dense! : options[number]![indices[number]!]!,
-    );
-    return pointOf(chosen, planFrom(graphPlan, decisions, chosen, target));
+    const within = caches.filter((cache) => cache === null || cache.loss <= budget);
+    const points = within.map((cache) => {
+      const left = budget - (cache?.loss ?? 0);
+      const indices = budget === 0 ? null : chooseOptions(options, left);
+      const chosen = judged.map(([dense], number) =>
+        indices === null ? dense! : options[number]![indices[number]!]!,
+      );
+      return pointOf(chosen, planFrom(graphPlan, decisions, chosen, cache, target), cache);
+    });
+    return points.reduce((best, one) => (one.seconds < best.seconds ? one : best));
   };
   const points = await walkBudgets(laboratory, validation, objective, make);
   const frontier = points.sort((a, b) => a.seconds - b.seconds);
@@ -86,37 +95,31 @@ export async function walkBudgets<T extends Unmeasured>(
   return [...points.values()];
 }
 
-function pointOf(chosen: readonly Judged[], plan: Plan) {
+function pointOf(chosen: readonly Judged[], plan: Plan, cache: CacheOption | null) {
   const sum = (of: (one: Judged) => number) => chosen.reduce((total, one) => total + of(one), 0);
   return {
     key: planKey(plan),
     chosen,
     plan,
-    predictedKl: sum(({ loss }) => loss),
-    seconds: sum(({ seconds }) => seconds),
+    cache,
+    predictedKl: sum(({ loss }) => loss) + (cache?.loss ?? 0),
+    seconds: sum(({ seconds }) => seconds) + (cache?.seconds ?? 0),
     meanBytes: sum(({ meanBytes }) => meanBytes),
   };
 }
 
-/** The plan in which each decision's linears have the chosen form. */
+/** The plan in which each decision's linears have the chosen form, and the cache its type. */
 function planFrom(
   plan: Plan,
   decisions: readonly Decision[],
   chosen: readonly Pick<Candidate, "form">[],
+  cache: CacheOption | null,
   { device }: Target,
 ): Plan {
   const linears = new Map<ValueId, LinearPlan>(densePlan(plan).linears);
   decisions.forEach(({ group }, index) => {
     for (const id of group.linears) linears.set(id, linearPlan(id, chosen[index]!.form));
   });
-  return accountBytes({ ...plan, linears }, { device });
-}
-
-/** Tells a plan from others of its graph: what is not dense in it. */
-export function planKey({ linears, graph }: Plan): string {
-  const forms: [ValueId, Form][] = [...linears.values()].flatMap(({ linear, form }) =>
-    isDenseForm(form) ? [] : [[linear, form]],
-  );
-  const caches = cacheTypesOf(graph);
-  return JSON.stringify(roundsCache(graph) ? [forms, caches] : forms);
+  const graph = cache === null ? plan.graph : withCache(plan.graph, cache.type);
+  return accountBytes({ ...plan, graph, linears }, { device });
 }

@@ -4,8 +4,8 @@ import type { LinearPlan, Plan } from "../ir/plan.js";
 import type { SearchReport, TypesReport } from "../report/search.js";
 import { size } from "../support/text.js";
 import type { MeasuredPoint } from "./frontier.js";
+import { klText } from "./kl-text.js";
 import { draftingGain } from "./objective.js";
-import { klText } from "./report.js";
 import type { TypeEffects } from "./type-effects.js";
 import { type OfferedType, type TypeDecision, type TypeOption, weightsOf } from "./type-options.js";
 
