@@ -104,28 +104,45 @@ function startBar(stream: NodeJS.WriteStream, title: string, total: number, done
   return bar;
 }
 
-/** Time between the samples of an estimate, and how many of them it looks back. */
-const sampleMs = 500;
-const samples = 20;
+/** An estimate looks back over the last third of a stage: parts of other speeds even out, and what has passed is forgotten. */
+const lookBack = 1 / 3;
+/** Time between the samples of an estimate at first, and how many it keeps: with more, every second one goes. */
+const sampleMs = 100;
+const samples = 256;
 
-/** The time left of a stage, by its speed during the last ten seconds. */
+/** How far a stage was at a time in milliseconds. */
+interface Sample {
+  readonly time: number;
+  readonly done: number;
+}
+
+/** The time left of a stage, by its speed during the last third of the time that it has taken so far. */
 export class Estimate {
-  private readonly seen: { time: number; done: number }[] = [];
-  private done = 0;
+  private seen: Sample[] = [];
+  private latest: Sample | undefined;
+  private spacing = sampleMs;
 
+  /** `time` in milliseconds. */
   add(time: number, done: number): void {
-    this.done = done;
+    this.latest = { time, done };
     const last = this.seen.at(-1);
-    if (last !== undefined && time - last.time < sampleMs) return;
-    this.seen.push({ time, done });
-    if (this.seen.length > samples) this.seen.shift();
+    if (last !== undefined && time - last.time < this.spacing) return;
+    this.seen.push(this.latest);
+    if (this.seen.length <= samples) return;
+    this.seen = this.seen.filter((_, index) => index % 2 === 0);
+    this.spacing *= 2;
   }
 
   /** Null while nothing can be said. */
   secondsLeft(total: number): number | null {
-    const [first, last] = [this.seen[0], this.seen.at(-1)];
-    if (first === undefined || last === undefined || last.done <= first.done) return null;
-    return ((total - this.done) * (last.time - first.time)) / (last.done - first.done) / 1000;
+    const { seen, latest } = this;
+    const first = seen[0];
+    if (first === undefined || latest === undefined) return null;
+    const from = latest.time - lookBack * (latest.time - first.time);
+    // Where nothing was done since then, it looks back further.
+    const start = seen.findLast(({ time, done }) => time <= from && time < latest.time && done < latest.done);
+    if (start === undefined) return null;
+    return ((total - latest.done) * (latest.time - start.time)) / (latest.done - start.done) / 1000;
   }
 }
 
