@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { build } from "../build.js";
 import { type Built, openBuild } from "../build-folder/open.js";
 import { prepareRuntime } from "../cc/index.js";
 import { runnableTargets } from "../cc/machine.js";
@@ -32,6 +31,7 @@ export async function buildOf(path: string, progress: Progress): Promise<Built> 
   const input = join(folder, "model.toml");
   const source = isHubSource(path) ? path : resolve(path);
   writeFileSync(input, `[model]\nname = "${nameOf(path)}"\nsource = ${JSON.stringify(source)}\n`);
+  const { build } = await import("../build.js");
   await build({ input, out, mode: "exact", targets: [target], progress });
   progress.note(`built in exact mode, and kept in ${out}; gsic build lets a planner make it faster`);
   return openBuild(out);

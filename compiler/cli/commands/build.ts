@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { build as buildModel } from "../../build.js";
 import { reportText } from "../../inspect/text.js";
 import { writeForms } from "../../ir/forms.js";
 import type { Mode } from "../../ir/program.js";
@@ -33,6 +32,7 @@ async function build(
   input: string,
   options: Json & { out?: string; target?: string[]; mode?: Mode; dump?: string },
 ): Promise<void> {
+  const { build: buildModel } = await import("../../build.js");
   const { out, report } = await buildModel({
     input,
     out: options.out,

@@ -1,9 +1,7 @@
 import { copyFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { inputsOf } from "../../build.js";
 import { refuseOverwrite } from "../../build-folder/publish.js";
-import { collectStats } from "../../calibrate/collect.js";
 import { prepareRuntime } from "../../cc/index.js";
 import { targetsFor } from "../../cc/machine.js";
 import { readConfig } from "../../config/config.js";
@@ -27,6 +25,8 @@ export function addCalibrate(gsic: Command): void {
 
 /** `gsic calibrate`. */
 async function calibrate(input: string, options: Json & { out: string }): Promise<void> {
+  const { inputsOf } = await import("../../build.js");
+  const { collectStats } = await import("../../calibrate/collect.js");
   const progress = terminalProgress();
   const config = readConfig(input);
   await prepareRuntime(["tool"], progress);

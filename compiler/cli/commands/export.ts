@@ -1,10 +1,9 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { inputsOf } from "../../build.js";
 import { openBuild } from "../../build-folder/open.js";
 import { refuseOverwrite } from "../../build-folder/publish.js";
 import { prepareRuntime } from "../../cc/index.js";
-import { type ExportReport, exportGguf } from "../../export/command.js";
+import type { ExportReport } from "../../export/command.js";
 import { exportTypes } from "../../export/types.js";
 import type { GgufType } from "../../read/gguf-types.js";
 import { terminalProgress } from "../../support/progress.js";
@@ -26,6 +25,8 @@ export function addExport(gsic: Command): void {
 
 /** `gsic export`. */
 async function exportBuild(path: string, options: Json & { gguf: string; type?: GgufType }): Promise<void> {
+  const { inputsOf } = await import("../../build.js");
+  const { exportGguf } = await import("../../export/command.js");
   const progress = terminalProgress();
   const built = openBuild(path);
   const out = resolve(options.gguf);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { openBuild } from "../../build-folder/open.js";
-import { type ServeOptions, serve as serveBuild } from "../../serve/command.js";
+import type { ServeOptions } from "../../serve/command.js";
 import { choice, count, type Json, jsonOption, list, modeOption, port, positive } from "../options.js";
 import { needReader, print } from "../output.js";
 
@@ -45,6 +45,8 @@ export function addServe(gsic: Command): void {
 /** `gsic serve`: prints where, once requests are taken. */
 async function serve(path: string, options: Json & ServeOptions): Promise<void> {
   needReader();
+  // The server and its packages take a quarter of a second to load, which every other command would wait for.
+  const { serve: serveBuild } = await import("../../serve/command.js");
   await serveBuild(openBuild(path), options, (address) => {
     const { urls, key, model, mode, target, chat } = address;
     const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
