@@ -62,7 +62,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => {
-  gsic?.close();
   if (mount.status === 0) execFileSync("umount", [mounted]);
   rmSync(work, { recursive: true, force: true });
 });

@@ -26,7 +26,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => {
-  gsic?.close();
   built?.remove();
 });
 

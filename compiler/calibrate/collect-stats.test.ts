@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { openBuild } from "../build-folder/open.js";
 import { runTool } from "../cc/tool.js";
 import { kindOf } from "../ir/forms.js";
@@ -150,7 +150,6 @@ m = M.from_pretrained(sys.argv[2]); m.transformer.h[0].mlp.c_fc.bias.data[0] = f
     beforeAll(() => {
       gsic = new CommandLine();
     });
-    afterAll(() => gsic.close());
 
     test("agrees with `gsic calibrate`, and a build takes its file", async () => {
       const folder = await temporaryFolder();

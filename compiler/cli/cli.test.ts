@@ -28,7 +28,6 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  gsic?.close();
   rmSync(work, { recursive: true, force: true });
 });
 

@@ -22,7 +22,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => {
-  gsic?.close();
   rmSync(work, { recursive: true, force: true });
 });
 

@@ -34,7 +34,6 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  gsic?.close();
   rmSync(work, { recursive: true, force: true });
 });
 

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { buildRuntime, isPrebuilt } from "../cc/index.js";
 import { CommandLine } from "../testing/cli.js";
 import { temporaryFolder } from "../testing/fixtures.js";
@@ -16,10 +16,6 @@ let gsic: CommandLine;
 
 beforeAll(() => {
   gsic = new CommandLine();
-});
-
-afterAll(() => {
-  gsic?.close();
 });
 
 /** Runs `gsic doctor --json` with variables on top of the environment. */

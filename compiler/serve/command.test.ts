@@ -17,7 +17,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => {
-  gsic?.close();
   built?.remove();
 });
 

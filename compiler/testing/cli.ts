@@ -1,7 +1,8 @@
 /** Helpers of the tests that use the command line as people do: in a process of its own. */
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot } from "../support/paths.js";
 
@@ -20,26 +21,64 @@ export interface SpawnOptions {
   readonly input?: string;
 }
 
-/** gsic, compiled from the present sources into a folder that no other test writes to. */
-export class CommandLine {
-  private readonly folder: string;
+/** A day: compiled sources that no test has used for so long are removed. */
+const keptMs = 24 * 3_600_000;
 
-  constructor() {
-    const build = join(packageRoot, "build");
-    execFileSync("mkdir", ["-p", build]);
-    this.folder = mkdtempSync(join(build, "cli-test-"));
-    const settings = ["--outDir", this.folder, "--declaration", "false", "--sourceMap", "false"];
-    const tsc = join(packageRoot, "node_modules/typescript/bin/tsc");
-    try {
-      execFileSync(process.execPath, [tsc, "-p", join(packageRoot, "tsconfig.json"), ...settings]);
-    } catch (error) {
-      // Types are checked by `npm run check`; sources with wrong types run all the same.
-      if (!existsSync(this.main)) throw error;
-    }
+/** Compiles the present sources, once for all tests that run them: into a folder that is named by their hash. */
+function compiledSources(): string {
+  const beside = join(packageRoot, "build/cli");
+  const hash = createHash("sha256");
+  for (const folder of ["compiler", "templates", "runtime", "examples"])
+    for (const file of sourcesBelow(join(packageRoot, folder)))
+      hash.update(`${file}\0`).update(readFileSync(file)).update("\0");
+  const output = join(beside, hash.digest("hex").slice(0, 16));
+  if (!existsSync(output)) compileTo(output);
+  utimesSync(output, new Date(), new Date());
+  for (const name of readdirSync(beside)) {
+    const used = statSync(join(beside, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - used > keptMs) rmSync(join(beside, name), { recursive: true, force: true });
   }
+  return output;
+}
+
+/** TypeScript sources below a folder, those of packages left out. */
+function sourcesBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return entry.name === "node_modules" ? [] : sourcesBelow(path);
+      return entry.name.endsWith(".ts") ? [path] : [];
+    });
+}
+
+/** The folder appears whole; of two tests that compile at once the later one's is removed. */
+function compileTo(output: string): void {
+  const made = `${output}.${process.pid}`;
+  const settings = ["--outDir", made, "--tsBuildInfoFile", `${made}/sources.tsbuildinfo`];
+  const tsc = join(packageRoot, "node_modules/typescript/bin/tsc");
+  try {
+    const args = [tsc, "-p", join(packageRoot, "tsconfig.json"), ...settings, "--declaration", "false"];
+    execFileSync(process.execPath, [...args, "--sourceMap", "false"]);
+  } catch (error) {
+    // Types are checked by `npm run check`; sources with wrong types run all the same.
+    if (!existsSync(join(made, mainFile))) throw error;
+  }
+  try {
+    renameSync(made, output);
+  } catch {
+    rmSync(made, { recursive: true, force: true });
+  }
+}
+
+const mainFile = "compiler/main.js";
+
+/** gsic, compiled from the present sources. */
+export class CommandLine {
+  private readonly folder = compiledSources();
 
   private get main(): string {
-    return this.compiled("compiler/main.js");
+    return this.compiled(mainFile);
   }
 
   /** The path of a compiled file, which is named as in `dist/`. */
@@ -50,11 +89,6 @@ export class CommandLine {
   /** How a shell starts gsic. */
   get command(): string {
     return `${process.execPath} ${this.main}`;
-  }
-
-  /** Removes the compiled files. */
-  close(): void {
-    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Starts gsic. */

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { mockDriverEnvironment } from "../../compiler/cc/mock-driver.js";
 import { readGraph } from "../../compiler/models/index.js";
 import { makePlan } from "../../compiler/passes/index.js";
@@ -47,7 +47,6 @@ describe.skipIf(missing !== null)(`examples/bench/first-day.sh${reason}`, () => 
   beforeAll(() => {
     gsic = new CommandLine();
   });
-  afterAll(() => gsic.close());
 
   test("measures tiny-gpt2 on the mock driver, and packs what it found", async () => {
     const out = join(await temporaryFolder(), "day");

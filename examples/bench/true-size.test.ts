@@ -15,7 +15,6 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  gsic?.close();
   rmSync(work, { recursive: true, force: true });
 });
 

@@ -5,6 +5,7 @@ import type { TextQuality } from "../../compiler/report/evaluation.js";
 import type { Report } from "../../compiler/report/report.js";
 import { packageRoot } from "../../compiler/support/paths.js";
 import { CommandLine, type Outcome, start } from "../../compiler/testing/cli.js";
+import { temporaryFolder } from "../../compiler/testing/files.js";
 import { beginning } from "./paper-text.js";
 import { markdown, type Result } from "./table.js";
 
@@ -33,17 +34,16 @@ tokens = 1536
 
 describe("the command, on tiny-gpt2", () => {
   const cli = new CommandLine();
-  afterAll(() => cli.close());
+  const folder = temporaryFolder();
+  afterAll(() => folder.remove());
   let config: string;
   let out: string;
   let outcome: Outcome;
   let result: Result;
 
   beforeAll(async () => {
-    const folder = cli.compiled("paper");
-    mkdirSync(folder);
-    out = join(folder, "tiny-gpt2");
-    config = join(folder, "model.toml");
+    out = join(folder.path, "tiny-gpt2");
+    config = join(folder.path, "model.toml");
     writeFileSync(config, modelToml);
     const settings = ["--epsilon", "0.1", "--steps", "1", "--target", "cpu-portable", "--out", out];
     outcome = await paper([config, ...settings]);

@@ -21,7 +21,6 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  gsic?.close();
   rmSync(work, { recursive: true, force: true });
 });
 

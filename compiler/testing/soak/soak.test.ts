@@ -15,7 +15,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => {
-  gsic?.close();
   built?.remove();
 });
 
