@@ -82,6 +82,21 @@ test("a GGUF file runs, by ids where it has no tokenizer; what is no model is re
   expect(twice.stderr).toContain("[prompt-twice]");
 });
 
+test("an ONNX file runs, and its folder; a change of its weights builds it again", async () => {
+  const folder = join(work, "onnx");
+  cpSync(join(fixturesFolder, "gpt2-onnx-dynamo"), folder, { recursive: true });
+  const run = (path: string) => gsic.run(["run", path, "--ids", "1,2,3", "--tokens", "4", "--json"], { env });
+  const first = await run(join(folder, "model.onnx"));
+  expect(first, first.stderr).toMatchObject({ code: 0 });
+  const second = await run(folder);
+  expect(second.stderr).not.toContain("Packing the weights");
+  expect(JSON.parse(second.stdout)).toMatchObject({ ids: (JSON.parse(first.stdout) as RunJson).ids });
+  rmSync(join(folder, "model.onnx.data"));
+  const third = await run(folder);
+  expect(third).toMatchObject({ code: 3, stdout: "" });
+  expect(third.stderr).toContain('its data lies in "model.onnx.data", which is missing');
+});
+
 test("gsic chat answers line by line, from the model's template, and keeps the conversation", async () => {
   const file = join(model, "tokenizer_config.json");
   const config = JSON.parse(readFileSync(file, "utf8")) as object;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type Built, openBuild } from "../build-folder/open.js";
 import { prepareRuntime } from "../cc/index.js";
 import { runnableTargets } from "../cc/machine.js";
@@ -8,16 +8,18 @@ import { buildFiles, reservedNames } from "../config/build-files.js";
 import { buildName } from "../config/config.js";
 import { readAt, withFile } from "../read/file.js";
 import { isHubSource, parseHubSource } from "../read/hub.js";
+import { onnxOf } from "../read/onnx-folder.js";
 import { cacheFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { version } from "../support/version.js";
 
 /**
- * The build that a person names: a build folder as it is; a model (a .gguf file, a folder with config.json, or
- * `hf:owner/name`) is built in exact mode into the cache, and found there the next time. Throws as `build` and `openBuild`.
+ * The build that a person names: a build folder as it is; a model (a .gguf or .onnx file, a folder with config.json or
+ * model.onnx, or `hf:owner/name`) is built in exact mode into the cache, and found there the next time. Throws as `build`,
+ * `openBuild` and `readOnnx`.
  */
 export async function buildOf(path: string, progress: Progress): Promise<Built> {
-  const identity = identityOf(path);
+  const identity = await identityOf(path);
   if (identity === null) return openBuild(path);
   await prepareRuntime(["tool"], progress);
   const target = (await runnableTargets())[0]!.name;
@@ -44,17 +46,37 @@ const modelFiles = /\.(safetensors|json|jinja|model|txt)$/;
  * What changes when a model does: its path and its files by size, time and samples of their contents, since reading all of
  * a large model takes longer than running it. Null for what is no model.
  */
-function identityOf(path: string): unknown {
+async function identityOf(path: string): Promise<unknown> {
   if (isHubSource(path)) return { hub: parseHubSource(path) };
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return null;
   const real = realpathSync(path);
-  if (found.isFile()) return path.endsWith(".gguf") ? [real, fileSamples(real)] : null;
-  if (existsSync(join(real, buildFiles.report)) || !existsSync(join(real, "config.json"))) return null;
-  const files = readdirSync(real)
+  if (found.isFile()) {
+    if (path.endsWith(".onnx")) return onnxSamples(resolve(path));
+    return path.endsWith(".gguf") ? [real, fileSamples(real)] : null;
+  }
+  if (existsSync(join(real, buildFiles.report))) return null;
+  const onnx = onnxOf(real);
+  if (onnx !== null) return onnxSamples(onnx);
+  return existsSync(join(real, "config.json")) ? [real, folderSamples(real)] : null;
+}
+
+/** Samples of the files of a model's folder. */
+function folderSamples(folder: string): unknown {
+  const files = readdirSync(folder)
     .filter((file) => modelFiles.test(file))
     .sort();
-  return [real, ...files.map((file) => [file, fileSamples(join(real, file))])];
+  return files.map((file) => [file, fileSamples(join(folder, file))]);
+}
+
+/** Samples of an .onnx file, of those that hold its weights, and of what else a build reads beside them. */
+async function onnxSamples(file: string): Promise<unknown> {
+  const { readOnnx } = await import("../read/onnx.js");
+  const data = [...readOnnx(file).initializers.values()].flatMap((tensor) =>
+    tensor.data !== null && "file" in tensor.data ? [tensor.data.file] : [],
+  );
+  const files = [...new Set([file, ...data])].sort();
+  return [files.map((one) => [one, fileSamples(one)]), folderSamples(dirname(file))];
 }
 
 /** Places of a file that are looked at, and bytes of each. */
@@ -74,7 +96,7 @@ function fileSamples(file: string): unknown {
 /** A name for the build of a model. */
 function nameOf(path: string): string {
   const last = basename(path)
-    .replace(/\.gguf$/, "")
+    .replace(/\.(gguf|onnx)$/, "")
     .replace(/@.*$/, "");
   const name = last
     .replace(/[^A-Za-z0-9._-]+/g, "-")

@@ -12,7 +12,7 @@ export interface Config {
   readonly file: string;
   readonly model: {
     readonly name: string;
-    /** Absolute path of a folder or .gguf file, or `hf:owner/name[@revision]`. */
+    /** Absolute path of a folder, a .gguf or an .onnx file, or `hf:owner/name[@revision]`. */
     readonly source: string;
     /** Longest sequence that the build supports; null: the model's own, at most 8192. */
     readonly context: number | null;
@@ -136,7 +136,7 @@ class Reader extends Fields {
     if (source === null)
       throw this.error("model.source", "model.source is missing", 'add source = "..." to [model]');
     if (source.trim() === "") {
-      const hint = 'name a folder, a .gguf file, or "hf:owner/name"';
+      const hint = 'name a folder, a .gguf or .onnx file, or "hf:owner/name"';
       throw this.error("model.source", "model.source is empty", hint);
     }
     const tuning = this.text("target", "tuning", null);

@@ -1,9 +1,9 @@
-import protobuf from "protobufjs/light.js";
 import { freeName } from "../graph-text/print-names.js";
 import { kindOf } from "../ir/forms.js";
 import type { MatrixRef, Node, ValueId, VectorRef } from "../ir/graph.js";
 import type { LinearPlan, Plan } from "../ir/plan.js";
 import { inputsOf, valueWidths } from "../ir/walk.js";
+import { encodeOnnxModel } from "../read/onnx-schema.js";
 import { version } from "../support/version.js";
 
 /** The domain of operators that ONNX does not have. */
@@ -26,7 +26,7 @@ export function onnxModel(plan: Plan): Uint8Array {
   const used = new Set(graph.nodes.flatMap((node) => (node.kind === "embedding" ? [node.index] : [])));
   const indexName: IndexName = (index) => freeName(indexNames[index], new Set(widths.keys()));
   const inner = graph.nodes.filter(({ id }) => id !== graph.output);
-  return encode({
+  return encodeOnnxModel({
     irVersion: 8,
     producerName: "gsic",
     producerVersion: version,
@@ -165,63 +165,4 @@ const elementTypes = { float: 1, int64: 7 } as const;
 function tensorType(element: keyof typeof elementTypes, shape: readonly (string | number)[]): object {
   const dim = shape.map((size) => (typeof size === "string" ? { dimParam: size } : { dimValue: size }));
   return { tensorType: { elemType: elementTypes[element], shape: { dim } } };
-}
-
-/** Of onnx.proto what is written here: names, types and numbers of fields. */
-const messages: Readonly<Record<string, Readonly<Record<string, readonly [type: string, id: number]>>>> = {
-  ModelProto: {
-    irVersion: ["int64", 1],
-    opsetImport: ["repeated OperatorSetIdProto", 8],
-    producerName: ["string", 2],
-    producerVersion: ["string", 3],
-    docString: ["string", 6],
-    graph: ["GraphProto", 7],
-    metadataProps: ["repeated StringStringEntryProto", 14],
-  },
-  OperatorSetIdProto: { domain: ["string", 1], version: ["int64", 2] },
-  StringStringEntryProto: { key: ["string", 1], value: ["string", 2] },
-  GraphProto: {
-    node: ["repeated NodeProto", 1],
-    name: ["string", 2],
-    input: ["repeated ValueInfoProto", 11],
-    output: ["repeated ValueInfoProto", 12],
-    valueInfo: ["repeated ValueInfoProto", 13],
-  },
-  NodeProto: {
-    input: ["repeated string", 1],
-    output: ["repeated string", 2],
-    name: ["string", 3],
-    opType: ["string", 4],
-    domain: ["string", 7],
-    attribute: ["repeated AttributeProto", 5],
-    docString: ["string", 6],
-  },
-  AttributeProto: {
-    name: ["string", 1],
-    type: ["int32", 20],
-    f: ["float", 2],
-    i: ["int64", 3],
-    s: ["bytes", 4],
-    ints: ["repeated int64", 8],
-  },
-  ValueInfoProto: { name: ["string", 1], type: ["TypeProto", 2] },
-  TypeProto: { tensorType: ["TensorTypeProto", 1] },
-  TensorTypeProto: { elemType: ["int32", 1], shape: ["TensorShapeProto", 2] },
-  TensorShapeProto: { dim: ["repeated DimensionProto", 1] },
-  DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
-};
-
-function encode(model: object): Uint8Array {
-  const root = new protobuf.Root();
-  for (const [name, fields] of Object.entries(messages)) {
-    const type = new protobuf.Type(name);
-    for (const [field, [text, id]] of Object.entries(fields)) {
-      const repeated = text.startsWith("repeated ");
-      const of = repeated ? text.slice("repeated ".length) : text;
-      type.add(new protobuf.Field(field, id, of, repeated ? "repeated" : undefined));
-    }
-    root.add(type);
-  }
-  const type = root.lookupType("ModelProto");
-  return type.encode(type.create(model)).finish();
 }

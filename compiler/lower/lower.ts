@@ -17,6 +17,11 @@ export function lower(plan: Plan, by: readonly Fusion[] = fusions): readonly Ste
   return groupsOf(wiring, by).flatMap(({ fusion, match }) => fusion.steps(match, make));
 }
 
+/** Throws as `lower` does where its fusions do not take each node of a graph once. */
+export function requireFusions(graph: Graph): void {
+  groupsOf(new Wiring(graph), fusions);
+}
+
 /** Nodes that become steps together: `last`, and those that `match` absorbs. */
 interface Group {
   readonly fusion: Fusion;

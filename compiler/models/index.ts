@@ -7,6 +7,7 @@ import { gpt2 } from "./gpt2.js";
 import { gptj } from "./gptj.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
+import { onnxGraph } from "./onnx/index.js";
 import { opt } from "./opt.js";
 import { phi3 } from "./phi3.js";
 import { qwen2, qwen3 } from "./qwen.js";
@@ -32,6 +33,7 @@ const ggufFamilies: Readonly<Record<string, Family>> = { gemma3, gpt2, llama, ph
 
 /** The graph of a model. `name` is what its build is called. */
 export function readGraph(weights: Weights, name: string): Graph {
+  if (weights.kind === "onnx") return onnxGraph(weights, name);
   const gguf = weights.kind === "gguf";
   const families = gguf ? ggufFamilies : huggingFaceFamilies;
   const key = gguf ? "general.architecture" : "model_type";

@@ -63,7 +63,7 @@ export async function openModel(
   }
   const text = await openTokenizer(weights);
   if (text.tokenizer !== null) requireOwnTokenizer(text.tokenizer, graph.vocabulary, weights.source);
-  const { source: file, metadata } = weights;
+  const { folder: file, metadata } = weights;
   const chat = await readChatTemplate(metadata === undefined ? file : { file, metadata });
   if (chat !== null) await requireEnding(chat, file);
   return { weights, graph, ...text, chat, fingerprint: weights.fingerprint() };
@@ -93,7 +93,7 @@ function requireOwnTokenizer(tokenizer: TokenizerModel, vocabulary: number, sour
 async function openTokenizer(
   weights: Weights,
 ): Promise<Pick<Model, "tokenizer" | "nativeTokenizer" | "tokenizerProblem">> {
-  const { source: file, metadata } = weights;
+  const { folder: file, metadata } = weights;
   let tokenizer: TokenizerModel | null = null;
   try {
     tokenizer = await readTokenizer(metadata === undefined ? file : { file, metadata });

@@ -7,6 +7,7 @@ import {
   fixtureNames,
   nativeLogits,
   noFactors,
+  onnxFixtureNames,
   openFixture,
   skipOtherTargets,
   testTargets,
@@ -28,7 +29,7 @@ const onEveryTarget = [
 await skipOtherTargets();
 
 describe("logits of the emitted kernels agree with Hugging Face transformers", () => {
-  for (const name of fixtureNames()) {
+  for (const name of [...fixtureNames(), ...onnxFixtureNames()]) {
     test(name, async () => {
       const { model, ids, logits } = await openFixture(name);
       const targets = onEveryTarget.includes(name) ? await testTargets() : (await testTargets()).slice(0, 1);

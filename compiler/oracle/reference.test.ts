@@ -4,8 +4,10 @@ import { describe, expect, test } from "vitest";
 import { readGraph } from "../models/index.js";
 import { readTensors } from "../read/safetensors-write.js";
 import { Weights } from "../read/weights.js";
+import { erf } from "../support/erf.js";
 import { packageRoot } from "../support/paths.js";
-import { erf, referenceLogits } from "./reference.js";
+import { fixtureSource } from "../testing/fixtures.js";
+import { referenceLogits } from "./reference.js";
 
 const fixtures = join(packageRoot, "compiler/models/fixtures");
 
@@ -16,8 +18,7 @@ describe("the oracle agrees with Hugging Face transformers", () => {
     test(name.name, async () => {
       const folder = join(fixtures, name.name);
       const expected = await readTensors(join(folder, "expected.safetensors"));
-      const gguf = readdirSync(folder).find((file) => file.endsWith(".gguf"));
-      const weights = await Weights.open(gguf === undefined ? folder : join(folder, gguf));
+      const weights = await Weights.open(fixtureSource(name.name));
       const graph = readGraph(weights, name.name);
       const logits = referenceLogits(
         graph,

@@ -10,6 +10,7 @@ import type {
 } from "../ir/graph.js";
 import { ropeFactor, ropeFrequencies } from "../layout/rope.js";
 import type { Weights } from "../read/weights.js";
+import { erf } from "../support/erf.js";
 import { asCached } from "./cache.js";
 
 /** A value of the graph for all tokens: [tokens, width], row by row. */
@@ -184,24 +185,6 @@ function activate(name: ActivationFunction, x: number): number {
     default:
       return name satisfies never;
   }
-}
-
-/** The error function: its Maclaurin series for small arguments, the continued fraction of erfc for large ones. */
-export function erf(x: number): number {
-  const size = Math.abs(x);
-  if (size < 2.5) {
-    let term = x;
-    let total = x;
-    for (let n = 1; Math.abs(term) > 1e-18; n++) {
-      term *= (-x * x) / n;
-      total += term / (2 * n + 1);
-    }
-    return (2 / Math.sqrt(Math.PI)) * total;
-  }
-  if (size > 6) return Math.sign(x);
-  let fraction = 0;
-  for (let n = 80; n > 0; n--) fraction = n / 2 / (size + fraction);
-  return Math.sign(x) * (1 - Math.exp(-size * size) / Math.sqrt(Math.PI) / (size + fraction));
 }
 
 function perToken(count: number, width: number, row: (token: number) => Float64Array): Value {

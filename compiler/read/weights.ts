@@ -1,33 +1,37 @@
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { blockSizes, type MatrixRef, type TensorInfo, type VectorRef } from "../ir/graph.js";
 import { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
 import { badInput, closeQuietly, type OpenFile, openFile, readAt, readInto } from "./file.js";
 import type { GgufMetadata } from "./gguf-metadata.js";
 import { readWidened } from "./iq4-nl.js";
+import type { OnnxFile } from "./onnx.js";
+import { onnxOf } from "./onnx-folder.js";
 import { quantizedBytes } from "./quantized-bytes.js";
 import type { QuantizedTensor } from "./quantized-linear.js";
 import type { QuantizedMatrix } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
 import { transpose } from "./transpose.js";
-import { folderContent, ggufContent, type WeightsContent } from "./weights-content.js";
+import { folderContent, ggufContent, onnxContent, type WeightsContent } from "./weights-content.js";
 
 const sampleBytes = 4096;
 
 /**
- * Lazy access to all tensors of a model: a folder with config.json and safetensors, or a .gguf file. Opening reads
- * headers only; data is read where and when it is asked for, through file descriptors that stay open until `close`.
+ * Lazy access to all tensors of a model: a folder with config.json and safetensors, a .gguf file, or an .onnx file. Opening
+ * reads headers only; data is read where and when it is asked for, through file descriptors that stay open until `close`.
  */
 export class Weights {
   /** Absolute path of the folder or file. */
   readonly source: string;
-  readonly kind: "safetensors" | "gguf";
-  /** The parsed config.json of a folder. */
+  readonly kind: WeightsContent["kind"];
+  /** The parsed config.json of a folder, or beside an .onnx file. */
   readonly config: Readonly<Record<string, unknown>> | undefined;
   /** The metadata of a GGUF file. */
   readonly metadata: GgufMetadata | undefined;
+  /** The graph of an .onnx file. */
+  readonly onnx: OnnxFile | undefined;
   /** Tensors of types that cannot be weights, such as the masks in GPT-2 checkpoints. */
   readonly ignored: ReadonlyMap<string, RawTensorInfo>;
 
@@ -36,29 +40,33 @@ export class Weights {
   private unpacked: { readonly tensor: QuantizedTensor; readonly matrix: QuantizedMatrix } | undefined;
   private closed = false;
   private readonly made = new Map<string, TensorInfo>();
+  private kept: ReadonlySet<string> | null = null;
 
   private constructor(private readonly content: WeightsContent) {
     this.source = content.source;
     this.kind = content.kind;
     this.config = content.config;
     this.metadata = content.metadata;
+    this.onnx = content.onnx;
     this.ignored = content.ignored;
   }
 
-  /** Opens a folder or a .gguf file and checks its headers. Throws the errors of the readers, and `source-kind`. */
+  /** Opens a folder, a .gguf file or an .onnx file and checks its headers. Throws the errors of the readers, and `source-kind`. */
   static async open(source: string): Promise<Weights> {
     const path = resolve(source);
     if (!existsSync(path)) {
       throw badInput("file-missing", "no such file or folder", path, "check `source` in model.toml");
     }
     if (statSync(path).isDirectory()) {
-      return new Weights(await folderContent(path));
+      const onnx = onnxOf(path);
+      return new Weights(onnx === null ? await folderContent(path) : onnxContent(onnx));
     }
+    if (path.endsWith(".onnx")) return new Weights(onnxContent(path));
     if (path.endsWith(".safetensors")) {
       const hint = "name the folder that holds it and its config.json";
       throw badInput(
         "source-kind",
-        "a model is a folder or a .gguf file, not one .safetensors file",
+        "a model is a folder, a .gguf file or an .onnx file, not one .safetensors file",
         path,
         hint,
       );
@@ -66,9 +74,20 @@ export class Weights {
     return new Weights(await ggufContent(path));
   }
 
+  /** The folder where tokenizer.json and its like are looked for: the source itself, or what an .onnx file lies in. */
+  get folder(): string {
+    return this.kind === "onnx" ? dirname(this.source) : this.source;
+  }
+
   /** Names of all tensors, sorted. */
   names(): string[] {
-    return [...this.content.tensors.keys()].sort();
+    const names = [...this.content.tensors.keys()].sort();
+    return this.kept === null ? names : names.filter((name) => this.kept!.has(name));
+  }
+
+  /** Forgets all tensors but these: an ONNX graph has tables and masks besides its weights. */
+  keep(names: ReadonlySet<string>): void {
+    this.kept = names;
   }
 
   /** What is known of a tensor, or undefined where the model has none of that name. */

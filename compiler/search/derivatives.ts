@@ -4,8 +4,8 @@
  */
 import type { Node, NormNode, RopeNode, ValueId } from "../ir/graph.js";
 import { ropeTable } from "../layout/rope.js";
-import { erf } from "../oracle/reference.js";
 import type { Weights } from "../read/weights.js";
+import { erf } from "../support/erf.js";
 import type { Tokens } from "./attention-gradient.js";
 
 /** Gives the value of a node: [tokens, width]. */

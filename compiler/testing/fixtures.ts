@@ -25,8 +25,17 @@ import { packageRoot } from "../support/paths.js";
 
 export const fixturesFolder = join(packageRoot, "compiler/models/fixtures");
 
-/** Names of all model fixtures, which the programs of compiler/models/fixtures wrote. */
+/** Names of all model fixtures that the programs of compiler/models/fixtures wrote, but for those of ONNX. */
 export function fixtureNames(): string[] {
+  return folderNames().filter((name) => !name.includes("-onnx-"));
+}
+
+/** Names of the fixtures of make_onnx.py: their graphs are those of other fixtures, which they are exports of. */
+export function onnxFixtureNames(): string[] {
+  return folderNames().filter((name) => name.includes("-onnx-"));
+}
+
+function folderNames(): string[] {
   return readdirSync(fixturesFolder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && /^[a-z]/.test(entry.name))
     .map((entry) => entry.name)
@@ -50,11 +59,11 @@ export function plainFixtureNames(): string[] {
   return fixtureNames().filter((name) => !quantizedFixtures.includes(name));
 }
 
-/** What a fixture's model is read from: its folder, or the GGUF file in it. */
+/** What a fixture's model is read from: its folder, or the .gguf or .onnx file in it. */
 export function fixtureSource(name: string): string {
   const folder = join(fixturesFolder, name);
-  const gguf = readdirSync(folder).find((file) => file.endsWith(".gguf"));
-  return gguf === undefined ? folder : join(folder, gguf);
+  const file = readdirSync(folder).find((one) => /\.(gguf|onnx)$/.test(one));
+  return file === undefined ? folder : join(folder, file);
 }
 
 /** A fixture as a model without tokenizer, and the logits that Hugging Face transformers computes with it. */
@@ -63,9 +72,11 @@ export async function openFixture(
 ): Promise<{ model: Model; ids: number[]; logits: Float32Array }> {
   const folder = join(fixturesFolder, name);
   const weights = await Weights.open(fixtureSource(name));
+  const graph = readGraph(weights, name);
   const model = {
     weights,
-    graph: readGraph(weights, name),
+    // An ONNX graph may know texts of any length; a build holds as many positions unless more are asked for.
+    graph: { ...graph, context: Math.min(graph.context, 8192) },
     ...noTokenizer,
     fingerprint: weights.fingerprint(),
   };

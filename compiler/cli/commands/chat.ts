@@ -13,7 +13,7 @@ import { converse } from "../terminal-chat.js";
 export function addChat(gsic: Command): void {
   const command = gsic
     .command("chat <model>")
-    .description("talk with a build, or with a model: a .gguf file, a folder, or hf:owner/name")
+    .description("talk with a build, or with a model: a .gguf or .onnx file, a folder, or hf:owner/name")
     .option("--system <text>", "what the model is told before the conversation")
     .option("--tokens <n>", "most tokens of an answer (default: the context's room)", count);
   samplingOptions(command)

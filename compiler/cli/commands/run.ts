@@ -11,7 +11,9 @@ import { usage } from "../output.js";
 export function addRun(gsic: Command): void {
   const command = gsic
     .command("run <model> [text]")
-    .description("generate text with a build, or with a model: a .gguf file, a folder, or hf:owner/name")
+    .description(
+      "generate text with a build, or with a model: a .gguf or .onnx file, a folder, or hf:owner/name",
+    )
     .option("--prompt <text>", "the text to go on from, as the argument [text]")
     .addOption(new Option("--ids <ids>", "the prompt as token ids").argParser(ids).conflicts("prompt"))
     .option("--tokens <n>", "most tokens to generate", count, 128);

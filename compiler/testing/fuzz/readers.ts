@@ -2,9 +2,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blockSizes, type DType, type TensorInfo } from "../../ir/graph.js";
 import { readGguf } from "../../read/gguf.js";
+import { readOnnx } from "../../read/onnx.js";
+import type { OnnxTensor } from "../../read/onnx-tensor.js";
 import { readSafetensors } from "../../read/safetensors.js";
 import { GsicError } from "../../support/errors.js";
 import { hostileGguf } from "./gguf.js";
+import { hostileOnnx } from "./onnx.js";
 import { Random } from "./random.js";
 import { hostileSafetensors } from "./safetensors.js";
 
@@ -33,7 +36,18 @@ export const fuzzers = {
     },
   },
   gguf: { make: hostileGguf, read: async (file) => [...(await readGguf(file)).tensors.values()] },
+  onnx: {
+    make: hostileOnnx,
+    read: async (file) => [...readOnnx(file).initializers.values()].flatMap(located),
+  },
 } as const satisfies Record<string, Fuzzer>;
+
+/** Where the elements of a tensor lie; empty for one whose elements are in memory, or that is empty. */
+function located({ name, element, shape, data }: OnnxTensor): Located[] {
+  if (element === null || data === null || !("file" in data) || data.bytes === 0) return [];
+  const dtype = ["f32", "f16", "bf16"].includes(element) ? element : element.toUpperCase();
+  return [{ name, dtype, shape, ...data }];
+}
 
 /** What became of a run's inputs; codes are those of the refusals. */
 export interface Outcome {

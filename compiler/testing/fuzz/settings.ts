@@ -1,5 +1,3 @@
-/** Inputs of a run in the ordinary tests; `npm run fuzz` asks for a million. */
-const ordinary = 10_000;
 /** Inputs between two lines of progress. */
 const chunk = 100_000;
 
@@ -14,10 +12,10 @@ export interface Run {
 }
 
 /**
- * The parts of the run that the environment asks for: GSIC_FUZZ_INPUTS inputs of GSIC_FUZZ_SEED from number
- * GSIC_FUZZ_FIRST on, so that a run can be taken up where it was left.
+ * The parts of the run that the environment asks for: GSIC_FUZZ_INPUTS inputs (`npm run fuzz`: a million; the ordinary
+ * tests: `ordinary`) of GSIC_FUZZ_SEED from number GSIC_FUZZ_FIRST on, so that a run can be taken up where it was left.
  */
-export function* runs(): Generator<Run> {
+export function* runs(ordinary = 10_000): Generator<Run> {
   const setting = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise);
   const seed = setting("GSIC_FUZZ_SEED", 1);
   const begin = setting("GSIC_FUZZ_FIRST", 0);

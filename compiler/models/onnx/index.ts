@@ -1,0 +1,128 @@
+import type { Graph, Node } from "../../ir/graph.js";
+import { requireFusions } from "../../lower/lower.js";
+import type { OnnxFile } from "../../read/onnx.js";
+import type { Weights } from "../../read/weights.js";
+import { GsicError } from "../../support/errors.js";
+import { declaredContext, requireAgreement } from "./declared.js";
+import { type Evaluator, evaluatorOf, graphError, nameOf } from "./evaluate.js";
+import { familyOf, nodesOf } from "./graph.js";
+import { type Base, Unmatched, type Value } from "./value.js";
+import { windowFinder } from "./windows.js";
+
+/** Nodes that are named where a graph was not understood. */
+const shownFailures = 10;
+
+/** Longest text where nothing says how long texts the model knows; builds hold fewer positions unless asked. */
+const anyContext = 1 << 24;
+
+/**
+ * The graph of a decoder in an .onnx file, matched by what its nodes compute. Throws `onnx-unsupported`, which names the
+ * nodes that were not understood, `onnx-graph`, and `onnx-config` where config.json says something else.
+ */
+export function onnxGraph(weights: Weights, name: string): Graph {
+  const file = weights.onnx!;
+  const { evaluator, trace } = evaluatorOf(file, windowFinder(file));
+  const port = file.outputs.find((output) => output.name === "logits") ?? file.outputs[0]!;
+  const logits = outputBase(file, evaluator, evaluator.value(port.name), trace.bases.tokens, (value) =>
+    trace.bases.whole(value),
+  );
+  const { nodes, output } = asUnsupported(file, () => nodesOf(logits));
+  weights.keep(tensorsOf(nodes));
+  const positions = nodes.flatMap((node) =>
+    node.kind === "embedding" && node.index === "position" ? [node.table.out - node.offset] : [],
+  );
+  const declared = declaredContext(weights);
+  const known = [...positions, ...trace.positions, ...(declared === null ? [] : [declared])];
+  const context = known.length === 0 ? anyContext : Math.min(...known);
+  const graph = { name, family: familyOf(nodes), vocabulary: logits.width, context, nodes, output };
+  requireDecoder(file, graph);
+  requireAgreement(weights, graph);
+  return graph;
+}
+
+/** What the graph's output is, where all of it was understood. */
+function outputBase(
+  file: OnnxFile,
+  evaluator: Evaluator,
+  value: Value,
+  tokens: number,
+  whole: (value: Value & { readonly kind: "symbol" }) => Base,
+): Base {
+  if (evaluator.failures.length > 0 || value.kind === "unknown") throw notUnderstood(file, evaluator);
+  if (value.kind !== "symbol" || value.shape.at(-2) !== tokens)
+    throw graphError(
+      file,
+      `its output is no logits of all tokens, but [${value.shape.join(", ")}]`,
+      "export the model for text generation, with the logits of all tokens as its first output",
+    );
+  return asUnsupported(file, () => whole(value));
+}
+
+/** The error for nodes that were not understood: each with its operator, the shapes that it reads, and why. */
+function notUnderstood(file: OnnxFile, { failures }: Evaluator): GsicError {
+  const shown = failures.slice(0, shownFailures).map(({ node, reason, shapes }) => {
+    const operator = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
+    const inputs = shapes.map((shape) => `[${shape.join(", ")}]`).join(" ");
+    return `${nameOf(node)}, ${operator} of ${inputs || "nothing"}: it ${reason}`;
+  });
+  if (failures.length > shown.length) shown.push(`and ${failures.length - shown.length} more`);
+  return unsupported(file, `${failures.length} of its nodes were not understood:\n  ${shown.join("\n  ")}`);
+}
+
+function unsupported({ file }: OnnxFile, message: string): GsicError {
+  return new GsicError({
+    category: "data",
+    code: "onnx-unsupported",
+    message,
+    where: file,
+    hint:
+      "gsic reads decoders like GPT-2 and Llama, of f32, f16 or bf16, as Optimum or torch.onnx.export write them; where " +
+      "gsic reads the model itself, name that: a folder with safetensors, or a .gguf file",
+  });
+}
+
+function asUnsupported<T>(file: OnnxFile, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof Unmatched)
+      throw unsupported(file, `its logits were not understood: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Throws unless what was understood is a decoder that gsic has kernels for. */
+function requireDecoder(file: OnnxFile, graph: Graph): void {
+  const { nodes, output, vocabulary } = graph;
+  const last = nodes.find(({ id }) => id === output);
+  const table = nodes.find((node) => node.kind === "embedding" && node.index === "token");
+  const fits = table?.kind === "embedding" && table.table.out >= vocabulary;
+  if (last?.kind !== "linear" || !fits || !nodes.some(({ kind }) => kind === "attention"))
+    throw unsupported(file, "it is no decoder: token embeddings, attention, and a linear that makes logits");
+  try {
+    requireFusions(graph);
+  } catch (error) {
+    if (!(error instanceof GsicError)) throw error;
+    throw unsupported(
+      file,
+      `its layers are wired as gsic has no kernels for: ${error.message} (${error.where})`,
+    );
+  }
+}
+
+function tensorsOf(nodes: readonly Node[]): ReadonlySet<string> {
+  return new Set(
+    nodes.flatMap((node) => {
+      switch (node.kind) {
+        case "embedding":
+          return [node.table.tensor];
+        case "linear":
+          return [node.weight.tensor, ...(node.bias === null ? [] : [node.bias.tensor])];
+        case "norm":
+          return [node.gain.tensor, ...(node.bias === null ? [] : [node.bias.tensor])];
+        default:
+          return [];
+      }
+    }),
+  );
+}
