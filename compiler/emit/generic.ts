@@ -1,5 +1,5 @@
 import { gateName } from "../ir/forms.js";
-import { type ActivationFunction, cacheTypes, integerTypes } from "../ir/graph.js";
+import { type ActivationFunction, cacheTypes, checkpointTypes } from "../ir/graph.js";
 import type { GenericShape } from "../ir/program.js";
 import type { Step, WeightSource } from "../ir/steps.js";
 import { cacheBlock } from "../layout/cache.js";
@@ -22,7 +22,7 @@ const types = [
   "q4_k",
   "q5_k",
   "q6_k",
-  ...integerTypes,
+  ...checkpointTypes,
 ] as const;
 const coded = types.length;
 const fewBits = coded + 1;

@@ -86,6 +86,8 @@ const shapes: readonly Shape[] = [
   { dtype: "q4_k", out: 5, d: 256 },
   { dtype: "q5_k", out: 3, d: 512 },
   { dtype: "q6_k", out: 33, d: 256 },
+  { dtype: "f8", out: 33, d: 96 },
+  { dtype: "f8_128", out: 5, d: 256 },
 ];
 
 await skipOtherTargets();

@@ -1,4 +1,4 @@
-import { type DType, isIntegerType, type MatrixRef, type RoundedType } from "../ir/graph.js";
+import { type DType, isCheckpointType, type MatrixRef, type RoundedType } from "../ir/graph.js";
 import type { BitWidth, Plan } from "../ir/plan.js";
 import { roundedMatrices } from "../ir/rounded.js";
 import { type GgufType, writtenTypes } from "../read/gguf-types.js";
@@ -42,7 +42,7 @@ const typeOfBits: Readonly<Record<BitWidth, GgufType>> = {
 
 /** The type itself; f32, which holds them exactly, for integers of quantised checkpoints. */
 function fileType(dtype: DType): GgufType {
-  return isIntegerType(dtype) ? "f32" : dtype;
+  return isCheckpointType(dtype) ? "f32" : dtype;
 }
 
 /** The type of a matrix as a plan has it: what it is rounded to, or as it is stored where its linears are dense, else by their bits. */

@@ -3,7 +3,7 @@
 import {
   blockSizes,
   type DType,
-  isIntegerType,
+  isCheckpointType,
   type MatrixRef,
   type RoundedType,
   type StoredView,
@@ -22,7 +22,7 @@ type WrittenMatrix = StoredView & {
 
 const roundedTypes = [
   "iq4_nl",
-  ...(Object.keys(blockSizes) as DType[]).filter((type) => type !== "f32" && !isIntegerType(type)),
+  ...(Object.keys(blockSizes) as DType[]).filter((type) => type !== "f32" && !isCheckpointType(type)),
 ] as RoundedType[];
 
 /** The fields of `matrix(tensor, dtype, [out, d], { transposed, first, coded, rounded })`. */

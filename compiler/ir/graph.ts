@@ -5,24 +5,25 @@
  */
 
 /**
- * Integers of a quantised checkpoint, in blocks along a row: a word, of which the upper 19 bits are a scale in f32 and the
- * lower 13 a zero point, and the elements: of `i4` and `i4_128` nibbles, in each 16 bytes elements 0 to 15 in the lower
- * halves and 16 to 31 in the upper ones, w = scale (q - zero); of `i8` signed bytes, w = scale (q + 128 - zero). Files hold
- * the same numbers otherwise; `Weights` makes the blocks.
+ * Types of which only quantised checkpoints have elements, in blocks along a row: a word, and the elements. Of integers,
+ * the upper 19 bits of the word are a scale in f32 and the lower 13 a zero point: `i4` and `i4_128` have nibbles, in each 16
+ * bytes elements 0 to 15 in the lower halves and 16 to 31 in the upper ones, w = scale (q - zero); `i8` has signed bytes,
+ * w = scale (q + 128 - zero). Of `f8` and `f8_128`, FP8 E4M3, the word is a scale in f32, w = scale q. Files hold the same
+ * numbers otherwise; `Weights` makes the blocks.
  */
-export const integerTypes = ["i4", "i4_128", "i8"] as const;
+export const checkpointTypes = ["i4", "i4_128", "i8", "f8", "f8_128"] as const;
 
-/** One of `integerTypes`. */
-export type IntegerType = (typeof integerTypes)[number];
+/** One of `checkpointTypes`. */
+export type CheckpointType = (typeof checkpointTypes)[number];
 
-/** Whether a type is one of `integerTypes`. */
-export function isIntegerType(dtype: DType): dtype is IntegerType {
-  return integerTypes.some((type) => type === dtype);
+/** Whether a type is one of `checkpointTypes`. */
+export function isCheckpointType(dtype: DType): dtype is CheckpointType {
+  return checkpointTypes.some((type) => type === dtype);
 }
 
 /** An element type as a model file stores it, or as `Weights` reads it. The GGUF block types are named as in that format. */
 export type DType =
-  | IntegerType
+  | CheckpointType
   | "f32"
   | "f16"
   | "bf16"
@@ -57,6 +58,8 @@ export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   i4: { elements: 32, bytes: 20 },
   i4_128: { elements: 128, bytes: 68 },
   i8: { elements: 32, bytes: 36 },
+  f8: { elements: 32, bytes: 36 },
+  f8_128: { elements: 128, bytes: 132 },
 };
 
 /** A tensor on disk: what a reader knows without touching its data. */
@@ -94,7 +97,7 @@ export interface MatrixRef {
 }
 
 /** A type of GGUF that a matrix may be rounded to. */
-export type RoundedType = Exclude<DType, IntegerType | "f32"> | "iq4_nl";
+export type RoundedType = Exclude<DType, CheckpointType | "f32"> | "iq4_nl";
 
 /** Where the elements of a matrix lie in the model's files. */
 export type StoredView = Pick<MatrixRef, "tensor" | "dtype" | "transposed" | "first" | "coded">;

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blockSizes } from "../ir/graph.js";
 import { dequantize } from "../read/dequantize.js";
+import { e4m3Values } from "../read/quantized-matrix.js";
 import { randomBlocks } from "../testing/kernels.js";
 import { type BlockType, blockRows, blockTile, packBlocks } from "./blocks.js";
 import { cpuLayout } from "./cpu.js";
@@ -50,6 +51,9 @@ function unpack(dtype: BlockType, d: number, packed: Uint8Array): number[][] {
           const scale = new Float32Array(Int32Array.of(word(header + 4 * lane) - zero).buffer)[0]!;
           return scale * (dtype === "i8" ? signed(q) + 128 - zero : q - zero);
         }
+        case "f8":
+        case "f8_128":
+          return new Float32Array(Int32Array.of(word(header + 4 * lane)).buffer)[0]! * e4m3Values[q]!;
         default:
           return dtype satisfies never;
       }
@@ -69,6 +73,8 @@ const types: readonly BlockType[] = [
   "i4",
   "i4_128",
   "i8",
+  "f8",
+  "f8_128",
 ];
 
 describe("tiles of blocks hold every element of every row, and zeros where there is no row", () => {

@@ -1,7 +1,7 @@
 import { blockSizes, type DType } from "../ir/graph.js";
 import { frontOf } from "./front.js";
 
-/** Types whose rows a CPU's kernels read in blocks with scales: GGUF's, and integers of quantised checkpoints. */
+/** Types whose rows a CPU's kernels read in blocks with scales: GGUF's, and those of quantised checkpoints. */
 export type BlockType = Exclude<DType, "f32" | "f16" | "bf16">;
 
 /** Rows of a tile of blocks; `kBlockRows` in templates/include/gsic/blocks.h. */
@@ -32,6 +32,8 @@ const scales: Readonly<Record<BlockType, BlockScales>> = {
   i4: { bits: 4, header: 4, step: 0 },
   i4_128: { bits: 4, header: 4, step: 0 },
   i8: { bits: 8, header: 4, step: 0 },
+  f8: { bits: 8, header: 4, step: 0 },
+  f8_128: { bits: 8, header: 4, step: 0 },
 };
 
 /** Whether a CPU's kernels read the type in blocks. */
@@ -127,8 +129,8 @@ function nibbled(fifths: boolean): Packer {
   };
 }
 
-/** A word of scale and zero, and the elements of every step. */
-const integers: Packer = (from, block, packed, to, lane, { bits, steps, headerBytes, stepBytes }) => {
+/** A word, and the elements of every step. */
+const worded: Packer = (from, block, packed, to, lane, { bits, steps, headerBytes, stepBytes }) => {
   for (let i = 0; i < 4; i++) packed[to + 4 * lane + i] = from[block + i]!;
   const bytes = (stepElements * bits) / 8;
   for (let step = 0; step < steps; step++) {
@@ -149,9 +151,11 @@ const packers: Readonly<Record<BlockType, Packer>> = {
     for (let i = 0; i < stepElements; i++)
       packed[to + headerBytes + i * blockRows + lane] = from[block + 2 + i]!;
   },
-  i4: integers,
-  i4_128: integers,
-  i8: integers,
+  i4: worded,
+  i4_128: worded,
+  i8: worded,
+  f8: worded,
+  f8_128: worded,
   q4_k: nibbled(false),
   q5_k: nibbled(true),
   q6_k: (from, block, packed, to, lane, { steps, headerBytes, stepBytes, scaleBytes }) => {

@@ -36,7 +36,10 @@ function unitParts(dtype: DType, block: Uint8Array, unit: number): Uint8Array[] 
     case "i4_128":
       return [part(4 + 16 * unit, 20 + 16 * unit), part(0, 4)];
     case "i8":
+    case "f8":
       return [part(4, 20), part(20, 36), part(0, 4)];
+    case "f8_128":
+      return [part(4 + 32 * unit, 20 + 32 * unit), part(20 + 32 * unit, 36 + 32 * unit), part(0, 4)];
     case "q5_0":
       return [part(6, 22), pairs(1, bitOf(2)), part(0, 2)];
     case "q5_1":

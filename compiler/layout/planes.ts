@@ -17,7 +17,7 @@ const blocks = (...planes: readonly (readonly [bytes: number, units: number])[])
   planes: planes.map(([bytes, units]) => ({ bytes, units })),
 });
 
-/** The types of templates/include/gsic/gpu/weights.h and integers.h. */
+/** The types of templates/include/gsic/gpu/weights.h and checkpoint.h. */
 export const unitLayouts: Readonly<Record<DType, UnitLayout>> = {
   f32: plain(4),
   f16: plain(8),
@@ -33,6 +33,8 @@ export const unitLayouts: Readonly<Record<DType, UnitLayout>> = {
   i4: blocks([16, 1], [4, 1]),
   i4_128: blocks([16, 1], [4, 4]),
   i8: blocks([16, 1], [16, 1], [4, 1]),
+  f8: blocks([16, 1], [16, 1], [4, 1]),
+  f8_128: blocks([16, 1], [16, 1], [4, 4]),
 };
 
 /** Units of a row of d elements. */
@@ -177,12 +179,21 @@ const splitters: Readonly<Record<DType, Splitter | null>> = {
   q5_k: splitK5,
   q6_k: split6,
   i4: runs([4, 20], [0, 4]),
-  i4_128: (from, block, to, at) => {
-    for (let unit = 0; unit < 4; unit++) copy(from, block + 4 + 16 * unit, 16, to, at[0]! + unit * step(16));
-    copy(from, block, 4, to, at[1]!);
-  },
+  i4_128: shared(4, 1),
   i8: runs([4, 20], [20, 36], [0, 4]),
+  f8: runs([4, 20], [20, 36], [0, 4]),
+  f8_128: shared(4, 2),
 };
+
+/** A word, which so many units share, and their elements in so many planes. */
+function shared(units: number, planes: number): Splitter {
+  return (from, block, to, at) => {
+    for (let unit = 0, source = block + 4; unit < units; unit++)
+      for (let plane = 0; plane < planes; plane++, source += 16)
+        copy(from, source, 16, to, at[plane]! + unit * step(16));
+    copy(from, block, 4, to, at[planes]!);
+  };
+}
 
 /** 32 four-bit numbers in 16 bytes, the first 16 in the low halves, from 32 bytes that have them at `shift`. */
 function putNibbles(from: Uint8Array, source: number, shift: number, to: Uint8Array, target: number): void {

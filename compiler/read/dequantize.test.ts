@@ -19,6 +19,15 @@ function half(bits: number): number {
   return exponent === 0 ? (sign * fraction) / 2 ** 24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
+/** The value of a byte of E4M3, from the definition: OCP's 8-bit floating point specification, e4m3fn. */
+function e4m3(byte: number): number {
+  const sign = byte >> 7 ? -1 : 1;
+  const exponent = (byte >> 3) & 15;
+  const fraction = byte % 8;
+  if (exponent === 15 && fraction === 7) return Number.NaN;
+  return exponent === 0 ? (sign * fraction) / 2 ** 9 : sign * (8 + fraction) * 2 ** (exponent - 10);
+}
+
 /** One element at a time, in the words of the formats: slow and obvious. */
 const element: Record<DType, (block: DataView, index: number) => number> = {
   f32: (b) => b.getFloat32(0, true),
@@ -53,6 +62,8 @@ const element: Record<DType, (block: DataView, index: number) => number> = {
   i4: (b, i) => scaleAbove(b) * (nibble(b, 4, i) - zeroBelow(b)),
   i4_128: (b, i) => scaleAbove(b) * (nibble(b, 4 + 16 * (i >> 5), i % 32) - zeroBelow(b)),
   i8: (b, i) => scaleAbove(b) * (b.getInt8(4 + i) + 128 - zeroBelow(b)),
+  f8: (b, i) => b.getFloat32(0, true) * e4m3(b.getUint8(4 + i)),
+  f8_128: (b, i) => b.getFloat32(0, true) * e4m3(b.getUint8(4 + i)),
 };
 
 /** Scale and minimum of group j of a K block, from the twelve bytes a0-3 b0-3 c0-3 at 4: those of groups 0-3 are the

@@ -1,6 +1,6 @@
 import { blockSizes, type DType } from "../ir/graph.js";
 import { GsicError } from "../support/errors.js";
-import { decodeIntegers } from "./integer-blocks.js";
+import { decodeCheckpoint } from "./checkpoint-blocks.js";
 
 /**
  * Decodes `elements` values that are stored as `dtype` into f32, exactly as the formats define them. Every product
@@ -62,7 +62,9 @@ export function dequantize(
     case "i4":
     case "i4_128":
     case "i8":
-      decodeIntegers(dtype, bytes, out);
+    case "f8":
+    case "f8_128":
+      decodeCheckpoint(dtype, bytes, out);
       break;
     default:
       dtype satisfies never;

@@ -1,9 +1,9 @@
 /** The element types of GGUF files. */
 
-import { type BlockSize, blockSizes, type DType, type IntegerType } from "../ir/graph.js";
+import { type BlockSize, blockSizes, type CheckpointType, type DType } from "../ir/graph.js";
 
 /** A type that files may hold. */
-export type FileType = Exclude<DType, IntegerType>;
+export type FileType = Exclude<DType, CheckpointType>;
 
 /** The format's number of each type that gsic has as such. */
 export const typeNumbers: Readonly<Record<FileType, number>> = {

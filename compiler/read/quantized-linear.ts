@@ -13,7 +13,7 @@ export type ReadTensor = (info: RawTensorInfo) => Uint8Array;
 export interface QuantizedTensor {
   readonly out: number;
   readonly d: number;
-  /** Integers where their groups fill whole blocks of one, else f32. */
+  /** One of few bits where groups of weights fill whole blocks of it, else f32. */
   readonly dtype: DType;
   readonly unpack: (read: ReadTensor) => QuantizedMatrix;
 }
@@ -86,13 +86,25 @@ export function groupSize(d: number, groups: number, named: readonly number[]): 
   return fitting ?? (groups > 0 && d % groups === 0 ? d / groups : undefined);
 }
 
+/** What a linear's weights are, and which of them share a scale. */
+interface StoredElements {
+  readonly of: "integers" | "e4m3";
+  readonly bits: number;
+  readonly d: number;
+  /** Inputs in a row that share a scale. */
+  readonly size: number;
+  readonly scales: RawTensorInfo;
+}
+
 /**
- * The type in which integers of so many bits stay integers in memory, where `size` inputs in a row share a scale of 16
- * bits, which leaves room for a zero point beside it. f32 where rows or groups are no multiple of 32.
+ * The type in which weights keep their few bits in memory. f32 where rows or groups are no multiple of 32, and where
+ * integers have scales of 32 bits, which leave no room for a zero point beside them.
  */
-export function memoryType(bits: number, d: number, size: number, scales: RawTensorInfo): DType {
+export function memoryType({ of, bits, d, size, scales }: StoredElements): DType {
   const fills = (length: number) => d % length === 0 && (size >= d || size % length === 0);
-  if (scales.dtype === "F32" || !fills(32)) return "f32";
+  if (!fills(32)) return "f32";
+  if (of === "e4m3") return fills(128) ? "f8_128" : "f8";
+  if (scales.dtype === "F32") return "f32";
   return bits === 8 ? "i8" : fills(128) ? "i4_128" : "i4";
 }
 

@@ -41,7 +41,7 @@ export function gptqLinear(
   return {
     out,
     d,
-    dtype: index === undefined ? memoryType(bits, d, size, scales) : "f32",
+    dtype: index === undefined ? memoryType({ of: "integers", bits, d, size, scales }) : "f32",
     unpack: (read) => {
       const packed = wordsOf(zeros, read);
       // The least bit of each number: the library adds these to whole words, carries and all.
@@ -102,7 +102,7 @@ export function awqLinear(
   return {
     out,
     d,
-    dtype: memoryType(4, d, size, scales),
+    dtype: memoryType({ of: "integers", bits: 4, d, size, scales }),
     unpack: (read: ReadTensor) => ({
       out,
       d,

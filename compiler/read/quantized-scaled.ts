@@ -65,7 +65,7 @@ export function compressedLinear(
   return {
     out,
     d,
-    dtype: index === undefined ? memoryType(bits, d, size, scales) : "f32",
+    dtype: index === undefined ? memoryType({ of: "integers", bits, d, size, scales }) : "f32",
     unpack: (read) => ({
       out,
       d,
@@ -99,15 +99,16 @@ export function byteLinear(
   if (zeros !== undefined) linear.expect(zeros, scales.shape);
   const { rows, size } = sharing(linear, bytes, scales, block, groupSizes);
   const groups = Math.ceil(d / size);
+  const of = bytes.dtype === "I8" ? "integers" : "e4m3";
   return {
     out,
     d,
-    dtype: bytes.dtype === "I8" ? memoryType(8, d, size, scales) : "f32",
+    dtype: of === "e4m3" && zeros !== undefined ? "f32" : memoryType({ of, bits: 8, d, size, scales }),
     unpack: (read): QuantizedMatrix => ({
       out,
       d,
       codes: read(bytes),
-      values: bytes.dtype === "I8" ? signedValues : e4m3Values,
+      values: of === "integers" ? signedValues : e4m3Values,
       scales: floatsOf(scales, read),
       zeros: zeros === undefined ? null : Float32Array.from(new Int8Array(read(zeros))),
       rows,

@@ -122,7 +122,7 @@ describe("weights by the formats' definitions", () => {
   });
 });
 
-describe("integers stay integers where their groups fill blocks", () => {
+describe("weights keep their few bits where groups of them fill blocks", () => {
   test.each([
     ["llama-gptq", "model.layers.0.self_attn.q_proj", "i4"],
     ["qwen2-gptq", "model.layers.0.self_attn.q_proj", "f32"],
@@ -131,6 +131,9 @@ describe("integers stay integers where their groups fill blocks", () => {
     ["qwen3-compressed", "model.layers.1.mlp.down_proj", "i4_128"],
     ["qwen3-compressed", "model.layers.0.self_attn.o_proj", "i8"],
     ["qwen3-compressed", "model.layers.0.mlp.gate_proj", "f32"],
+    ["qwen3-compressed", "model.layers.0.mlp.up_proj", "f8"],
+    ["qwen3-compressed", "model.layers.0.mlp.down_proj", "f8_128"],
+    ["llama-fp8", "model.layers.0.mlp.down_proj", "f8"],
     ["llama-nf4", "model.layers.0.mlp.gate_proj", "f32"],
   ] as const)("%s: %s", async (fixture, linear, dtype) => {
     const weights = await Weights.open(join(fixtures, fixture));

@@ -8,7 +8,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { buildRuntime, findCompiler } from "../cc/index.js";
 import type { Target } from "../config/target.js";
-import { blockSizes, type DType, type Graph, isIntegerType, type Node, type ValueId } from "../ir/graph.js";
+import {
+  blockSizes,
+  type DType,
+  type Graph,
+  isCheckpointType,
+  type Node,
+  type ValueId,
+} from "../ir/graph.js";
 import type { Mode } from "../ir/program.js";
 import { linearById } from "../ir/walk.js";
 import type { Model } from "../models/model.js";
@@ -16,7 +23,7 @@ import { evaluateGraph } from "../oracle/reference.js";
 import { product } from "../oracle/reference-plan.js";
 import { type FactorSource, noFactors } from "../pack/weights.js";
 import { asHalf, toBf16, toF16 } from "../read/dequantize.js";
-import { type FileType, typeNumbers } from "../read/gguf-types.js";
+import { typeNumbers } from "../read/gguf-types.js";
 import { Weights } from "../read/weights.js";
 import { packageRoot } from "../support/paths.js";
 import { ggufBytes } from "./files.js";
@@ -60,11 +67,15 @@ export function randomBlocks(dtype: DType, elements: number, seed: number): Uint
   const { elements: size, bytes } = blockSizes[dtype];
   const data = Uint8Array.from({ length: (elements / size) * bytes }, () => Math.floor(random() * 1e6));
   for (let block = 0; block < data.length; block += bytes) {
-    if (isIntegerType(dtype)) {
+    if (isCheckpointType(dtype)) {
       // A scale of few bits, above a zero point of any byte.
       const zero = data[block]!;
       data.set(storedAs("f32", Float32Array.of(Math.round(100 * random()) / 1024)), block);
       data[block] = zero;
+      // E4M3 has two codes for NaN.
+      if (dtype.startsWith("f8"))
+        for (let i = block + 4; i < block + bytes; i++)
+          data[i] = data[i]! & (data[i]! % 128 === 127 ? 254 : 255);
       continue;
     }
     for (const at of scales[dtype]!) data.set(storedAs("f16", Float32Array.of(0.1 * random())), block + at);
@@ -88,16 +99,28 @@ export async function modelOf(
   const parts: Uint8Array[] = [];
   let offset = 0;
   const infos = Object.entries(tensors).map(([name, { dtype, out, d, bytes }]) => {
-    const info = { name, ne: d === null ? [out] : [d, out], type: typeNumbers[dtype as FileType], offset };
     const padded = new Uint8Array(Math.ceil(bytes.length / 32) * 32);
     padded.set(bytes);
     parts.push(padded);
     offset += padded.length;
-    return info;
+    const place = { name, offset: offset - padded.length };
+    return isCheckpointType(dtype)
+      ? { ...place, name: `${name}.stored`, ne: [padded.length / 4], type: typeNumbers.f32 }
+      : { ...place, ne: d === null ? [out] : [d, out], type: typeNumbers[dtype] };
   });
   const file = join(await temporaryFolder(), "model.gguf");
   await writeFile(file, ggufBytes({ tensors: infos, data: Buffer.concat(parts) }));
   const weights = await Weights.open(file);
+  // Blocks of quantised checkpoints are of no type that the file has.
+  for (const [name, { dtype, out, d, bytes }] of Object.entries(tensors))
+    if (isCheckpointType(dtype))
+      weights.add({
+        ...weights.require(`${name}.stored`),
+        name,
+        dtype,
+        shape: [out, d!],
+        bytes: bytes.length,
+      });
   return {
     weights,
     graph: { name: "test", family: "test", ...graph },

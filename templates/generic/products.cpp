@@ -79,8 +79,8 @@ template <class W, bool Long> struct BlocksProduct : Product {
 };
 
 template <class M> size_t bytes_of(const M &, int) { return sizeof(TilesProduct<M>); }
-template <int Bits, class Scales> size_t bytes_of(const Rows<Block<Bits, Scales>> &matrix, int columns) {
-  using W = Block<Bits, Scales>;
+template <class Elements, class Scales> size_t bytes_of(const Rows<Block<Elements, Scales>> &matrix, int columns) {
+  using W = Block<Elements, Scales>;
   return sizeof(BlocksProduct<W, false>) + size_t(columns) * size_t(matrix.blocks) * sizeof(BlockActivations<W>);
 }
 
@@ -89,9 +89,9 @@ template <class T, class... From> Product *made(void *memory, const From &...fro
 template <class M> Product *make(const M &matrix, const Columns &columns, const float *x, void *memory) {
   return made<TilesProduct<M>>(memory, matrix, columns, x);
 }
-template <int Bits, class Scales>
-Product *make(const Rows<Block<Bits, Scales>> &matrix, const Columns &columns, const float *x, void *memory) {
-  using W = Block<Bits, Scales>;
+template <class Elements, class Scales>
+Product *make(const Rows<Block<Elements, Scales>> &matrix, const Columns &columns, const float *x, void *memory) {
+  using W = Block<Elements, Scales>;
   return matrix.d >= kLongRow ? made<BlocksProduct<W, true>>(memory, matrix, columns, x)
                               : made<BlocksProduct<W, false>>(memory, matrix, columns, x);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { GpuTarget } from "../../config/target.js";
-import type { DType } from "../../ir/graph.js";
+import { blockSizes, type DType } from "../../ir/graph.js";
 import { referenceLogits } from "../../oracle/reference.js";
 import { dequantize } from "../../read/dequantize.js";
 import { densePlan, noFactors } from "../../testing/fixtures.js";
@@ -15,7 +15,7 @@ interface Shape {
 
 /** Elements of a unit (templates/include/gsic/gpu/weights.h). */
 const unitOf = (dtype: DType) => (isBlock(dtype) ? 32 : dtype === "f32" ? 4 : 8);
-const isBlock = (dtype: DType) => dtype.startsWith("q");
+const isBlock = (dtype: DType) => blockSizes[dtype].elements > 1;
 
 /** The bytes of a block that hold its integers, for types that add a minimum to them. */
 const integers: Partial<Record<DType, readonly [begin: number, end: number]>> = {
@@ -55,7 +55,7 @@ async function checkLinear({ dtype, out, d }: Shape, target: GpuTarget): Promise
   const { logits } = await feedSimulated(simulated, ids);
   expect(logits).toHaveLength(tokens * out);
 
-  const sizes = magnitudes(dtype, bytes, out * d, bytes.length / ((out * d) / blockElements(dtype)));
+  const sizes = magnitudes(dtype, bytes, out * d, blockSizes[dtype].bytes);
   const { wave } = target.gpu;
   const splitsActivations = hasMatrixCores(target) && dtype !== "f32";
   // One lane adds up a quarter of a wave's share of a row; then lanes, high and low parts, and splits are added.
@@ -81,8 +81,6 @@ async function checkLinear({ dtype, out, d }: Shape, target: GpuTarget): Promise
   model.weights.close();
 }
 
-const blockElements = (dtype: DType) => (dtype.endsWith("_k") ? 256 : isBlock(dtype) ? 32 : 1);
-
 const shapes: readonly Shape[] = [
   { dtype: "f32", out: 1, d: 1 },
   { dtype: "f32", out: 5, d: 17 },
@@ -101,6 +99,8 @@ const shapes: readonly Shape[] = [
   { dtype: "q4_k", out: 5, d: 256 },
   { dtype: "q5_k", out: 3, d: 1280 },
   { dtype: "q6_k", out: 33, d: 256 },
+  { dtype: "f8", out: 33, d: 96 },
+  { dtype: "f8_128", out: 5, d: 384 },
 ];
 
 describe.each([mi300x, h200])(

@@ -83,13 +83,13 @@ function weightLoop(body: readonly Instruction[]): WeightLoop {
 
 /**
  * Weights of a lane: for one column, a matrix instruction multiplies four of them, or two of f16, which are two bf16
- * numbers each (and are the only ones that are converted from f16 one by one). Without matrix instructions they are f32.
+ * numbers each. Those of f16 and of FP8 are converted from f16 one by one. Without matrix instructions they are f32.
  */
 function weightsOf(body: readonly Instruction[], streams: readonly Instruction[]): number {
   const matrix = countOf(body, "matrix");
   if (matrix === 0) return streams.reduce((sum, one) => sum + loadedBytes(one) / 4, 0);
   const halves = body.filter(({ name }) => name.startsWith("v_cvt_f32_f16")).length;
-  return halves > matrix ? 2 * matrix : 4 * matrix;
+  return halves > matrix && halves < 3 * matrix ? 2 * matrix : 4 * matrix;
 }
 
 function slotsIn(body: readonly Instruction[]): number {

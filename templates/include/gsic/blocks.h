@@ -39,34 +39,48 @@ template <int By> inline i32x16 moved(i32x16 a) {
 
 // ------------------------------------------------------------------------------------------------------ elements
 
-/// The power of two that element j's activation is multiplied with.
-template <int Bits> constexpr float position_scale(int j) {
-  const int nibble = j % 16 % 4 * 2 + j / 16;
-  return Bits == 8 || nibble == 7 ? 1.0f : 1.0f / float(1 << 4 * nibble);
-}
+// A kind of elements has the `bits` of one, `position_scale`, which is the power of two that element j's activation is
+// multiplied with, and, divided by it, either `byte`, an element of sixteen rows, or `nibble`, that of nibble N of
+// words number W of a step, with its upper bits.
 
-/// Nibble N of word W of a step, with its upper bits, divided by `position_scale`.
-template <int Bits, int W, int N> inline f32x16 element(i32x16 word, const uint8_t *upper) {
-  constexpr int extra = Bits - 4, to = N == 7 ? 4 : 4 * N + 4, down = N == 7 ? 28 : 0;
-  i32x16 q = N == 7 ? shift_right<28>(word) : bit_and(word, broadcast_i32(15 << 4 * N));
-  if constexpr (extra > 0) {
-    constexpr int from = extra == 1 ? W : W % 2 * 2;
-    const i32x16 bits = moved<4 - down - from>(load_i32(upper + (extra == 1 ? 0 : W / 2 * 64)));
-    q = or_masked(q, bits, broadcast_i32(((1 << extra) - 1) << to));
+/// Integers; signed ones where they have 8 bits.
+template <int Bits> struct Whole {
+  static constexpr int bits = Bits;
+  static constexpr float position_scale(int j) {
+    const int nibble = j % 16 % 4 * 2 + j / 16;
+    return Bits == 8 || nibble == 7 ? 1.0f : 1.0f / float(1 << 4 * nibble);
   }
-  return to_f32(q);
-}
+  static inline f32x16 byte(const uint8_t *p) { return to_f32(load_i8(p)); }
+  template <int W, int N> static inline f32x16 nibble(i32x16 word, const uint8_t *upper) {
+    constexpr int extra = Bits - 4, to = N == 7 ? 4 : 4 * N + 4, down = N == 7 ? 28 : 0;
+    i32x16 q = N == 7 ? shift_right<28>(word) : bit_and(word, broadcast_i32(15 << 4 * N));
+    if constexpr (extra > 0) {
+      constexpr int from = extra == 1 ? W : W % 2 * 2;
+      const i32x16 bits = moved<4 - down - from>(load_i32(upper + (extra == 1 ? 0 : W / 2 * 64)));
+      q = or_masked(q, bits, broadcast_i32(((1 << extra) - 1) << to));
+    }
+    return to_f32(q);
+  }
+};
+
+/// FP8 E4M3: four bits of exponent and three of fraction. No element is NaN.
+struct E4m3 {
+  static constexpr int bits = 8;
+  static constexpr float position_scale(int) { return 256.0f; }
+  static inline f32x16 byte(const uint8_t *p) { return load_e4m3(p); }
+};
 
 /// Calls each(Count<j>, q) for the elements of a step from number I on, each divided by its `position_scale`.
-template <int Bits, int I = 0, class Each> inline void each_element(const uint8_t *planes, Each each) {
+template <class Elements, int I = 0, class Each> inline void each_element(const uint8_t *planes, Each each) {
   if constexpr (I < kBlock) {
-    if constexpr (Bits == 8) {
-      each(Count<I>(), to_f32(load_i8(planes + kBlockRows * I)));
+    if constexpr (Elements::bits == 8) {
+      each(Count<I>(), Elements::byte(planes + kBlockRows * I));
     } else {
       constexpr int w = I / 8, n = I % 8;
-      each(Count<n % 2 * 16 + 4 * w + n / 2>(), element<Bits, w, n>(load_i32(planes + 64 * w), planes + 256));
+      const i32x16 word = load_i32(planes + 64 * w);
+      each(Count<n % 2 * 16 + 4 * w + n / 2>(), Elements::template nibble<w, n>(word, planes + 256));
     }
-    each_element<Bits, I + 1>(planes, each);
+    each_element<Elements, I + 1>(planes, each);
   }
 }
 
@@ -132,21 +146,33 @@ template <int Steps, int Less> struct ScaledFromZero {
   }
 };
 
-template <int Bits, class Scales> struct Block {
-  static constexpr int bits = Bits;
+/// w = d q: f32 d for Steps steps.
+template <int Steps> struct ScaledByFloat {
+  static constexpr int steps = Steps, header = 64, bytes = 0, groups = 1;
+  static constexpr bool has_minimum = false;
+  static inline void load(const uint8_t *header, const uint8_t *, f32x16 (&scale)[1], f32x16 (&)[1]) {
+    scale[0] = as_f32(load_i32(header));
+  }
+};
+
+template <class Elements, class Scales> struct Block {
+  static constexpr int bits = Elements::bits;
+  using elements = Elements;
   using scales = Scales;
 };
-using q4_0 = Block<4, Scaled<8>>;
-using q4_1 = Block<4, ScaledFrom>;
-using q5_0 = Block<5, Scaled<16>>;
-using q5_1 = Block<5, ScaledFrom>;
-using q8_0 = Block<8, Scaled<0>>;
-using q4_k = Block<4, ScaledTwice>;
-using q5_k = Block<5, ScaledTwice>;
-using q6_k = Block<6, ScaledBySixteen>;
-using i4 = Block<4, ScaledFromZero<1, 0>>;
-using i4_128 = Block<4, ScaledFromZero<4, 0>>;
-using i8 = Block<8, ScaledFromZero<1, 128>>;
+using q4_0 = Block<Whole<4>, Scaled<8>>;
+using q4_1 = Block<Whole<4>, ScaledFrom>;
+using q5_0 = Block<Whole<5>, Scaled<16>>;
+using q5_1 = Block<Whole<5>, ScaledFrom>;
+using q8_0 = Block<Whole<8>, Scaled<0>>;
+using q4_k = Block<Whole<4>, ScaledTwice>;
+using q5_k = Block<Whole<5>, ScaledTwice>;
+using q6_k = Block<Whole<6>, ScaledBySixteen>;
+using i4 = Block<Whole<4>, ScaledFromZero<1, 0>>;
+using i4_128 = Block<Whole<4>, ScaledFromZero<4, 0>>;
+using i8 = Block<Whole<8>, ScaledFromZero<1, 128>>;
+using f8 = Block<E4m3, ScaledByFloat<1>>;
+using f8_128 = Block<E4m3, ScaledByFloat<4>>;
 
 /// Bytes of a step and of a superblock of a type, of sixteen rows.
 template <class W> constexpr int block_step_bytes() { return W::scales::bytes + kBlockRows * kBlock * W::bits / 8; }
@@ -167,9 +193,9 @@ template <class W> inline void decode_block_row(const uint8_t *tile, int row, in
   f32x16 scale[groups], minimum[groups];
   scales::load(super, step, scale, minimum);
   float values[kBlock];
-  each_element<W::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
+  each_element<typename W::elements>(step + scales::bytes, [&](auto j, f32x16 q) {
     constexpr int at = decltype(j)::value, group = at * groups / kBlock;
-    const f32x16 whole = multiply(q, broadcast(position_scale<W::bits>(at)));
+    const f32x16 whole = multiply(q, broadcast(W::elements::position_scale(at)));
     float lanes[kLanes];
     store(lanes, scales::has_minimum ? fma(scale[group], whole, minimum[group]) : multiply(scale[group], whole));
     values[at] = lanes[row % kBlockRows];

@@ -13,8 +13,8 @@ template <class W> struct Packing {
   template <int Out, int D> using Matrix = TileMatrix<W, Out, D>;
   template <class M> using Product = TileProduct<M>;
 };
-template <int Bits, class Scales> struct Packing<Block<Bits, Scales>> {
-  template <int Out, int D> using Matrix = BlockMatrix<Block<Bits, Scales>, Out, D>;
+template <class Elements, class Scales> struct Packing<Block<Elements, Scales>> {
+  template <int Out, int D> using Matrix = BlockMatrix<Block<Elements, Scales>, Out, D>;
   template <class M> using Product = BlockProduct<M>;
 };
 template <int Rare> struct Packing<coded_bf16<Rare>> {

@@ -1,4 +1,4 @@
-// Products of GGUF's block types with 1 to 16 columns: the core of BlockMatrix.
+// Products of block types with 1 to 16 columns: the core of BlockMatrix.
 #ifndef GSIC_CORES_BLOCKS_H
 #define GSIC_CORES_BLOCKS_H
 
@@ -16,7 +16,7 @@ template <class W> inline void set_block(BlockActivations<W> &block, const float
   f32x16 scaled[2];
   for (int half = 0; half < 2; half++) {
     float positions[kLanes];
-    for (int i = 0; i < kLanes; i++) positions[i] = position_scale<W::bits>(kLanes * half + i);
+    for (int i = 0; i < kLanes; i++) positions[i] = W::elements::position_scale(kLanes * half + i);
     scaled[half] = multiply(multiply(load(from + kLanes * half), first), second);
     store(block.x + kLanes * half, multiply(scaled[half], load(positions)));
   }
@@ -50,7 +50,7 @@ inline void add_step(const uint8_t *super, const uint8_t *step, int block, const
   constexpr int groups = scales::groups;
   if constexpr (Long) prefetch_ahead<scales::bytes + kBlockRows * kBlock * W::bits / 8>(step, kLongPrefetch);
   f32x16 half[2][C];
-  each_element<W::bits>(step + scales::bytes, [&](auto j, f32x16 q) {
+  each_element<typename W::elements>(step + scales::bytes, [&](auto j, f32x16 q) {
     constexpr int at = decltype(j)::value;
     f32x16(&sum)[C] = half[at / kLanes];
 #pragma GCC unroll 8

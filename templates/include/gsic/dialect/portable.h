@@ -69,6 +69,14 @@ inline i32x16 load_i8(const uint8_t *p) {
   for (int i = 0; i < kLanes; i++) a.v[i] = int8_t(p[i]);
   return a;
 }
+/// Numbers of FP8 E4M3, divided by 256. As f32 they have the same bits of exponent; scaling moves it, and makes
+/// subnormal ones normal.
+inline f32x16 load_e4m3(const uint8_t *p) {
+  const i32_vector bits = load_i8(p).v << 20 & int32_t(0x87f00000);
+  f32x16 a;
+  memcpy(&a.v, &bits, sizeof a.v);
+  return {a.v * 0x1p112f};
+}
 inline i32x16 load_i32(const uint8_t *p) {
   i32x16 a;
   memcpy(&a.v, p, sizeof a.v);

@@ -27,8 +27,8 @@ template <class W> struct Rows {
 };
 
 /// A matrix of blocks, as BlockMatrix.
-template <int Bits, class Scales> struct Rows<Block<Bits, Scales>> {
-  using type = Block<Bits, Scales>;
+template <class Elements, class Scales> struct Rows<Block<Elements, Scales>> {
+  using type = Block<Elements, Scales>;
   int out, d, blocks;
   const uint8_t *data;
 
@@ -85,6 +85,10 @@ template <class Use> inline void with_rows(const MatrixShape &shape, const void 
       return use(Rows<i4_128>(shape, pointer));
     case Type::i8:
       return use(Rows<i8>(shape, pointer));
+    case Type::f8:
+      return use(Rows<f8>(shape, pointer));
+    case Type::f8_128:
+      return use(Rows<f8_128>(shape, pointer));
     case Type::coded_bf16:
       return use(CodedRows(shape, pointer));
     case Type::few_bits:

@@ -25,6 +25,8 @@ enum class Type : int32_t {
   i4,
   i4_128,
   i8,
+  f8,
+  f8_128,
   coded_bf16,
   few_bits
 };

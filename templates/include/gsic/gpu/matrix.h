@@ -1,8 +1,8 @@
-// Matrices on GPUs: tiles of four rows, in the planes of weights.h and integers.h.
+// Matrices on GPUs: tiles of four rows, in the planes of weights.h and checkpoint.h.
 #ifndef GSIC_GPU_MATRIX_H
 #define GSIC_GPU_MATRIX_H
 
-#include "gsic/gpu/integers.h"
+#include "gsic/gpu/checkpoint.h"
 
 namespace gsic {
 
