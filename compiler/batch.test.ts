@@ -1,9 +1,12 @@
 /** Batches from Node: what many requests get together is what each gets alone. */
 
 import { spawnSync } from "node:child_process";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { buildRuntime } from "./cc/index.js";
-import { type Ending, load, type Model, type Token } from "./load.js";
+import { type Batch, type Ending, load, type Model, type Token } from "./load.js";
 import {
   bundle,
   collect,
@@ -31,6 +34,37 @@ afterAll(() => {
 
 /** An ending where nothing drafts. */
 const ended = (reason: Ending["reason"]): Ending => ({ reason, proposedTokens: 0, acceptedTokens: 0 });
+
+test("a cache that was kept in a file gives the same texts, and other modes refuse it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "gsic-kept-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "cache");
+  const prompts = [ids, sequence(70), sequence(71), sequence(33)];
+  const write = (batch: Batch) =>
+    Promise.all(
+      prompts.map((one, i) => collect(batch.generate(one, { tokens: 20, temperature: i % 2, seed: 5n }))),
+    );
+  const [mode, other] = model.info.modes;
+  const first = await model.batch({ mode });
+  const running = write(first);
+  // While passes run, too.
+  await first.saveCache(file);
+  const expected = await running;
+  const kept = await first.saveCache(file);
+  expect(kept).toBeGreaterThan(70);
+  await expect(first.loadCache(file)).rejects.toMatchObject({ code: "GSIC_INVALID_ARGUMENT" });
+  first.dispose();
+  await expect(first.saveCache(file)).rejects.toMatchObject({ code: "GSIC_DISPOSED" });
+  const second = await model.batch({ mode });
+  expect(await second.loadCache(file)).toBe(kept);
+  expect(await write(second)).toEqual(expected);
+  expect(second.counts().sharedTokens).toBeGreaterThan(100);
+  second.dispose();
+  const third = await model.batch({ mode: other });
+  await expect(third.loadCache(file)).rejects.toMatchObject({ code: "GSIC_BAD_BUNDLE" });
+  await expect(third.saveCache(join(folder, "none", "cache"))).rejects.toMatchObject({ code: "GSIC_IO" });
+  third.dispose();
+});
 
 /** Reads all tokens, and why they ended. */
 async function whole<End>(tokens: AsyncGenerator<Token, End, undefined>) {

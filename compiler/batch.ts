@@ -108,6 +108,8 @@ export interface NativeBatch {
   cancel(ticket: number): void;
   taken(ticket: number): void;
   counts(): BatchCounts;
+  saveCache(path: string): Promise<number>;
+  loadCache(path: string): Promise<number>;
   dispose(): void;
 }
 
@@ -180,6 +182,22 @@ export class Batch {
   /** How many requests and tokens there are and were. */
   counts(): BatchCounts {
     return this.#native.counts();
+  }
+
+  /**
+   * Writes what the KV cache holds of texts, ended ones too, to a file, which takes the place of an earlier one when it is
+   * whole; resolves with how many tokens that are. Only the file's owner may read it. Rejects with GSIC_IO.
+   */
+  async saveCache(path: string): Promise<number> {
+    return this.#native.saveCache(path);
+  }
+
+  /**
+   * Reads such a file, before the first request, as much as there is room for; resolves with how many tokens. Rejects with
+   * GSIC_BAD_BUNDLE where it is cut, damaged, or of another build, target or mode, and with GSIC_IO.
+   */
+  async loadCache(path: string): Promise<number> {
+    return this.#native.loadCache(path);
   }
 
   /** Ends all requests, which fail with GSIC_DISPOSED, and frees the batch when the pass that runs has ended. */

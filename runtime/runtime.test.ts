@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -84,6 +84,15 @@ test("requests in company write what they write alone, bit for bit, with blocks 
   writeFileSync(path("drafting.gsi"), await testBundle(code, addDrafting));
   for (const bundle of ["good.gsi", "drafting.gsi"])
     expect(await finish(path("check"), ["batch", path(bundle)])).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("a cache that was kept gives the same bits, and nothing but a whole file of the same build and mode is read", async () => {
+  writeFileSync(path("drafting.gsi"), await testBundle(code, addDrafting));
+  const fine = { code: 0, stdout: "", stderr: "" };
+  const run = (...bundles: string[]) => finish(path("check"), ["cache", ...bundles.map(path), path("kept")]);
+  expect(await run("good.gsi", "drafting.gsi")).toEqual(fine);
+  expect(await run("drafting.gsi", "good.gsi")).toEqual(fine);
+  expect(readdirSync(folder).filter((name) => name.startsWith("kept"))).toEqual(["kept"]);
 });
 
 test("sizes are exact or refused, by the vectors that the TypeScript reader is tested with", async () => {

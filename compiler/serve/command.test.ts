@@ -1,8 +1,10 @@
 /** `gsic serve` as people use it: a process that is told to stop. */
 
 import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { CommandLine, type Outcome, start } from "../testing/cli.js";
 import { buildTiny, type TinyBuild } from "../testing/tiny.js";
@@ -88,6 +90,45 @@ test("when the grace is over, it ends what runs", async () => {
   kill("SIGTERM");
   expect(await rest()).toContain('"code":"stopping"');
   expect(await outcome).toMatchObject({ code: 0 });
+});
+
+test("what it kept in --cache-file serves the next one, bit for bit; one that is cut is refused", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "gsic-kept-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "cache");
+  const prompt = "Once upon a time there was a little girl who lived in a house by the sea with a big dog";
+  const text = async ({ url }: ServeAddress) => {
+    const body = JSON.stringify({ model: "tiny-gpt2", prompt, max_tokens: 30, seed: 7, logprobs: 1 });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${url}/v1/completions`, { method: "POST", headers, body });
+    return ((await response.json()) as { choices: object[] }).choices;
+  };
+  const ended = async ({ kill, outcome }: Serving) => {
+    kill("SIGTERM");
+    expect(await outcome).toMatchObject({ code: 0, stderr: "" });
+  };
+  const first = await serve("--cache-file", file);
+  expect(first.address.cached).toBe(0);
+  const expected = await text(first.address);
+  await ended(first);
+  expect(readdirSync(folder)).toEqual(["cache"]);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+
+  const second = await serve("--cache-file", file);
+  expect(second.address.cached).toBeGreaterThan(30);
+  expect(await text(second.address)).toEqual(expected);
+  const metrics = await (await fetch(`${second.address.url}/metrics`)).text();
+  expect(Number(/^gsic_batch_shared_tokens_total (\d+)/m.exec(metrics)?.[1])).toBeGreaterThan(10);
+  await ended(second);
+
+  truncateSync(file, statSync(file).size - 1);
+  const cut = await gsic.run(["serve", built.folder, "--port", "0", "--cache-file", file]);
+  expect(cut).toMatchObject({ code: 3, stdout: "" });
+  expect(cut.stderr).toContain("[cache-refused]");
+  const nowhere = join(folder, "none", "cache");
+  const unwritable = await gsic.run(["serve", built.folder, "--port", "0", "--cache-file", nowhere]);
+  expect(unwritable).toMatchObject({ code: 4, stdout: "" });
+  expect(unwritable.stderr).toContain("[cache-unwritable]");
 });
 
 /** Connections that never finish what they began, and one that never begins. */

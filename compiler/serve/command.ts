@@ -4,6 +4,7 @@ import { type Built, modeOf } from "../build-folder/open.js";
 import { chatTemplateOf } from "../chat.js";
 import { load } from "../load.js";
 import { GsicError, messageOf } from "../support/errors.js";
+import { keepCache, readCache } from "./cache-file.js";
 import type { ConnectionLimits } from "./connections.js";
 import { type Guards, localGuards } from "./front.js";
 import { addressOf, isLoopback, type KeyOptions, keyOf, reachableUrls, requireKey } from "./listening.js";
@@ -17,6 +18,8 @@ export interface ServeOptions
     Pick<ConnectionLimits, "receive"> {
   /** Bytes of the KV caches of all requests; undefined: sixteen contexts, but at most a quarter of the memory. */
   readonly cache?: number | undefined;
+  /** Where the caches are kept from one server to the next; undefined: nowhere. */
+  readonly cacheFile?: string | undefined;
   readonly host: string;
   /** 0: one that is free. */
   readonly port: number;
@@ -47,6 +50,8 @@ export interface ServeAddress {
   readonly mode: string;
   readonly target: string;
   readonly chat: boolean;
+  /** Tokens of earlier texts that `cacheFile` held. */
+  readonly cached: number;
 }
 
 /**
@@ -71,6 +76,7 @@ export async function serve(
     const batch = await model.batch({ mode, cacheBytes: options.cache }).catch((error: unknown) => {
       throw loadFailed(built, error);
     });
+    const cached = await readCache(batch, options.cacheFile);
     const server = new ModelServer(
       {
         model,
@@ -90,9 +96,19 @@ export async function serve(
     const { port } = server.app.server.address() as AddressInfo;
     const urls = reachableUrls(address, port);
     const { name, target } = model.info;
-    listening({ url: urls[0]!, urls, key: key !== null, model: name, mode, target, chat: chat !== null });
+    listening({
+      url: urls[0]!,
+      urls,
+      key: key !== null,
+      model: name,
+      mode,
+      target,
+      chat: chat !== null,
+      cached,
+    });
     await told.once;
     await server.stop(options.grace, told.twice);
+    if (options.cacheFile !== undefined) await keepCache(batch, options.cacheFile);
   } finally {
     model.dispose();
   }

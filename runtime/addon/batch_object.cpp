@@ -2,6 +2,7 @@
 
 #include "addon.h"
 #include "arguments.h"
+#include "task.h"
 
 namespace gsic_addon {
 Napi::Function BatchObject::define(Napi::Env env) {
@@ -9,7 +10,8 @@ Napi::Function BatchObject::define(Napi::Env env) {
       env, "Batch",
       {InstanceMethod<&BatchObject::submit>("submit"), InstanceMethod<&BatchObject::cancel>("cancel"),
        InstanceMethod<&BatchObject::allow>("allow"), InstanceMethod<&BatchObject::taken>("taken"),
-       InstanceMethod<&BatchObject::counts>("counts"), InstanceMethod<&BatchObject::dispose>("dispose")});
+       InstanceMethod<&BatchObject::counts>("counts"), InstanceMethod<&BatchObject::save_cache>("saveCache"),
+       InstanceMethod<&BatchObject::load_cache>("loadCache"), InstanceMethod<&BatchObject::dispose>("dispose")});
 }
 
 BatchObject::BatchObject(const Napi::CallbackInfo &info)
@@ -75,6 +77,24 @@ Napi::Value BatchObject::counts(const Napi::CallbackInfo &info) {
     return object;
   });
 }
+
+Napi::Value BatchObject::use_file(const Napi::CallbackInfo &info, UseFile use) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    runner_->require_open();
+    const auto work = [use, path = name_of(info[0], "path"), runner = runner_] {
+      uint64_t tokens = 0;
+      runner->between_passes([&](gsic_batch *batch) { check(use(batch, path.c_str(), &tokens)); });
+      return tokens;
+    };
+    return Task<uint64_t>::start(info.Env(), work, [](Napi::Env env, uint64_t tokens) -> Napi::Value {
+      return Napi::Number::New(env, double(tokens));
+    });
+  });
+}
+
+Napi::Value BatchObject::save_cache(const Napi::CallbackInfo &info) { return use_file(info, gsic_batch_save_cache); }
+
+Napi::Value BatchObject::load_cache(const Napi::CallbackInfo &info) { return use_file(info, gsic_batch_load_cache); }
 
 void BatchObject::dispose(const Napi::CallbackInfo &) { runner_->dispose(); }
 

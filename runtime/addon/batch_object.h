@@ -28,8 +28,16 @@ class BatchObject : public Napi::ObjectWrap<BatchObject> {
   void taken(const Napi::CallbackInfo &info);
   /// counts(): the fields of gsic_batch_counts, in camel case
   Napi::Value counts(const Napi::CallbackInfo &info);
+  /// saveCache(path: string): Promise<number>, of how many tokens; as gsic_batch_save_cache
+  Napi::Value save_cache(const Napi::CallbackInfo &info);
+  /// loadCache(path: string): Promise<number>
+  Napi::Value load_cache(const Napi::CallbackInfo &info);
   /// dispose(): ends all requests; memory is freed when the pass that runs has ended
   void dispose(const Napi::CallbackInfo &info);
+
+  using UseFile = gsic_status (*)(gsic_batch *, const char *, uint64_t *);
+  /// Calls one of the two on another thread, while no pass runs.
+  Napi::Value use_file(const Napi::CallbackInfo &info, UseFile use);
 
   std::shared_ptr<BatchRunner> runner_;
 };

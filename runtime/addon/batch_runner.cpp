@@ -122,6 +122,27 @@ gsic_batch_counts BatchRunner::counts() const {
   return counts;
 }
 
+void BatchRunner::between_passes(const std::function<void(gsic_batch *)> &use) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return !in_use_; });
+  if (stopping_) throw Failure(kDisposed, "the batch, or its model, was disposed of; open another");
+  in_use_ = true;
+  changed_.wait(lock, [this] { return !in_pass_; });
+  lock.unlock();
+  const auto end = [&] {
+    lock.lock();
+    in_use_ = false;
+    changed_.notify_all();
+  };
+  try {
+    use(batch_);
+  } catch (...) {
+    end();
+    throw;
+  }
+  end();
+}
+
 void BatchRunner::dispose() {
   disposed_ = true;
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -176,10 +197,14 @@ void BatchRunner::work() {
   for (;;) {
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !running_.empty(); });
+      changed_.wait(lock, [this] { return !in_use_ && (stopping_ || !running_.empty()); });
       if (running_.empty()) break;
+      in_pass_ = true;
     }
     gsic_batch_run(batch_, kWait);  // where it fails, every request was told
+    const std::lock_guard<std::mutex> lock(mutex_);
+    in_pass_ = false;
+    changed_.notify_all();
   }
   if (open_) channel_.Release();
 }

@@ -3,6 +3,7 @@
 #define GSIC_ADDON_BATCH_RUNNER_H
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -51,6 +52,10 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   void allow(uint64_t ticket, size_t generated, const std::vector<uint32_t> &masks, const std::vector<int32_t> &ahead);
   /// Throws Failure.
   gsic_batch_counts counts() const;
+  /// Throws Failure where it was disposed of.
+  void require_open() const;
+  /// Calls `use` while no pass runs. Any thread, which holds this. Throws Failure, and what `use` throws.
+  void between_passes(const std::function<void(gsic_batch *)> &use);
   /// Ends all requests, then the thread.
   void dispose();
 
@@ -73,7 +78,6 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   static void deliver(Napi::Env env, Napi::Function on_event, BatchRunner *runner, Event *event);
   using Channel = Napi::TypedThreadSafeFunction<BatchRunner, Event, deliver>;
 
-  void require_open() const;
   /// Lets go of the batch and the model, when the thread has ended: JavaScript may keep its object for longer.
   void close();
   void deliver_token(Napi::Env env, Napi::Function on_event, const Event &event);
@@ -95,6 +99,7 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   std::condition_variable changed_;
   std::set<uint64_t> running_;  ///< tickets that have not ended
   bool stopping_ = false;
+  bool in_pass_ = false, in_use_ = false;
   bool open_ = true;  ///< on the batch's thread: false once the event loop has closed the channel
 };
 

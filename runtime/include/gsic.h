@@ -291,6 +291,16 @@ GSIC_API gsic_status gsic_batch_taken(gsic_batch *batch, uint64_t ticket, size_t
 /// longer than `wait_ms` milliseconds. One thread at a time: a second one gets GSIC_BUSY. After another failure, all
 /// requests have ended.
 GSIC_API gsic_status gsic_batch_run(gsic_batch *batch, uint32_t wait_ms);
+/// Writes what the batch's KV cache holds of its texts, ended ones too, to a file that takes the place of an earlier
+/// one when it is whole: at most cache_bytes and the tokens, which are of what people asked for, so that only its owner
+/// may read it. `tokens`, if not null, receives how many. While a thread runs the batch: GSIC_BUSY. GSIC_IO: not
+/// written.
+GSIC_API gsic_status gsic_batch_save_cache(gsic_batch *batch, const char *path, uint64_t *tokens);
+/// Reads such a file into an empty cache, before the first request: as much as there is room for, what was used last
+/// first. Texts that begin with what it holds are then computed from there on, and are, bit for bit, what they are
+/// without it. GSIC_BAD_BUNDLE: it is cut or damaged, or of another build, target, or mode ("lossless" has the cache of
+/// "exact"); GSIC_IO: it cannot be read. The cache is empty then.
+GSIC_API gsic_status gsic_batch_load_cache(gsic_batch *batch, const char *path, uint64_t *tokens);
 /// On any thread.
 GSIC_API gsic_status gsic_batch_count(const gsic_batch *batch, gsic_batch_counts *counts);
 

@@ -103,6 +103,24 @@ gsic_status gsic_batch_run(gsic_batch *batch, uint32_t wait_ms) {
   });
 }
 
+gsic_status gsic_batch_save_cache(gsic_batch *batch, const char *path, uint64_t *tokens) {
+  return guard([&] {
+    require(batch != nullptr && path != nullptr, "gsic_batch_save_cache: batch and path must not be null");
+    const uint64_t saved = batch->batch.save_cache(path);
+    if (tokens != nullptr) *tokens = saved;
+    return GSIC_OK;
+  });
+}
+
+gsic_status gsic_batch_load_cache(gsic_batch *batch, const char *path, uint64_t *tokens) {
+  return guard([&] {
+    require(batch != nullptr && path != nullptr, "gsic_batch_load_cache: batch and path must not be null");
+    const uint64_t loaded = batch->batch.load_cache(path);
+    if (tokens != nullptr) *tokens = loaded;
+    return GSIC_OK;
+  });
+}
+
 gsic_status gsic_batch_count(const gsic_batch *batch, gsic_batch_counts *counts) {
   return guard([&] {
     require(batch != nullptr && counts != nullptr, "gsic_batch_count: batch and counts must not be null");

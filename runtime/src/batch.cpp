@@ -15,26 +15,6 @@ constexpr uint64_t kContexts = 16;
 /// A prompt that came so many columns later is due one column later.
 constexpr uint64_t kColumnsPerTurn = 4;
 
-/// Says to `running` that a thread runs passes, as long as it lives. Throws GSIC_BUSY.
-class Turn {
- public:
-  Turn(std::mutex &mutex, bool &running) : mutex_(mutex), running_(running) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (running_) throw Error(GSIC_BUSY, "another thread runs this batch", "let one thread run it");
-    running_ = true;
-  }
-  ~Turn() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    running_ = false;
-  }
-  Turn(const Turn &) = delete;
-  Turn &operator=(const Turn &) = delete;
-
- private:
-  std::mutex &mutex_;
-  bool &running_;
-};
-
 bool has_memory(Device &device, uint64_t bytes) {
   try {
     device.require_memory(bytes, "the KV cache of a batch");
@@ -46,6 +26,17 @@ bool has_memory(Device &device, uint64_t bytes) {
 }
 
 }  // namespace
+
+Batch::Turn::Turn(std::mutex &mutex, bool &running) : mutex_(mutex), running_(running) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_) throw Error(GSIC_BUSY, "another thread runs this batch", "let one thread run it");
+  running_ = true;
+}
+
+Batch::Turn::~Turn() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  running_ = false;
+}
 
 Batch::Batch(std::shared_ptr<const Model> model, const BatchOptions &options)
     : passes_(model, options.mode, GSIC_MAX_COLUMNS, blocks_of(*model, options.cache_bytes), "batch"),

@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include "batch_text.h"
+#include "cache_file.h"
 #include "passes.h"
 
 namespace gsic {
@@ -43,6 +44,14 @@ class Batch {
   /// where another thread does so, GSIC_DEVICE_LOST and others that end all requests.
   void run(std::chrono::milliseconds wait);
 
+  /// Writes what the cache holds to a file, which `load_cache` of a batch of the same build, target and program reads
+  /// while its own is empty, as much of it as there is room for; what was used last first. The result: of how many
+  /// tokens. No thread may run passes meanwhile. Throws GSIC_BUSY, GSIC_IO, GSIC_DEVICE_LOST.
+  uint64_t save_cache(const std::string &path);
+  /// Throws besides GSIC_BAD_BUNDLE (the file is cut, damaged, or of something else), GSIC_INVALID_ARGUMENT (the cache
+  /// is not empty). If it throws, the cache is empty.
+  uint64_t load_cache(const std::string &path);
+
   gsic_batch_counts counts() const;
   const Model &model() const { return passes_.model(); }
 
@@ -55,6 +64,21 @@ class Batch {
     uint32_t column = 0;  ///< the first
   };
 
+  /// Says to `running` that a thread runs passes, as long as it lives. Throws GSIC_BUSY.
+  class Turn {
+   public:
+    Turn(std::mutex &mutex, bool &running);
+    ~Turn();
+    Turn(const Turn &) = delete;
+    Turn &operator=(const Turn &) = delete;
+
+   private:
+    std::mutex &mutex_;
+    bool &running_;
+  };
+
+  /// What the cache is of, without its blocks.
+  CacheFileAbout about_cache() const;
   static size_t blocks_of(const Model &model, uint64_t bytes);
   /// Takes new requests; waits until there is something to do, but not longer than `wait`.
   void collect(std::chrono::milliseconds wait);

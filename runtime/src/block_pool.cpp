@@ -69,6 +69,27 @@ void BlockPool::release(CacheBlock *block) {
   if (block->behind.empty()) leaves_.insert(block);
 }
 
+std::vector<const CacheBlock *> BlockPool::latest_first() const {
+  std::vector<const CacheBlock *> found;
+  for (const CacheBlock &block : blocks_)
+    if (block.before != nullptr && !block.tokens.empty()) found.push_back(&block);
+  const auto depth = [&](const CacheBlock *block) {
+    size_t count = 0;
+    for (; block->before != &root_; block = block->before) count++;
+    return count;
+  };
+  std::vector<std::pair<const CacheBlock *, size_t>> order;
+  for (const CacheBlock *block : found) order.emplace_back(block, depth(block));
+  std::sort(order.begin(), order.end(), [](const auto &a, const auto &b) {
+    const uint64_t left = a.first->holders > 0 ? UINT64_MAX : a.first->left;
+    const uint64_t other = b.first->holders > 0 ? UINT64_MAX : b.first->left;
+    if (left != other) return left > other;
+    return a.second != b.second ? a.second < b.second : a.first->place < b.first->place;
+  });
+  std::transform(order.begin(), order.end(), found.begin(), [](const auto &one) { return one.first; });
+  return found;
+}
+
 void BlockPool::detach(CacheBlock *block) {
   CacheBlock *const before = block->before;
   before->behind.erase(std::find(before->behind.begin(), before->behind.end(), block));

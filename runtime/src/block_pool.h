@@ -48,6 +48,9 @@ class BlockPool {
   void hold(CacheBlock *block);
   /// Forgets a holder. The last block of a text is let go first.
   void release(CacheBlock *block);
+  /// Blocks that have tokens: those that somebody holds, then those that were let go of last; each behind the one
+  /// before it.
+  std::vector<const CacheBlock *> latest_first() const;
   /// How many of `count` tokens a block begins with.
   static size_t alike(const CacheBlock &block, const int32_t *tokens, size_t count);
 

@@ -67,6 +67,8 @@ void Bundle::check_header() {
     refuse(24, "the section table's hash is " + hexadecimal(found) + ", expected " + hexadecimal(expected), kDamaged);
 }
 
+uint64_t Bundle::table_hash() const { return little_endian<uint64_t>(file_.bytes().data + 24); }
+
 void Bundle::read_table() {
   const Bytes file = file_.bytes();
   const uint32_t count = little_endian<uint32_t>(file.data + 12);

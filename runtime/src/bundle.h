@@ -48,6 +48,8 @@ class Bundle {
   const std::string &path() const { return file_.path(); }
   /// Throws GSIC_IO if the file was cut since it was opened, as far as that was seen.
   void require_whole() const { file_.require_whole(); }
+  /// The hash of the section table, which holds the hash of every section.
+  uint64_t table_hash() const;
   /// The whole file.
   Bytes bytes() const { return file_.bytes(); }
   /// Throws GSIC_BAD_BUNDLE: "path: byte N: what".

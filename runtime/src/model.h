@@ -9,6 +9,7 @@
 
 #include "bundle.h"
 #include "device.h"
+#include "error.h"
 #include "manifest.h"
 #include "tokenizer.h"
 
@@ -52,6 +53,8 @@ class Model {
   /// The modes, separated by commas, the default first.
   const std::string &mode_list() const { return mode_list_; }
   const std::string &path() const { return bundle_.path(); }
+  /// A hash of all sections of the bundle, as text.
+  std::string build() const { return hexadecimal(bundle_.table_hash()); }
 
  private:
   /// Takes the first target of that name, or of any, whose device is there and loads its code.

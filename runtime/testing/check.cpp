@@ -3,6 +3,7 @@
 // check gpu-run BUNDLE: what fails first, if anything.
 // check fork BUNDLE, check cut BUNDLE SCRATCH: what others may do to a process.
 // check batch BUNDLE: requests in company against the same alone, and choices against plain arithmetic.
+// check cache BUNDLE OTHER FILE: a cache that is kept in FILE, which bundle OTHER cannot use.
 // check sizes VECTORS: the arithmetic on sizes against size-vectors.json.
 // check damage BUNDLE SCRATCH FROM TO: flips each byte of BUNDLE from FROM to TO - 1 in a copy; one line each.
 #include "check.h"
@@ -71,6 +72,9 @@ int main(int count, char **arguments) {
     check_batch(arguments[2]);
     check_choices(arguments[2]);
     check_constraint(arguments[2]);
+  } else if (what == "cache") {
+    CHECK(count == 5);
+    check_cache_file(arguments[2], arguments[3], arguments[4]);
   } else if (what == "drafting") {
     check_drafting(arguments[2]);
   } else if (what == "gpu") {

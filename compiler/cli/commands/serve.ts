@@ -24,6 +24,7 @@ export function addServe(gsic: Command): void {
       "KV cache of all requests (default: 16 contexts, at most a quarter of the memory)",
       positive,
     )
+    .option("--cache-file <file>", "keep that cache here, from one server of the build to the next")
     .option("--max-tokens <n>", "most tokens of an answer (default: the context's room)", positive)
     .option("--max-total <n>", "most tokens of all answers to a request", positive, 1 << 16)
     .option("--time <seconds>", "how long a request may take once it runs", positive, 600)
@@ -48,10 +49,11 @@ async function serve(path: string, options: Json & ServeOptions): Promise<void> 
   // The server and its packages take a quarter of a second to load, which every other command would wait for.
   const { serve: serveBuild } = await import("../../serve/command.js");
   await serveBuild(openBuild(path), options, (address) => {
-    const { urls, key, model, mode, target, chat } = address;
+    const { urls, key, model, mode, target, chat, cached } = address;
     const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
     const where = urls.map((url) => `${url}/v1`).join(", ");
-    const text = `${what} is served at ${where}${key ? ", with a key" : ""}; Ctrl-C stops`;
+    const kept = cached === 0 ? "" : `, ${cached} tokens in its cache`;
+    const text = `${what} is served at ${where}${key ? ", with a key" : ""}${kept}; Ctrl-C stops`;
     print(options.json ? JSON.stringify(address) : text);
   });
 }
