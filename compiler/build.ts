@@ -196,7 +196,7 @@ interface Job {
 /** Fills the staging folder. */
 async function makeBuild(job: Job): Promise<Report> {
   const { staging, model, plan, targets, progress, config } = job;
-  const modes = modesOf(job.mode, plan);
+  const modes = modesOf(job.mode);
   const programs: readonly ProgramMode[] = job.mode === "exact" ? ["exact"] : ["bounded", "exact"];
   const shapedBy = withTuning(commonTarget(targets), job.tuning);
   const scheduled = schedule(plan, programs, shapedBy, { linears: true });

@@ -452,6 +452,12 @@ test("a manifest that lies is refused, with the key", async () => {
         m.buffers.arena = 1e30;
       },
     ],
+    [
+      "programs.exact.cacheBytes is not a multiple of 64",
+      (m) => {
+        m.programs.exact.cacheBytes = 7;
+      },
+    ],
     ["drafting is not an object", (m) => Object.assign(m, { drafting: 7 })],
     ["drafting is missing", (m) => Reflect.deleteProperty(m, "drafting")],
     [
@@ -462,7 +468,7 @@ test("a manifest that lies is refused, with the key", async () => {
       },
     ],
     [
-      "drafting.lossless names 'lossless', which is no mode with a program",
+      "drafting.lossless names 'lossless', which is no program",
       (m) => {
         m.modes.push("lossless");
         m.drafting = { lossless: { draft: "bounded", verify: "lossless" } };

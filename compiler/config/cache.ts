@@ -25,12 +25,7 @@ export function withCacheOf(
     progress.warn(`the cache of a GPU holds f32: this build has no kv = "${plan.kv}"`);
     return { ...config, plan: { ...plan, kv: "f32" } };
   }
-  const used = mode ?? quality.mode;
-  if (used === "lossless" && plan.kv === "auto") {
-    progress.warn('lossless mode has a cache of f32: this build has no kv = "auto"');
-    return { ...config, plan: { ...plan, kv: "f32" } };
-  }
-  if (used !== "exact") return config;
+  if ((mode ?? quality.mode) !== "exact") return config;
   if (mode === "exact") {
     progress.warn(`exact mode has a cache of f32: this build has no kv = "${plan.kv}"`);
     return config;

@@ -96,8 +96,9 @@ function cache(step: StepOf<"cache">, context: number): CpuKernelCall {
   const operands = new Operands();
   const changes = step.norms !== null || step.rope !== null;
   operands.value("source", step.source, changes ? "update" : "read");
-  operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "write");
-  operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "write");
+  const place = { kind: "cache", layer: step.layer, forDrafts: step.forDrafts ?? false } as const;
+  operands.add("keys", "float", { ...place, part: "keys" }, "write");
+  operands.add("values", "float", { ...place, part: "values" }, "write");
   const normParams = (name: string, { gain, epsilon }: NormNode) => ({
     gain: operands.add(name, "float", { kind: "vector", vector: gain }),
     epsilon: floatLiteral(epsilon),

@@ -14,9 +14,17 @@ export type Operand =
   | { readonly kind: "vector"; readonly vector: VectorRef }
   | { readonly kind: "biases"; readonly parts: readonly BiasPart[] }
   | { readonly kind: "rope"; readonly rope: RopeNode }
-  | { readonly kind: "cache"; readonly layer: number; readonly part: "keys" | "values" }
+  | CacheOperand
   /** `gate` is its name. */
   | { readonly kind: "counter"; readonly gate: string };
+
+/** A layer's keys or values; `forDrafts`: as the program that drafts reads them, where that is another type. */
+export interface CacheOperand {
+  readonly kind: "cache";
+  readonly layer: number;
+  readonly part: "keys" | "values";
+  readonly forDrafts?: boolean;
+}
 
 /** A part of biases that lie one after another; null: zeros. */
 export interface BiasPart {

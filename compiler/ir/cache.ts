@@ -1,4 +1,4 @@
-import type { CacheType, Graph } from "./graph.js";
+import type { AttentionNode, CacheType, Graph } from "./graph.js";
 
 /** The graph with the KV cache of every layer kept as `type`. */
 export function withCache(graph: Graph, type: CacheType): Graph {
@@ -6,9 +6,14 @@ export function withCache(graph: Graph, type: CacheType): Graph {
   return { ...graph, nodes };
 }
 
+/** The attention of every layer, in their order. */
+export function attentionNodes({ nodes }: Graph): readonly AttentionNode[] {
+  return nodes.flatMap((node) => (node.kind === "attention" ? [node] : []));
+}
+
 /** How the layers keep keys and values, in their order. */
-export function cacheTypesOf({ nodes }: Graph): readonly CacheType[] {
-  return nodes.flatMap((node) => (node.kind === "attention" ? [node.cache] : []));
+export function cacheTypesOf(graph: Graph): readonly CacheType[] {
+  return attentionNodes(graph).map(({ cache }) => cache);
 }
 
 /** Whether some layer's cache rounds what it keeps. */

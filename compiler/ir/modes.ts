@@ -1,5 +1,3 @@
-import { roundsCache } from "./cache.js";
-import type { Plan } from "./plan.js";
 import type { Mode, ProgramMode } from "./program.js";
 
 /** The program that a mode is shaped by: of `lossless` the one that drafts. */
@@ -12,16 +10,13 @@ export function programsOf({ modes }: { readonly modes: readonly Mode[] }): Prog
   return modes.flatMap((mode) => (mode === "lossless" ? [] : [mode]));
 }
 
-/**
- * The modes of a build, its own first: a plan may be run as it is, draft for the exact weights, or be left aside. It
- * cannot draft where its cache rounds, since drafts read the cache of the exact pass.
- */
-export function modesOf(mode: Mode, { graph }: Pick<Plan, "graph">): readonly Mode[] {
+/** The modes of a build, its own first: a plan may be run as it is, draft for the exact weights, or be left aside. */
+export function modesOf(mode: Mode): readonly Mode[] {
   switch (mode) {
     case "exact":
       return ["exact"];
     case "bounded":
-      return roundsCache(graph) ? ["bounded", "exact"] : ["bounded", "exact", "lossless"];
+      return ["bounded", "exact", "lossless"];
     case "lossless":
       return ["lossless", "exact", "bounded"];
     default:

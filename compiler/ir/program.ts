@@ -132,6 +132,8 @@ export interface Program {
   readonly head: readonly Launch[];
   /** Byte offset of the logits, [16, stride] f32, in the arena. */
   readonly logits: { readonly offset: number; readonly stride: number };
+  /** Bytes of a block of the KV cache that it reads and writes: a mode takes blocks of the most that its programs need. */
+  readonly cacheBytes: number;
   readonly taps: readonly Tap[];
   /** Every linear once; empty in programs that no build publishes. */
   readonly linears: readonly LinearCall[];
@@ -147,7 +149,13 @@ export interface Program {
 /** A mode that has a program of its own. */
 export type ProgramMode = "exact" | "bounded";
 
-/** How a build may be run. `lossless` has no program: `bounded` proposes tokens, and `exact` decides. */
+/**
+ * The program by which lossless mode decides, where drafts read a cache that rounds: exact mode's, which also writes that
+ * cache. It is no mode. Elsewhere exact mode's own decides.
+ */
+export const verifying = "verifying";
+
+/** How a build may be run. `lossless` has no program: `bounded` proposes tokens, and `exact` or `verifying` decides. */
 export type Mode = ProgramMode | "lossless";
 
 /** What runs kernels: this machine's CPU, or a GPU through AMD's or NVIDIA's driver. */
@@ -166,11 +174,11 @@ export interface Manifest {
   readonly columns: 16;
   /** Positions of a block of the KV cache. */
   readonly cacheBlock: number;
-  /** Bytes of a block of the cache that a position takes, in all layers: `cacheBlock` of them fit into a block. */
+  /** Bytes that a position takes of the largest block of the cache, in all layers: `cacheBlock` of them fit into it. */
   readonly cacheBytesPerToken: number;
   /** Positions for which tables have rows, of angles and of embeddings: `context` goes no further. */
   readonly tablePositions: number;
-  /** Bytes of the weights, of each session buffer, and of a block of the cache. */
+  /** Bytes of the weights, of each session buffer, and of the largest block of the cache. */
   readonly buffers: Readonly<Record<BufferKind, number>>;
   /** Code objects, best first: the runtime takes the first whose features the machine has. */
   readonly targets: readonly {
@@ -187,7 +195,7 @@ export interface Manifest {
   /** Names of programs; of a build, `Mode`s. */
   readonly modes: readonly string[];
   readonly defaultMode: string;
-  /** Modes without a program: one program proposes tokens, another decides which of them stand. */
+  /** Modes without a program: that of another mode proposes tokens, and a program decides which of them stand. */
   readonly drafting: Readonly<Record<string, { readonly draft: string; readonly verify: string }>>;
   readonly programs: Readonly<Record<string, Program>>;
   /** Bytes of weights that one token reads, by mode with a program; `bounded` with every gate closed. */

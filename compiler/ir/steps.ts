@@ -143,6 +143,8 @@ export type Step =
       /** RMS norms of their heads, before these are rotated. */
       readonly norms: { readonly query: NormNode; readonly key: NormNode } | null;
       readonly rope: RopeNode | null;
+      /** Absent: false. True: it puts the same heads, which another step has made ready, where drafts read them. */
+      readonly forDrafts?: boolean;
     }
   | {
       readonly kind: "attend";

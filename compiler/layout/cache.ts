@@ -1,4 +1,5 @@
-import type { CacheType, Graph } from "../ir/graph.js";
+import type { AttentionNode, CacheType, Graph } from "../ir/graph.js";
+import { roundUp } from "./stride.js";
 
 /**
  * Positions of a block of the KV cache, a power of two. A longer one is read a little faster; a shorter one is shared by
@@ -20,6 +21,14 @@ export function cachedBytes(type: CacheType, headDim: number): number {
     default:
       return type satisfies never;
   }
+}
+
+/** Bytes that a layer's keys, or values, take in a block of so many positions; as templates/include/gsic/attention.h puts them. */
+export function cacheRoom(
+  { cache, kvHeads, headDim }: Pick<AttentionNode, "cache" | "kvHeads" | "headDim">,
+  positions: number,
+): number {
+  return kvHeads * positions * cachedBytes(cache, roundUp(headDim, 16));
 }
 
 /** Bytes of the cache that a token reads of each position that it sees, in all layers. */

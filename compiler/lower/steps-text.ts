@@ -33,7 +33,10 @@ function linesOf(step: AnyStep): string[] {
     case "factors":
       return factorLines(step);
     case "cache":
-      return [`cache    layer ${step.layer} <- ${sourceText(step)}`, ...headLines(step)];
+      return [
+        `cache    layer ${step.layer}${step.forDrafts === true ? ", for drafts" : ""} <- ${sourceText(step)}`,
+        ...headLines(step),
+      ];
     case "attend":
       return attendLines(step);
     case "combine": {

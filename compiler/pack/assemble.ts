@@ -4,7 +4,7 @@ import type { CodeObject, TargetCode } from "../cc/index.js";
 import type { Target } from "../config/target.js";
 import type { Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import type { Manifest } from "../ir/program.js";
+import { type Manifest, verifying } from "../ir/program.js";
 import { cacheBlock } from "../layout/cache.js";
 import { maxColumns, roundUp, stepBytes } from "../layout/stride.js";
 import type { Model } from "../models/model.js";
@@ -58,7 +58,7 @@ export async function writeModelBundle(
   const bytes = bytesPerToken(plan);
   const perToken = Object.keys(schedule.programs).map((mode) => [
     mode,
-    mode === "exact" ? bytes.dense : bytes.fast,
+    mode === "exact" || mode === verifying ? bytes.dense : bytes.fast,
   ]);
   const manifest = manifestOf({
     graph: plan.graph,
@@ -120,6 +120,7 @@ export function manifestOf({
   readonly graph: Graph;
   readonly bytesPerToken: Manifest["bytesPerToken"];
 }): Manifest {
+  const verify = schedule.programs[verifying] === undefined ? "exact" : verifying;
   return {
     format: 2,
     abi: 2,
@@ -129,7 +130,7 @@ export function manifestOf({
     context: graph.context,
     columns: maxColumns,
     cacheBlock: cacheBlock(graph.context),
-    cacheBytesPerToken: schedule.cacheBytesPerToken,
+    cacheBytesPerToken: schedule.cacheBytes / cacheBlock(graph.context),
     tablePositions: graph.context,
     buffers: {
       weights: schedule.weights.bytes,
@@ -153,7 +154,7 @@ export function manifestOf({
     })),
     modes,
     defaultMode: modes[0]!,
-    drafting: modes.includes("lossless") ? { lossless: { draft: "bounded", verify: "exact" } } : {},
+    drafting: modes.includes("lossless") ? { lossless: { draft: "bounded", verify } } : {},
     programs: schedule.programs,
     bytesPerToken: bytes,
   };

@@ -44,9 +44,9 @@ export interface Listing extends ListedPass {
   readonly linears: readonly ListedCall[];
 }
 
-/** What program.json holds: every launch of every mode, with the names of what it refers to. */
+/** What program.json holds: every launch of every program, with the names of what it refers to. */
 export interface ProgramJson {
   readonly kernels: readonly Pick<Kernel, "symbol" | "template" | "summary" | "launch">[];
-  /** By mode that has a program. */
+  /** By mode that has a program, and `verifying` (ir/program.ts) where lossless mode has one of its own. */
   readonly modes: Readonly<Record<string, Listing>>;
 }

@@ -2,10 +2,10 @@ import type { KernelCall, Operand } from "../emit/operands.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { Argument, DeviceKind } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
-import { cacheBlock } from "../layout/cache.js";
-import { maxColumns, roundUp, stepBytes, strideOf } from "../layout/stride.js";
+import { maxColumns, stepBytes, strideOf } from "../layout/stride.js";
 import { factorPlaces } from "../lower/factors.js";
 import { placeValues } from "./arena.js";
+import type { CacheLayout } from "./cache-layout.js";
 import { WeightLayout } from "./weights-section.js";
 
 /** Two counts of tokens, of 8 bytes, for each gate. */
@@ -20,25 +20,13 @@ interface Places {
   bytesOf(operand: Operand): number | null;
 }
 
-/** The buffers that the programs of a schedule share: weights, the KV cache, and an arena as large as any of them needs. */
+/** The buffers that the programs of a schedule share: weights, and an arena as large as any of them needs. */
 export class Memory {
   readonly weights: WeightLayout;
   arenaBytes = 0;
-  private readonly cache: ReturnType<typeof cacheLayout>;
 
   constructor(graph: Graph, device: DeviceKind) {
     this.weights = new WeightLayout(device, graph.context);
-    this.cache = cacheLayout(graph);
-  }
-
-  /** Of one position, in all layers. */
-  get cacheBytesPerToken(): number {
-    return this.cache.perToken;
-  }
-
-  /** Bytes of a block of the cache, over all layers. */
-  get cacheBytes(): number {
-    return Math.max(this.cache.bytes, 64);
   }
 
   /** Lays out the values of calls, in their order; `counters` are places of gates' counters. */
@@ -46,6 +34,7 @@ export class Memory {
     calls: readonly KernelCall[],
     widths: ReadonlyMap<ValueId, number>,
     counters: ReadonlyMap<string, number>,
+    cache: CacheLayout,
   ): Places {
     const { offsets, bytes } = placeValues(calls.map((call) => ({ values: valuesOf(call, widths) })));
     this.arenaBytes = Math.max(this.arenaBytes, bytes);
@@ -64,7 +53,7 @@ export class Memory {
           return { buffer: "weights", offset, bytes: this.weights.bytesAt(offset) };
         }
         case "cache":
-          return { buffer: "cache", ...this.cache.place(operand.layer, operand.part) };
+          return { buffer: "cache", ...cache.place(operand) };
         case "counter":
           return { buffer: "counters", offset: counters.get(operand.gate)!, bytes: counterBytes };
         default:
@@ -77,24 +66,6 @@ export class Memory {
     };
     return { offsets, resolve, bytesOf };
   }
-}
-
-/** A block of the cache: keys and values, layer by layer, [kv heads, positions, padded head] f32 each; as in templates/include/gsic/attention.h. */
-function cacheLayout({ nodes, context }: Graph) {
-  const sizes = nodes.flatMap((node) =>
-    node.kind === "attention" ? [node.kvHeads * cacheBlock(context) * roundUp(node.headDim, 16) * 4] : [],
-  );
-  const begins: number[] = [];
-  let bytes = 0;
-  for (const size of sizes) {
-    begins.push(bytes);
-    bytes += 2 * size;
-  }
-  const place = (layer: number, part: "keys" | "values") => {
-    const size = sizes[layer]!;
-    return { offset: begins[layer]! + (part === "keys" ? 0 : size), bytes: size };
-  };
-  return { place, bytes, perToken: bytes / cacheBlock(context) };
 }
 
 /** Elements of a row of what each step writes. */

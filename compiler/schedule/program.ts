@@ -2,15 +2,25 @@ import type { Target } from "../config/target.js";
 import { emitterFor } from "../emit/devices.js";
 import type { Emitter } from "../emit/emitter.js";
 import type { ProjectionDivision } from "../emit/gpu/projection-divisions.js";
+import { roundsCache } from "../ir/cache.js";
 import { densePlan, planGates } from "../ir/forms.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import type { Kernel, LinearCall, Program, ProgramMode, Tap } from "../ir/program.js";
+import {
+  type Kernel,
+  type LinearCall,
+  type Program,
+  type ProgramMode,
+  type Tap,
+  verifying,
+} from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
 import { strideOf } from "../layout/stride.js";
+import { withDraftCaches } from "../lower/draft-caches.js";
 import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";
 import { lower } from "../lower/lower.js";
 import type { ListedCall, Listing } from "../report/program-json.js";
+import { cacheLayout } from "./cache-layout.js";
 import { KernelTable } from "./kernel-table.js";
 import { listLaunches } from "./listing.js";
 import { counterBytes, Memory, stepWidths } from "./memory.js";
@@ -29,9 +39,8 @@ export interface Schedule {
   readonly listings: Readonly<Record<string, Listing>>;
   readonly weights: PackedWeights;
   readonly arenaBytes: number;
-  /** Of a block of the KV cache. */
+  /** Of the largest block of the KV cache that a program takes. */
   readonly cacheBytes: number;
-  readonly cacheBytesPerToken: number;
   readonly counterBytes: number;
 }
 
@@ -48,24 +57,30 @@ interface ScheduleOptions {
   readonly linears?: boolean;
 }
 
-/** Turns a plan into launches, one program per mode; in `exact` mode every linear is dense, whatever the plan says. */
+/**
+ * Turns a plan into launches, one program per mode; in `exact` mode every linear is dense, whatever the plan says. Where the
+ * plan's cache rounds, lossless mode has a program of its own besides, `verifying`: exact mode's, which also leaves keys and
+ * values as drafts read them.
+ */
 export function schedule(
   plan: Plan,
   modes: readonly ProgramMode[],
   target: Target,
   options: ScheduleOptions = {},
 ): Schedule {
-  return scheduleAll(
-    modes.map((mode) => ({ name: mode, plan: mode === "exact" ? densePlan(plan) : plan })),
-    target,
-    options,
-  );
+  const dense = densePlan(plan);
+  const variants: Variant[] = modes.map((name) => ({ name, plan: name === "exact" ? dense : plan }));
+  const drafts = modes.length > 1 && roundsCache(plan.graph);
+  const all = drafts ? [...variants, { name: verifying, plan: dense, drafts: plan.graph }] : variants;
+  return scheduleAll(all, target, options);
 }
 
 /** A program to be, under a name. */
 export interface Variant {
   readonly name: string;
   readonly plan: Plan;
+  /** The graph of the program whose drafts this one verifies, where their caches differ. */
+  readonly drafts?: Graph | null;
 }
 
 /** Turns plans of one graph into launches, a program each; all share kernels, weights and arena. */
@@ -93,16 +108,16 @@ export function scheduleAll(
   const { kernels, memory } = shared;
   for (const call of shared.emitter.unlaunched) kernels.index(call);
   const gates = Math.max(0, ...passes.map(({ counters }) => counters.size));
+  const programs = Object.fromEntries(scheduled.map(({ name, program }) => [name, program]));
   return {
     kernels: kernels.kernels,
     divisions: kernels.divisions,
-    programs: Object.fromEntries(scheduled.map(({ name, program }) => [name, program])),
+    programs,
     steps: Object.fromEntries(passes.map(({ name, steps }) => [name, steps])),
     listings: Object.fromEntries(scheduled.map(({ name, listing }) => [name, listing])),
     weights: memory.weights,
     arenaBytes: memory.arenaBytes,
-    cacheBytes: memory.cacheBytes,
-    cacheBytesPerToken: memory.cacheBytesPerToken,
+    cacheBytes: Math.max(...Object.values(programs).map(({ cacheBytes }) => cacheBytes)),
     counterBytes: Math.max(counterBytes * gates, 64),
   };
 }
@@ -116,12 +131,13 @@ interface Shared {
 }
 
 /** A variant's pass, and what its linears alone are scheduled from. */
-function schedulePass({ name, plan }: Variant, { emitter, graph, kernels, memory }: Shared) {
-  const lowered = lower(plan);
+function schedulePass({ name, plan, drafts = null }: Variant, { emitter, graph, kernels, memory }: Shared) {
+  const lowered = drafts === null ? lower(plan) : withDraftCaches(lower(plan), drafts);
+  const cache = cacheLayout({ ...plan.graph, context: graph.context }, drafts);
   const { steps, deviceSteps, calls } = emitter.emit(lowered, graph.context);
   const counters = new Map(planGates(plan).map((gate, index) => [gate.name, counterBytes * index]));
   const widths = stepWidths(steps);
-  const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters);
+  const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters, cache);
   const launches = calls.map((call) => kernels.launch(call, resolve));
   const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
   const program = {
@@ -129,7 +145,9 @@ function schedulePass({ name, plan }: Variant, { emitter, graph, kernels, memory
     head: launches.slice(headAt),
     logits: { offset: offsets.get(graph.output)!, stride: strideOf(graph.vocabulary) },
     greedy: greedyOf(steps, offsets),
-    taps: emitter.keepsInputs && name === "exact" ? taps(plan, steps, offsets, widths) : [],
+    cacheBytes: cache.bytes,
+    taps:
+      emitter.keepsInputs && (name === "exact" || drafts !== null) ? taps(plan, steps, offsets, widths) : [],
     gates: [...counters.keys()],
   };
   return {
@@ -151,7 +169,7 @@ function scheduleCall(
   const { steps, calls } = emitter.emit(callSteps(step, emitter), graph.context);
   const { linears, width } = callableLinears(step);
   const widths = new Map([...stepWidths(steps), [step.input, step.d]]);
-  const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters);
+  const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters, cacheLayout(graph));
   const launches = calls.map((call) => kernels.launch(call, resolve));
   const block = (id: ValueId, used: number) => ({
     offset: offsets.get(id)!,

@@ -8,7 +8,7 @@ import { type Config, configuredForm, isConfigured } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { adoptPlan } from "../graph-text/adopt.js";
 import type { ParsedPlan } from "../graph-text/parse.js";
-import { roundsCache, withCache } from "../ir/cache.js";
+import { withCache } from "../ir/cache.js";
 import { isDense } from "../ir/forms.js";
 import type { Plan } from "../ir/plan.js";
 import type { Mode } from "../ir/program.js";
@@ -67,7 +67,6 @@ export async function decide({
       : adoptPlan(edited, model, input, targets[0]!.device);
   if (edited !== null) await dump?.plan("adopt-plan", first);
   if (mode === "exact" && !isDense(first)) throw formsInExactMode(input);
-  if (mode === "lossless" && roundsCache(first.graph)) throw roundedInLossless(input);
   const isFree = !isConfigured(config.plan);
   const searches = edited === null && mode !== "exact" && (isFree || config.plan.kv === "auto");
   if (!searches) {
@@ -120,16 +119,6 @@ function formsInExactMode(input: string): GsicError {
       "the graph has linears that are not dense, or a cache that rounds, which exact mode does not have",
     where: input,
     hint: "build it with --mode bounded or lossless, or make them dense, without cache",
-  });
-}
-
-function roundedInLossless(input: string): GsicError {
-  return new GsicError({
-    category: "usage",
-    code: "cache-in-lossless-mode",
-    message: "lossless mode has a cache of f32, which drafts and exact passes share",
-    where: input,
-    hint: "build it in bounded mode, or leave out kv",
   });
 }
 

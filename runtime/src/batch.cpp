@@ -39,14 +39,14 @@ Batch::Turn::~Turn() {
 }
 
 Batch::Batch(std::shared_ptr<const Model> model, const BatchOptions &options)
-    : passes_(model, options.mode, GSIC_MAX_COLUMNS, blocks_of(*model, options.cache_bytes), "batch"),
-      pool_(passes_.cache_blocks(), model->manifest().cache_block,
-            int64_t(model->manifest().buffer(Buffer::cache) / sizeof(float))),
+    : passes_(model, options.mode, GSIC_MAX_COLUMNS, blocks_of(*model, options), "batch"),
+      pool_(passes_.cache_blocks(), model->manifest().cache_block, int64_t(passes_.block_bytes() / sizeof(float))),
       tables_(GSIC_MAX_COLUMNS) {}
 
-size_t Batch::blocks_of(const Model &model, uint64_t bytes) {
+size_t Batch::blocks_of(const Model &model, const BatchOptions &options) {
   const Manifest &manifest = model.manifest();
-  const uint64_t block = manifest.buffer(Buffer::cache), least = manifest.blocks(manifest.context);
+  const uint64_t bytes = options.cache_bytes, block = model.programs(options.mode).cache_bytes();
+  const uint64_t least = manifest.blocks(manifest.context);
   if (bytes == 0) {
     const uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
     uint64_t blocks = std::max(least, std::min(kContexts * least, memory / 4 / block));

@@ -79,7 +79,7 @@ class Batch {
 
   /// What the cache is of, without its blocks.
   CacheFileAbout about_cache() const;
-  static size_t blocks_of(const Model &model, uint64_t bytes);
+  static size_t blocks_of(const Model &model, const BatchOptions &options);
   /// Takes new requests; waits until there is something to do, but not longer than `wait`.
   void collect(std::chrono::milliseconds wait);
   /// Gives texts the answers that came, under the lock.

@@ -15,7 +15,7 @@ CacheFileAbout Batch::about_cache() const {
   for (const auto &[name, program] : manifest.programs)
     if (&program == passes_.main().program) about.program = name;
   about.positions = manifest.cache_block;
-  about.bytes = manifest.buffer(Buffer::cache);
+  about.bytes = passes_.block_bytes();
   return about;
 }
 

@@ -81,7 +81,7 @@ void Batch::attach(BatchText &text) {
     pool_.hold(found);
     if (CacheBlock *const copy = pool_.take(before)) {
       Device &device = model().device();
-      const auto bytes = size_t(model().manifest().buffer(Buffer::cache));
+      const auto bytes = size_t(passes_.block_bytes());
       const auto at = [&](const CacheBlock *block) { return passes_.cache() + size_t(block->place) * sizeof(float); };
       device.copy_rows({at(copy), bytes}, {at(found), bytes}, 1, device.stream());
       copy->tokens.assign(found->tokens.begin(), found->tokens.begin() + long(length));

@@ -33,8 +33,6 @@ constexpr uint64_t kMostLds = 160u << 10;
 constexpr uint64_t kMostWorkgroups = 1u << 24;
 /// Where an ELF image begins, so that a driver can read it in place.
 constexpr uint64_t kImageAlignment = 4096;
-/// What every block of the cache is aligned to, as other buffers are.
-constexpr uint64_t kBlockAlignment = 64;
 
 /// Kernels write at every position before the context's end, and read a row of tables for it, by what they were
 /// compiled for: blocks of the cache must hold their positions, and the context end where tables do.
@@ -61,7 +59,7 @@ void read_buffers(const ManifestReader &reader, Manifest &manifest) {
     reader.refuse("buffers.weights", "is not the size of the section 'weights', " + std::to_string(weights) + " bytes");
   if (!checked_product({manifest.buffer(Buffer::cache), manifest.blocks(manifest.context)}))
     reader.refuse("buffers.cache", "is too large for " + std::to_string(manifest.context) + " tokens");
-  if (manifest.buffer(Buffer::cache) % kBlockAlignment != 0) reader.refuse("buffers.cache", "is not a multiple of 64");
+  if (manifest.buffer(Buffer::cache) % kCacheAlignment != 0) reader.refuse("buffers.cache", "is not a multiple of 64");
   if (manifest.buffer(Buffer::step) < sizeof(gsic_step)) reader.refuse("buffers.step", "is too small for a step");
   check_positions(reader, manifest);
 }
@@ -154,14 +152,17 @@ void read_targets(const ManifestReader &reader, Manifest &manifest) {
   if (manifest.targets.empty()) reader.refuse("targets", "is empty");
 }
 
-/// Which programs a mode without one of its own runs; both are modes themselves.
+/// Which programs a mode without one of its own runs: the one that drafts is a mode itself.
 Drafting read_drafting(const ManifestReader &reader, const Manifest &manifest, const json &value,
                        const std::string &at) {
   const Drafting drafting{reader.text(value, at, "draft"), reader.text(value, at, "verify")};
   const json &others = reader.member(reader.root(), "manifest", "drafting");
-  for (const std::string &name : {drafting.draft, drafting.verify})
-    if (std::count(manifest.modes.begin(), manifest.modes.end(), name) == 0 || others.contains(name))
-      reader.refuse(at, "names '" + name + "', which is no mode with a program");
+  const std::string &draft = drafting.draft, &verify = drafting.verify;
+  if (std::count(manifest.modes.begin(), manifest.modes.end(), draft) == 0 || others.contains(draft))
+    reader.refuse(at, "names '" + draft + "', which is no mode with a program");
+  const json &programs = reader.member(reader.root(), "manifest", "programs");
+  if (!programs.is_object() || !programs.contains(verify) || others.contains(verify))
+    reader.refuse(at, "names '" + verify + "', which is no program");
   return drafting;
 }
 
@@ -175,17 +176,22 @@ void read_programs(const ManifestReader &reader, Manifest &manifest) {
   const json &bytes = reader.member(root, "manifest", "bytesPerToken");
   const json &drafting = reader.member(root, "manifest", "drafting");
   if (!drafting.is_object()) reader.refuse("drafting", "is not an object");
+  const auto read = [&](const std::string &name) {
+    manifest.programs[name] =
+        read_program(reader, manifest, reader.member(programs, "programs", name.c_str()), "programs." + name);
+  };
   for (const std::string &mode : manifest.modes) {
     if (drafting.contains(mode)) {
       manifest.drafting[mode] = read_drafting(reader, manifest, drafting.at(mode), "drafting." + mode);
       continue;
     }
-    const std::string at = "programs." + mode;
-    manifest.programs[mode] = read_program(reader, manifest, reader.member(programs, "programs", mode.c_str()), at);
+    read(mode);
     const json &value = reader.member(bytes, "bytesPerToken", mode.c_str());
     if (!value.is_number()) reader.refuse("bytesPerToken." + mode, "is not a number");
     manifest.bytes_per_token[mode] = value.get<double>();
   }
+  for (const auto &entry : manifest.drafting)
+    if (manifest.programs.count(entry.second.verify) == 0) read(entry.second.verify);
 }
 
 }  // namespace

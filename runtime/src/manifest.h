@@ -70,6 +70,7 @@ struct Program {
   std::vector<Launch> head;  ///< only where logits are wanted
   uint64_t logits_offset;    ///< bytes in the arena; [16, logits_stride] f32
   uint32_t logits_stride;
+  uint64_t cache_bytes;            ///< of a block of the cache, which its launches reach
   std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] gsic_choice that the head leaves
   std::vector<Tap> taps;           ///< in order of `after`
   std::vector<LinearCall> linears;
@@ -113,11 +114,11 @@ struct Manifest {
   std::string name, family;
   uint32_t vocabulary, context;
   uint32_t cache_block;                    ///< positions of a block of the KV cache, a power of two
-  std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer; of the cache: of a block
+  std::array<uint64_t, kBuffers> buffers;  ///< bytes, by Buffer; of the cache: of the largest block of a program
   std::vector<Target> targets;             ///< best first
   std::vector<Kernel> kernels;
-  std::vector<std::string> modes;  ///< the default first
-  std::map<std::string, Program> programs;
+  std::vector<std::string> modes;                 ///< the default first
+  std::map<std::string, Program> programs;        ///< of modes, and those by which modes verify drafts
   std::map<std::string, Drafting> drafting;       ///< modes that have no program of their own
   std::map<std::string, double> bytes_per_token;  ///< of modes that have a program
 

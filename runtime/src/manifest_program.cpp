@@ -10,13 +10,15 @@ namespace {
 
 using nlohmann::json;
 
-Argument read_argument(const ManifestReader &reader, const Manifest &manifest, const json &value,
+/// `cache`: bytes of a block of the cache that the program has.
+Argument read_argument(const ManifestReader &reader, const Manifest &manifest, uint64_t cache, const json &value,
                        const std::string &at) {
   const std::string name = reader.text(value, at, "buffer");
   const auto found = std::find(kBufferNames.begin(), kBufferNames.end(), name);
   if (found == kBufferNames.end()) reader.refuse(at + ".buffer", "names no buffer: '" + name + "'");
   const Buffer buffer = Buffer(found - kBufferNames.begin());
-  const uint64_t size = manifest.buffer(buffer), offset = reader.number(value, at, "offset", 0, kMostBytes);
+  const uint64_t size = buffer == Buffer::cache ? cache : manifest.buffer(buffer);
+  const uint64_t offset = reader.number(value, at, "offset", 0, kMostBytes);
   const uint64_t bytes = reader.number(value, at, "bytes", 1, kMostBytes);
   if (!range_fits(offset, bytes, size))
     reader.refuse(at, "of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
@@ -24,8 +26,8 @@ Argument read_argument(const ManifestReader &reader, const Manifest &manifest, c
   return {buffer, offset};
 }
 
-std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &manifest, const json &program,
-                                  const std::string &at, const char *key) {
+std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &manifest, uint64_t cache,
+                                  const json &program, const std::string &at, const char *key) {
   std::vector<Launch> launches;
   for (const json &value : reader.list(program, at, key)) {
     const std::string here = indexed(at + "." + key, launches.size());
@@ -38,7 +40,7 @@ std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &
                                              kernel.symbol + "' takes " + std::to_string(kernel.arguments));
     for (const json &argument : arguments)
       launch.arguments.push_back(
-          read_argument(reader, manifest, argument, indexed(here + ".arguments", launch.arguments.size())));
+          read_argument(reader, manifest, cache, argument, indexed(here + ".arguments", launch.arguments.size())));
     launches.push_back(std::move(launch));
   }
   return launches;
@@ -105,7 +107,7 @@ std::vector<LinearCall> read_linears(const ManifestReader &reader, const Manifes
                     {},
                     read_block(reader, manifest, value, here, "x"),
                     read_block(reader, manifest, value, here, "y"),
-                    read_launches(reader, manifest, value, here, "launches")};
+                    read_launches(reader, manifest, manifest.buffer(Buffer::cache), value, here, "launches")};
     for (const Launch &launch : call.launches)
       for (const Argument &argument : launch.arguments)
         if (argument.buffer == Buffer::cache)
@@ -118,12 +120,23 @@ std::vector<LinearCall> read_linears(const ManifestReader &reader, const Manifes
   return calls;
 }
 
+/// Bundles of before programs had blocks of their own do not say it.
+uint64_t cache_bytes_of(const ManifestReader &reader, const Manifest &manifest, const json &program,
+                        const std::string &at) {
+  const uint64_t most = manifest.buffer(Buffer::cache);
+  if (!program.contains("cacheBytes")) return most;
+  const uint64_t bytes = reader.number(program, at, "cacheBytes", 1, most);
+  if (bytes % kCacheAlignment != 0) reader.refuse(at + ".cacheBytes", "is not a multiple of 64");
+  return bytes;
+}
+
 }  // namespace
 
 Program read_program(const ManifestReader &reader, const Manifest &manifest, const json &value, const std::string &at) {
   Program program{};
-  program.body = read_launches(reader, manifest, value, at, "body");
-  program.head = read_launches(reader, manifest, value, at, "head");
+  program.cache_bytes = cache_bytes_of(reader, manifest, value, at);
+  program.body = read_launches(reader, manifest, program.cache_bytes, value, at, "body");
+  program.head = read_launches(reader, manifest, program.cache_bytes, value, at, "head");
   const json &logits = reader.member(value, at, "logits");
   program.logits_offset = reader.number(logits, at + ".logits", "offset", 0, kMostBytes);
   program.logits_stride = uint32_t(reader.number(logits, at + ".logits", "stride", manifest.vocabulary, kMostTokens));

@@ -7,6 +7,9 @@
 
 namespace gsic {
 
+/// What every block of the cache is aligned to, as other buffers are.
+constexpr uint64_t kCacheAlignment = 64;
+
 /// No offset or size of a manifest is larger, and no count of tokens, rows or columns.
 constexpr uint64_t kMostBytes = uint64_t(1) << 44;
 constexpr uint64_t kMostTokens = 1u << 24;

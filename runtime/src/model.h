@@ -2,6 +2,7 @@
 #ifndef GSIC_SRC_MODEL_H
 #define GSIC_SRC_MODEL_H
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,11 @@ struct OpenOptions {
 struct ModePrograms {
   const Program *main;             ///< decides every token
   const Program *draft = nullptr;  ///< proposes tokens; null where none does
+
+  /// Of a block of the cache, which both programs reach.
+  uint64_t cache_bytes() const {
+    return draft == nullptr ? main->cache_bytes : std::max(main->cache_bytes, draft->cache_bytes);
+  }
 };
 
 /// Immutable once open; any number of threads may use it.

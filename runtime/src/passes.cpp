@@ -39,7 +39,7 @@ bool Passes::grow_cache(size_t blocks, size_t most) {
   blocks = std::min(blocks, most);
   if (blocks <= cache_blocks_) return false;
   Device &device = model_->device();
-  const uint64_t block = model_->manifest().buffer(Buffer::cache);
+  const uint64_t block = block_bytes();
   const size_t wanted = std::min(std::max(blocks, 2 * cache_blocks_), most);
   const auto allocate = [&](size_t count) {
     const std::string tokens = std::to_string(count * model_->manifest().cache_block);
@@ -69,8 +69,8 @@ bool Passes::grow_cache(size_t blocks, size_t most) {
 }
 
 uint64_t Passes::bytes_of(Buffer which) const {
+  if (which == Buffer::cache) return cache_blocks_ * block_bytes();
   const uint64_t bytes = model_->manifest().buffer(which);
-  if (which == Buffer::cache) return cache_blocks_ * bytes;
   return which == Buffer::step ? std::max(layout_.bytes(), bytes) : bytes;
 }
 

@@ -40,8 +40,9 @@ class Passes {
   const StepLayout &layout() const { return layout_; }
   /// Says where blocks `first` to before `first + count` of a table lie, in floats from where the cache begins.
   void write_table(size_t table, size_t first, const int64_t *places, size_t count);
-  /// Blocks of the cache, and where it begins.
+  /// Blocks of the cache, bytes of each, and where it begins.
   size_t cache_blocks() const { return cache_blocks_; }
+  uint64_t block_bytes() const { return programs_.cache_bytes(); }
   /// Makes the cache larger: `blocks` blocks, or twice as many as before where there is memory, but not more than
   /// `most`. What it holds stays, launches move: those that were resolved before must not run. False, and nothing
   /// changed, where it has as many. Throws GSIC_OUT_OF_MEMORY, and then all is as it was.

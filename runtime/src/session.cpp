@@ -21,7 +21,7 @@ size_t first_blocks(const Model &model) {
 
 Session::Session(std::shared_ptr<const Model> model, const std::string &mode)
     : passes_(model, mode, 1, first_blocks(*model), "session") {
-  const std::vector<int64_t> table = consecutive_blocks(model->manifest(), passes_.layout().entries());
+  const std::vector<int64_t> table = consecutive_blocks(passes_.block_bytes(), passes_.layout().entries());
   passes_.write_table(0, 0, table.data(), table.size());
 }
 

@@ -30,10 +30,10 @@ class StepLayout {
   size_t entries_, tables_;
 };
 
-/// A table of blocks that lie one after another.
-inline std::vector<int64_t> consecutive_blocks(const Manifest &manifest, size_t count) {
+/// A table of blocks of `bytes` that lie one after another.
+inline std::vector<int64_t> consecutive_blocks(uint64_t bytes, size_t count) {
   std::vector<int64_t> table(count);
-  for (size_t i = 0; i < count; i++) table[i] = int64_t(i * manifest.buffer(Buffer::cache) / sizeof(float));
+  for (size_t i = 0; i < count; i++) table[i] = int64_t(i * bytes / sizeof(float));
   return table;
 }
 

@@ -35,7 +35,8 @@ class Company {
         texts_(kTexts),
         passes_(model, mode, GSIC_MAX_COLUMNS, kTexts * model->manifest().blocks(length_of(*model)), "company") {
     const Manifest &manifest = model->manifest();
-    std::vector<int64_t> places = consecutive_blocks(manifest, kTexts * manifest.blocks(length_of(*model)));
+    std::vector<int64_t> places =
+        consecutive_blocks(passes_.block_bytes(), kTexts * manifest.blocks(length_of(*model)));
     std::shuffle(places.begin(), places.end(), random_);
     for (size_t i = 0; i < kTexts; i++) {
       make_text(model, mode, texts_[i]);

@@ -178,7 +178,7 @@ class Bench {
     const std::array<int32_t, GSIC_MAX_COLUMNS> ids = {};
     gsic_step step = step_of(ids.data(), std::min<uint32_t>(columns, GSIC_MAX_COLUMNS), position, layout);
     step.wanted = (1u << step.columns) - 1;
-    const std::vector<int64_t> table = consecutive_blocks(model_.manifest(), layout.entries());
+    const std::vector<int64_t> table = consecutive_blocks(model_.manifest().buffer(Buffer::cache), layout.entries());
     device_.write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
     device_.write(buffers_[size_t(Buffer::step)]->address(layout.place(0)), table.data(),
                   table.size() * sizeof table[0]);
