@@ -47,7 +47,7 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 describe("a model that is exported with exact types, and read from that file, computes the same", () => {
-  for (const name of fixtureNames()) {
+  for (const name of [...fixtureNames(), "gpt2-onnx-dynamo", "llama-onnx-script"]) {
     test(name, async () => {
       const { model, ids, logits } = await openFixture(name);
       const { weights } = model;
@@ -58,6 +58,7 @@ describe("a model that is exported with exact types, and read from that file, co
         }
         const read = await Weights.open(await exported(model, weights.kind === "gguf" ? null : "f32"));
         const found = referenceLogits(readGraph(read, name), read, ids);
+        if (weights.kind === "onnx") expect(readGraph(read, name).context).toBe(model.graph.context);
         read.close();
         expect(relativeError(Float32Array.from(found), logits)).toBeLessThan(1e-5);
       } finally {

@@ -103,7 +103,8 @@ export async function writeExport(
 /** The metadata of the source: as it is stored in a GGUF file, else made from the graph, the tokenizer and the template. */
 function entriesOf({ weights, graph, tokenizer, chat }: Model): GgufEntries {
   if (weights.kind === "gguf") return readGgufEntries(weights.source);
-  const { context } = readGraph(weights, graph.name);
+  // What a build holds may be less than the model knows; of an ONNX graph nobody may know that.
+  const { context } = weights.kind === "onnx" ? graph : readGraph(weights, graph.name);
   const text: Fields =
     tokenizer === null
       ? { "tokenizer.ggml.model": { type: "string", value: "none" } }

@@ -2,7 +2,7 @@ import type { ActivationFunction } from "../ir/graph.js";
 import type { Settings } from "./settings.js";
 
 /** Hugging Face's names for the activation functions that gsic has. */
-const names: Readonly<Record<string, ActivationFunction>> = {
+export const activationNames: Readonly<Record<string, ActivationFunction>> = {
   gelu_new: "gelu_tanh",
   gelu_pytorch_tanh: "gelu_tanh",
   gelu_fast: "gelu_tanh",
@@ -14,7 +14,7 @@ const names: Readonly<Record<string, ActivationFunction>> = {
 
 /** The activation function that a configuration names under `key`. */
 export function activationOf(settings: Settings, key: string, fallback: string): ActivationFunction {
-  const activation = names[settings.text(key, fallback)];
-  if (activation === undefined) throw settings.unsupported(key, Object.keys(names));
+  const activation = activationNames[settings.text(key, fallback)];
+  if (activation === undefined) throw settings.unsupported(key, Object.keys(activationNames));
   return activation;
 }

@@ -1,4 +1,3 @@
-import { roundedNumber } from "./activation.js";
 import { type Bases, factorOf } from "./bases.js";
 import { type ReadHeads, readHeads, sameRotation } from "./heads.js";
 import { broadcast, expanded, pickData, pickSymbol, simplified, transposed } from "./layout.js";
@@ -147,8 +146,10 @@ function requireHeads({ heads, order }: ReadHeads, key: ReadHeads, value: ReadHe
   if (value.heads.rotation !== null) throw new Unmatched("rotates values");
 }
 
-/** 1 / sqrt(headDim) where it is that but for rounding. */
+/** 1 / sqrt(headDim), or 1 / sqrt of another whole number, where it is that but for rounding. */
 function scaleOf(scale: number, headDim: number): number {
   const usual = 1 / Math.sqrt(headDim);
-  return Math.abs(scale - usual) <= 1e-3 * usual ? usual : roundedNumber(scale);
+  if (Math.abs(scale - usual) <= 1e-3 * usual) return usual;
+  const square = Math.round(1 / scale ** 2);
+  return Math.abs(scale * Math.sqrt(square) - 1) <= 1e-6 ? 1 / Math.sqrt(square) : scale;
 }

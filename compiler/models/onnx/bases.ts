@@ -51,8 +51,12 @@ export class Bases {
     if (factor === null) throw new Unmatched("reads sums of channels as they come of rotations");
     if (value.fn !== null) return this.activation(part, functionOf(value));
     if (factor === 1) return part;
-    if (part.op === "embedding")
-      return this.once({ ...part, scale: part.scale * factor }, part, "scale", factor);
+    if (part.op === "embedding") {
+      const root = Math.sqrt(part.width);
+      const scale = part.scale * factor;
+      const exact = Math.abs(scale - root) <= 1e-6 * root ? root : scale;
+      return this.once({ ...part, scale: exact }, part, "scale", factor);
+    }
     throw new Unmatched(`reads values times ${factor}`);
   }
 

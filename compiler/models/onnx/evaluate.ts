@@ -12,7 +12,8 @@ import { data, elementsOf, Unmatched, type Value } from "./value.js";
 interface Failure {
   readonly node: OnnxNode;
   readonly reason: string;
-  readonly shapes: readonly (readonly number[])[];
+  /** Of its inputs; null: of one that was not understood either. */
+  readonly shapes: readonly (readonly number[] | null)[];
 }
 
 const handlers = { ...layoutHandlers, ...numberHandlers, ...modelHandlers, ...attentionHandlers };
@@ -103,7 +104,8 @@ export class Evaluator {
       if (error instanceof GsicError) throw error;
       // A node whose inputs do not fit it can fail anywhere in its handler.
       const reason = error instanceof Unmatched ? error.message : `cannot be computed: ${messageOf(error)}`;
-      this.failures.push({ node, reason, shapes: inputs.map((input) => input?.shape ?? []) });
+      const shapes = inputs.map((input) => (input?.kind === "unknown" ? null : (input?.shape ?? [])));
+      this.failures.push({ node, reason, shapes });
     }
     for (const [index, output] of node.outputs.entries()) {
       if (output === "") continue;

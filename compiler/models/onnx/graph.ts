@@ -28,6 +28,7 @@ class Wiring {
   private readonly readers = new Map<Base, Base[]>();
   /** How many attentions lie before a base, itself included. */
   private readonly depths = new Map<Base, number>();
+  private readonly joins = new Map<Base, number>();
 
   constructor(private readonly output: Base) {
     this.order = inOrder(output);
@@ -37,6 +38,14 @@ class Wiring {
       const depth = Math.max(0, ...inputs.map((input) => this.depths.get(input)!));
       this.depths.set(base, depth + (base.op === "attention" ? 1 : 0));
     }
+    for (const base of [...this.order].reverse()) this.joins.set(base, this.joinOf(base));
+  }
+
+  /** How many attentions lie before the attention or the sum that a base flows into first, itself included. */
+  private joinOf(base: Base): number {
+    if (base.op === "add" || base.op === "attention") return this.depths.get(base)!;
+    const readers = this.readers.get(base) ?? [];
+    return Math.min(Number.POSITIVE_INFINITY, ...readers.map((reader) => this.joins.get(reader)!));
   }
 
   graph(): { readonly nodes: readonly Node[]; readonly output: ValueId } {
@@ -126,62 +135,67 @@ class Wiring {
     return id;
   }
 
-  /** What a base is called, and its layer: what makes queries, keys and values belongs to the attention behind it. */
+  /** What a base is called, and its layer: that of the attention or the sum that it flows into. */
   private placeOf(base: Base): Place {
-    const depth = this.depths.get(base)!;
+    const join = this.joins.get(base)!;
+    const layer = join > 0 && join < Number.POSITIVE_INFINITY ? join - 1 : null;
     const readers = this.readers.get(base) ?? [];
     const attention = readers.find((reader) => reader.op === "attention");
-    const next = { layer: depth };
-    const here = { layer: depth === 0 ? null : depth - 1 };
+    const activation = readers.find((reader) => reader.op === "activation");
     if (base === this.output) return { name: "logits", layer: null };
     switch (base.op) {
       case "embedding":
         return { name: base.index === "token" ? "tokens" : "positions", layer: null };
-      case "attention":
-        return { name: "attention", ...here };
-      case "norm": {
-        if (base.heads > 1) return { name: `${partOf(base, attention)}_norm`, ...next };
-        if (readers.some((reader) => this.leadsToAttention(reader)))
-          return { name: "attention_norm", ...next };
-        if (base.input.op === "linear") {
-          const part = this.placeOf(base.input).name === "down" ? "mlp" : "attention";
-          return { name: `${part}_post_norm`, ...here };
-        }
-        return readers.includes(this.output)
-          ? { name: "final_norm", layer: null }
-          : { name: "mlp_norm", ...here };
-      }
+      case "norm":
+        return { name: this.normName(base, readers, attention), layer };
       case "linear": {
-        if (attention !== undefined) return { name: partOf(base, attention), ...next };
-        const norm = readers.find((reader) => reader.op === "norm" && reader.heads > 1);
-        if (norm !== undefined) return { name: partOf(norm, this.readers.get(norm)?.[0]), ...next };
-        if (base.input.op === "attention") return { name: "attention_out", ...here };
-        if (base.input.op === "activation" || base.input.op === "multiply") return { name: "down", ...here };
-        const activation = readers.find((reader) => reader.op === "activation");
-        const isGate = activation && this.readers.get(activation)?.some((reader) => reader.op === "multiply");
-        return { name: isGate ? "gate" : "up", ...here };
+        const norm = readers.find((reader) => reader.op === "norm" && this.attentionOf(reader));
+        if (attention !== undefined) return { name: partOf(base, attention), layer };
+        if (norm !== undefined) return { name: partOf(norm, this.attentionOf(norm)), layer };
+        if (base.input.op === "attention") return { name: "attention_out", layer };
+        if (base.input.op === "activation" || base.input.op === "multiply") return { name: "down", layer };
+        const isGate = activation && this.readers.get(activation)?.some(({ op }) => op === "multiply");
+        return { name: isGate ? "gate" : "up", layer };
       }
+      case "attention":
       case "activation":
-        return { name: "activation", ...here };
+      case "centered":
+        return { name: base.op, layer };
       case "multiply":
-        return { name: "mlp", ...here };
+        return { name: "mlp", layer };
       case "add": {
         const terms = [base.left, base.right];
-        if (terms.every(({ op }) => op === "embedding")) return { name: "embedded", layer: null };
+        if (layer === null) return { name: "embedded", layer };
         const names = terms.map((term) => this.placeOf(term).name);
         const isAttention = names.some((name) => name === "attention_out" || name === "attention_post_norm");
-        return { name: `${isAttention ? "attention" : "mlp"}_residual`, ...here };
+        return { name: `${isAttention ? "attention" : "mlp"}_residual`, layer };
       }
-      case "centered":
-        return { name: "centered", ...here };
       default:
         return base satisfies never;
     }
   }
 
+  private normName(base: Of<"norm">, readers: readonly Base[], attention: Base | undefined): string {
+    if (attention !== undefined) return `${partOf(base, attention)}_norm`;
+    const forAttention = readers.filter((reader) => this.leadsToAttention(reader));
+    if (forAttention.length > 0)
+      return forAttention.length < readers.length && readers.every(({ op }) => op === "linear")
+        ? "norm"
+        : "attention_norm";
+    if (base.input.op === "linear")
+      return this.placeOf(base.input).name === "down" ? "mlp_post_norm" : "attention_post_norm";
+    return readers.includes(this.output) ? "final_norm" : "mlp_norm";
+  }
+
+  private attentionOf(base: Base): Base | undefined {
+    return this.readers.get(base)?.find((reader) => reader.op === "attention");
+  }
+
   private leadsToAttention(base: Base): boolean {
     const readers = this.readers.get(base) ?? [];
-    return readers.some((reader) => reader.op === "attention" || (reader.op === "norm" && reader.heads > 1));
+    return readers.some(
+      (reader) => reader.op === "attention" || (reader.op === "norm" && this.attentionOf(reader)),
+    );
   }
 }
 

@@ -3,9 +3,10 @@ import { requireFusions } from "../../lower/lower.js";
 import type { OnnxFile } from "../../read/onnx.js";
 import type { Weights } from "../../read/weights.js";
 import { GsicError } from "../../support/errors.js";
-import { declaredContext, requireAgreement } from "./declared.js";
+import { declarationsOf, declaredContexts, requireAgreement } from "./declared.js";
 import { type Evaluator, evaluatorOf, graphError, nameOf } from "./evaluate.js";
 import { familyOf, nodesOf } from "./graph.js";
+import { withTiedHead } from "./tied.js";
 import { type Base, Unmatched, type Value } from "./value.js";
 import { windowFinder } from "./windows.js";
 
@@ -17,7 +18,7 @@ const anyContext = 1 << 24;
 
 /**
  * The graph of a decoder in an .onnx file, matched by what its nodes compute. Throws `onnx-unsupported`, which names the
- * nodes that were not understood, `onnx-graph`, and `onnx-config` where config.json says something else.
+ * nodes that were not understood, `onnx-graph`, and `onnx-config` where config.json or genai_config.json says something else.
  */
 export function onnxGraph(weights: Weights, name: string): Graph {
   const file = weights.onnx!;
@@ -26,17 +27,18 @@ export function onnxGraph(weights: Weights, name: string): Graph {
   const logits = outputBase(file, evaluator, evaluator.value(port.name), trace.bases.tokens, (value) =>
     trace.bases.whole(value),
   );
-  const { nodes, output } = asUnsupported(file, () => nodesOf(logits));
+  const { nodes: stored, output } = asUnsupported(file, () => nodesOf(logits));
+  const nodes = withTiedHead(stored, output, weights);
   weights.keep(tensorsOf(nodes));
   const positions = nodes.flatMap((node) =>
     node.kind === "embedding" && node.index === "position" ? [node.table.out - node.offset] : [],
   );
-  const declared = declaredContext(weights);
-  const known = [...positions, ...trace.positions, ...(declared === null ? [] : [declared])];
+  const declarations = declarationsOf(weights);
+  const known = [...positions, ...trace.positions, ...declaredContexts(declarations)];
   const context = known.length === 0 ? anyContext : Math.min(...known);
   const graph = { name, family: familyOf(nodes), vocabulary: logits.width, context, nodes, output };
   requireDecoder(file, graph);
-  requireAgreement(weights, graph);
+  requireAgreement(declarations, graph, file.file);
   return graph;
 }
 
@@ -60,9 +62,11 @@ function outputBase(
 
 /** The error for nodes that were not understood: each with its operator, the shapes that it reads, and why. */
 function notUnderstood(file: OnnxFile, { failures }: Evaluator): GsicError {
-  const shown = failures.slice(0, shownFailures).map(({ node, reason, shapes }) => {
+  const places = new Map(file.nodes.map((node, place) => [node, place]));
+  const sorted = [...failures].sort((a, b) => places.get(a.node)! - places.get(b.node)!);
+  const shown = sorted.slice(0, shownFailures).map(({ node, reason, shapes }) => {
     const operator = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
-    const inputs = shapes.map((shape) => `[${shape.join(", ")}]`).join(" ");
+    const inputs = shapes.map((shape) => (shape === null ? "[?]" : `[${shape.join(", ")}]`)).join(" ");
     return `${nameOf(node)}, ${operator} of ${inputs || "nothing"}: it ${reason}`;
   });
   if (failures.length > shown.length) shown.push(`and ${failures.length - shown.length} more`);

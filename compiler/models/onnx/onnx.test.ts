@@ -52,6 +52,8 @@ const exported = [
   ["qwen2-onnx-optimum", "qwen2-f32"],
   ["qwen3-onnx-dynamo", "qwen3-f32"],
   ["mistral-onnx-dynamo", "mistral-window"],
+  ["gemma3-onnx-dynamo", "gemma3-f32"],
+  ["gptj-onnx-dynamo", "gptj-f32"],
   ["llama-onnx-genai", "llama-f16"],
 ] as const;
 
@@ -91,6 +93,16 @@ test("the most likely tokens are those of transformers", async () => {
     expect(best(referenceLogits(graph, weights, ids)), name).toEqual(expected);
     weights.close();
   }
+});
+
+test("a head that is stored once more is the token embedding, where it is the same numbers", async () => {
+  const tied = async (name: string) => {
+    const graph = await graphOf(fixtureSource(name));
+    const tokens = ofKind(graph, "embedding")[0]!;
+    return ofKind(graph, "linear").at(-1)!.weight.tensor === tokens.table.tensor;
+  };
+  expect(await tied("gpt2-onnx-dynamo")).toBe(true);
+  expect(await tied("qwen2-onnx-optimum")).toBe(false);
 });
 
 /** A copy of an exported model whose graph was changed, in a folder of its own. */
@@ -147,7 +159,7 @@ describe("graphs that are refused", () => {
     [
       "operators that gsic does not have, each by its name, its operator and what it reads",
       "onnx-unsupported",
-      /^2 of its nodes were not understood:\n {2}"[^"]+", Softplus of \[1, 3, 4, 4\]: it is of an operator that gsic does not have\n {2}"[^"]+", Einsum/,
+      /^2 of its nodes were not understood:\n {2}"[^"]+", Softplus of \[1, 3, 4, 4\]: it is of an operator that gsic does not have\n {2}"[^"]+", Einsum of \[\?\] \[30\] \[30\]/,
       (graph) => {
         find(graph, "Softmax").opType = "Softplus";
         graph.node!.filter(({ opType }) => opType === "LayerNormalization").at(-1)!.opType = "Einsum";
@@ -250,13 +262,33 @@ describe("graphs that are refused", () => {
     await expect(graphOf(source)).rejects.toMatchObject({ ...error, where });
   });
 
-  test("a config.json that contradicts the graph: both are named", async () => {
+  test.each<[string, Readonly<Record<string, unknown>>, string, string]>([
+    ["config.json", { n_head: 5 }, "n_head", "n_head = 5, but the graph has 3 heads"],
+    [
+      "config.json",
+      { activation_function: "relu" },
+      "activation_function",
+      "activation_function = relu, but the graph has gelu_tanh as its activation function",
+    ],
+    [
+      "config.json",
+      { layer_norm_epsilon: 1e-6 },
+      "layer_norm_epsilon",
+      "layer_norm_epsilon = 0.000001, but the graph has 0.00001 as the epsilon of its norms",
+    ],
+    [
+      "genai_config.json",
+      { model: { vocab_size: 97, decoder: { num_hidden_layers: 3 } } },
+      "num_hidden_layers",
+      "num_hidden_layers = 3, but the graph has 2 layers",
+    ],
+  ])("a %s that contradicts the graph: both are named: %j", async (file, values, key, message) => {
     const config = JSON.parse(readFileSync(join(fixturesFolder, "gpt2-onnx-optimum/config.json"), "utf8"));
-    const source = changed(() => {}, { "config.json": JSON.stringify({ ...config, n_head: 5 }) });
+    const source = changed(() => {}, { [file]: JSON.stringify({ ...config, ...values }) });
     await expect(graphOf(source)).rejects.toMatchObject({
       code: "onnx-config",
-      message: "n_head = 5, but the graph has 3 heads",
-      where: `${source}/config.json: n_head, and ${source}/model.onnx`,
+      message,
+      where: `${source}/${file}: ${key}, and ${source}/model.onnx`,
     });
   });
 
