@@ -41,14 +41,19 @@ export async function compileKernels(
 
 /** What a shared object holds besides kernels, and how they are compiled. */
 interface ImageParts {
-  /** A header that is worth precompiling for the kernels. */
+  /** What kernels begin with: lines that are worth precompiling. */
   readonly prefix?: string | undefined;
-  readonly units?: readonly { readonly name: string; readonly source: string }[];
+  readonly units?: readonly {
+    readonly name: string;
+    readonly source: string;
+    /** Behind the flags of all. */
+    readonly flags?: readonly string[];
+  }[];
 }
 
 /** A CPU's: it says which instruction sets it uses, so that the runtime need not believe the manifest. */
 const cpuImage: ImageParts = {
-  prefix: "gsic/dialect/cpu.h",
+  prefix: '#include "gsic/dialect/cpu.h"\n',
   units: [{ name: "code_features", source: '#include "gsic/code_features.h"\n' }],
 };
 
@@ -63,6 +68,8 @@ interface Unit {
   readonly object: string;
   /** About how long it takes to compile, a kernel being 1. */
   readonly effort: number;
+  /** Whether it may begin with the precompiled header, which was compiled with the flags of all. */
+  readonly begins: boolean;
 }
 
 /** A core takes so much longer than a kernel, by and large (examples/bench/compile-time.md). */
@@ -70,8 +77,7 @@ const coreEffort = 5;
 
 /**
  * Compiles each kernel by itself, and each core that they share, and links all into a shared object; returns its path
- * in the cache. `prefix` is a header that is worth precompiling for them. `progress` is told how many kernels' share of the
- * work is done, cores included.
+ * in the cache. `progress` is told how many kernels' share of the work is done, cores included.
  */
 export async function sharedObject(
   compiler: CxxCompiler,
@@ -79,11 +85,12 @@ export async function sharedObject(
   flags: readonly string[],
   what: string,
   progress: (done: number) => void,
-  { prefix, units: more = [] }: ImageParts = {},
+  parts: ImageParts = {},
 ): Promise<string> {
+  const { prefix } = parts;
   const include = join(templatesFolder, "include");
   const includes = new Includes([include]);
-  const units = await unitsOf(compiler, kernels, more, flags, includes);
+  const units = await unitsOf(compiler, kernels, parts, flags, includes);
   const library = objectPath(`${hashOf(...units.map(({ key }) => key))}.so`);
   await cachedCompile(library, what, async (output) => {
     const missing = new Set(units.filter(({ object }) => !existsSync(object)));
@@ -92,12 +99,9 @@ export async function sharedObject(
     const begin =
       prefix === undefined
         ? []
-        : await precompiled(
-            { compiler, text: `#include "${prefix}"\n`, flags, include: [include], includes },
-            missing.size,
-          );
+        : await precompiled({ compiler, text: prefix, flags, include: [include], includes }, missing.size);
     await inParallel([...missing], async (unit) => {
-      await compileUnit(compiler, unit, include, begin);
+      await compileUnit(compiler, unit, include, unit.begins ? begin : []);
       missing.delete(unit);
       progress(kernels.length * (1 - effortOf(missing) / total));
     });
@@ -111,19 +115,32 @@ export async function sharedObject(
 async function unitsOf(
   { version }: CxxCompiler,
   kernels: readonly Kernel[],
-  more: NonNullable<ImageParts["units"]>,
+  { units: more = [] }: ImageParts,
   flags: readonly string[],
   includes: Includes,
 ): Promise<Unit[]> {
   const cores = new Map(kernels.flatMap(({ cores }) => cores ?? []).map((core) => [core.name, core]));
   const sources = [
-    ...[...cores.values()].map(({ name, source }) => ({ name, source, flags, effort: coreEffort })),
-    ...more.map(({ name, source }) => ({ name, source, flags, effort: 1 })),
+    ...[...cores.values()].map(({ name, source }) => ({
+      name,
+      source,
+      flags,
+      effort: coreEffort,
+      begins: true,
+    })),
+    ...more.map(({ name, source, flags: own = [] }) => ({
+      name,
+      source,
+      flags: [...flags, ...own],
+      effort: own.length === 0 ? 1 : coreEffort,
+      begins: own.length === 0,
+    })),
     ...kernels.map(({ symbol, source, cores }) => ({
       name: symbol,
       source,
       flags: cores === undefined ? flags : [...flags, "-DGSIC_CORES_APART"],
       effort: 1,
+      begins: true,
     })),
   ];
   return Promise.all(

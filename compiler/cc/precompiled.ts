@@ -26,23 +26,29 @@ const keptMs = 14 * 24 * 3_600_000;
 /**
  * The flags that make a compilation begin with a precompiled header: the compiler's own vector headers, for example, are
  * 30,000 lines, a third of a second for each kernel. Code is the same with it and without. None where few
- * `compilations` are to come and it is not there, or where the compiler does not make it: clang refuses a header whose
- * files were touched since.
+ * `compilations` are to come and it is not there, or where the compiler does not make it.
  */
 export async function precompiled(prefix: Prefix, compilations: number): Promise<readonly string[]> {
   const { compiler, text, flags, include, includes } = prefix;
-  if (compiler.version.includes("clang")) return [];
-  const path = objectPath(`${hashOf(compiler.version, flags.join(" "), await includes.hash(text), text)}.h`);
-  if (!existsSync(`${path}.gch`)) {
+  const isClang = compiler.version.includes("clang");
+  // clang looks for the headers where they were when it precompiled them.
+  const folders = isClang ? include : [];
+  const path = objectPath(
+    `${hashOf(compiler.version, flags.join(" "), await includes.hash(text), text, ...folders)}.h`,
+  );
+  const output = `${path}.gch`;
+  if (!existsSync(output)) {
     if (compilations < worthwhile) return [];
     try {
-      // The compiler reads this one where it does not like the other.
-      await cachedCompile(path, "prefix", (output) => writeFile(output, text));
-      await cachedCompile(`${path}.gch`, "prefix", async (output, folder) => {
+      // g++ reads this one where it does not like the other; clang wants it to be there.
+      await cachedCompile(path, "prefix", (made) => writeFile(made, text));
+      await cachedCompile(output, "prefix", async (made, folder) => {
         const source = join(folder, "prefix.h");
         await writeFile(source, text);
-        const folders = include.map((one) => `-I${one}`);
-        await run(compiler, [...flags, ...folders, "-x", "c++-header", source, "-o", output], text);
+        // Without it, clang refuses the header when a file was touched, though it says what it said.
+        const more = isClang ? ["-Xclang", "-fno-pch-timestamp"] : [];
+        const args = [...flags, ...more, ...include.map((one) => `-I${one}`), "-x", "c++-header"];
+        await run(compiler, [...args, isClang ? path : source, "-o", made], text);
       });
       await removeOld();
     } catch {
@@ -50,8 +56,8 @@ export async function precompiled(prefix: Prefix, compilations: number): Promise
     }
   }
   const now = new Date();
-  await utimes(`${path}.gch`, now, now).catch(() => {});
-  return ["-include", path];
+  await utimes(output, now, now).catch(() => {});
+  return isClang ? ["-include-pch", output] : ["-include", path];
 }
 
 /** Removes precompiled headers that were not used for two weeks: of an earlier compiler, or of headers that have changed. */

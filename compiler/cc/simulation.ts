@@ -27,19 +27,34 @@ export async function compileSimulation(
   { weightBytes = manyBytes, progress = () => {} }: SimulationOptions = {},
 ): Promise<string> {
   const compiler = await simulationCompiler();
+  const few = weightBytes < manyBytes;
   const flags = [
     "-std=c++17",
-    weightBytes < manyBytes ? "-O0" : "-O2",
+    few ? "-O0" : "-O2",
     "-fPIC",
     "-ffp-contract=off",
     "-fvisibility=default",
     "-Wno-psabi",
     `-DGSIC_WAVE=${wave}`,
+    ...(few ? ["-DGSIC_CORES_APART"] : []),
     ...unloadable(compiler),
     ...target.flags,
   ];
-  return sharedObject(compiler, kernels, flags, "simulation of GPU kernels", progress);
+  const parts = { prefix, units: few ? [simulator] : [] };
+  return sharedObject(compiler, kernels, flags, "simulation of GPU kernels", progress, parts);
 }
+
+/** What runs the lanes of kernels is optimised in any case: within them, or apart from those that are not. */
+const simulator = {
+  name: "simulator",
+  source: '#include "gsic/cores/simulator.h"\ntemplate struct gsic::Simulator<GSIC_WAVE>;\n',
+  flags: ["-O2"],
+};
+
+/** Headers of templates/gpu; each includes what it needs. */
+const prefix = ["attention", "combine", "functions", "gate", "layers", "source"]
+  .map((name) => `#include "gsic/gpu/${name}.h"\n`)
+  .join("");
 
 /** The clang of GPU builds where there is one: it takes half of g++'s time, and its lanes run a quarter faster. */
 function simulationCompiler(): Promise<CxxCompiler> {

@@ -10,26 +10,9 @@
 #include <ucontext.h>
 #endif
 
-#include <utility>
+#include "gsic/dialect/simulator.h"
 
 namespace gsic {
-
-/// Runs a kernel's body in one lane; made by `lane_call` from the kernel's function.
-struct LaneCall {
-  void (*invoke)(void (*kernel)(), void *const *arguments);
-  void (*kernel)();
-};
-
-template <class... Pointers, size_t... Index>
-inline void call_with(void (*kernel)(Pointers...), void *const *arguments, std::index_sequence<Index...>) {
-  kernel(*static_cast<Pointers *>(arguments[Index])...);
-}
-template <class... Pointers> inline LaneCall lane_call(void (*kernel)(Pointers...)) {
-  const auto invoke = [](void (*erased)(), void *const *arguments) {
-    call_with(reinterpret_cast<void (*)(Pointers...)>(erased), arguments, std::index_sequence_for<Pointers...>());
-  };
-  return {invoke, reinterpret_cast<void (*)()>(kernel)};
-}
 
 #if defined(__x86_64__)
 /// Stores the callee-saved registers on the stack, its pointer in *from, and continues where `to` was left.
