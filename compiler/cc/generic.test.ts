@@ -98,6 +98,7 @@ test.each([
   "mistral-window",
   "opt-350m",
   "phi3-gguf",
+  "qwen2-gptq",
   "qwen3-compressed",
 ])("exact mode of %s", async (name) => {
   const { model, ids } = await openFixture(name);

@@ -58,15 +58,15 @@ class Arguments {
 
   /** A matrix's words; zeros where there is none. */
   matrix(name: string, source: WeightSource | null): number[] {
-    if (source === null) return new Array<number>(8).fill(0);
+    if (source === null) return new Array<number>(9).fill(0);
     const at = this.at(name);
     if ("quantizer" in source) {
       const { out, d, rank, quantizer } = source;
-      return [at, fewBits, out, d, quantizer.bits, quantizer.group, Number(quantizer.symmetric), rank];
+      return [at, fewBits, out, d, quantizer.bits, quantizer.group, Number(quantizer.symmetric), rank, 0];
     }
-    const { dtype, coded: rare, out, d } = shapeOf(source);
+    const { dtype, coded: rare, ordered = false, out, d } = shapeOf(source);
     const type = rare === undefined ? types.indexOf(dtype) : coded;
-    return [at, type, out, d, 0, 0, 0, rare ?? 0];
+    return [at, type, out, d, 0, 0, 0, rare ?? 0, Number(ordered)];
   }
 }
 

@@ -25,7 +25,7 @@ const roundedTypes = [
   ...(Object.keys(blockSizes) as DType[]).filter((type) => type !== "f32" && !isCheckpointType(type)),
 ] as RoundedType[];
 
-/** The fields of `matrix(tensor, dtype, [out, d], { transposed, first, coded, rounded })`. */
+/** The fields of `matrix(tensor, dtype, [out, d], { transposed, first, coded, ordered, rounded })`. */
 export const matrixFields = {
   tensor: argument(0, text),
   dtype: argument(1, choice(Object.keys(blockSizes) as DType[])),
@@ -33,6 +33,7 @@ export const matrixFields = {
   transposed: optional(flag, false),
   first: optional(integer(0), 0),
   coded: optional(integer(0), undefined),
+  ordered: optional(flag, undefined),
   rounded: optional(choice(roundedTypes), undefined),
 } satisfies FieldCodecs<WrittenMatrix>;
 

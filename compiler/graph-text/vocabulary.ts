@@ -40,6 +40,8 @@ export interface MatrixOptions {
   readonly first?: number;
   /** Rare weights that a run of rows has room for, where each weight takes twelve bits; model.toml decides. Default: none. */
   readonly coded?: number;
+  /** True where a quantised checkpoint orders inputs by their activations. Default: false. */
+  readonly ordered?: boolean;
   /** A type of GGUF that its weights are rounded to, in all modes but exact. Default: none. */
   readonly rounded?: RoundedType;
 }

@@ -92,6 +92,11 @@ export interface MatrixRef {
    * has room for (layout/coded-tiles.ts). Absent: as many bits as the file has.
    */
   readonly coded?: number;
+  /**
+   * Of a quantised checkpoint whose groups of inputs are no runs (act-order): true where kernels have the columns group by
+   * group, in an order that lies behind the matrix. What `Weights` gives as numbers has the inputs' own order.
+   */
+  readonly ordered?: boolean;
   /** Of a matrix that a plan keeps in a type of GGUF: which, and what it is rounded from (ir/rounded.ts). */
   readonly rounded?: { readonly type: RoundedType; readonly from: StoredView };
 }
@@ -100,10 +105,10 @@ export interface MatrixRef {
 export type RoundedType = Exclude<DType, CheckpointType | "f32"> | "iq4_nl";
 
 /** Where the elements of a matrix lie in the model's files. */
-export type StoredView = Pick<MatrixRef, "tensor" | "dtype" | "transposed" | "first" | "coded">;
+export type StoredView = Pick<MatrixRef, "tensor" | "dtype" | "transposed" | "first" | "coded" | "ordered">;
 
 /** How the elements of a matrix are kept. */
-export type ElementType = Pick<MatrixRef, "dtype" | "coded">;
+export type ElementType = Pick<MatrixRef, "dtype" | "coded" | "ordered">;
 
 /** A vector (bias, gain) as a view of a stored tensor; always widened to f32. */
 export interface VectorRef {

@@ -15,7 +15,12 @@ export function matrixBytes(
   device: DeviceKind,
   { out, d, ...type }: ElementType & Pick<MatrixRef, "out" | "d">,
 ): number {
-  return layouts[device].packedBytes(type, out, d);
+  return layouts[device].packedBytes(type, out, d) + (type.ordered ? orderBytes(d) : 0);
+}
+
+/** Bytes of the order of d columns behind a matrix: the input of each, an integer of 32 bits. */
+function orderBytes(d: number): number {
+  return Int32Array.BYTES_PER_ELEMENT * d;
 }
 
 /** Bytes of one row of a packed matrix, which is what a look-up reads. */

@@ -29,6 +29,7 @@ export function typeText(source: WeightSource): string {
 }
 
 /** The type of a matrix's elements for people, and how many bits they take where these are fewer than the type's. */
-export function elementText({ dtype, coded }: ElementType): string {
+export function elementText({ dtype, coded, ordered }: ElementType): string {
+  if (ordered) return `${dtype} in act-order`;
   return coded === undefined ? dtype : `${dtype} in 12 bits`;
 }

@@ -69,7 +69,8 @@ export class GraphBuilder {
     const rows = part?.of ?? out;
     const transposed = turned && !this.weights.isQuantized(tensor);
     const dtype = this.expect(tensor, transposed ? [d, rows] : [rows, d]);
-    return { tensor, dtype, out, d, transposed, first: part?.first ?? 0 };
+    const ordered = this.weights.orderOf(tensor) === undefined ? {} : { ordered: true };
+    return { tensor, dtype, out, d, transposed, first: part?.first ?? 0, ...ordered };
   }
 
   vector(tensor: string, length: number, part?: LinearPlace["part"]): VectorRef {

@@ -21,8 +21,10 @@ const onEveryTarget = [
   "gpt2-bf16",
   "gpt2-f16",
   "llama-gguf",
+  "llama-nf4",
   "llama-rope-theta",
   "mistral-window",
+  "qwen2-gptq",
   "qwen3-compressed",
 ];
 

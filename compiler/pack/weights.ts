@@ -147,6 +147,7 @@ async function* matrixChunks(
         const rows = Math.min(step, matrix.out - row);
         yield pack(weights.readStoredRows(matrix, row, rows, buffers.stored));
       }
+      if (matrix.ordered) yield bytesOf(weights.orderOf(matrix.tensor)!);
       break;
     }
     case "basis":
@@ -174,6 +175,6 @@ function biasesOf(parts: readonly BiasPart[], weights: Weights): Float32Array {
   return all;
 }
 
-function bytesOf(array: Float32Array | Uint16Array): Uint8Array {
+function bytesOf(array: Float32Array | Int32Array | Uint16Array): Uint8Array {
   return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
 }

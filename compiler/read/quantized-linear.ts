@@ -15,6 +15,8 @@ export interface QuantizedTensor {
   readonly d: number;
   /** One of few bits where groups of weights fill whole blocks of it, else f32. */
   readonly dtype: DType;
+  /** The input of each column, where columns are not in the inputs' order. */
+  readonly order?: Int32Array;
   readonly unpack: (read: ReadTensor) => QuantizedMatrix;
 }
 
@@ -118,6 +120,45 @@ export function orderOf(
   if (!linear.has(part)) return undefined;
   const info = linear.part(part, ["I32"], [1]);
   return wordsOf(info, read).every((group, input) => group === Math.floor(input / size)) ? undefined : info;
+}
+
+/** A linear of groups of inputs, and the tensor that says each input's group where these are no runs. */
+interface Grouped {
+  readonly tensor: QuantizedTensor;
+  readonly groups: number;
+  /** Inputs of a group. */
+  readonly size: number;
+  readonly index: Uint32Array | undefined;
+}
+
+/** A linear with its columns group by group, where its groups are no runs of inputs; in f32 where they are not equally large. */
+export function inGroups({ tensor, groups, size, index }: Grouped): QuantizedTensor {
+  if (index === undefined || tensor.dtype === "f32") return tensor;
+  const columns = Array.from({ length: groups }, (): number[] => []);
+  for (const [input, group] of index.entries()) columns[group]?.push(input);
+  if (columns.some(({ length }) => length !== size)) return { ...tensor, dtype: "f32" };
+  const order = Int32Array.from(columns.flat());
+  return {
+    ...tensor,
+    order,
+    unpack: (read) => {
+      const matrix = tensor.unpack(read);
+      const codes = matrix.codes.map((_, at) => {
+        const column = at % tensor.d;
+        return matrix.codes[at - column + order[column]!]!;
+      });
+      return { ...matrix, codes, groupOf: runsOf(tensor.d, size) };
+    },
+  };
+}
+
+/** Rows of columns in an order of their own, in that of the inputs. */
+export function inputOrder(values: Float32Array, order: Int32Array): Float32Array {
+  const d = order.length;
+  const turned = new Float32Array(values.length);
+  for (let row = 0; row < values.length; row += d)
+    for (let column = 0; column < d; column++) turned[row + order[column]!] = values[row + column]!;
+  return turned;
 }
 
 /** The group of each input: runs of `size`, or what a tensor [d] I32 says. Throws `quantized-tensor`. */

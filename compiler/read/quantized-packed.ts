@@ -3,6 +3,7 @@ import {
   floatsOf,
   groupSize,
   groupsOf,
+  inGroups,
   memoryType,
   orderOf,
   type QuantizedTensor,
@@ -38,10 +39,10 @@ export function gptqLinear(
   linear.expect(scales, [groups, out]);
   linear.expect(zeros, [groups, Math.ceil((out * bits) / 32)]);
   const index = orderOf(linear, "g_idx", size, read);
-  return {
+  const tensor: QuantizedTensor = {
     out,
     d,
-    dtype: index === undefined ? memoryType({ of: "integers", bits, d, size, scales }) : "f32",
+    dtype: memoryType({ of: "integers", bits, d, size, scales }),
     unpack: (read) => {
       const packed = wordsOf(zeros, read);
       // The least bit of each number: the library adds these to whole words, carries and all.
@@ -65,6 +66,7 @@ export function gptqLinear(
       };
     },
   };
+  return inGroups({ tensor, groups, size, index: index && wordsOf(index, read) });
 }
 
 /** The output that nibble i of an AWQ word belongs to. */

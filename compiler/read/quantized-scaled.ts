@@ -3,6 +3,7 @@ import {
   floatsOf,
   groupSize,
   groupsOf,
+  inGroups,
   memoryType,
   orderOf,
   type QuantizedTensor,
@@ -62,10 +63,10 @@ export function compressedLinear(
         words[group * height + row] = stored[row * groups + group]!;
     return turned(Float32Array.from(unpackRows(words, groups, out, bits)), groups, out);
   };
-  return {
+  const tensor: QuantizedTensor = {
     out,
     d,
-    dtype: index === undefined ? memoryType({ of: "integers", bits, d, size, scales }) : "f32",
+    dtype: memoryType({ of: "integers", bits, d, size, scales }),
     unpack: (read) => ({
       out,
       d,
@@ -78,6 +79,7 @@ export function compressedLinear(
       groupOf: groupsOf(linear, { d, groups, size }, index, read),
     }),
   };
+  return inGroups({ tensor, groups, size, index: index && wordsOf(index, read) });
 }
 
 /**

@@ -125,7 +125,7 @@ describe("weights by the formats' definitions", () => {
 describe("weights keep their few bits where groups of them fill blocks", () => {
   test.each([
     ["llama-gptq", "model.layers.0.self_attn.q_proj", "i4"],
-    ["qwen2-gptq", "model.layers.0.self_attn.q_proj", "f32"],
+    ["qwen2-gptq", "model.layers.0.self_attn.q_proj", "i4"],
     ["gpt2-gptq", "transformer.h.0.attn.c_attn", "i8"],
     ["mistral-awq", "model.layers.0.mlp.down_proj", "i4"],
     ["qwen3-compressed", "model.layers.1.mlp.down_proj", "i4_128"],

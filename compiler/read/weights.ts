@@ -10,7 +10,7 @@ import { readWidened } from "./iq4-nl.js";
 import type { OnnxFile } from "./onnx.js";
 import { onnxOf } from "./onnx-folder.js";
 import { quantizedBytes } from "./quantized-bytes.js";
-import type { QuantizedTensor } from "./quantized-linear.js";
+import { inputOrder, type QuantizedTensor } from "./quantized-linear.js";
 import type { QuantizedMatrix } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
 import { transpose } from "./transpose.js";
@@ -160,7 +160,14 @@ export class Weights {
 
   /** Rows of a matrix view as f32, [rows, d]. */
   readRows(matrix: MatrixRef, firstRow: number, rows: number): Float32Array {
-    return dequantize(matrix.dtype, this.readStoredRows(matrix, firstRow, rows), rows * matrix.d);
+    const values = dequantize(matrix.dtype, this.readStoredRows(matrix, firstRow, rows), rows * matrix.d);
+    const order = this.orderOf(matrix.tensor);
+    return order === undefined ? values : inputOrder(values, order);
+  }
+
+  /** The input of each column of a matrix whose columns are stored in another order than the inputs', else undefined. */
+  orderOf(tensor: string): Int32Array | undefined {
+    return this.content.quantized.get(tensor)?.order;
   }
 
   /** A vector view as f32, with its `plus` added. */

@@ -62,9 +62,16 @@ template <class W, bool Long> struct BlocksProduct : Product {
   BlocksProduct(const Rows<W> &matrix, const Columns &of, const float *from)
       : Product{&run_rows, &row_at, kBlockRows}, data(matrix.data), columns(of.count), blocks(matrix.blocks) {
     auto *activations = reinterpret_cast<BlockActivations<W> *>(this + 1);
+    // Behind the activations of all columns: as many floats as a row has.
+    auto *ordered = reinterpret_cast<float *>(activations + int64_t(columns) * blocks);
     for (int i = 0; i < columns; i++) {
+      const float *column = from + of.index[i] * stride_of(matrix.d);
+      if (matrix.order != nullptr) {
+        in_order(column, matrix.order, matrix.d, ordered);
+        column = ordered;
+      }
       x[i].blocks = activations + int64_t(i) * blocks;
-      Core::set(from + of.index[i] * stride_of(matrix.d), blocks, x[i]);
+      Core::set(column, blocks, x[i]);
     }
   }
 
@@ -81,7 +88,8 @@ template <class W, bool Long> struct BlocksProduct : Product {
 template <class M> size_t bytes_of(const M &, int) { return sizeof(TilesProduct<M>); }
 template <class Elements, class Scales> size_t bytes_of(const Rows<Block<Elements, Scales>> &matrix, int columns) {
   using W = Block<Elements, Scales>;
-  return sizeof(BlocksProduct<W, false>) + size_t(columns) * size_t(matrix.blocks) * sizeof(BlockActivations<W>);
+  const size_t activations = size_t(columns) * size_t(matrix.blocks) * sizeof(BlockActivations<W>);
+  return sizeof(BlocksProduct<W, false>) + activations + (matrix.order == nullptr ? 0 : sizeof(float) * matrix.d);
 }
 
 template <class T, class... From> Product *made(void *memory, const From &...from) { return new (memory) T(from...); }

@@ -10,6 +10,7 @@ import { maxColumns } from "../../layout/stride.js";
 import { tileRows } from "../../layout/tiles.js";
 import { factorPlaces, presentFactors } from "../../lower/factors.js";
 import type { ProjectionShape } from "../../report/tuning.js";
+import { elementType } from "../element.js";
 
 /** Waves of the workgroups that do not multiply: enough to hide latency, few enough that many fit. */
 export const smallWaves = 4;
@@ -23,8 +24,8 @@ export function launchOf(gpu: GpuShape, waves: number, most: number, lds: number
 /** The element type of a matrix by its C++ name, its shape, and the elements of a unit. */
 export function unitShapeOf(source: WeightSource) {
   if (!("quantizer" in source)) {
-    const { dtype, out, d } = shapeOf(source);
-    return { type: dtype as string, out, d, rank: null, elements: unitLayouts[dtype].elements };
+    const { out, d, ...type } = shapeOf(source);
+    return { type: elementType(type), out, d, rank: null, elements: unitLayouts[type.dtype].elements };
   }
   const { out, d, rank, quantizer } = source;
   const type = `quantized<${[quantizer.bits, quantizer.group, quantizer.symmetric].join(", ")}>`;

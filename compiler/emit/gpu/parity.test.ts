@@ -19,12 +19,13 @@ const onBoth = [
   "gptj-f32",
   "llama-gguf",
   "opt-350m",
+  "qwen2-gptq",
   "qwen3-bf16",
   "qwen3-compressed",
 ];
 
 describe("simulated kernels agree with Hugging Face transformers", () => {
-  for (const name of [...plainFixtureNames(), "qwen3-compressed"]) {
+  for (const name of [...plainFixtureNames(), "llama-nf4", "qwen2-gptq", "qwen3-compressed"]) {
     test(name, async () => {
       const { model, ids, logits } = await openFixture(name);
       for (const target of onBoth.includes(name) ? [mi300x, h200] : [mi300x]) {

@@ -158,7 +158,7 @@ function stack(parts: readonly ProjectionPart[], of: TierMatrix) {
 function stackable(before: WeightSource, source: WeightSource): boolean {
   if ("quantizer" in before || "quantizer" in source) return false;
   const [a, b] = [shapeOf(before), shapeOf(source)];
-  return a.dtype === b.dtype && a.d === b.d && a.out % tileRows === 0;
+  return a.dtype === b.dtype && !a.ordered && !b.ordered && a.d === b.d && a.out % tileRows === 0;
 }
 
 /** The parameter that holds the parts' biases, one after another; null if there are none. */

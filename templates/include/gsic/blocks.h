@@ -203,9 +203,16 @@ template <class W> inline void decode_block_row(const uint8_t *tile, int row, in
   for (int half = 0; half < 2; half++) w[half] = load(values + kLanes * half);
 }
 
+/// Elements of a column of activations in the order of a matrix's columns, which says the input of each. A damaged
+/// order leads to wrong numbers, not out of the column.
+inline void in_order(const float *x, const int32_t *order, int d, float *to) {
+  for (int i = 0; i < d; i++) to[i] = x[uint32_t(order[i]) < uint32_t(d) ? order[i] : 0];
+}
+
 template <class W, int Out, int D> struct BlockMatrix {
   using type = W;
   static constexpr int out = Out, d = D, tile_rows = kBlockRows;
+  static constexpr bool ordered = false;
   static constexpr int blocks = D / kBlock;
   static constexpr int64_t tile_bytes = block_tile_bytes<W>(blocks);
   static_assert(D % (kBlock * W::scales::steps) == 0, "rows are whole blocks");
@@ -215,6 +222,17 @@ template <class W, int Out, int D> struct BlockMatrix {
   const uint8_t *tile(int index) const { return data + index * tile_bytes; }
   void decode_row(int row, int block, f32x16 (&w)[2]) const {
     decode_block_row<W>(tile(row / kBlockRows), row, block, w);
+  }
+};
+
+/// A type whose columns lie in an order of their own: behind the tiles is the input of each.
+template <class W> struct ordered {};
+
+template <class W, int Out, int D> struct OrderedMatrix : BlockMatrix<W, Out, D> {
+  using BlockMatrix<W, Out, D>::BlockMatrix;
+  static constexpr bool ordered = true;
+  const int32_t *order() const {
+    return reinterpret_cast<const int32_t *>(this->tile((Out + kBlockRows - 1) / kBlockRows));
   }
 };
 
@@ -255,10 +273,16 @@ template <class M> class BlockProduct {
  public:
   using Core = BlockCore<typename M::type, (M::d <= kSegment ? M::blocks : 0), (M::d >= kLongRow)>;
 
-  BlockProduct(const Columns &columns, const float *x) : columns_(columns.count) {
+  BlockProduct(const M &matrix, const Columns &columns, const float *x) : columns_(columns.count) {
+    [[maybe_unused]] float ordered[M::ordered ? M::d : 1];
     for (int i = 0; i < columns.count; i++) {
+      const float *from = x + columns.index[i] * stride_of(M::d);
+      if constexpr (M::ordered) {
+        in_order(from, matrix.order(), M::d, ordered);
+        from = ordered;
+      }
       x_[i].blocks = blocks_[i];
-      Core::set(x + columns.index[i] * stride_of(M::d), M::blocks, x_[i]);
+      Core::set(from, M::blocks, x_[i]);
     }
   }
   /// `first` begins a tile; at most kRunRows rows.

@@ -116,7 +116,7 @@ template <class M> class CodedProduct {
  public:
   using Core = CodedCore<M::segments == 1 ? M::blocks : 0>;
 
-  CodedProduct(const Columns &columns, const float *x) : columns_(columns.count) {
+  CodedProduct(const M &, const Columns &columns, const float *x) : columns_(columns.count) {
     for (int i = 0; i < columns.count; i++) x_[i] = x + columns.index[i] * stride_of(M::d);
     results_.sums = sums_;
   }

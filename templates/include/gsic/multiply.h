@@ -17,6 +17,9 @@ template <class Elements, class Scales> struct Packing<Block<Elements, Scales>> 
   template <int Out, int D> using Matrix = BlockMatrix<Block<Elements, Scales>, Out, D>;
   template <class M> using Product = BlockProduct<M>;
 };
+template <class W> struct Packing<ordered<W>> {
+  template <int Out, int D> using Matrix = OrderedMatrix<W, Out, D>;
+};
 template <int Rare> struct Packing<coded_bf16<Rare>> {
   template <int Out, int D> using Matrix = CodedMatrix<Rare, Out, D>;
   template <class M> using Product = CodedProduct<M>;
@@ -42,7 +45,7 @@ template <class Each> inline void for_each_run(const gsic_worker &worker, int ou
 template <class M, class Store>
 inline void multiply(const gsic_worker &worker, M matrix, const Columns &columns, const float *x, Store store) {
   if (columns.count == 0) return;
-  Product<M> product(columns, x);
+  Product<M> product(matrix, columns, x);
   for_each_run(worker, M::out, M::tile_rows, [&](int first, int rows) {
     product.run(matrix, first, rows);
     for (int c = 0; c < columns.count; c++)
@@ -55,8 +58,8 @@ template <class A, class B, class Store>
 inline void multiply_pair(const gsic_worker &worker, A a, B b, const Columns &columns, const float *x, Store store) {
   static_assert(A::out == B::out && A::d == B::d, "a pair has one shape");
   if (columns.count == 0) return;
-  Product<A> products_a(columns, x);
-  Product<B> products_b(columns, x);
+  Product<A> products_a(a, columns, x);
+  Product<B> products_b(b, columns, x);
   constexpr int tile = A::tile_rows > B::tile_rows ? A::tile_rows : B::tile_rows;
   for_each_run(worker, A::out, tile, [&](int first, int rows) {
     products_a.run(a, first, rows);

@@ -98,7 +98,7 @@ template <class M> class TileProduct {
  public:
   using Core = TileCore<typename M::type, M::segments == 1 ? M::blocks : 0>;
 
-  TileProduct(const Columns &columns, const float *x) : columns_(columns.count) {
+  TileProduct(const M &, const Columns &columns, const float *x) : columns_(columns.count) {
     for (int i = 0; i < columns.count; i++) x_[i] = x + columns.index[i] * stride_of(M::d);
     results_.sums = sums_;
   }

@@ -31,9 +31,13 @@ template <class Elements, class Scales> struct Rows<Block<Elements, Scales>> {
   using type = Block<Elements, Scales>;
   int out, d, blocks;
   const uint8_t *data;
+  const int32_t *order;  ///< the input of each column, or null
 
   Rows(const MatrixShape &shape, const void *pointer)
-      : out(shape.out), d(shape.d), blocks(shape.d / kBlock), data(static_cast<const uint8_t *>(pointer)) {}
+      : out(shape.out), d(shape.d), blocks(shape.d / kBlock), data(static_cast<const uint8_t *>(pointer)) {
+    const int tiles = (out + kBlockRows - 1) / kBlockRows;
+    order = shape.ordered ? reinterpret_cast<const int32_t *>(data + tiles * block_tile_bytes<type>(blocks)) : nullptr;
+  }
   void decode_row(int row, int block, f32x16 (&w)[2]) const {
     decode_block_row<type>(data + row / kBlockRows * block_tile_bytes<type>(blocks), row, block, w);
   }

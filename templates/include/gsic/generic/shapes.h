@@ -32,12 +32,13 @@ enum class Type : int32_t {
 };
 
 /// A packed matrix [out, d] of `type`; what follows is of matrices at few bits, and `rank` of coded ones: how many rare
-/// weights a group has room for.
+/// weights a group has room for. Of blocks, `ordered` says whether their columns lie in an order of their own.
 struct MatrixShape {
   int32_t argument;
   Type type;
   int32_t out, d;
   int32_t bits, group, symmetric, rank;
+  int32_t ordered;
 };
 
 struct Double {

@@ -38,6 +38,8 @@ template <class W, int Out, int D, int Rank = 0> struct Matrix {
     place<0>(data + tile * tile_bytes, row, unit, address);
     return address;
   }
+  /// Of ordered types the input of each column.
+  const int32_t *order() const { return reinterpret_cast<const int32_t *>(data + tiles * tile_bytes); }
   float row_scale(int tile, int row) const { return float_at(tile, row_scales_begin, row); }
   float low_rank_scale(int tile, int row) const { return float_at(tile, low_rank_begin, row); }
   /// Sixteen i8 of a row of the low-rank factor.

@@ -40,6 +40,9 @@ template <class Work, class Source, int Bytes> class Stage {
     return part;
   }
 
+  /// That others write to its memory.
+  void forget() { staged_ = -1; }
+
   /// Makes a chunk readable.
   template <class D> const uint8_t *chunk(int number) {
     const int key = number * 64 + D::layout;
@@ -165,6 +168,14 @@ inline void finish_tiles(int group, Columns columns, const Memory &memory, Finis
 /// Who computes a product: all workgroups together, or each the whole of it for itself.
 enum class By { device, workgroup };
 
+/// A source in the order of a matrix's columns.
+template <class M, class Source> inline auto input_of(const M &matrix, const Source &source) {
+  if constexpr (is_ordered<typename M::type>)
+    return InOrder<Source>{source, matrix.order()};
+  else
+    return source;
+}
+
 /// y = W x, or Q x + A g where the source has g: `finish(row, column, sum[1])` receives every output element once, by
 /// one workgroup or by each.
 template <class Work, By Whom = By::device, class M, class Source, class Memory, class Finish>
@@ -173,7 +184,8 @@ inline void multiply(const M &matrix, Columns columns, const Source &source, Mem
   const int begin = Whom == By::device ? workgroup_index() : 0, step = Whom == By::device ? workgroup_count() : 1;
   with_column_count(columns.count(), [&](auto count) {
     using D = Dot<typename M::type, decltype(count)::value>;
-    Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
+    const auto input = input_of(matrix, source);
+    Stage<Work, decltype(input_of(matrix, source)), Memory::stage_bytes> stage(input, columns, memory.stage);
     for (int group = begin; group * Work::tiles < M::tiles; group += step) {
       const int tile = group * Work::tiles + wave_index() / Work::splits;
       multiply_tile<D, Work>(matrix, tile, stage, source, columns, memory.sums[0][wave_index()]);
@@ -191,11 +203,21 @@ inline void multiply_pair(const A &first, const B &second, Columns columns, cons
   with_column_count(columns.count(), [&](auto count) {
     using DA = Dot<typename A::type, decltype(count)::value>;
     using DB = Dot<typename B::type, decltype(count)::value>;
-    Stage<Work, Source, Memory::stage_bytes> stage(source, columns, memory.stage);
+    constexpr bool apart = is_ordered<typename A::type> || is_ordered<typename B::type>;
+    Stage<Work, decltype(input_of(first, source)), Memory::stage_bytes> stage(input_of(first, source), columns,
+                                                                              memory.stage);
     for (int group = workgroup_index(); group * Work::tiles < A::tiles; group += workgroup_count()) {
       const int tile = group * Work::tiles + wave_index() / Work::splits;
       multiply_tile<DA, Work>(first, tile, stage, source, columns, memory.sums[0][wave_index()]);
-      multiply_tile<DB, Work>(second, tile, stage, source, columns, memory.sums[1][wave_index()]);
+      if constexpr (apart) {  // each has columns in an order of its own
+        barrier();
+        stage.forget();
+        Stage<Work, decltype(input_of(second, source)), Memory::stage_bytes> other(input_of(second, source), columns,
+                                                                                   memory.stage);
+        multiply_tile<DB, Work>(second, tile, other, source, columns, memory.sums[1][wave_index()]);
+      } else {
+        multiply_tile<DB, Work>(second, tile, stage, source, columns, memory.sums[1][wave_index()]);
+      }
       finish_tiles<Work, A::out>(group, columns, memory, finish);
     }
   });

@@ -32,6 +32,21 @@ template <int Width> struct Direct {
   }
 };
 
+/// Another source in the order of a matrix's columns.
+template <class Source> struct InOrder {
+  static constexpr int width = Source::width;
+  Source source;
+  const int32_t *order;
+
+  template <int N> void read(int column, int first, float (&x)[N]) const {
+    for (int i = 0; i < N; i++) {
+      float one[1] = {0};
+      if (first + i < width) source.read(column, load(order + first + i), one);
+      x[i] = one[0];
+    }
+  }
+};
+
 /// What a norm subtracts from a column and multiplies it by.
 struct Moments {
   float mean, scale;

@@ -250,6 +250,11 @@ struct q6_k {
   }
 };
 
+/// A type whose columns lie in an order of their own: behind the tiles is the input of each.
+template <class W> struct ordered : W {};
+template <class W> constexpr bool is_ordered = false;
+template <class W> constexpr bool is_ordered<ordered<W>> = true;
+
 /// Whether a type's units are blocks of integers.
 template <class W> constexpr bool is_block = W::elements == 32;
 
