@@ -26,6 +26,23 @@ describe("hostile files are read, or refused as bad data", () => {
     expect(codes.size).toBeGreaterThan(kind === "onnx" ? 6 : 12);
   });
 
+  test("quantised checkpoints", { timeout: 0 }, async () => {
+    const codes = new Set<string>();
+    const total = { inputs: 0, opened: 0 };
+    for (const run of runs(1000)) {
+      const outcome = await fuzz("quantised", run, folder.path, join(packageRoot, "build/fuzz"));
+      total.inputs += outcome.inputs;
+      total.opened += outcome.opened;
+      for (const code of outcome.codes.keys()) codes.add(code);
+      if (run.last || run.shown)
+        console.log(`fuzz quantised: seed ${run.seed}, ${JSON.stringify(total)}, ${codes.size} codes`);
+    }
+    expect(total.opened).toBeGreaterThan(total.inputs / 10);
+    expect([...codes]).toEqual(
+      expect.arrayContaining(["quantization-unsupported", "quantized-tensor", "quantization-undeclared"]),
+    );
+  });
+
   const f32 = { dtype: "F32", shape: [1], data_offsets: [0, 4] };
   const tensors = [{ name: "a", ne: [16], type: 0, offset: 0 }];
   const small = {

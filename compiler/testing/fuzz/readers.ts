@@ -8,6 +8,7 @@ import { readSafetensors } from "../../read/safetensors.js";
 import { GsicError } from "../../support/errors.js";
 import { hostileGguf } from "./gguf.js";
 import { hostileOnnx } from "./onnx.js";
+import { hostileCheckpoint, readCheckpoint } from "./quantized.js";
 import { Random } from "./random.js";
 import { hostileSafetensors } from "./safetensors.js";
 
@@ -40,6 +41,7 @@ export const fuzzers = {
     make: hostileOnnx,
     read: async (file) => [...readOnnx(file).initializers.values()].flatMap(located),
   },
+  quantised: { make: hostileCheckpoint, read: readCheckpoint },
 } as const satisfies Record<string, Fuzzer>;
 
 /** Where the elements of a tensor lie; empty for one whose elements are in memory, or that is empty. */
