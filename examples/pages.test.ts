@@ -1,5 +1,6 @@
 /** The commands of the pages of examples/, as they stand there. */
 
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -66,6 +67,18 @@ test("report: inspect in its three ways, and eval", async () => {
   for (const text of ["layer0", '"linears"', "digraph"]) expect(printed).toContain(text);
   // `gsic bench` has tests of its own.
   expect(await succeed(measure!.split("\n")[0]!)).toContain("held-out");
+});
+
+const python = spawnSync("python3", ["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]).status === 0;
+
+test.skipIf(!python)("pip: a whole model from Python, which needs no package", async () => {
+  const sources = `export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=${join(packageRoot, "runtime/python")}\n`;
+  const command = blocks("pip", "sh")[1]!.replace("python ", "python3 ");
+  const [first, ...rest] = (await succeed(sources + command)).split("\n(");
+  expect(`${first}\n`).toBe(await succeed('build/tiny-gpt2/tiny-gpt2 "The little fox" --tokens 60'));
+  for (const text of ["stop) ", "likeliest '", "perplexity "]) expect(rest.join("\n(")).toContain(text);
+  const wrong = await run(`${sources}python3 -c 'import gsic; gsic.load("examples")'`);
+  expect(wrong.stderr).toContain("examples: holds no bundle (.gsi), and so is no build; give the folder");
 });
 
 test("serve: the request is answered", async () => {

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .library import Linear
+from .linears import Linear
 
 
 @dataclass(frozen=True)

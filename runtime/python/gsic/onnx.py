@@ -14,8 +14,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .library import GsicError, Linears, Model
+from .library import GsicError
+from .linears import Linears
 from .matching import Match, by_tensor, join
+from .model import Model
 
 DOMAIN = "gsic"
 _LARGEST_MESSAGE = 1 << 30
@@ -98,7 +100,7 @@ class _Known:
         self._y: dict[str, np.ndarray] = {}
         for tensor, match in self.matches.items():
             x = self._probe(match.d)
-            y = np.empty((_PROBES, linears.shapes[match.call][1]), np.float32)
+            y: np.ndarray = np.empty((_PROBES, linears.shapes[match.call][1]), np.float32)
             linears.run(match.call, x.ctypes.data, _PROBES, y.ctypes.data)
             self._y[tensor] = y[:, match.column : match.column + match.out]
         linears.close()

@@ -1,13 +1,15 @@
 """Swaps the linears of a PyTorch model for those of a gsic build."""
 
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import torch
 
 from . import operators
-from .library import Linears, Model
+from .linears import Linears
 from .matching import Match, by_tensor, find, join
+from .model import Model
 
 _CHECKED_COLUMNS = 2
 _LARGEST_DIFFERENCE = 0.02
@@ -24,7 +26,7 @@ class GsicLinear(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         match = self.match
-        return torch.ops.gsic.linear(x, self.runner, match.call, match.column, match.out, self.sharers)
+        return operators.linear(x, self.runner, match.call, match.column, match.out, self.sharers)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, call={self.match.call}"
@@ -49,7 +51,15 @@ class Patched:
         operators.release(self._runner)
 
 
-def patch(model, build, mode: str | None = None, *, threads: int = 0, target: str | None = None, check: bool = True):
+def patch(
+    model: torch.nn.Module,
+    build: str | os.PathLike[str],
+    mode: str | None = None,
+    *,
+    threads: int = 0,
+    target: str | None = None,
+    check: bool = True,
+) -> Patched:
     """
     Swaps every `torch.nn.Linear`, and every Conv1D of GPT-2, whose weight the build was made from, and returns a
     `Patched`. `build` is the folder of a build; `mode`, `threads` and `target` are as in gsic.h. With `check`, each
@@ -58,8 +68,8 @@ def patch(model, build, mode: str | None = None, *, threads: int = 0, target: st
     (it cannot be opened, or lacks the mode) or RuntimeError (the model is on a device that gsic does not run on). For
     inference alone.
     """
-    opened = Model(build, threads=threads, target=target, device=_device(model))
-    linears = Linears(opened, mode)
+    opened = Model(build, mode, threads=threads, target=target, device=_device(model))
+    linears = Linears(opened)
     try:
         found, left = _matches(model, linears)
         if not found:
@@ -80,7 +90,7 @@ def patch(model, build, mode: str | None = None, *, threads: int = 0, target: st
     return Patched(list(found), left, originals, runner)
 
 
-def _device(model) -> int:
+def _device(model: torch.nn.Module) -> int:
     """The number of the GPU that holds the model; 0 where it is on the CPU."""
     return next((each.device.index or 0 for each in model.parameters() if each.device.type == "cuda"), 0)
 

@@ -15,8 +15,9 @@ from vllm.model_executor.layers.quantization.base_config import QuantizationConf
 from vllm.model_executor.utils import set_weight_attrs
 
 from . import operators
-from .library import Linear, Linears, Model
+from .linears import Linear, Linears
 from .matching import Match, by_tensor, find, join
+from .model import Model
 
 _logger = init_logger(__name__)
 
@@ -30,7 +31,8 @@ def register() -> None:
 @cache
 def _opened(build: str, mode: str | None) -> tuple[dict[str, list[Linear]], int]:
     """The linears of a build by their tensors, and the operator's number for them; once in a process, to its end."""
-    linears = Linears(Model(build, device=torch.cuda.current_device() if torch.cuda.is_available() else 0), mode)
+    device = torch.cuda.current_device() if torch.cuda.is_available() else 0
+    linears = Linears(Model(build, mode, device=device))
     return by_tensor(linears.all), operators.register(linears)
 
 
@@ -85,9 +87,10 @@ class GsicConfig(QuantizationConfig):
             return join(own)
         fused = self.packed_modules_mapping.get(leaf, [])
         parts = [find(tensors, [f"{path}.{one}.weight"], base) for one in fused]
-        if not parts or any(part is None for part in parts):
+        known = [part for part in parts if part is not None]
+        if len(known) < max(1, len(fused)):
             return None
-        return join([linear for part in parts for linear in part])
+        return join([linear for part in known for linear in part])
 
 
 class GsicLinearMethod(LinearMethodBase):
@@ -110,6 +113,6 @@ class GsicLinearMethod(LinearMethodBase):
 
     def apply(self, layer, x, bias=None):
         match = self.match
-        y = torch.ops.gsic.linear(x, self.runner, match.call, match.column, match.out, 1)
+        y = operators.linear(x, self.runner, match.call, match.column, match.out, 1)
         # The build's linear has added its bias.
         return y if bias is None or match.has_bias else y + bias

@@ -26,7 +26,7 @@ def difference(found, expected):
 def native_logits(build, ids, mode):
     """Logits [tokens, vocabulary] of the whole model by the native runtime."""
     model = gsic.Model(build)
-    logits = torch.tensor(model.logits(ids, mode))
+    logits = torch.tensor(model.logits(ids, mode).tolist())
     model.close()
     return logits
 

@@ -40,20 +40,20 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory, checkpoint):
-    """build(name, mode): the folder of a build of `checkpoint(name)`, whose default mode is `mode`."""
+    """build(name, mode, target): the folder of a build of `checkpoint(name)`, whose default mode is `mode`."""
     made = {}
 
-    def make(name: str, mode: str) -> Path:
-        if (name, mode) not in made:
+    def make(name: str, mode: str, target: str = "cpu-portable") -> Path:
+        if (name, mode, target) not in made:
             folder = tmp_path_factory.mktemp(name)
             text = ROOT / "examples/tiny-gpt2"
-            config = f'[model]\nname = "{name}"\nsource = "{checkpoint(name)}"\n{PLANS[mode]}[target]\nname = "cpu-portable"\n'
+            config = f'[model]\nname = "{name}"\nsource = "{checkpoint(name)}"\n{PLANS[mode]}[target]\nname = "{target}"\n'
             if name == "tiny-gpt2":
                 config += f'[calibration]\ntext = ["{text}/calibration.txt"]\ntokens = 2048\n'
             (folder / "model.toml").write_text(config)
             command = ["node", str(ROOT / "dist/compiler/main.js"), "build", "model.toml", "--out", "out"]
             subprocess.run(command, cwd=folder, check=True, stdin=subprocess.DEVNULL)
-            made[name, mode] = folder / "out"
-        return made[name, mode]
+            made[name, mode, target] = folder / "out"
+        return made[name, mode, target]
 
     return make

@@ -127,7 +127,7 @@ def test_a_restored_model_is_the_original_and_its_build_is_closed(build, checkpo
 
 
 def test_bad_calls_are_refused(build, tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds 0 files"):
+    with pytest.raises(FileNotFoundError, match="is no build"):
         gsic.Model(tmp_path)
     with pytest.raises(gsic.GsicError, match="no target|cannot be used"):
         gsic.Model(build("llama", "exact"), target="no-such-target")
