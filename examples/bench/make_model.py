@@ -18,6 +18,7 @@ import random
 import statistics
 import struct
 import sys
+from functools import partial
 
 FAMILIES = {
     "gptj": lambda d, layers, heads, vocabulary, context, inner, rotary: {
@@ -84,17 +85,26 @@ FAMILIES = {
         "torch_dtype": "bfloat16",
     },
 }
+# As Llama, but that eight query heads share a head of keys and values.
+FAMILIES["tinyllama"] = lambda d, layers, heads, *rest: {
+    **FAMILIES["llama"](d, layers, heads, *rest),
+    "num_key_value_heads": heads // 8,
+    "rope_theta": 10000.0,
+}
 
 # family, hidden size, layers, heads, vocabulary, context, inner size, rotary channels
 SHAPES = {
     "gptj-6b": ("gptj", 4096, 28, 16, 50400, 2048, 16384, 64),
     "opt-6.7b": ("opt", 4096, 32, 32, 50272, 2048, 16384, None),
     "llama-8b": ("llama", 4096, 32, 32, 128256, 8192, 14336, None),
+    "tinyllama-1.1b": ("tinyllama", 2048, 22, 32, 32000, 2048, 5632, None),
     "gpt2-124m": ("gpt2", 768, 12, 12, 50257, 1024, 3072, None),
     "tiny-gptj": ("gptj", 64, 2, 2, 120, 64, 256, 16),
     "tiny-opt": ("opt", 64, 2, 2, 120, 64, 256, None),
     "tiny-gpt2": ("gpt2", 64, 2, 2, 120, 64, 256, None),
     "tiny-llama": ("llama", 64, 2, 4, 120, 64, 256, None),
+    "tiny-tinyllama": ("tinyllama", 64, 2, 8, 2048, 128, 176, None),
+    "small-tinyllama": ("tinyllama", 512, 6, 8, 8192, 512, 1408, None),
 }
 
 
@@ -150,11 +160,11 @@ def gpt2(d, layers, vocabulary, context, inner):
     yield from norm("transformer.ln_f", d)
 
 
-def llama(d, layers, vocabulary, context, inner):
+def llama(d, layers, vocabulary, context, inner, shared=4):
     yield "model.embed_tokens.weight", (vocabulary, d)
     for i in range(layers):
         at = f"model.layers.{i}"
-        for part, out in (("q_proj", d), ("k_proj", d // 4), ("v_proj", d // 4), ("o_proj", d)):
+        for part, out in (("q_proj", d), ("k_proj", d // shared), ("v_proj", d // shared), ("o_proj", d)):
             yield f"{at}.self_attn.{part}.weight", (out, d)
         for part in ("gate_proj", "up_proj"):
             yield f"{at}.mlp.{part}.weight", (inner, d)
@@ -165,7 +175,7 @@ def llama(d, layers, vocabulary, context, inner):
     yield "lm_head.weight", (vocabulary, d)
 
 
-TENSORS = {"gptj": gptj, "opt": opt, "gpt2": gpt2, "llama": llama}
+TENSORS = {"gptj": gptj, "opt": opt, "gpt2": gpt2, "llama": llama, "tinyllama": partial(llama, shared=8)}
 
 
 def is_gain(name):

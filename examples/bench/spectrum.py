@@ -15,7 +15,7 @@ import numpy as np
 
 # Tensors whose rows, or columns, are vectors of the residual stream.
 ROWS = re.compile(r"(wte|wpe|embed_tokens|embed_positions|c_proj)\.weight$")
-COLUMNS = re.compile(r"(out_proj|fc_out|fc2)\.weight$")
+COLUMNS = re.compile(r"(out_proj|fc_out|fc2|o_proj|down_proj)\.weight$")
 BLOCK = 4 << 20
 
 
