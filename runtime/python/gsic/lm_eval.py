@@ -161,8 +161,6 @@ def _options(asked: dict[str, Any]) -> Options:
 
 
 if __name__ == "__main__":
-    # This file runs as __main__, and lm-eval is to find the class of the package.
-    import gsic.lm_eval  # noqa: F401
     from lm_eval.__main__ import cli_evaluate
 
     cli_evaluate()
