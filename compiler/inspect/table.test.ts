@@ -214,6 +214,7 @@ function smollm2(name: string, prefix = "model.layers") {
     config,
     info,
     names: () => [],
+    orderOf: () => undefined,
   } as unknown as Weights;
   const graph = readGraph(weights, name);
   const nodes = graph.nodes.map((node) =>

@@ -41,8 +41,9 @@ describe("plans of every fixture", () => {
           const { form, bytes, verdict } = linears.get(id)!;
           expect(inputsOf(node)).toEqual([input]);
           expect(verdict).not.toBe("");
-          const { out, d, dtype } = node.weight;
-          const dense = packed(dtype, out, d);
+          const { out, d, dtype, ordered } = node.weight;
+          // The order of columns: 4 bytes for each.
+          const dense = packed(dtype, out, d) + (ordered ? 4 * d : 0);
           expect(bytes.dense).toBe(dense);
           if (id === graph.output) {
             expect([form, gate, bytes]).toEqual([
