@@ -208,7 +208,6 @@ int run(const Options &options) {
   std::optional<std::string> text = options.prompt;
   if (text == "-") text = read_standard_input();
   watch_interrupts();
-  std::signal(SIGPIPE, SIG_IGN);
 
   gsic_open_options open = {};
   open.threads = options.threads;
@@ -244,6 +243,7 @@ int main(int count, char **arguments) {
   const auto complain = [&](const std::string &what) { std::cerr << program << ": " << what << std::endl; };
   try {
     gsic::require_standard_streams();
+    std::signal(SIGPIPE, SIG_IGN);  // a reader that left is noticed where text is written, that of --help too
     const gsic::Options options = gsic::parse_options(count, arguments);
     if (options.help) {
       gsic::print(gsic::usage(program));
