@@ -44,6 +44,7 @@ const hermes: [string, string, unknown[]][] = [
     ],
   ],
   ['<tool_call>\n{"name": "f", "arguments": {"x": [1]}}', "", [["f", { x: [1] }]]],
+  ['<tool_call>{"name": "f"}</tool_call>\n\n So be it.\n', "\n\n So be it.\n", [["f", {}]]],
   ["<tool_call>no JSON</tool_call> and on", "<tool_call>no JSON</tool_call> and on", []],
   ['<tool_call>{"name": 3}</tool_call>', '<tool_call>{"name": 3}</tool_call>', []],
   ["an unfinished <tool_call", "an unfinished <tool_call", []],
@@ -55,6 +56,8 @@ test.each(hermes)("Hermes: %s", (written, text, calls) => {
     fc.property(cut(written), (pieces) => {
       expect(read(hermesFormat, pieces)).toEqual({ text, calls });
     }),
+    // Every text in two pieces, so that no cut is left to chance.
+    { examples: [...written].map((_, at) => [[written.slice(0, at), written.slice(at)]]), numRuns: 300 },
   );
 });
 

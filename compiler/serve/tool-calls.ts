@@ -65,8 +65,8 @@ export function toolFormatOf(template: string): ToolFormat | null {
 
 class TagParser implements ToolCallParser {
   #held = "";
-  /** Whitespace that stands between calls is nobody's text. */
-  #called = false;
+  /** Whitespace behind the last call, which is nobody's text unless more than that follows; null where text came last. */
+  #gap: string | null = null;
 
   push(text: string): Parsed {
     this.#held += text;
@@ -76,15 +76,15 @@ class TagParser implements ToolCallParser {
       const begin = this.#held.indexOf(open);
       const end = begin < 0 ? -1 : this.#held.indexOf(close, begin);
       if (end < 0) {
-        said += this.#take(begin < 0 ? this.#held.length - partOf(open, this.#held) : begin);
-        return { text: this.#clean(said), calls };
+        said += this.#say(this.#take(begin < 0 ? this.#held.length - partOf(open, this.#held) : begin));
+        return { text: said, calls };
       }
-      said += this.#take(begin);
+      said += this.#say(this.#take(begin));
       const whole = this.#take(end + close.length - begin);
       const found = callsOf(whole.slice(open.length, -close.length));
       calls.push(...found);
-      if (found.length === 0) said += whole;
-      else this.#called = true;
+      if (found.length === 0) said += this.#say(whole);
+      else this.#gap = "";
     }
   }
 
@@ -92,11 +92,16 @@ class TagParser implements ToolCallParser {
     const held = this.#take(this.#held.length);
     // A call whose end was cut off, or that the model did not close.
     const calls = held.startsWith(open) ? callsOf(held.slice(open.length)) : [];
-    return calls.length > 0 ? { text: "", calls } : { text: this.#clean(held), calls };
+    return calls.length > 0 ? { text: "", calls } : { text: this.#say(held), calls };
   }
 
-  #clean(text: string): string {
-    return this.#called && text.trim() === "" ? "" : text;
+  #say(text: string): string {
+    if (this.#gap === null) return text;
+    this.#gap += text;
+    if (this.#gap.trim() === "") return "";
+    const all = this.#gap;
+    this.#gap = null;
+    return all;
   }
 
   #take(length: number): string {
