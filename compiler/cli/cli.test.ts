@@ -140,7 +140,10 @@ describe("a small model without tokenizer", () => {
     const env = { GSIC_CACHE: await coldCache(path("cache")) };
     const cold = gsic.start([...args, "a"], { cwd: folder, env });
     await appears(() => readdirSync(folder).includes(".a.staging"), cold.outcome);
+    // However long the second takes to begin, the first is not done by then.
+    cold.child.kill("SIGSTOP");
     expectFailure(await gsic.run([...args, "a"], { cwd: folder }), 2, "output-busy", path("sampled/a"));
+    cold.child.kill("SIGCONT");
     const first = await cold.outcome;
     expect(first.code, first.stderr).toBe(0);
     expect(first.stdout).toContain(
