@@ -39,7 +39,7 @@ interface Norm {
 
 /** A norm on the way in. */
 interface FusedNorm extends Norm {
-  /** Whether all columns are measured at once; else the gate measures those that it needs. */
+  /** Whether all columns are measured at once; else the gate measures those that it needs, or what is `ahead` does. */
   readonly ofAll: boolean;
 }
 
@@ -47,6 +47,14 @@ interface FusedNorm extends Norm {
 interface GpuNormParams extends GpuCommon, Norm {
   readonly width: number;
   readonly residual: Name | null;
+}
+
+/** What says how much of a column a kernel holds that has its first product's weights on their way before it measures. */
+interface Ahead {
+  /** The kernel's parameters, between commas. */
+  readonly names: string;
+  readonly type: string;
+  readonly splits: number;
 }
 
 /** Where a kernel has the products of its input with factors: B^T x, V^T x, S x. */
@@ -106,6 +114,8 @@ interface GpuProjection extends GpuCommon {
   readonly d: number;
   readonly activation: string;
   readonly norm: FusedNorm | null;
+  /** Null where what is multiplied depends on gates or a correction. */
+  readonly ahead: Ahead | null;
   readonly factors: Factors | null;
   readonly gate: FusedGate | null;
   readonly exact: FusedErrorGate | null;
@@ -127,6 +137,8 @@ interface GpuProduct {
   /** C++ names of the columns and of the source multiplied. */
   readonly columns: string;
   readonly input: string;
+  /** Whether its first weights are on their way before the input is measured. */
+  readonly begun: boolean;
 }
 
 /** y = f(W x + b) + residual, for all linears that read one value; `column` to `last` are the rows of one of them. */

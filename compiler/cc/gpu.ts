@@ -23,13 +23,15 @@ const commonFlags = ["-O3", "-std=c++17", "-ffp-contract=off"];
 
 /**
  * Compiles kernels for a GPU target, each by itself, and reads what each takes of the device. Objects are cached by
- * the content of source, headers, flags and compiler. `progress` is told after each kernel. Throws `kernel-spills`,
+ * the content of source, headers, flags and compiler. `progress` is told after each kernel. `isWhole`: whether
+ * the flags leave all of a kernel, whose LDS must then be what its launch says. Throws `kernel-spills`,
  * `gpu-compiler-missing` and `gpu-architecture-unknown`.
  */
 export async function compileGpuKernels(
   kernels: readonly Kernel[],
   target: GpuTarget,
   progress: (done: number) => void = () => {},
+  isWhole = true,
 ): Promise<CodeObject[]> {
   const compiler = await findGpuCompiler(target.device);
   const flags = [...gpuTools[target.device].flags(target.architecture), ...commonFlags, ...target.flags];
@@ -39,7 +41,10 @@ export async function compileGpuKernels(
   await inParallel(kernels, async (kernel, index) => {
     const key = hashOf(compiler.version, flags.join(" "), headers, kernel.source);
     const object = await compile(compiler, kernel, target, flags, key);
-    if (object.resources !== null) check(kernel, target, object.resources);
+    if (object.resources !== null) {
+      refuseSpills(kernel.symbol, object.resources, target);
+      if (isWhole) checkLds(kernel, object.resources);
+    }
     objects[index] = object;
     progress(++done);
   });
@@ -68,9 +73,8 @@ async function compile(
   return { bytes: loadable(bytes!), resources: JSON.parse(resources!.toString()) as ResourceFacts | null };
 }
 
-/** Refuses spills, and a launch that promises another amount of LDS than the kernel takes. */
-function check({ symbol, launch }: Kernel, target: GpuTarget, facts: ResourceFacts): void {
-  refuseSpills(symbol, facts, target);
+/** Refuses a launch that promises another amount of LDS than the kernel takes. */
+function checkLds({ symbol, launch }: Kernel, facts: ResourceFacts): void {
   if (launch?.lds === facts.lds) return;
   throw new GsicError({
     category: "defect",

@@ -87,7 +87,8 @@ function chooseSeconds(kernel: Kernel, counts: MachineCounts): number {
   const turns = Math.ceil(choose.vocabulary / (threads * 32));
   const loop = [...counts.memoryLoops].sort((a, b) => b.slots - a.slots)[0]!;
   return (
-    predictLaunch(counts, 0, target).total + turns * turnSeconds(loop, threads / target.gpu.wave, target)
+    predictLaunch(counts, kernel.launch, 0, target).total +
+    turns * turnSeconds(loop, threads / target.gpu.wave, target)
   );
 }
 
@@ -108,7 +109,7 @@ async function main(): Promise<void> {
       target,
     );
     const times = found.map(({ kernel, bytes, times: count }) => {
-      const parts = predictLaunch(all.get(kernel.symbol)!, bytes, target);
+      const parts = predictLaunch(all.get(kernel.symbol)!, kernel.launch, bytes, target);
       const shown = Object.entries(parts).map(([name, seconds]) => `${name} ${micro(seconds)}`);
       console.log(`${kernel.symbol}: us ${shown.join(", ")}`);
       return count * parts.total;

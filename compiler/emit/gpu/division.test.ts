@@ -47,7 +47,7 @@ async function invariantLogits(
 /** Waves that share a tile in the kernel that multiplies. */
 const splitsIn = ({ scheduled }: Simulated) =>
   Number(
-    /multiply<Division<\d+, (\d+)>/.exec(
+    /using Work = Division<\d+, (\d+)>/.exec(
       scheduled.kernels.find(({ symbol }) => /head/.test(symbol))!.source,
     )![1],
   );

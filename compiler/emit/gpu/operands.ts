@@ -22,6 +22,11 @@ export class DeviceOperands {
       .join(", ");
   }
 
+  /** The names of the parameters, between commas. */
+  get names(): string {
+    return this.slots.map(({ name }) => name).join(", ");
+  }
+
   add(
     name: string,
     type: string,

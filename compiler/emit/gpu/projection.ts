@@ -11,6 +11,7 @@ import {
   type Tier,
   tiers,
 } from "../projection.js";
+import { isAhead } from "./ahead.js";
 import { groupsOf, launchOf, splitsOf, unitShapeOf } from "./division.js";
 import { factorParams, memoryOf } from "./factors.js";
 import { normParams, prefix } from "./norm.js";
@@ -26,6 +27,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   operands.output("y", step.output);
   const residual = step.residual === null ? null : operands.input("residual", step.residual);
   const before = factorParams(step, operands, gpu);
+  const ahead = isAhead(step, gpu);
   const products = tiers(step).flatMap(({ tier, of }) =>
     stack(step.parts, of).map(({ source, parts, column }, index) => {
       const { type, out, rank } = unitShapeOf(source);
@@ -34,6 +36,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
         splits: splitsOf(source, gpu),
         type,
         rank,
+        begun: ahead && index === 0,
         column,
         last: column + out - 1,
         weight: operands.weight(`${of}${index}`, source, {
@@ -58,6 +61,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
       select: step.head ? "wanted_columns" : "all_columns",
       residual,
       ...before,
+      ahead: ahead ? { names: operands.names, type: products[0]!.type, splits: products[0]!.splits } : null,
       squares: null,
       products: products.map(({ source: _, ...rest }) => rest),
     },
@@ -77,6 +81,7 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const gateBias = biasName([first], "gate_bias", operands);
   const upBias = biasName([second], "up_bias", operands);
   const sources: WeightSource[] = [];
+  const ahead = isAhead(step, gpu);
   const products = tiers(step).map(({ tier, of }) => {
     const [a, b] = [first[of]!, second[of]!];
     sources.push(a, b);
@@ -84,6 +89,7 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
     return {
       ...product(step, tier, of, a),
       splits: splitsOf(a, gpu, b),
+      begun: ahead,
       gateType,
       upType: unitShapeOf(b).type,
       rank,
@@ -98,7 +104,15 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   return {
     template: "glu",
     symbol: nameOf(step),
-    params: { ...common(step, operands, target), stageBytes: lds.stage, ...before, products },
+    params: {
+      ...common(step, operands, target),
+      stageBytes: lds.stage,
+      ...before,
+      ahead: ahead
+        ? { names: operands.names, type: products[0]!.gateType, splits: products[0]!.splits }
+        : null,
+      products,
+    },
     operands: operands.slots,
     launch: launchOf(gpu, gpu.wavesPerWorkgroup, most, lds.total),
   };
@@ -107,7 +121,8 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
 /** What both templates of a projection take, when all operands but those of the norm are collected. */
 function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget) {
   // Where coordinates are given, the gate measures the columns that it leaves.
-  const norm = normParams(step.norm, operands, step.gate === null || step.given === null);
+  const ofAll = (step.gate === null || step.given === null) && !isAhead(step, gpu);
+  const norm = normParams(step.norm, operands, ofAll);
   return {
     summary: `${prefix(step.norm)}${projectSummary(step)}`,
     shape: projectShape(step),

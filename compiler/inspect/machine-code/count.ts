@@ -1,6 +1,6 @@
 import { type Instruction, isStream, loadedBytes, type Unit } from "./instructions.js";
 import { innerLoops, type Loop, type Path } from "./path.js";
-import { waitsIn } from "./waits.js";
+import { type FirstWeights, waitsIn } from "./waits.js";
 
 /** A loop that multiplies by weights, or where a row is too short for one, the stretch that does. */
 export interface WeightLoop {
@@ -26,11 +26,20 @@ export interface MemoryLoop {
   readonly slots: number;
 }
 
+/** Issue slots of a wave before it asks for its first weights, and while they are on their way. */
+interface SlotsAround {
+  readonly slotsBefore: number;
+  readonly slotsMeanwhile: number;
+}
+
 /** What was counted in a kernel's code for one column. */
 export interface MachineCounts {
-  /** Round trips to memory before the first weight is on its way (null: it reads none), and in all. */
-  readonly waitsBefore: number | null;
+  /** Round trips to memory, one after the other. */
   readonly waits: number;
+  /** How the first weights come; null where none are read. */
+  readonly first: (FirstWeights & SlotsAround) | null;
+  /** Round trips behind their arrival in which a workgroup has no weights on the way. */
+  readonly waitsBehind: number;
   readonly barriers: number;
   /** Issue slots of a wave, each loop once. */
   readonly slots: number;
@@ -44,22 +53,33 @@ export interface MachineCounts {
 /** Counts what a path does. */
 export function countPath(path: Path): MachineCounts {
   const { instructions } = path;
-  const { before, all, inFlight } = waitsIn(instructions);
+  const { first, all, inFlight, behind } = waitsIn(instructions);
   const of = ({ first, last }: Loop) => instructions.slice(first, last + 1);
   const inner = innerLoops(path).map(of);
-  const looped = inner.filter((body) => body.some(isStream));
+  const looped = inner.filter((body) => body.some(isStream) && countOf(body, "barrier") === 0);
   return {
-    waitsBefore: before,
     waits: all,
+    first: first && {
+      ...first,
+      slotsBefore: slotsIn(instructions.slice(0, first.asked)),
+      slotsMeanwhile: slotsIn(instructions.slice(first.asked, first.arrived)),
+    },
+    waitsBehind: behind,
     barriers: countOf(instructions, "barrier"),
     slots: slotsIn(instructions),
     inFlight,
-    weightLoops: (looped.length > 0 ? looped : stretches(instructions)).map(weightLoop),
+    weightLoops: withoutRests((looped.length > 0 ? looped : stretches(instructions)).map(weightLoop)),
     memoryLoops: inner
       .filter((body) => !body.some(isStream))
       .map((body) => ({ waits: waitsIn(body).all, slots: slotsIn(body) }))
       .filter(({ waits }) => waits > 0),
   };
+}
+
+/** Those that multiply by most weights: others are what is left at the end of a row. */
+function withoutRests(loops: readonly WeightLoop[]): readonly WeightLoop[] {
+  const most = Math.max(...loops.map(({ weights }) => weights));
+  return loops.filter(({ weights }) => weights === most);
 }
 
 function countOf(instructions: readonly Instruction[], unit: Unit): number {
@@ -105,17 +125,30 @@ function slotsOf({ unit, name, text }: Instruction): number {
     : 1;
 }
 
-/** From the first streamed load behind a barrier to where lanes exchange their sums: rows without a loop of their own. */
+/**
+ * What lies between barriers and exchanges of lanes and multiplies by weights, with the loads before it that ask for
+ * them: rows without a loop of their own.
+ */
 function stretches(instructions: readonly Instruction[]): Instruction[][] {
   const found: Instruction[][] = [];
-  let current: Instruction[] | null = null;
+  let asked: Instruction[] = [];
+  let current: Instruction[] = [];
   for (const one of instructions) {
-    if (current === null && isStream(one)) current = [];
-    if (current !== null && (one.unit === "barrier" || /^ds_(swizzle|bpermute)/.test(one.name))) {
-      found.push(current);
-      current = null;
+    if (one.unit !== "barrier" && !/^ds_(swizzle|bpermute)/.test(one.name)) {
+      current.push(one);
+      continue;
     }
-    current?.push(one);
+    const streams = [...asked, ...current.filter(isStream)];
+    const multiplies = streams.length > 0 && isProduct(current, streams);
+    if (multiplies) found.push([...asked, ...current]);
+    asked = multiplies ? [] : streams;
+    current = [];
   }
   return found;
+}
+
+/** Whether a run multiplies by weights: by matrix instructions, or by one multiply-add for each that is f32. */
+function isProduct(run: readonly Instruction[], streams: readonly Instruction[]): boolean {
+  const adds = run.filter(({ name }) => /^v_(pk_)?fmac?_f32/.test(name)).length;
+  return countOf(run, "matrix") > 0 || adds >= streams.reduce((sum, one) => sum + loadedBytes(one) / 4, 0);
 }

@@ -20,7 +20,8 @@ export async function countKernels(
   kernels: readonly Kernel[],
   target: GpuTarget,
 ): Promise<ReadonlyMap<string, MachineCounts>> {
-  const objects = await compileGpuKernels(kernels, { ...target, flags: [...target.flags, oneColumn] });
+  const compiled = { ...target, flags: [...target.flags, oneColumn] };
+  const objects = await compileGpuKernels(kernels, compiled, () => {}, false);
   const found = new Map<string, MachineCounts>();
   await inParallel(kernels, async ({ symbol }, index) => {
     const code = readInstructions(await disassemble(objects[index]!.bytes));

@@ -64,16 +64,22 @@ describe("a path", () => {
   });
 
   test("counts loads that go out together as one trip, and the weights of a loop", () => {
-    expect(counts).toMatchObject({ waitsBefore: 2, waits: 3, inFlight: 32, barriers: 0, memoryLoops: [] });
+    expect(counts).toMatchObject({ waits: 3, waitsBehind: 0, inFlight: 32, barriers: 0, memoryLoops: [] });
+    expect(counts.first).toMatchObject({ before: 2, meanwhile: 0, bytes: 32 });
     expect(counts.weightLoops).toMatchObject([{ weights: 4, bytes: 32, vector: 1, matrix: 1, waits: 1 }]);
   });
 
   test("is predicted to take its trips, and the longer of reading and issuing", () => {
-    const { gap, before, after, memory, issue, total } = predictLaunch(counts, 4.1e9, mi300x);
-    expect([gap, before, memory]).toEqual([mi300x.cost.step, 2 * mi300x.gpu.latency, 1e-3]);
+    const { gap, before, idle, after, memory, issue, total } = predictLaunch(counts, null, 4.1e9, mi300x);
+    // Before the first weight, five slots of four clocks in which anything is issued.
+    const slots = (5 * 4) / 2.1e9;
+    expect([gap, memory, after]).toEqual([mi300x.cost.step, 1e-3, 0]);
+    // Two more while the first are on their way, 32 bytes a lane.
+    expect(idle).toBeCloseTo((2 * 4) / 2.1e9 - (32 * 64) / 4.1e12, 12);
+    expect(before).toBeCloseTo(2 * mi300x.gpu.latency + slots, 12);
     // Two instructions a loop of 32 bytes; 64 lanes, four clocks each, on 304 units of four SIMDs at 2.1 GHz.
     expect(issue).toBeCloseTo((((4.1e9 * 2) / 32 / 64) * 4) / (304 * 4) / 2.1e9, 9);
-    expect(total).toBeCloseTo(gap + before + memory + after, 12);
+    expect(total).toBeCloseTo(gap + before + memory + idle, 12);
   });
 });
 
@@ -87,9 +93,10 @@ const types: readonly (readonly [name: string, step: DeviceStep])[] = [
 
 async function loopOf(step: DeviceStep): Promise<WeightLoop> {
   const kernel = kernelOf(step, mi300x);
-  const [loop, ...more] = (await countKernels([kernel], mi300x)).get(kernel.symbol)!.weightLoops;
-  expect(more).toEqual([]);
-  return loop!;
+  // Of the first chunk of a row and of those behind it.
+  const loops = (await countKernels([kernel], mi300x)).get(kernel.symbol)!.weightLoops;
+  expect(loops.length).toBeLessThanOrEqual(2);
+  return loops.at(-1)!;
 }
 
 describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`, () => {
@@ -111,6 +118,9 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
   test.skipIf(mca === null)(
     `take the slots that llvm-mca says${reason(mca === null ? "no llvm-mca" : null)}`,
     async () => {
+      // llvm-mca of LLVM 22 does not end on some sums with a carry: they take their slot, too.
+      const isSimulated = ({ unit, name }: WeightLoop["instructions"][number]) =>
+        /^(vector|matrix|scalar|idle)$/.test(unit) && !/^v_addc?_co_/.test(name);
       // Of a turn of 128 weights of 8 bits llvm-mca says up to a third more.
       const long: typeof types = [["long q8_0", project("q8_0", 16384, 4096)]];
       for (const [name, step] of [...types, ...long]) {
@@ -118,7 +128,7 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
         // Memory is taken to answer at once: what asks it takes its slot, and nothing waits.
         const text = instructions
           .filter(({ unit }) => unit !== "wait")
-          .map((one) => (/^(vector|matrix|scalar|idle)$/.test(one.unit) ? one.text : "s_nop 0"))
+          .map((one) => (isSimulated(one) ? one.text : "s_nop 0"))
           .join("\n");
         const turns = 100;
         const printed = execFileSync(mca!, ["-mtriple=amdgcn", "-mcpu=gfx942", `-iterations=${turns}`, "-"], {
@@ -127,9 +137,8 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
           stdio: ["pipe", "pipe", "ignore"],
         });
         const cycles = Number(/Total Cycles:\s+(\d+)/.exec(printed)![1]) / turns;
-        const bound = name.startsWith("long") ? 0.3 : 0.15;
         expect(Math.abs(slots / cycles - 1), `${name}: ${slots} slots, ${cycles} by llvm-mca`).toBeLessThan(
-          bound,
+          0.15,
         );
       }
     },
@@ -138,8 +147,9 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
   test("are shown with their counts and times", async () => {
     const kernel = kernelOf(project("bf16", 4096, 4096, { norm }), mi300x);
     const counts = (await countKernels([kernel], mi300x)).get(kernel.symbol)!;
-    expect(counts.waitsBefore).toBeGreaterThanOrEqual(3);
-    expect(counts.inFlight).toBeGreaterThanOrEqual(32);
+    // The addresses of its arguments, then the step, which brings the column and its gain along. The column is measured
+    // and staged, a barrier each, while four loads of weights are on their way.
+    expect(counts.first).toMatchObject({ before: 2, barriers: 2, meanwhile: 0, bytes: 64 });
     const text = machineCodeText({
       target: "mi300x",
       seconds_per_token: { exact: 1.5e-3 },
@@ -155,7 +165,7 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
           bytes_in_flight: 65536,
           workgroups_per_unit: 1,
           weight_bytes: 4.1e6,
-          prediction: { gap: 0, before: 0, memory: 1e-6, issue: 2e-6, after: 0, total: 3e-6 },
+          prediction: { gap: 0, before: 0, idle: 0, memory: 1e-6, issue: 2e-6, after: 0, total: 3e-6 },
         },
       ],
     });

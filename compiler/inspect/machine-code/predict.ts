@@ -1,4 +1,5 @@
 import type { GpuTarget } from "../../config/target.js";
+import type { Kernel } from "../../ir/program.js";
 import { clocks, issueSeconds, simds } from "../../passes/cost.js";
 import type { MachineCounts, MemoryLoop, WeightLoop } from "./count.js";
 
@@ -6,13 +7,15 @@ import type { MachineCounts, MemoryLoop, WeightLoop } from "./count.js";
 export interface LaunchPrediction {
   /** Until a kernel begins that depends on the one before. */
   readonly gap: number;
-  /** Round trips before the first weight is on its way. */
+  /** Round trips and instructions before the first weights are asked for. */
   readonly before: number;
+  /** What the memory waits for the kernel, with the first weights on their way: their reading covers the rest. */
+  readonly idle: number;
   /** Reading weights from memory. */
   readonly memory: number;
   /** Issuing vector and matrix instructions. */
   readonly issue: number;
-  /** Round trips behind the first weight, those of the loops over weights left out: other waves cover them. */
+  /** Round trips behind the first weights in which none are on the way. */
   readonly after: number;
   readonly total: number;
 }
@@ -22,21 +25,38 @@ export function instructionsPerWeight({ vector, matrix, weights }: WeightLoop): 
   return weights === 0 ? 0 : (vector + matrix) / weights;
 }
 
+/** Seconds in which the waves of a workgroup, alone on its compute unit, issue so many slots each. */
+function slotSeconds(slots: number, waves: number, { gpu }: GpuTarget): number {
+  return (slots * clocks * Math.ceil(waves / simds)) / gpu.clock;
+}
+
 /** What a turn of a loop takes that each of so many waves of a workgroup runs: its round trips, or its issue slots. */
-export function turnSeconds({ waits, slots }: MemoryLoop, waves: number, { gpu }: GpuTarget): number {
-  return Math.max(waits * gpu.latency, (slots * clocks * Math.ceil(waves / simds)) / gpu.clock);
+export function turnSeconds({ waits, slots }: MemoryLoop, waves: number, target: GpuTarget): number {
+  return Math.max(waits * target.gpu.latency, slotSeconds(slots, waves, target));
 }
 
 /** What a launch for one column is predicted to take, that reads so many bytes of weights. */
-export function predictLaunch(counts: MachineCounts, bytes: number, target: GpuTarget): LaunchPrediction {
+export function predictLaunch(
+  { first, waits, waitsBehind, weightLoops }: MachineCounts,
+  launch: Kernel["launch"],
+  bytes: number,
+  target: GpuTarget,
+): LaunchPrediction {
   const { cost, gpu } = target;
-  const before = (counts.waitsBefore ?? 0) * gpu.latency;
+  const { threads, maxWorkgroups, perUnit } = launch ?? { threads: gpu.wave, maxWorkgroups: 1, perUnit: 1 };
+  const takes = (trips: number, slots: number) =>
+    trips * gpu.latency + slotSeconds(slots, threads / gpu.wave, target);
   const memory = bytes / cost.bandwidth;
   const perByte = ({ weights, bytes: streamed }: WeightLoop) => (streamed === 0 ? 0 : weights / streamed);
-  const slowest = Math.max(0, ...counts.weightLoops.map((one) => instructionsPerWeight(one) * perByte(one)));
+  const slowest = Math.max(0, ...weightLoops.map((one) => instructionsPerWeight(one) * perByte(one)));
   const issue = issueSeconds(bytes, slowest, target);
-  const looped = Math.max(0, ...counts.weightLoops.map((one) => one.waits));
-  const after = Math.max(0, counts.waits - (counts.waitsBefore ?? 0) - looped) * gpu.latency;
-  const total = cost.step + before + Math.max(memory, issue) + after;
-  return { gap: cost.step, before, memory, issue, after, total };
+  const before = first === null ? 0 : takes(first.before, first.slotsBefore);
+  // Until the first weights are multiplied, no others are asked for.
+  const workgroups = Math.min(maxWorkgroups, perUnit * gpu.computeUnits);
+  const asked = Math.min(bytes, (first?.bytes ?? 0) * threads * workgroups);
+  const meanwhile = first === null ? 0 : takes(first.meanwhile, first.slotsMeanwhile);
+  const idle = Math.max(0, meanwhile - asked / cost.bandwidth);
+  const after = (first === null ? waits : waitsBehind) * gpu.latency;
+  const total = cost.step + before + Math.max(memory + idle, issue) + after;
+  return { gap: cost.step, before, idle, memory, issue, after, total };
 }

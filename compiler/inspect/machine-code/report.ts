@@ -83,14 +83,14 @@ function counted(
     symbol,
     vector_per_weight: slowest ? slowest.vector / slowest.weights : null,
     matrix_per_weight: slowest ? slowest.matrix / slowest.weights : null,
-    waits_before_weights: counts.waitsBefore,
+    waits_before_weights: counts.first?.before ?? null,
     waits: counts.waits,
     waits_of_loops: counts.memoryLoops.map(({ waits }) => waits),
     barriers: counts.barriers,
     bytes_in_flight: counts.inFlight * threads * held,
     workgroups_per_unit: perUnit,
     weight_bytes: bytes,
-    prediction: predictLaunch(counts, bytes, target),
+    prediction: predictLaunch(counts, launch, bytes, target),
   };
 }
 

@@ -23,6 +23,8 @@ inline uint32_t held(uint32_t word) { return word; }
 inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
 inline int uniform(int value) { return value; }
 inline void hold() {}
+template <class... T> inline void together(T...) {}
+inline void issued() { asm volatile("" ::: "memory"); }
 inline void barrier() { __nvvm_bar_sync(0); }
 
 template <int Mask> inline float shuffle_xor(float value) { return __nvvm_shfl_sync_bfly_f32(~0u, value, Mask, 31); }

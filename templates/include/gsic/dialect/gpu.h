@@ -7,6 +7,8 @@
 //   workgroup_index(), workgroup_count()
 //   barrier()                    all lanes of the workgroup meet; LDS written before is visible after
 //   hold()                       keeps the compiler from moving instructions across
+//   together(scalars ...)        parameters and the like are there from here on
+//   issued()                     loads that stand before it are asked for before what follows
 //   held(word)                   a constant that stays in a register of each lane
 //   and_or(word, mask, more)     word & mask | more
 //   uniform(value)               a number that is the same in all lanes of a wave, known to be

@@ -42,6 +42,18 @@ inline int uniform(int value) { return __builtin_amdgcn_readfirstlane(value); }
 /// The compiler moves nothing across: without it, it loads so far ahead that registers spill.
 inline void hold() { __builtin_amdgcn_sched_barrier(0); }
 
+/// A scalar that comes from memory is there from here on.
+template <class T> inline void wait_for(T scalar) { asm volatile("" ::"s"(scalar)); }
+/// Scalars that come from memory (parameters, the number of workgroups) are loaded here, in one round trip: the
+/// compiler would load each where it is needed.
+template <class... T> inline void together(T... scalars) { (wait_for(scalars), ...); }
+
+/// What is loaded before it is asked for before what follows: the compiler would move a load to where it is needed.
+inline void issued() {
+  asm volatile("" ::: "memory");
+  hold();
+}
+
 inline void barrier() {
   __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
   __builtin_amdgcn_s_barrier();

@@ -41,6 +41,8 @@ inline uint32_t held(uint32_t word) { return word; }
 inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
 inline int uniform(int value) { return value; }
 inline void hold() {}
+template <class... T> inline void together(T...) {}
+inline void issued() {}
 inline void barrier() { Host::barrier(); }
 
 template <int Mask> inline float shuffle_xor(float value) {

@@ -42,6 +42,15 @@ inline Columns all_columns(const Step &step) { return {(1u << step.columns) - 1u
 /// Those whose logits are wanted.
 inline Columns wanted_columns(const Step &step) { return {uint32_t(uniform(int(load_fresh(&step.own->wanted))))}; }
 
+/// Whether the first column is alone, as in decoding.
+inline bool is_first_alone(Columns columns) { return columns.mask == 1; }
+/// Whether machine code for one column alone is made, to be counted.
+#if defined(GSIC_COLUMNS) && GSIC_COLUMNS == 1
+constexpr bool kOneColumn = true;
+#else
+constexpr bool kOneColumn = false;
+#endif
+
 constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
 
 /// How many columns a kernel is compiled for, as a type.

@@ -3,6 +3,10 @@
 // A dot has `columns`, `depth` (units that a lane loads ahead), `layout` (equal for dots that read the same staging),
 // `elements` of a unit, `unit_bytes` of LDS,
 //   stage(lds, units, unit, column, read)   puts the unit's elements of a column in place; read(first, x) gives them
+//   stage_four(lds, units, unit, group, x, in)   of the only column, elements 4 group .. 4 group + 3, the same bits;
+//   lanes
+//                                           that share a unit lie side by side, all call it, and those that have none
+//                                           say so by `in`
 //   fetch(matrix, tile, row, unit)          the weights of a unit, as they are stored
 //   add(weights, lds, units, unit, row)     adds the products; `row` is this lane's of the tile
 //   total(column)                           what this lane has added up
@@ -29,6 +33,9 @@ template <class W, int C> struct PlainDot {
       read(4 * group, x);
       place[group * units] = {{x[0], x[1], x[2], x[3]}};
     }
+  }
+  static void stage_four(uint8_t *lds, int units, int unit, int group, const float (&x)[4], bool in) {
+    if (in) reinterpret_cast<f32x4 *>(lds)[group * units + unit] = {{x[0], x[1], x[2], x[3]}};
   }
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);
@@ -66,23 +73,37 @@ template <int C> struct MatrixColumns {
   static constexpr int pairs = (C + 1) / 2;
   f32x4 sum[pairs] = {};
 
-  /// Puts eight elements of a column where `place` holds those of its pair, in their order or in that of pairs; their
-  /// sum, as matrix cores have them.
+  /// Four elements of a column as words of [high] and [low], in their order or in that of pairs; their sum, as matrix
+  /// cores have them.
+  template <bool Paired> static float split_four(const float *x, uint32_t *high, uint32_t *low) {
+    float sum[2];
+    GSIC_UNROLL
+    for (int i = 0; i < 2; i++) {
+      const float a = x[Paired ? i : 2 * i], b = x[Paired ? i + 2 : 2 * i + 1];
+      high[i] = bf16_pair(to_bf16(a), to_bf16(b));
+      const float high_a = bits_as<float>(high[i] << 16), high_b = bits_as<float>(high[i] & 0xffff0000u);
+      low[i] = bf16_pair(to_bf16(a - high_a), to_bf16(b - high_b));
+      sum[i] = high_a + bits_as<float>(low[i] << 16) + (high_b + bits_as<float>(low[i] & 0xffff0000u));
+    }
+    return sum[0] + sum[1];
+  }
+  /// Puts eight elements of a column where `place` holds those of its pair.
   template <bool Paired = false> static float split(u32x4 *place, int column, const float (&x)[8]) {
     u32x4 high, low;
-    float sum = 0;
-    GSIC_UNROLL
-    for (int i = 0; i < 4; i++) {
-      const int first = Paired ? pair_element(i) : 2 * i, second = first + (Paired ? 2 : 1);
-      const float a = x[first], b = x[second];
-      high.v[i] = bf16_pair(to_bf16(a), to_bf16(b));
-      const float high_a = bits_as<float>(high.v[i] << 16), high_b = bits_as<float>(high.v[i] & 0xffff0000u);
-      low.v[i] = bf16_pair(to_bf16(a - high_a), to_bf16(b - high_b));
-      sum += high_a + bits_as<float>(low.v[i] << 16) + (high_b + bits_as<float>(low.v[i] & 0xffff0000u));
-    }
+    const float sum = split_four<Paired>(x, high.v, low.v), rest = split_four<Paired>(x + 4, high.v + 2, low.v + 2);
     place[column % 2 * 2] = high;
     place[column % 2 * 2 + 1] = low;
     if (C == 1) place[2] = place[3] = {};
+    return sum + rest;
+  }
+  /// Puts the first or the second four of them there, of the only column.
+  template <bool Paired = false> static float split_half(u32x4 *place, int half, const float (&x)[4]) {
+    u32x2 high, low;
+    const float sum = split_four<Paired>(x, high.v, low.v);
+    u32x2 *rows = reinterpret_cast<u32x2 *>(place) + half;
+    rows[0] = high;
+    rows[2] = low;
+    rows[4] = rows[6] = {};
     return sum;
   }
   /// The products of eight elements of a row with those of a pair of columns, added to `sum`.
@@ -121,6 +142,9 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
     read(0, x);
     Base::split(reinterpret_cast<u32x4 *>(lds) + (column / 2 * units + unit) * 4, column, x);
   }
+  static void stage_four(uint8_t *lds, int, int unit, int group, const float (&x)[4], bool in) {
+    if (in) Base::split_half(reinterpret_cast<u32x4 *>(lds) + unit * 4, group, x);
+  }
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);
   }
@@ -153,16 +177,26 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
 
   template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
     u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (column / 2 * 4 * units + unit) * 4;
-    float sum = 0;
+    float sum = 0, first = 0;
     GSIC_KEEP_LOOP
     for (int run = 0; run < 4; run++) {
       float x[8];
       read(8 * run, x);
-      sum += Base::template split<true>(place + run * units * 4, column, x);
-      if (run % (4 / halves) != 4 / halves - 1) continue;
-      sums(lds, units)[(column * halves + run / 2 % halves) * units + unit] = sum;
-      sum = 0;
+      const float of_run = Base::template split<true>(place + run * units * 4, column, x);
+      sum = run % 2 == 0 ? of_run : sum + of_run;
+      if (run % 2 == 0) continue;
+      if (halves == 2 || run == 3)
+        sums(lds, units)[(column * halves + run / 2 % halves) * units + unit] = halves == 2 ? sum : first + sum;
+      first = sum;
     }
+  }
+  static void stage_four(uint8_t *lds, int units, int unit, int group, const float (&x)[4], bool in) {
+    u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (group / 2 * units + unit) * 4;
+    float sum = in ? Base::template split_half<true>(place, group % 2, x) : 0;
+    sum += shuffle_xor<1>(sum);
+    sum += shuffle_xor<2>(sum);
+    if (halves == 1) sum += shuffle_xor<4>(sum);
+    if (in && group % (8 / halves) == 0) sums(lds, units)[group / 4 * units + unit] = sum;
   }
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);

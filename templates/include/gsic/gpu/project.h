@@ -63,6 +63,22 @@ template <class Work, class Source, int Bytes> class Stage {
     return lds_;
   }
 
+  /// Makes the first chunk readable, of the only column, whose elements the lanes hold.
+  template <class D, class Held> void take(const Held &held) {
+    constexpr int units = chunk_units<D>(), groups = D::elements / 4, fours = units * groups;
+    constexpr int lanes = Work::waves * kWave, turns = (fours + lanes - 1) / lanes;
+    GSIC_UNROLL
+    for (int turn = 0; turn < turns; turn++) {
+      const int four = thread_index() + turn * lanes;
+      const bool in = fours % lanes == 0 || four < fours;
+      D::stage_four(lds_, units, in ? four / groups : 0, four % groups, held.four[turn].v, in);
+    }
+    staged_ = D::layout;
+    barrier();
+  }
+  /// The first chunk, where nothing else was staged since.
+  const uint8_t *taken() const { return lds_; }
+
  private:
   Source source_;
   Columns columns_;
@@ -80,14 +96,15 @@ inline void accumulate_rounds(D &dot, Fetch fetch, int unit, const uint8_t *lds,
   for (int i = 0; i < N; i++) dot.add(weights[i], lds, units, unit + i * Work::round, row);
 }
 
-/// Adds the products of `Count` staged units, of which this wave takes every round's own; `first` is this lane's.
-template <int Count, class D, class Work, class M>
+/// Adds the products of `Count` staged units, of which this wave takes every round's own; `first` is this lane's. Those
+/// of `Added` rounds are in the sums already.
+template <int Count, class D, class Work, int Added = 0, class M>
 inline void accumulate_chunk(D &dot, const M &matrix, int tile, int begin, int first, const uint8_t *lds, int units) {
-  constexpr int rounds = Count / Work::round, rest = rounds % D::depth, batches = rounds - rest;
+  constexpr int rounds = Count / Work::round, rest = (rounds - Added) % D::depth, batches = rounds - rest;
   const int row = lane_index() % kTileRows;
   const auto fetch = [&](int unit) { return D::fetch(matrix, tile, row, begin + unit); };
   GSIC_KEEP_LOOP
-  for (int i = 0; i < batches; i += D::depth)
+  for (int i = Added; i < batches; i += D::depth)
     accumulate_rounds<D::depth, Work>(dot, fetch, i * Work::round + first, lds, units, row);
   if constexpr (rest > 0) accumulate_rounds<rest, Work>(dot, fetch, batches * Work::round + first, lds, units, row);
   if constexpr (Count % Work::round != 0) {  // matrix cores take all lanes: those without a unit multiply zeros
@@ -103,13 +120,28 @@ template <class Work> inline int own_unit() {
   return wave_index() % Work::splits * (kWave / kTileRows) + lane_index() / kTileRows;
 }
 
-/// This lane's part of the dot products of a tile's rows with the staged columns.
-template <class D, class Work, class M, class Staged>
-inline void accumulate(D &dot, const M &matrix, int tile, Staged &stage) {
+/// Where no weights are on their way before a tile's turn.
+struct NothingBegun {
+  static constexpr int rounds = 0;
+  static constexpr bool stays = false;
+  template <class D> void add(D &, const uint8_t *) const {}
+};
+
+/// This lane's part of the dot products of a tile's rows with the staged columns, those of `begun` first.
+template <class D, class Work, class M, class Staged, class Begun = NothingBegun>
+inline void accumulate(D &dot, const M &matrix, int tile, Staged &stage, const Begun &begun = {}) {
   constexpr int units = Staged::template chunk_units<D>(), whole = M::units / units, rest = M::units % units;
+  constexpr int done = Begun::rounds > 0 ? 1 : 0;
   const int mine = own_unit<Work>();
+  if constexpr (done == 1) {
+    const uint8_t *lds = Begun::stays ? stage.taken() : stage.template chunk<D>(0);
+    if (tile < M::tiles) {
+      begun.add(dot, lds);
+      accumulate_chunk<units, D, Work, Begun::rounds>(dot, matrix, tile, 0, mine, lds, units);
+    }
+  }
   GSIC_KEEP_LOOP
-  for (int number = 0; number < whole; number++) {
+  for (int number = done; number < whole; number++) {
     const uint8_t *lds = stage.template chunk<D>(number);
     const int begin = number * units, first = (mine + Work::round - begin % Work::round) % Work::round;
     if (tile < M::tiles) accumulate_chunk<units, D, Work>(dot, matrix, tile, begin, first, lds, units);
@@ -163,6 +195,16 @@ inline void finish_tiles(int group, Columns columns, const Memory &memory, Finis
     finish(row, columns.at(place / kTileRows), sum);
   }
   barrier();
+}
+
+/// What an output element takes besides its sums: biases, a residual.
+struct Addends {
+  float value[2];
+};
+
+/// `finish(row, column, sum)` of `finish(row, column, sum, beside(row, column))`.
+template <class Beside, class Finish> inline auto with_addends(Beside beside, Finish finish) {
+  return [=](int row, int column, const float *sum) { finish(row, column, sum, beside(row, column)); };
 }
 
 /// Who computes a product: all workgroups together, or each the whole of it for itself.

@@ -20,10 +20,15 @@ GSIC_KERNEL(gsic_basis_5x34_layer, 16 * kWave, (const gsic_step *step, const flo
   if (workgroup_index() == 0)
     square_columns(source, columns, gate.sums, [&](int column, double square) { store(squares + column, square); });
   {  // rows 0 to 4
-    multiply<Division<16, 1>>(
-        Matrix<f16, 5, 34>(basis), columns, source, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(8) + 0 + row;
-          store(y + place, identity(sum[0]));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<f16, 5, 34> matrix(basis);
+    const auto place = [](int row, int column) { return column * stride_of(8) + 0 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { 0, 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0]));
+    };
+    multiply<Work>(matrix, columns, source, memory, with_addends(beside, finish));
   }
 }

@@ -24,45 +24,75 @@ GSIC_KERNEL(gsic_project_bf16_102x34_k5_layer, 16 * kWave, (const gsic_step *ste
   if (!tiers.near.empty()) settle(tiers, Matrix<f16, 5, 34>(basis), source, coordinates, 0.1, gate);
   count_tiers(tiers, counters);
   {  // rows 0 to 33, fast tier
-    multiply<Division<16, 1>>(
-        Matrix<f16, 34, 5>(image0), tiers.closed, coordinates, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(102) + 0 + row;
-          store(y + place, identity(sum[0] + load(bias0 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<f16, 34, 5> matrix(image0);
+    const auto place = [](int row, int column) { return column * stride_of(102) + 0 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias0 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0] + add.value[0]));
+    };
+    multiply<Work>(matrix, tiers.closed, coordinates, memory, with_addends(beside, finish));
   }
   {  // rows 34 to 67, fast tier
-    multiply<Division<16, 1>>(
-        Matrix<f16, 34, 5>(image1), tiers.closed, coordinates, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(102) + 34 + row;
-          store(y + place, identity(sum[0] + load(bias1 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<f16, 34, 5> matrix(image1);
+    const auto place = [](int row, int column) { return column * stride_of(102) + 34 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias1 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0] + add.value[0]));
+    };
+    multiply<Work>(matrix, tiers.closed, coordinates, memory, with_addends(beside, finish));
   }
   {  // rows 68 to 101, fast tier
-    multiply<Division<16, 1>>(
-        Matrix<f16, 34, 5>(image2), tiers.closed, coordinates, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(102) + 68 + row;
-          store(y + place, identity(sum[0] + load(bias2 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<f16, 34, 5> matrix(image2);
+    const auto place = [](int row, int column) { return column * stride_of(102) + 68 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias2 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0] + add.value[0]));
+    };
+    multiply<Work>(matrix, tiers.closed, coordinates, memory, with_addends(beside, finish));
   }
   {  // rows 0 to 33, slow tier
-    multiply<Division<16, 1>>(
-        Matrix<bf16, 34, 34>(weight0), tiers.open, source, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(102) + 0 + row;
-          store(y + place, identity(sum[0] + load(bias0 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<bf16, 34, 34> matrix(weight0);
+    const auto place = [](int row, int column) { return column * stride_of(102) + 0 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias0 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0] + add.value[0]));
+    };
+    multiply<Work>(matrix, tiers.open, source, memory, with_addends(beside, finish));
   }
   {  // rows 34 to 67, slow tier
-    multiply<Division<16, 1>>(
-        Matrix<bf16, 34, 34>(weight1), tiers.open, source, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(102) + 34 + row;
-          store(y + place, identity(sum[0] + load(bias1 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<bf16, 34, 34> matrix(weight1);
+    const auto place = [](int row, int column) { return column * stride_of(102) + 34 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias1 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0] + add.value[0]));
+    };
+    multiply<Work>(matrix, tiers.open, source, memory, with_addends(beside, finish));
   }
   {  // rows 68 to 101, slow tier
-    multiply<Division<16, 1>>(
-        Matrix<bf16, 34, 34>(weight2), tiers.open, source, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(102) + 68 + row;
-          store(y + place, identity(sum[0] + load(bias2 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<bf16, 34, 34> matrix(weight2);
+    const auto place = [](int row, int column) { return column * stride_of(102) + 68 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias2 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), identity(sum[0] + add.value[0]));
+    };
+    multiply<Work>(matrix, tiers.open, source, memory, with_addends(beside, finish));
   }
 }

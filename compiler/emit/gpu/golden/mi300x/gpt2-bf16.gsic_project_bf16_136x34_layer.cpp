@@ -2,25 +2,40 @@
 // x [columns, 34], W bf16 [136, 34], y [columns, 136]
 // reads 10880 bytes of weights per token
 #include "gsic/gpu/functions.h"
-#include "gsic/gpu/gate.h"
+#include "gsic/gpu/ahead.h"
 
 using namespace gsic;
 
 GSIC_KERNEL(gsic_project_bf16_136x34_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *weight0, const float *bias0, const float *gain, const float *shift)) {
   using Memory = ProjectionMemory<16, 2880, 1>;
   GSIC_SHARED(Memory, memory);
+  together(workgroup_count(), step, x, y, weight0, bias0, gain, shift);
+  constexpr int chunk = first_chunk<Division<16, 1>, bf16, 34, 2880>();
+  HeldNormalised<16, 34, chunk, true> held(x, gain, shift);
+  issued();
   const Step now(step);
   const Columns columns = all_columns(now);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);
   const Normalised<34, true> source{x, gain, shift, &moments};
-  measure<16, 34, true>(x, columns, 0.0010000000474974513f, sums, moments);
+  const auto prepare = [&] { held.normalise(shift != nullptr, 0.0010000000474974513f, sums, moments); };
+  const auto measure_all = [&] { measure<16, 34, true>(x, columns, 0.0010000000474974513f, sums, moments); };
   {  // rows 0 to 135
-    multiply<Division<16, 1>>(
-        Matrix<bf16, 136, 34>(weight0), columns, source, memory, [&](int row, int column, const float *sum) {
-          const int place = column * stride_of(136) + 0 + row;
-          store(y + place, gelu_tanh(sum[0] + load(bias0 + row)));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<bf16, 136, 34> matrix(weight0);
+    const auto place = [](int row, int column) { return column * stride_of(136) + 0 + row; };
+    const auto beside = [&](int row, int column) -> Addends {
+      return { load(bias0 + row), 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + place(row, column), gelu_tanh(sum[0] + add.value[0]));
+    };
+    if (is_first_alone(columns))
+      multiply_alone<Work>(matrix, source, held, memory, prepare, beside, finish);
+    else if (!kOneColumn) {
+      measure_all();
+      multiply<Work>(matrix, columns, source, memory, with_addends(beside, finish));
+    }
   }
 }

@@ -26,19 +26,29 @@ GSIC_KERNEL(gsic_glu_q4_k_64x256_k5_rms, 16 * kWave, (const gsic_step *step, con
   if (!tiers.near.empty()) settle(tiers, Matrix<f16, 5, 256>(basis), source, coordinates, 0.1, gate);
   count_tiers(tiers, counters);
   {  // gate and up, fast tier
-    multiply_pair<Division<16, 1>>(
-        Matrix<f16, 64, 5>(gate_image), Matrix<f16, 64, 5>(up_image), tiers.closed,
-        coordinates, memory, [&](int row, int column, const float *sum) {
-          store(y + column * stride_of(64) + row,
-                silu(sum[0]) * (sum[1]));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<f16, 64, 5> first(gate_image);
+    const Matrix<f16, 64, 5> second(up_image);
+    const auto beside = [&](int row, int column) -> Addends {
+      return { 0, 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + column * stride_of(64) + row,
+            silu(sum[0]) * (sum[1]));
+    };
+    multiply_pair<Work>(first, second, tiers.closed, coordinates, memory, with_addends(beside, finish));
   }
   {  // gate and up, slow tier
-    multiply_pair<Division<16, 1>>(
-        Matrix<q4_k, 64, 256>(gate_weight), Matrix<q4_k, 64, 256>(up_weight), tiers.open,
-        source, memory, [&](int row, int column, const float *sum) {
-          store(y + column * stride_of(64) + row,
-                silu(sum[0]) * (sum[1]));
-        });
+    using Work = Division<16, 1>;
+    const Matrix<q4_k, 64, 256> first(gate_weight);
+    const Matrix<q4_k, 64, 256> second(up_weight);
+    const auto beside = [&](int row, int column) -> Addends {
+      return { 0, 0 };
+    };
+    const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
+      store(y + column * stride_of(64) + row,
+            silu(sum[0]) * (sum[1]));
+    };
+    multiply_pair<Work>(first, second, tiers.open, source, memory, with_addends(beside, finish));
   }
 }

@@ -1,0 +1,131 @@
+// Projections of the first column alone, as decoding has it, whose first weights are on their way before the column is
+// measured and staged. Memory operations of gfx9 come back in order: so the column comes with the step, and weights
+// behind both. The bits are those of any other number of columns.
+#ifndef GSIC_GPU_AHEAD_H
+#define GSIC_GPU_AHEAD_H
+
+#include "gsic/gpu/held.h"
+
+namespace gsic {
+
+/// The first weights of a tile's rows, on their way; nothing where a row has less than a round. `Stays`: nothing but
+/// the first chunk is ever staged.
+template <class D, class Work, class M, class Staged, bool Stays> class Begun {
+ public:
+  static constexpr int units = Staged::template chunk_units<D>(), whole = units / Work::round;
+  static constexpr int rounds = whole < D::depth ? whole : D::depth;
+  static constexpr bool stays = Stays && units == M::units;
+
+  Begun(const M &matrix, int tile) : end(matrix, tile, own_unit<Work>()) {
+    if (tile >= M::tiles) return;
+    GSIC_UNROLL
+    for (int i = 0; i < rounds; i++)
+      weights_[i] = D::fetch(matrix, tile, lane_index() % kTileRows, own_unit<Work>() + i * Work::round);
+  }
+  void add(D &dot, const uint8_t *lds) const {
+    GSIC_UNROLL
+    for (int i = 0; i < rounds; i++)
+      dot.add(weights_[i], lds, units, own_unit<Work>() + i * Work::round, lane_index() % kTileRows);
+  }
+
+  RowEnd<Work, M, true> end;
+
+ private:
+  typename D::Weights weights_[rounds > 0 ? rounds : 1];
+};
+
+/// The output of a group of tiles that is this lane's: its row, or -1.
+template <class Work, int Out> inline int own_row(int group) {
+  const int item = thread_index(), row = group * Work::tiles * kTileRows + item;
+  return item < Work::tiles * kTileRows && row < Out ? row : -1;
+}
+template <class Work, int Out, class Beside> inline Addends own_addends(int group, Beside beside) {
+  const int row = own_row<Work, Out>(group);
+  return row < 0 ? Addends{} : beside(row, 0);
+}
+
+/// `finish_tiles` for the first column alone.
+template <class Work, int Out, class Memory, class Finish>
+inline void finish_alone(int group, const Memory &memory, const Addends &addends, Finish finish) {
+  barrier();
+  const int row = own_row<Work, Out>(group), local = thread_index() / kTileRows;
+  if (row >= 0) {
+    float sum[Memory::matrices] = {};
+    for (int kind = 0; kind < Memory::matrices; kind++)
+      for (int split = 0; split < Work::splits; split++)
+        sum[kind] += memory.sums[kind][local * Work::splits + split][thread_index() % kTileRows];
+    finish(row, 0, sum, addends);
+  }
+  barrier();
+}
+
+template <class Work> inline int tile_of(int group) { return group * Work::tiles + wave_index() / Work::splits; }
+
+/// y = W x of the first column: `beside(row, 0)` gives the addends, `finish(row, 0, sum[1], addends)` receives the
+/// output; `prepare()` makes of what `held` holds the input.
+template <class Work, class M, class Source, class Memory, class Held, class Prepare, class Beside, class Finish>
+inline void multiply_alone(const M &matrix, const Source &source, Held &held, Memory &memory, Prepare prepare,
+                           Beside beside, Finish finish) {
+  using D = Dot<typename M::type, 1>;
+  using Staged = Stage<Work, Source, Memory::stage_bytes>;
+  using First = Begun<D, Work, M, Staged, true>;
+  const Columns column{1};
+  Staged stage(source, column, memory.stage);
+  int group = workgroup_index();
+  Addends addends = own_addends<Work, M::out>(group, beside);
+  First begun(matrix, tile_of<Work>(group));
+  issued();
+  prepare();
+  stage.template take<D>(held);
+  while (group * Work::tiles < M::tiles) {
+    D dot;
+    accumulate<D, Work>(dot, matrix, tile_of<Work>(group), stage, begun);
+    const auto end = begun.end;
+    const int next = group + workgroup_count();
+    begun = First(matrix, tile_of<Work>(next));
+    collect(dot, end, source, column, memory.sums[0][wave_index()]);
+    finish_alone<Work, M::out>(group, memory, addends, finish);
+    addends = own_addends<Work, M::out>(next, beside);
+    group = next;
+  }
+}
+
+/// The same of two matrices of the same shape: `finish(row, 0, sum[2], addends)`.
+template <class Work, class A, class B, class Source, class Memory, class Held, class Prepare, class Beside,
+          class Finish>
+inline void multiply_pair_alone(const A &first, const B &second, const Source &source, Held &held, Memory &memory,
+                                Prepare prepare, Beside beside, Finish finish) {
+  using DA = Dot<typename A::type, 1>;
+  using DB = Dot<typename B::type, 1>;
+  using Staged = Stage<Work, Source, Memory::stage_bytes>;
+  constexpr bool same = DA::layout == DB::layout;
+  using First = Begun<DA, Work, A, Staged, same>;
+  using Second = Begun<DB, Work, B, Staged, same>;
+  const Columns column{1};
+  Staged stage(source, column, memory.stage);
+  int group = workgroup_index();
+  Addends addends = own_addends<Work, A::out>(group, beside);
+  First begun(first, tile_of<Work>(group));
+  issued();
+  prepare();
+  stage.template take<DA>(held);
+  while (group * Work::tiles < A::tiles) {
+    const int tile = tile_of<Work>(group), next = group + workgroup_count();
+    DA dot;
+    accumulate<DA, Work>(dot, first, tile, stage, begun);
+    const auto end = begun.end;
+    const Second other(second, tile);
+    collect(dot, end, source, column, memory.sums[0][wave_index()]);
+    DB last;
+    accumulate<DB, Work>(last, second, tile, stage, other);
+    begun = First(first, tile_of<Work>(next));
+    collect(last, other.end, source, column, memory.sums[1][wave_index()]);
+    finish_alone<Work, A::out>(group, memory, addends, finish);
+    addends = own_addends<Work, A::out>(next, beside);
+    group = next;
+  }
+}
+
+}  // namespace gsic
+
+#endif
