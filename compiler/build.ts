@@ -27,8 +27,7 @@ import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
 import { modesOf } from "./ir/modes.js";
 import type { Plan } from "./ir/plan.js";
-import type { DeviceKind, Kernel, Mode, ProgramMode } from "./ir/program.js";
-import { withCodedWeights } from "./models/coded.js";
+import type { Kernel, Mode, ProgramMode } from "./ir/program.js";
 import { type Model, openModel } from "./models/model.js";
 import { fileIdentity, journalOf, writeModelBundle } from "./pack/assemble.js";
 import { requireRoom } from "./pack/space.js";
@@ -37,9 +36,11 @@ import { isHubSource } from "./read/hub.js";
 import { auditWeights } from "./read/weights-audit.js";
 import type { Report } from "./report/report.js";
 import type { SearchReport } from "./report/search.js";
+import type { StorageReport } from "./report/storage.js";
 import { schedule } from "./schedule/program.js";
 import { type Calibration, decide } from "./search/decide.js";
 import { KeptFactors } from "./search/kept-factors.js";
+import { withStorage } from "./search/storage.js";
 import type { Progress } from "./support/progress.js";
 
 /** What is built, for which targets, and where to. */
@@ -72,20 +73,17 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   const opened = await openModel(config, progress.stage("Reading the model"));
   try {
     checkWeights(opened, progress);
-    const model = withStorage(opened, config, targets[0]!.device, progress);
+    const { model, storage } = await withStorage(opened, config, targets, progress);
     checkTexts(config, model.tokenizer);
     const dump = options.dump === undefined ? null : dumpOf(options.dump, config, model);
+    const settings = { config, mode, targets, model, dump, progress };
     const algebra = new Algebra();
     const kept = await KeptFactors.open();
     const rounded = await RoundedMatrices.open(model.weights, algebra);
     try {
       const { plan, search, calibration } = await decide({
-        ...options,
-        dump,
-        config,
-        mode,
-        targets,
-        model,
+        ...settings,
+        input: options.input,
         edited,
         algebra,
         kept,
@@ -96,21 +94,17 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
       factors?.check();
       const make = (staging: string) =>
         makeBuild({
+          ...settings,
           staging,
           out,
-          config,
-          mode,
-          targets,
           tuning,
-          model,
           plan,
           search,
+          storage,
           factors,
           packed: factors && kept.of(factors),
           factorsFrom: calibration && fileIdentity(calibration.stats.file),
           calibration: calibration && calibrationOf(calibration),
-          dump,
-          progress,
         });
       const report = await publish(out, make, resumableBundle(namedFiles(config.model.name).bundle));
       return { out, report };
@@ -129,17 +123,6 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
 function checkWeights({ weights }: Model, progress: Progress): void {
   for (const tensor of auditWeights(weights, progress.stage("Checking the weights")))
     progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
-}
-
-/** The model with its weights kept as the configuration says. */
-function withStorage(model: Model, config: Config, device: DeviceKind, progress: Progress): Model {
-  if (config.model.storage === "stored") return model;
-  if (device !== "cpu") {
-    progress.warn("weights are packed for CPUs alone: this build keeps them as they are stored");
-    return model;
-  }
-  const update = progress.stage("Looking for what packing saves");
-  return { ...model, graph: withCodedWeights(model.graph, model.weights, update) };
 }
 
 /** The configured mode; an edited graph that is not dense has no exact mode. */
@@ -183,6 +166,7 @@ interface Job {
   readonly model: Model;
   readonly plan: Plan;
   readonly search: SearchReport | null;
+  readonly storage: StorageReport | null;
   readonly factors: FactorSource | null;
   /** The same; what the planner has made at few bits is not made again. */
   readonly packed: FactorSource | null;
@@ -235,6 +219,7 @@ async function makeBuild(job: Job): Promise<Report> {
     config: header.config,
     plan,
     search: job.search,
+    storage: job.storage,
     scheduled,
     model,
     modes,

@@ -15,6 +15,7 @@ import type { Report } from "../report/report.js";
 import type { ResourceFacts } from "../report/resources.js";
 import type { SearchReport } from "../report/search.js";
 import type { SelfCheck } from "../report/self-check.js";
+import type { StorageReport } from "../report/storage.js";
 import type { TuningReport } from "../report/tuning.js";
 import { launchesOf, launchesPerLayer } from "../schedule/listing.js";
 import type { Schedule } from "../schedule/program.js";
@@ -25,6 +26,7 @@ export function reportOf(facts: {
   config: string;
   plan: Plan;
   search: SearchReport | null;
+  storage: StorageReport | null;
   scheduled: Schedule;
   model: Model;
   /** The default first. */
@@ -36,7 +38,20 @@ export function reportOf(facts: {
   calibration: Report["calibration"];
   tuning: TuningReport | null;
 }): Report {
-  const { config, plan, search, scheduled, model, modes, programs, code, check, calibration, tuning } = facts;
+  const {
+    config,
+    plan,
+    search,
+    storage,
+    scheduled,
+    model,
+    modes,
+    programs,
+    code,
+    check,
+    calibration,
+    tuning,
+  } = facts;
   const { cost, device } = code[0]!.target;
   const bytes = bytesPerToken(plan);
   const byMode = (count: (mode: ProgramMode) => number) =>
@@ -64,6 +79,7 @@ export function reportOf(facts: {
     chat: chatReport(model.chat),
     calibration,
     search,
+    ...(storage && { storage }),
     bytes_per_token: bytes,
     predicted_seconds_per_token: {
       dense: prediction.dense.total,
@@ -73,27 +89,35 @@ export function reportOf(facts: {
     prediction,
     launches_per_token: launches,
     launches_per_layer: byMode((mode) => launchesPerLayer(scheduled.listings[mode]!)),
-    cache: {
-      types: cacheTypesOf(plan.graph),
-      bytes_per_position: bytesPerPosition(plan.graph),
-      dense_bytes_per_position: bytesPerPosition(withCache(plan.graph, "f32")),
-    },
+    cache: cacheFacts(plan),
     linears: [...plan.linears.values()].map((linear) => {
       const { layer, input } = linearById(plan.graph, linear.linear);
       return { ...linear, layer, input };
     }),
-    kernels: scheduled.kernels.map(({ symbol, summary, launch }, index) => ({
-      symbol,
-      summary,
-      launch,
-      resources: resourcesOf(code, index),
-    })),
+    kernels: kernelFacts(scheduled, code),
     tuning: isTunable(device) ? tuning : null,
     self_check: check,
     evaluation: null,
     speed: null,
     launch_times: null,
   };
+}
+
+function cacheFacts({ graph }: Plan): Report["cache"] {
+  return {
+    types: cacheTypesOf(graph),
+    bytes_per_position: bytesPerPosition(graph),
+    dense_bytes_per_position: bytesPerPosition(withCache(graph, "f32")),
+  };
+}
+
+function kernelFacts({ kernels }: Schedule, code: readonly TargetCode[]): Report["kernels"] {
+  return kernels.map(({ symbol, summary, launch }, index) => ({
+    symbol,
+    summary,
+    launch,
+    resources: resourcesOf(code, index),
+  }));
 }
 
 function chatReport(chat: Model["chat"]): Report["chat"] {

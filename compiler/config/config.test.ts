@@ -101,6 +101,14 @@ tuning = "measured.toml"
   expect(readConfig(named).calibration.stats).toBe(join(folder, "s"));
 });
 
+test("weights are packed as named, as measured, or by their shapes", () => {
+  const storageOf = (value: string) =>
+    readConfig(write(`[model]\nname = "m"\nsource = "w"\nstorage = ${value}`)).model.storage;
+  expect(storageOf('"auto"')).toBe("auto");
+  expect(storageOf('["576x1536", "49152x576"]')).toEqual(["576x1536", "49152x576"]);
+  expect(storageOf("[]")).toEqual([]);
+});
+
 test("a plan of llama.cpp's types has a KL or a size", () => {
   const qualityOf = (limit: string) =>
     readConfig(
@@ -120,6 +128,7 @@ const refused: [string, string, string, string][] = [
   ["contxt = 3", "config-unknown-key :4", "unknown key model.contxt", "did you mean context? Known: name"],
   ["[calibration]\n# seed\n'sed' = 3", "config-unknown-key :6", "calibration.sed", "did you mean seed?"],
   ["[calibration]\ntokens = 1\n[plan]\ntokens = 1", "config-unknown-key :7", "plan.tokens", "epsilon"],
+  ["storage = ['576']", "config-value : model.storage", 'storage = "576" is not a shape', '["576x1536"]'],
   ["[heldout]\n[model.extra]\na = 1", "config-unknown-key :5", "model.extra", "Known"],
   ["[plann]\nk = [1]", "config-unknown-key :4", "unknown table plann", "did you mean plan?"],
   ["context = = 3", "config-syntax :4:11", "Unexpected character", "correct the TOML"],

@@ -17,7 +17,7 @@ export interface Config {
     /** Longest sequence that the build supports; null: the model's own, at most 8192. */
     readonly context: number | null;
     /** How exact weights are kept where they are of a type that can be packed without loss. */
-    readonly storage: Storage;
+    readonly storage: Storage | PackedShapes;
   };
   readonly calibration: {
     /** Absolute paths; empty: the model samples its own text. */
@@ -45,8 +45,11 @@ export interface Config {
   };
 }
 
-/** `stored`: as the model's file has them; `packed`: in fewer bits, without loss. */
+/** `stored`: as the model's file has them; `packed`: in fewer bits, without loss; `auto`: as is measured to be faster. */
 type Storage = (typeof storages)[number];
+
+/** Shapes of the matrices that are packed, such as `576x1536` for 576 rows of 1,536; all others are kept as stored. */
+type PackedShapes = readonly string[];
 
 /** The most that the tensors of a GGUF file may take: bytes of all, or bits a weight of its matrices. */
 type FileSize = { readonly bytes: number } | { readonly bits: number };
@@ -109,7 +112,7 @@ export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }:
 
 /** How a build may be run. */
 export const modes = ["exact", "bounded", "lossless"] as const satisfies readonly Mode[];
-const storages = ["stored", "packed"] as const;
+const storages = ["stored", "packed", "auto"] as const;
 const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
 
 /** Reads model.toml. Throws `config-*` errors (category usage) that name the line or the key. */
@@ -146,7 +149,7 @@ class Reader extends Fields {
         name: this.name(),
         source: source.startsWith("hf:") ? source : this.path(source),
         context: this.integer("model", "context", null),
-        storage: this.choice("model", "storage", storages, "stored"),
+        storage: this.storage(),
       },
       calibration: {
         text,
@@ -173,6 +176,16 @@ class Reader extends Fields {
       throw this.error("model.name", `${JSON.stringify(name)} cannot name a build`, hint);
     }
     return name;
+  }
+
+  private storage(): Config["model"]["storage"] {
+    if (!Array.isArray(this.value("model", "storage")))
+      return this.choice("model", "storage", storages, "stored");
+    return this.list("model", "storage", []).map((value) => {
+      if (typeof value === "string" && /^[1-9]\d*x[1-9]\d*$/.test(value)) return value;
+      const hint = 'give rows and columns of matrices, e.g. storage = ["576x1536"]';
+      throw this.error("model.storage", `storage = ${shown(value)} is not a shape`, hint);
+    });
   }
 
   private quality(): Config["quality"] {

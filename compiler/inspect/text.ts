@@ -17,6 +17,7 @@ export function reportText(report: Report, out: string): string {
     `  targets     ${deviceTexts[report.device].targets(report)}`,
     ...paragraphs("forms", formGroups(report.linears.map(({ form }) => form))),
     ...paragraphs("cache", cacheText(report)),
+    ...paragraphs("storage", storageText(report)),
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];
   if (fast !== slow)
@@ -55,6 +56,19 @@ function cacheText({ cache }: Report): readonly string[] {
   return [
     `${counts.join(", ")}; a token reads ${bytes} bytes of each position before it, in exact mode ${dense}`,
   ];
+}
+
+/** How weights are kept, where that was measured. */
+function storageText({ storage }: Report): readonly string[] {
+  if (storage === undefined) return [];
+  const { measured, packed, calls } = storage;
+  if (measured === null) return ["as stored: nothing can be packed, or the target does not run here"];
+  const gains = calls.map(
+    ({ shapes, stored_seconds: stored, packed_seconds: fewer }) =>
+      `${shapes.join(" + ")} ${(stored / fewer).toFixed(2)} x`,
+  );
+  const kept = packed.length === 0 ? "all as stored" : `packed: ${packed.join(", ")}`;
+  return [`${kept}; packed against stored, ${measured.target}: ${gains.join(", ")}`];
 }
 
 /** What `gsic eval` prints. */

@@ -9,6 +9,7 @@ import type { Prediction } from "./prediction.js";
 import type { ResourceFacts } from "./resources.js";
 import type { SearchReport } from "./search.js";
 import type { SelfCheck } from "./self-check.js";
+import type { StorageReport } from "./storage.js";
 import type { TuningReport } from "./tuning.js";
 
 /** What a build chose, why, and what it costs: report.json. Times are predictions unless `evaluation` says more. */
@@ -31,6 +32,8 @@ export interface Report {
   readonly calibration: { readonly tokens: number; readonly origin: CalibrationOrigin } | null;
   /** How the planner came to the plan; null where the forms were configured, or edited. */
   readonly search: SearchReport | null;
+  /** Where it was measured how weights are best kept. */
+  readonly storage?: StorageReport;
   /** Bytes of weights that a token reads in all linears. */
   readonly bytes_per_token: { readonly dense: number; readonly fast: number; readonly slow: number };
   /** Seconds of a token by the target's cost model, from bytes and launches. */

@@ -68,6 +68,7 @@ void run_inputs(const Arguments &arguments);
 void run_sample(const Arguments &arguments);
 void run_bench(const Arguments &arguments);
 void run_launches(const Arguments &arguments);
+void run_calls(const Arguments &arguments);
 void run_step(const Arguments &arguments);
 void run_linalg(const Arguments &arguments);
 void run_exchange(const Arguments &arguments);

@@ -160,6 +160,8 @@ CpuCeiling::CpuCeiling(const Manifest &manifest) : pages_(buffer_bytes(manifest)
   std::memset(pages_.data(), 1, pages_.size());
 }
 
+void CpuCeiling::flush(Device &device) const { read_bandwidth(pages_, device); }
+
 void CpuCeiling::sample(Device &device) {
   bandwidth_.add(read_bandwidth(pages_, device));
   launch_.add(launch_seconds(device));

@@ -21,6 +21,8 @@ class CpuCeiling {
 
   /// Measures each of the three once.
   void sample(Device &device);
+  /// Reads the buffer: what was in caches before is not any more.
+  void flush(Device &device) const;
   /// Bytes per second.
   const Samples &bandwidth() const { return bandwidth_; }
   /// Seconds of a call on every worker that does nothing, and the barrier behind it.

@@ -17,7 +17,7 @@ const std::map<std::string, Subcommand> kSubcommands = {
     {"sample", gsic::run_sample},   {"bench", gsic::run_bench},       {"launches", gsic::run_launches},
     {"linalg", gsic::run_linalg},   {"exchange", gsic::run_exchange}, {"inputs", gsic::run_inputs},
     {"machine", gsic::run_machine}, {"step", gsic::run_step},         {"cpu", gsic::run_cpu},
-    {"company", gsic::run_company}, {"users", gsic::run_users},
+    {"company", gsic::run_company}, {"users", gsic::run_users},       {"calls", gsic::run_calls},
 };
 
 int exit_code(gsic_status status) {
@@ -76,9 +76,10 @@ int main(int count, char **arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   const auto found = count > 1 ? kSubcommands.find(arguments[1]) : kSubcommands.end();
   if (found == kSubcommands.end())
-    return fail(2, "argument-invalid", "there is no such command", {},
-                "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, step, linalg, exchange, "
-                "machine, cpu, company, users");
+    return fail(
+        2, "argument-invalid", "there is no such command", {},
+        "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, calls, step, linalg, exchange, "
+        "machine, cpu, company, users");
   try {
     found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;
