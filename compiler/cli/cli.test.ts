@@ -57,12 +57,13 @@ function project(name: string, settings = "", fixture = "llama-bf16"): string {
 /** The paper's form for every linear but the head. */
 const configuredPlan = '[plan]\nforms = ["gated"]\nk = [96]\nepsilon = [0.1]\n';
 
-/** examples/tiny-gpt2/model.toml with absolute paths and a configured plan, and other statistics on request. */
+/** examples/tiny-gpt2/model.toml with absolute paths, less text and a configured plan, and other statistics on request. */
 function tinyToml(name: string, calibration = `text = ["${example}/calibration.txt"]`): string {
   const text = readFileSync(join(example, "model.toml"), "utf8")
     .replace('source = "model"', `source = "${example}/model"`)
     .replace('text = ["calibration.txt"]', calibration)
-    .replace('text = ["heldout.txt"]', `text = ["${example}/heldout.txt"]`);
+    .replace('text = ["heldout.txt"]', `text = ["${example}/heldout.txt"]`)
+    .replace("tokens = 8192", "tokens = 2048");
   writeFileSync(path(name), `${text}\n${configuredPlan}`);
   return path(name);
 }
@@ -183,7 +184,7 @@ describe("a small model without tokenizer", () => {
 test("examples/tiny-gpt2, planned: what the planner found is printed, inspected and evaluated", async () => {
   const settings = '[plan]\nforms = ["dense", "tiered"]\nbits = [3, 5]\nrank = [0]\n';
   const toml = readFileSync(tinyToml("planned.toml"), "utf8").replace(configuredPlan, settings);
-  writeFileSync(path("planned.toml"), toml.replace("tokens = 8192", "tokens = 2048"));
+  writeFileSync(path("planned.toml"), toml);
   const shown = await gsic.run(["build", path("planned.toml"), "--out", path("planned")]);
   expect(shown, shown.stderr).toMatchObject({ code: 0 });
   const table = (await gsic.run(["inspect", path("planned")])).stdout;
@@ -222,7 +223,7 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(report).toMatchObject({ mode: "bounded", modes: ["bounded", "exact", "lossless"] });
     expect(report.linears.filter(({ form }) => form.kind === "gated")).toHaveLength(24);
     const origin = { kind: "text", files: [join(example, "calibration.txt")] };
-    expect(report.calibration).toEqual({ tokens: 8192, origin });
+    expect(report.calibration).toEqual({ tokens: 2048, origin });
     const shown = await gsic.run(["build", path("tiny.toml"), "--out", path("same")]);
     expect(shown, shown.stderr).toMatchObject({ code: 0 });
     expect(shown.stdout).toContain(`${path("same/tiny-gpt2")} "Once upon a time"`);
@@ -457,10 +458,10 @@ describe("examples/tiny-gpt2, bounded", () => {
 
   test("is built from statistics that were written before", async () => {
     const calibrated = await gsic.json(["calibrate", path("tiny.toml"), "--out", path("stats")]);
-    expect(calibrated).toMatchObject({ out: path("stats"), tokens: 8192, origin: { kind: "text" } });
+    expect(calibrated).toMatchObject({ out: path("stats"), tokens: 2048, origin: { kind: "text" } });
     const toml = tinyToml("stats.toml", `stats = "${path("stats")}"`);
     const built = (await gsic.json(["build", toml, "--out", path("from-stats")])) as BuildJson;
-    expect(built.calibration).toEqual({ tokens: 8192, origin: { kind: "file", file: path("stats") } });
+    expect(built.calibration).toEqual({ tokens: 2048, origin: { kind: "file", file: path("stats") } });
     expect(differences(path("tiny"), path("from-stats"))).toEqual([
       "checksums.json",
       "graph.ts",
