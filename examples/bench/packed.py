@@ -21,26 +21,11 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "examples" / "bench" / "engines"))
+from gsic_header import header  # noqa: E402
+
 STORAGES = ("stored", "packed")
 PROMPT = 16
-
-
-class OpenOptions(ctypes.Structure):
-    _fields_ = [
-        ("threads", ctypes.c_uint32),
-        ("target", ctypes.c_char_p),
-        ("skip_verification", ctypes.c_int),
-    ]
-
-
-class Sampling(ctypes.Structure):
-    _fields_ = [
-        ("temperature", ctypes.c_float),
-        ("top_k", ctypes.c_uint32),
-        ("top_p", ctypes.c_float),
-        ("seed", ctypes.c_uint64),
-    ]
-
 
 TokenCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_int32, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p
@@ -57,7 +42,7 @@ class Build:
         self.library.gsic_last_error.restype = ctypes.c_char_p
         self.vocabulary = vocabulary
         self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
-        options = OpenOptions(threads=threads)
+        options = header.OpenOptions(threads=threads)
         path = str(self.bundle).encode()
         self.check(self.library.gsic_open(path, ctypes.byref(options), ctypes.byref(self.model)))
         self.check(self.library.gsic_session_open(self.model, b"exact", ctypes.byref(self.session)))
@@ -109,7 +94,7 @@ class Build:
                 (ctypes.c_int32 * len(prompt))(*prompt),
                 ctypes.c_size_t(len(prompt)),
                 ctypes.c_size_t(tokens),
-                ctypes.byref(Sampling()),
+                None,
                 on_token,
                 None,
                 None,

@@ -8,15 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import Floats, OnToken
-
-
-class OpenOptions(ctypes.Structure):
-    _fields_ = [
-        ("threads", ctypes.c_uint32),
-        ("target", ctypes.c_char_p),
-        ("skip_verification", ctypes.c_int),
-    ]
-
+from gsic_header import header
 
 TokenCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_int32, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p
@@ -33,7 +25,7 @@ class GsicLibrary:
         self.library.gsic_last_error.restype = ctypes.c_char_p
         self.vocabulary = vocabulary
         model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
-        options = OpenOptions(threads=threads)
+        options = header.OpenOptions(threads=threads)
         opened = self.library.gsic_open(
             str(bundle).encode(), ctypes.byref(options), ctypes.byref(model)
         )
