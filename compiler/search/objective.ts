@@ -106,3 +106,17 @@ export function draftingGain(point: MeasuredPoint, dense: MeasuredPoint): Drafti
   }
   return best;
 }
+
+/** What reports say of a measured plan, beside the dense one. */
+export function measuredPart(point: MeasuredPoint, dense: MeasuredPoint) {
+  const { quality } = point;
+  return {
+    predicted_kl: point.predictedKl,
+    kl: quality.kl,
+    perplexity_ratio: quality.perplexity_ratio,
+    top1: quality.top1,
+    bytes_per_token: point.meanBytes,
+    seconds_per_token: point.seconds,
+    drafting: draftingGain(point, dense),
+  };
+}

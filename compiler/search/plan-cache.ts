@@ -6,7 +6,7 @@ import { bytesPerToken } from "../passes/cost.js";
 import type { SearchReport } from "../report/search.js";
 import { type CacheOption, cacheReport, measureCaches, positionsBefore } from "./cache-options.js";
 import { Ledger } from "./ledger.js";
-import { draftingGain } from "./objective.js";
+import { draftingGain, measuredPart } from "./objective.js";
 import { defaultMaxKl, ledgerFile, type PlannerJob, validationText } from "./planner.js";
 
 /** What the planner looks at where only the cache is to be chosen. */
@@ -51,13 +51,7 @@ export async function planCache(job: CacheJob): Promise<{ plan: Plan; report: Se
   const cache = cacheReport(caches, chosen);
   const frontier = points.map((one) => ({
     chosen: one === best,
-    predicted_kl: one.predictedKl,
-    kl: one.quality.kl,
-    perplexity_ratio: one.quality.perplexity_ratio,
-    top1: one.quality.top1,
-    bytes_per_token: one.meanBytes,
-    seconds_per_token: one.seconds,
-    drafting: draftingGain(one, dense),
+    ...measuredPart(one, dense),
     cache: one.option.type,
   }));
   const report: SearchReport = {

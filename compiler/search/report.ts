@@ -7,7 +7,7 @@ import type { ActivationSurvey, Rejection, SearchReport } from "../report/search
 import { type CachesMeasured, cacheReport } from "./cache-options.js";
 import type { Decision, FrontierPoint, Judged } from "./frontier.js";
 import { klText } from "./kl-text.js";
-import { draftingGain, type Objective } from "./objective.js";
+import { draftingGain, measuredPart, type Objective } from "./objective.js";
 import { type RoundedAt, type RoundedPlan, roundedAt } from "./rounding.js";
 import type { Search } from "./search.js";
 import type { GroupEffects } from "./sensitivity.js";
@@ -95,11 +95,7 @@ export function searchReport(searched: Searched): SearchReport {
     dense: { bytes_per_token: dense.meanBytes, seconds_per_token: dense.seconds },
     frontier: found.frontier.map((one) => ({
       chosen: one === point,
-      predicted_kl: one.predictedKl,
-      ...measured(one),
-      bytes_per_token: one.meanBytes,
-      seconds_per_token: one.seconds,
-      drafting: draftingGain(one, dense),
+      ...measuredPart(one, dense),
       ...(one.cache && { cache: one.cache.type }),
     })),
     round_to_nearest: rounded.map((one) => ({

@@ -5,7 +5,7 @@ import type { SearchReport, TypesReport } from "../report/search.js";
 import { size } from "../support/text.js";
 import type { MeasuredPoint } from "./frontier.js";
 import { klText } from "./kl-text.js";
-import { draftingGain } from "./objective.js";
+import { measuredPart } from "./objective.js";
 import type { TypeEffects } from "./type-effects.js";
 import { type OfferedType, type TypeDecision, type TypeOption, weightsOf } from "./type-options.js";
 
@@ -55,14 +55,8 @@ export function typesReport(found: TypesSearch, maxKl: number | null, maxBytes: 
     dense: { bytes_per_token: stored.meanBytes, seconds_per_token: stored.seconds },
     frontier: points.map((one) => ({
       chosen: one === point,
-      predicted_kl: one.predictedKl,
-      kl: one.quality.kl,
-      perplexity_ratio: one.quality.perplexity_ratio,
-      top1: one.quality.top1,
-      bytes_per_token: one.meanBytes,
-      seconds_per_token: one.seconds,
+      ...measuredPart(one, stored),
       file_bytes: one.fileBytes,
-      drafting: draftingGain(one, stored),
     })),
     round_to_nearest: [],
     validation_tokens: point.quality.tokens,
