@@ -15,6 +15,7 @@ import { RoundedMatrices } from "./calibrate/rounded.js";
 import { checkTexts } from "./calibrate/text.js";
 import { compileFor, hasCompiler, prepareRuntime, type TargetCode } from "./cc/index.js";
 import { targetsFor } from "./cc/machine.js";
+import { specialisingText } from "./cc/specialising.js";
 import { roomForCheck, selfCheck } from "./check/check.js";
 import { buildFiles, namedFiles } from "./config/build-files.js";
 import { withCacheOf } from "./config/cache.js";
@@ -255,7 +256,7 @@ async function compileAll(
 }
 
 const unspecialised =
-  "no C++ compiler is found, so the build uses kernels for all shapes: the same results, more slowly; " +
+  `no C++ compiler is found, so the build uses kernels for all shapes: the same results, and ${specialisingText()}; ` +
   "install one (Debian: apt-get install g++) and build again for kernels of its own";
 
 /** Bytes of a build besides its weights: programs, kernels, code. */
