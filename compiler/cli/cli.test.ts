@@ -436,6 +436,7 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(readFileSync(path("kv/graph.ts"), "utf8")).toContain("// The cache is int8: behind 255 tokens");
     expect(outcome.stdout).toContain("mode        bounded (the build has bounded, exact, lossless)");
     expect(outcome.stdout).toContain("cache       int8 in 4 layers");
+    expect((await gsic.run(["inspect", path("kv")])).stdout).toContain("cache       int8 in 4 layers");
     const report = JSON.parse(readFileSync(path("kv/report.json"), "utf8")) as Report;
     const { types, bytes_per_position: bytes, dense_bytes_per_position: dense } = report.cache;
     expect(types).toEqual(["int8", "int8", "int8", "int8"]);

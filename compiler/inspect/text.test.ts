@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Form } from "../ir/plan.js";
 import type { Evaluation, TextQuality, TierFractions } from "../report/evaluation.js";
 import { formGroups } from "./forms-text.js";
-import { evaluationText } from "./text.js";
+import { evaluationText, keptText } from "./text.js";
 
 describe("forms are counted by kind and settings, whatever their thresholds", () => {
   const tiered = (bits: 3 | 5, rank: number, threshold?: number): Form => ({
@@ -109,3 +109,15 @@ function evaluation(tiers: TierFractions, changes: Partial<Evaluation>): Evaluat
     ...changes,
   };
 }
+
+test("a cache that rounds and weights that were measured are said, whatever is as usual is not", () => {
+  const usual = { types: ["f32" as const], bytes_per_position: 512, dense_bytes_per_position: 512 };
+  expect(keptText({ cache: usual })).toEqual([]);
+  const calls = [{ shapes: ["8x4", "2x4"], stored_seconds: 3, packed_seconds: 2 }];
+  const measured = { cpu: "a CPU", threads: 2, target: "cpu-avx2" };
+  const cache = { types: ["int8" as const], bytes_per_position: 140, dense_bytes_per_position: 512 };
+  expect(keptText({ cache, storage: { measured, packed: ["2x4", "8x4"], calls } })).toEqual([
+    "  cache       int8 in 1 layer; a token reads 140 bytes of each position before it, in exact mode 512",
+    "  storage     packed: 2x4, 8x4; packed against stored, cpu-avx2: 8x4 + 2x4 1.50 x",
+  ]);
+});

@@ -16,8 +16,7 @@ export function reportText(report: Report, out: string): string {
     `  mode        ${report.mode} (the build has ${report.modes.join(", ")})`,
     `  targets     ${deviceTexts[report.device].targets(report)}`,
     ...paragraphs("forms", formGroups(report.linears.map(({ form }) => form))),
-    ...paragraphs("cache", cacheText(report)),
-    ...paragraphs("storage", storageText(report)),
+    ...keptText(report),
     `  bytes       ${megabytes(dense)} of weights a token, dense`,
   ];
   if (fast !== slow)
@@ -45,10 +44,15 @@ export function reportText(report: Report, out: string): string {
   return lines.join("\n");
 }
 
+/** How a build keeps its cache, where that rounds, and its weights, where that was measured; for 100 columns. */
+export function keptText(report: Pick<Report, "cache" | "storage">): string[] {
+  return [...paragraphs("cache", cacheText(report)), ...paragraphs("storage", storageText(report))];
+}
+
 const layers = (count: number) => `${count} ${count === 1 ? "layer" : "layers"}`;
 
 /** What the plan's cache is, where it rounds. */
-function cacheText({ cache }: Report): readonly string[] {
+function cacheText({ cache }: Pick<Report, "cache">): readonly string[] {
   const { types, bytes_per_position: bytes, dense_bytes_per_position: dense } = cache;
   const kinds = [...new Set(types)];
   if (kinds.every((type) => type === "f32")) return [];
@@ -59,7 +63,7 @@ function cacheText({ cache }: Report): readonly string[] {
 }
 
 /** How weights are kept, where that was measured. */
-function storageText({ storage }: Report): readonly string[] {
+function storageText({ storage }: Pick<Report, "storage">): readonly string[] {
   if (storage === undefined) return [];
   const { measured, packed, calls } = storage;
   if (measured === null) return ["as stored: nothing can be packed, or the target does not run here"];

@@ -7,6 +7,7 @@ import { machineCodeOf } from "../../inspect/machine-code/report.js";
 import { machineCodeText } from "../../inspect/machine-code/text.js";
 import { searchText } from "../../inspect/search-text.js";
 import { planDot, planJson, planTable } from "../../inspect/table.js";
+import { keptText } from "../../inspect/text.js";
 import { writeForms } from "../../ir/forms.js";
 import type { Plan } from "../../ir/plan.js";
 import { openModel } from "../../models/model.js";
@@ -52,8 +53,13 @@ async function inspect(
 
 /** What a build knows beside its plan. */
 function buildTexts(report: Report): string[] {
+  const kept = keptText(report);
   const search = report.search === null ? [] : [searchText(report.search).join("\n")];
-  return [...search, ...deviceTexts[report.device].details(report)];
+  return [
+    ...(kept.length === 0 ? [] : [kept.join("\n")]),
+    ...search,
+    ...deviceTexts[report.device].details(report),
+  ];
 }
 
 async function planOfConfig(path: string): Promise<Plan> {
