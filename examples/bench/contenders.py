@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import gsic
+import ik_files
 import llamacpp
 import numpy as np
 from bf16 import FOLDER
 from fetch import CACHE as SOURCES
 from fetch import NAME
-from measure import WORK, Reference, score_texts
+from importance import importance_of
+from measure import WINDOW, WORK, Reference, Stop, build_folder, score_texts
 from pairing import Failed
-from rows import llama_files
+from rows import source_file
 
 Json = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 CHILD = HERE / "engines" / "child.py"
-LLAMA = ("Q8_0", "Q6_K", "Q4_K_M", "Q4_1", "Q4_0")
+LLAMA = ("BF16", "Q8_0", "Q6_K", "Q4_K_M", "Q4_1", "Q4_0")
+IK_LLAMA = (
+    "BF16",
+    "BF16_R16",
+    "Q8_0_R8",
+    "Q6_0_R4",
+    "Q5_0_R4",
+    "Q4_0_R8",
+    "IQ4_NL_R4",
+    "IQ6_K",
+    "IQ5_K",
+    "IQ5_K_R4",
+    "IQ4_K",
+    "IQ4_K_R4",
+    "IQ4_KS",
+    "IQ4_KS_R4",
+)
 TIMEOUT = 900  # seconds of a child; PyTorch compiles in it
 BASE = "gsic exact"
 
@@ -70,49 +90,94 @@ def converted(kind: str, weights: str, models: Path) -> Path:
 
 
 def gsic_engine(build: Path, mode: str) -> Json:
-    vocabulary = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-    return {"kind": "gsic", "build": str(build), "mode": mode, "vocabulary": vocabulary}
+    return {"kind": "gsic", "build": str(build), "mode": mode}
 
 
-def gguf_build(reference: Reference) -> Path:
-    """gsic's build of the Q4_1 file, made unless it is there."""
-    build = WORK / "q4_1-file"
+def gguf_build(name: str, file: Path, targets: str | None = None) -> Path:
+    """gsic's exact build of a GGUF file, made unless it is there."""
+    build = build_folder(name)
     if not (build / "report.json").exists():
-        gsic.build_exact(build.name, SOURCES / NAME, WORK, reference.targets)
+        gsic.build_exact(build.name, file, WORK, targets)
     return build
 
 
 def gsic_contenders(builds: list[Path], reference: Reference) -> Iterator[Contender]:
-    """The exact mode of the bf16 model, which is the base, and the other modes of every build."""
-    yield Contender(BASE, "gsic", lambda: gsic_engine(WORK / "reference", "exact"))
+    """Exact mode, which is the base, and the other modes of every build of the same model."""
+    yield Contender(BASE, "gsic", lambda: gsic_engine(reference.build, "exact"))
     for build in builds:
-        for mode in gsic.report_of(build)["modes"]:
+        if not (build / "report.json").exists():
+            raise Stop(f"{build}: there is no gsic build here")
+        report = gsic.report_of(build)
+        if report["model"]["fingerprint"] != reference.fingerprint:
+            raise Stop(f"{build}: built from another model")
+        for mode in report["modes"]:
             if mode != "exact":
                 name = f"gsic {mode}, {build.name}"
                 yield Contender(name, "gsic", lambda b=build, m=mode: gsic_engine(b, m))
-    file = "gsic exact, the Q4_1 file"
-    yield Contender(file, "gsic", lambda: gsic_engine(gguf_build(reference), "exact"))
+
+
+def llama_engine(file: Path) -> Json:
+    return {"kind": "llama.cpp", "file": str(file)}
+
+
+def ik_engine(file: Path, repack: bool = False) -> Json:
+    """`IK_LLAMA_CPP_LIB_PATH` is another library than the wheel's."""
+    ik_files.program()
+    library = os.environ.get("IK_LLAMA_CPP_LIB_PATH", "")
+    return {"kind": "ik_llama.cpp", "file": str(file), "repack": repack, "library": library}
+
+
+def made(file: Path, make: Callable[[Path], None]) -> Path:
+    """A file, made beside its place unless it is there."""
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        make(partial)
+        partial.replace(file)
+    return file
 
 
 def llama_contenders(reference: Reference) -> Iterator[Contender]:
-    files: dict[str, Path] = {}
+    """llama.cpp's types, with an importance matrix where they take one, and the Q4_1 file."""
 
     def prepare(kind: str) -> Json:
-        if not files:
-            files.update(llama_files(reference))
-        if kind == "BF16" and kind not in files:
-            folder = files["Q8_0"].parent
-            files[kind] = folder / "BF16.gguf"
-            if not files[kind].exists():
-                partial = files[kind].with_suffix(".partial")
-                llamacpp.quantise(folder / "f32.gguf", partial, kind, False)
-                partial.replace(files[kind])
-        return {"kind": "llama.cpp", "file": str(files[kind])}
+        source, _ = source_file(reference)
+        importance = importance_of(reference)
+        file = source.with_name(f"{kind}-weighted.gguf")
 
-    for kind in ("BF16", *LLAMA):
+        def quantise(partial: Path) -> None:
+            llamacpp.quantise(source, partial, kind, importance=importance)
+
+        return llama_engine(made(file, quantise))
+
+    for kind in LLAMA:
         yield Contender(f"llama.cpp {kind}", "llama.cpp", lambda k=kind: prepare(k))
-    file = {"kind": "llama.cpp", "file": str(SOURCES / NAME)}
-    yield Contender("llama.cpp, the Q4_1 file", "llama.cpp", lambda: file)
+    yield Contender("llama.cpp, the Q4_1 file", "llama.cpp", lambda: llama_engine(SOURCES / NAME))
+
+
+def ik_contenders(reference: Reference) -> Iterator[Contender]:
+    """ik_llama.cpp's types from the same bf16 weights and importance matrix, and the Q4_1 file."""
+
+    def prepare(kind: str) -> Json:
+        ik_files.program()
+        source, _ = source_file(reference)
+        importance = importance_of(reference)
+        folder = source.with_name(f"ik-{version(ik_files.PACKAGE)}")
+        folder.mkdir(exist_ok=True)
+        matrix = made(
+            folder / "importance.dat", lambda file: ik_files.write_importance(file, importance)
+        )
+
+        def quantise(partial: Path) -> None:
+            ik_files.quantise(source, partial, kind, matrix)
+
+        return ik_engine(made(folder / f"{kind}.gguf", quantise))
+
+    for kind in IK_LLAMA:
+        yield Contender(f"ik_llama.cpp {kind}", "ik_llama.cpp", lambda k=kind: prepare(k))
+    for name, repack in (("the Q4_1 file", False), ("the Q4_1 file, repacked", True)):
+        yield Contender(
+            f"ik_llama.cpp, {name}", "ik_llama.cpp", lambda r=repack: ik_engine(SOURCES / NAME, r)
+        )
 
 
 def library_contenders(models: Path) -> Iterator[Contender]:
@@ -143,10 +208,27 @@ def library_contenders(models: Path) -> Iterator[Contender]:
 
 
 def all_contenders(builds: list[Path], reference: Reference, models: Path) -> list[Contender]:
+    """SmolLM2's rows."""
+
+    def same_file() -> Json:
+        return gsic_engine(gguf_build("q4_1-file", SOURCES / NAME, reference.targets), "exact")
+
     return [
         *gsic_contenders(builds, reference),
+        Contender("gsic exact, the Q4_1 file", "gsic", same_file),
         *llama_contenders(reference),
+        *ik_contenders(reference),
         *library_contenders(models),
+    ]
+
+
+def file_contenders(file: Path, builds: list[Path], reference: Reference) -> list[Contender]:
+    """The rows of one GGUF file, which every engine reads as it is."""
+    return [
+        *gsic_contenders(builds, reference),
+        Contender("llama.cpp", "llama.cpp", lambda: llama_engine(file)),
+        Contender("ik_llama.cpp", "ik_llama.cpp", lambda: ik_engine(file)),
+        Contender("ik_llama.cpp, repacked", "ik_llama.cpp", lambda: ik_engine(file, True)),
     ]
 
 
@@ -154,6 +236,7 @@ def quality(engine: Json, threads: int, reference: Reference) -> Json:
     """KL to the bf16 model and the like, of the engine's own logits, by text."""
     windows = [window for text in reference.texts for window in text.windows()]
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
-        run_child({"engine": engine, "threads": threads, "windows": windows, "out": folder})
+        job = {"engine": engine, "threads": threads, "context": WINDOW}
+        run_child({**job, "windows": windows, "out": folder})
         files = iter(range(len(windows)))
         return score_texts(reference, lambda _ids: np.load(Path(folder) / f"{next(files)}.npy"))

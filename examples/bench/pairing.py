@@ -51,12 +51,27 @@ def paired(found: Json, before: Json, after: Json) -> Json:
         "rate": found[DECODE],
         "first_token_seconds": found[FIRST],
         "base_rate": (before[DECODE] + after[DECODE]) / 2,
+        "base_first_token_seconds": (before[FIRST] + after[FIRST]) / 2,
         "tokens": found["tokens"],
     }
 
 
 def spread(values: Sequence[float]) -> Json:
     return {"median": median(values), "least": min(values), "most": max(values)}
+
+
+def base_summary(done: Sequence[Json]) -> Json:
+    """The base's own summary: its ratios are 1, its figures those around the others."""
+    samples = [one for one in done if "round" in one]
+    result: Json = {"rounds": len(samples), "reason": None}
+    for key, base in (
+        ("decode", None),
+        ("first", None),
+        ("rate", "base_rate"),
+        ("first_token_seconds", "base_first_token_seconds"),
+    ):
+        result[key] = spread([one[base] if base else 1.0 for one in samples]) if samples else None
+    return result
 
 
 def summary(name: str, done: Sequence[Json]) -> Json:

@@ -1,10 +1,13 @@
 """Speed and quality beside other engines: SmolLM2-135M, the same bf16 weights, prompts and threads.
 
-    python3 examples/bench/peers.py [BUILD ...] [--rounds N] [--threads N] [--quick] [--json]
+    python3 examples/bench/peers.py [BUILD ...] [--file FILE] [--rounds N] [--long N] [--quick] [--json]
 
-BUILD is a gsic build of SmolLM2-135M in bf16; every mode of it gets a row. README.md says what is
-measured. Run with any Python 3.9 or later: it makes cache/venv (6 GB; llama.cpp is compiled, once),
-and runs itself in it. Samples are kept in --out; run again to go on, --fresh to begin anew.
+BUILD is a gsic build of SmolLM2-135M in bf16; every mode of it gets a row. With --file, the rows are
+those of one GGUF file in gsic, llama.cpp and ik_llama.cpp, and BUILD is a build of that file.
+README.md says what is measured. Run with any Python 3.9 or later: it makes cache/venv (6 GB;
+llama.cpp is compiled, once), and runs itself in it; --prepare does that, makes all models and
+measures KL, so that the machine is quiet later. Samples are kept in --out; run again to go on,
+--fresh to begin anew.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import argparse
 import hashlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).resolve().parent
 FRONTIER = HERE.parent / "frontier"
@@ -22,10 +26,30 @@ sys.path += [str(FRONTIER), str(HERE.parent / "smollm2")]  # their modules are s
 
 import environment
 
+if TYPE_CHECKING:
+    from subjects import Subject
+
 CACHE = HERE / "cache"
-REQUIREMENTS = [FRONTIER / "requirements.txt", HERE / "requirements.txt"]
-PROMPT = 16  # tokens
+REQUIREMENTS = [
+    FRONTIER / "requirements.txt",
+    HERE / "ik-requirements.txt",
+    HERE / "requirements.txt",
+]
+FAMILIES = ("gsic", "llama.cpp", "ik_llama.cpp", "CTranslate2", "ONNX Runtime", "PyTorch")
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Of one measurement's texts, in tokens."""
+
+    first: int  # of the prompt whose first token is waited for
+    behind: int  # of the prompt that decoding follows
+    families: tuple[str, ...]  # that are measured so
+
+
+SHORT = Lengths(512, 16, FAMILIES)
+LONG = Lengths(2048, 4096, FAMILIES[:3])
 
 
 def say(message: str) -> None:
@@ -35,7 +59,9 @@ def say(message: str) -> None:
 class Samples(list[Json]):
     """Measured samples, written to a file as they come."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, fresh: bool) -> None:
+        if fresh:
+            file.unlink(missing_ok=True)
         super().__init__(json.loads(file.read_text()) if file.exists() else [])
         self.file = file
 
@@ -47,83 +73,148 @@ class Samples(list[Json]):
         partial.replace(self.file)
 
 
-def produce(options: argparse.Namespace) -> Json:
-    """Measures every row."""
-    import contenders
-    import gsic
+class Run:
+    """The rows of a subject, prepared one by one, and then measured by turns."""
+
+    def __init__(self, subject: Subject, options: argparse.Namespace) -> None:
+        self.subject, self.options = subject, options
+        self.rows = [one for one in subject.contenders if one.family in options.only]
+        self.engines: dict[str, Json] = {}
+        self.texts: dict[str, Json | None] = {}
+        self.reasons: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        """Makes what each row's engine loads, and measures KL, unless that was done before."""
+        import contenders
+        import gsic
+        import measure
+
+        reference, threads = self.subject.reference, self.options.threads
+        packages = "".join(file.read_text() for file in REQUIREMENTS[1:])
+        for one in self.rows:
+            say(f"{one.name}: model and KL")
+            self.texts[one.name] = None
+            try:
+                engine = one.prepare()
+                key = {**reference.key(), "engine": engine, "packages": packages}
+                if engine["kind"] == "gsic":
+                    key["bundle"] = gsic.digest_of(Path(engine["build"]))
+                self.texts[one.name] = measure.remembered(
+                    key, lambda engine=engine: contenders.quality(engine, threads, reference)
+                )
+                self.engines[one.name] = engine
+            except Exception as error:  # a row that fails stays, with the reason
+                self.reasons[one.name] = f"{error}"
+
+    def speeds(self, lengths: Lengths, rounds: int, tokens: int) -> list[Json]:
+        """Measures the rows of these families, each by turns with the base."""
+        import contenders
+        import gsic
+        import pairing
+
+        families = lengths.families
+        rows = [one for one in self.rows if one.family in families and one.name in self.engines]
+        builds = [engine["build"] for engine in self.engines.values() if "build" in engine]
+        key = [lengths.first, lengths.behind, tokens, self.options.threads]
+        key += [self.subject.reference.fingerprint]
+        key += sorted({gsic.digest_of(Path(build)) for build in builds})
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+        file = self.options.out / f"peers-samples-{digest}.json"
+        samples = Samples(file, self.options.fresh)
+        room = max(lengths.first + 1, lengths.behind + tokens)
+        job = {"threads": self.options.threads, "context": -(-room // 256) * 256}
+
+        def measure(name: str) -> Json:
+            turn = sum(1 for one in samples if one["name"] == name)
+            ids = self.subject.ids[turn % len(self.subject.ids)]
+            speed = {"first": ids[: lengths.first], "behind": ids[: lengths.behind]}
+            speed["tokens"] = tokens
+            return contenders.run_child({**job, "engine": self.engines[name], "speed": speed})
+
+        others = [one.name for one in rows if one.name != contenders.BASE]
+        pairing.rounds(contenders.BASE, others, rounds, measure, samples)
+        return samples
+
+    def measured(self) -> list[Json]:
+        """Every row with its speeds, KL, and the reason why one is missing."""
+        import contenders
+        import pairing
+
+        if contenders.BASE not in self.engines:
+            raise pairing.Failed(self.reasons.get(contenders.BASE, "--only leaves gsic out"))
+        short = self.speeds(SHORT, self.options.rounds, self.options.tokens)
+        long = self.speeds(LONG, self.options.long, max(2, self.options.tokens // 2))
+        rows: list[Json] = []
+        for member in self.rows:
+            if member.name == contenders.BASE:
+                found = {**pairing.base_summary(short), "long": pairing.base_summary(long)}
+            else:
+                found = pairing.summary(member.name, short)
+                found["long"] = pairing.summary(member.name, long)
+            reason = found["reason"] or self.reasons.get(member.name)
+            found["reason"] = reason or found["long"]["reason"]
+            row = {"name": member.name, "family": member.family, "texts": self.texts[member.name]}
+            rows.append({**row, **found})
+        return rows
+
+
+def produce(options: argparse.Namespace) -> Json | None:
+    """Measures every row; None where it only prepares."""
     import measure
-    import pairing
+    import subjects
 
-    reference = measure.make_reference(options.kl_tokens)
-    models = CACHE / "models" / reference.fingerprint[:16]
-    models.mkdir(parents=True, exist_ok=True)
     builds = [build.resolve() for build in options.builds]
-    everybody = contenders.all_contenders(builds, reference, models)
-    engines: dict[str, Json] = {}
-    texts: dict[str, Json | None] = {}
-    reasons: dict[str, str] = {}
-    for one in everybody:
-        say(f"{one.name}: model and KL")
-        try:
-            engine = engines[one.name] = one.prepare()
-            key = {**reference.key(), "engine": engine, "packages": REQUIREMENTS[1].read_text()}
-            if engine["kind"] == "gsic":
-                key["bundle"] = gsic.digest_of(Path(engine["build"]))
-            texts[one.name] = measure.remembered(
-                key, lambda engine=engine: contenders.quality(engine, options.threads, reference)
-            )
-        except Exception as error:  # a row that fails stays, with the reason
-            reasons[one.name] = f"{error}"
-            texts[one.name] = None
-    prompts = [text.ids[:PROMPT] for text in reference.texts]
-
-    def speed(name: str) -> Json:
-        job = {"engine": engines[name], "threads": options.threads, "warm": 16}
-        turn = sum(1 for one in samples if one["name"] == name)
-        prompt = prompts[turn % len(prompts)]
-        return contenders.run_child({**job, "prompt": prompt, "tokens": options.tokens})
-
-    digests = [gsic.digest_of(build) for build in builds]
-    settings = [options.threads, options.tokens, digests, reference.fingerprint]
-    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
-    file = options.out / f"peers-samples-{key}.json"
-    if options.fresh:
-        file.unlink(missing_ok=True)
-    samples = Samples(file)
-    names = [name for name in engines if name != contenders.BASE]
-    pairing.rounds(contenders.BASE, names, options.rounds, speed, samples)
-    one = {"median": 1.0, "least": 1.0, "most": 1.0}
-    rows: list[Json] = []
-    for member in everybody:
-        found = pairing.summary(member.name, samples)
-        if member.name == contenders.BASE:
-            found |= {"decode": one, "first": one}
-        found["reason"] = found["reason"] or reasons.get(member.name)
-        row = {"name": member.name, "family": member.family, "texts": texts[member.name]}
-        rows.append({**row, **found})
-    about = measure.describe(reference)
-    run = {"threads": options.threads, "tokens": options.tokens, "prompt": PROMPT}
-    return {**about, **run, "rounds": options.rounds, "rows": rows}
+    if options.file is None:
+        subject = subjects.smollm2(builds, options.kl_tokens, CACHE / "models")
+    else:
+        subject = subjects.one_file(options.file.resolve(), builds, options.kl_tokens)
+    run = Run(subject, options)
+    run.prepare()
+    if options.prepare:
+        for name, reason in run.reasons.items():
+            say(f"{name}: {reason}")
+        return None
+    rows = run.measured()
+    lengths = {"short": [SHORT.first, SHORT.behind], "long": [LONG.first, LONG.behind]}
+    about = {"threads": options.threads, "tokens": options.tokens, "lengths": lengths}
+    about |= {"rounds": options.rounds, "long_rounds": options.long}
+    return {**measure.describe(subject.reference), **about, "rows": rows}
 
 
-def main() -> int:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("builds", nargs="*", type=Path, metavar="BUILD", help="gsic build folder")
-    parser.add_argument("--rounds", type=int, default=5, help="of speed (5)")
+    parser.add_argument("--file", type=Path, help="a GGUF file, instead of SmolLM2's bf16 weights")
+    parser.add_argument("--rounds", type=int, default=3, help="of speed (3)")
+    parser.add_argument("--long", type=int, default=1, help="rounds of long texts (1)")
     parser.add_argument("--threads", type=int, default=2, help="of every engine (2)")
     parser.add_argument("--tokens", type=int, default=128, help="decoded in a round (128)")
     parser.add_argument("--kl-tokens", type=int, default=2048, help="of each text (2048)")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 32, KL on 512 tokens")
+    parser.add_argument(
+        "--only", default=",".join(FAMILIES), help="families, such as gsic,llama.cpp"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of 32, no long texts, KL on 512 tokens"
+    )
+    parser.add_argument("--prepare", action="store_true", help="make models, measure KL, and end")
     parser.add_argument("--fresh", action="store_true", help="measure speeds again")
     parser.add_argument("--out", type=Path, default=CACHE / "result", help="where results go")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args()
-    if options.tokens < 2 or options.rounds < 1:
-        parser.error("--tokens must be at least 2, and --rounds at least 1")
+    if options.tokens < 2 or options.rounds < 1 or options.long < 0:
+        parser.error("--tokens must be at least 2, --rounds at least 1, and --long at least 0")
+    options.only = options.only.split(",")
+    if not set(options.only) <= set(FAMILIES):
+        parser.error(f"--only: some of {', '.join(FAMILIES)}")
     if options.quick:
-        options.rounds, options.tokens, options.kl_tokens = 2, 32, 512
+        options.rounds, options.long, options.tokens, options.kl_tokens = 1, 0, 32, 512
+    return options
+
+
+def main() -> int:
+    options = arguments()
     if not environment.inside():
         return environment.run_inside(CACHE / "venv", REQUIREMENTS)
     import peers_results
@@ -138,10 +229,14 @@ def main() -> int:
     except (Failed, GsicFailed, LlamaCppFailed, Stop) as stop:
         say(str(stop))
         return 4
-    (options.out / "peers.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    peers_results.chart(document["rows"], options.out / "peers.svg")
+    if document is None:
+        return 0
+    name = "peers" if options.file is None else f"peers-{options.file.stem}"
+    result, picture = options.out / f"{name}.json", options.out / f"{name}.svg"
+    result.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    peers_results.chart(document["rows"], picture)
     print(json.dumps(document) if options.json else peers_results.table(document["rows"]))
-    say(f"wrote {options.out / 'peers.json'} and {options.out / 'peers.svg'}")
+    say(f"wrote {result} and {picture}")
     return 0
 
 

@@ -167,7 +167,7 @@ def engines(options: argparse.Namespace, reference: Any) -> dict[str, Json]:
     import contenders
     import gsic
 
-    found = {BASE: contenders.gsic_engine(contenders.WORK / "reference", "exact")}
+    found = {BASE: contenders.gsic_engine(reference.build, "exact")}
     if options.build is not None:
         for mode in gsic.report_of(options.build)["modes"]:
             if mode != "exact":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Text:
 class Reference:
     """gsic's exact logits of the bf16 model, by text and window, on disk."""
 
+    build: Path
     texts: list[Text]
     folder: Path
     fingerprint: str
@@ -57,6 +59,12 @@ class Reference:
 
     def key(self) -> Json:
         return {"model": self.fingerprint, "ids": {text.name: text.ids for text in self.texts}}
+
+
+def build_folder(name: str) -> Path:
+    """Where a build of this machine lies; GSIC_CPU, which hides instruction sets, has its own."""
+    cpu = os.environ.get("GSIC_CPU")
+    return WORK / (f"{name}-{cpu}" if cpu else name)
 
 
 def second_half(name: str, file: Path, tokenizer: Tokenizer, count: int) -> Text:
@@ -82,18 +90,23 @@ def make_reference(count: int, targets: str | None = None) -> Reference:
     WORK.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
     texts = [second_half(name, CACHE / file, tokenizer, count) for name, file in TEXTS.items()]
-    build = WORK / "reference"
+    build = build_folder("reference")
     made = json.loads((FOLDER / RECORD).read_text(encoding="utf-8"))
-    record = WORK / "reference.made-from"
+    record = WORK / f"{build.name}.made-from"
     if not build.exists() or not record.exists() or record.read_text() != made["sha256"]:
-        gsic.build_exact("reference", FOLDER, WORK, targets)
+        gsic.build_exact(build.name, FOLDER, WORK, targets)
         record.write_text(made["sha256"])
+    return reference_of(build, texts, targets)
+
+
+def reference_of(build: Path, texts: list[Text], targets: str | None) -> Reference:
+    """The logits of a build's exact mode on these texts, evaluated unless they are there."""
     report = gsic.report_of(build)
     fingerprint, dense = report["model"]["fingerprint"], report["bytes_per_token"]["dense"]
     ids = json.dumps([fingerprint, [text.ids for text in texts]])
     folder = WORK / f"logits-{hashlib.sha256(ids.encode()).hexdigest()[:16]}"
     folder.mkdir(exist_ok=True)
-    reference = Reference(texts, folder, fingerprint, dense, targets)
+    reference = Reference(build, texts, folder, fingerprint, dense, targets)
     for text in texts:
         for index, window in enumerate(text.windows()):
             file = reference.file(text, index)

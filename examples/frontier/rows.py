@@ -25,8 +25,8 @@ SAME_MODEL = 1e-3  # nats: more between llama.cpp's f32 file and the reference i
 SAME_SCORES = 1e-3  # of a figure: more between this folder and `gsic eval` is a defect of one
 
 
-def llama_files(reference: Reference) -> Iterator[tuple[str, Path]]:
-    """llama.cpp's types, each as it is by default, and some with the head in the same type."""
+def source_file(reference: Reference) -> tuple[Path, dict[str, tensors.Floats]]:
+    """The bf16 model as a GGUF file in f32, which llama.cpp's quantiser takes, and its tensors."""
     config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
     named = llamacpp.gguf_tensors(tensors.read_bf16(FOLDER), config)
     folder = WORK / f"gguf-{version('llama-cpp-python')}-{reference.fingerprint[:16]}"
@@ -38,10 +38,16 @@ def llama_files(reference: Reference) -> Iterator[tuple[str, Path]]:
         partial.replace(source)
     if max(text["kl"]["value"] for text in own_scores(source, reference).values()) > SAME_MODEL:
         raise Stop(f"{source}: llama.cpp does not compute the bf16 model's function from it")
+    return source, named
+
+
+def llama_files(reference: Reference) -> Iterator[tuple[str, Path]]:
+    """llama.cpp's types, each as it is by default, and some with the head in the same type."""
+    source, named = source_file(reference)
     kinds = [*((kind, False) for kind in llamacpp.TYPES), *((kind, True) for kind in llamacpp.PURE)]
     for kind, pure in kinds:
         name = f"{kind} pure" if pure else kind
-        file = folder / f"{name.replace(' ', '-')}.gguf"
+        file = source.with_name(f"{name.replace(' ', '-')}.gguf")
         if not file.exists():
             partial = file.with_suffix(".partial")
             llamacpp.quantise(source, partial, kind, pure)

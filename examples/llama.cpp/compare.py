@@ -17,27 +17,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "frontier"), str(HERE.parent / "smollm2")]
 import environment  # noqa: E402
 
-if TYPE_CHECKING:
-    from tensors import Floats
-
 CACHE = HERE / "cache"
 MIXTURES = ["Q4_K_M", "Q5_K_M", "Q6_K"]
-# What llama.cpp calls the linears of a layer.
-TENSORS = {
-    "query": "attn_q",
-    "key": "attn_k",
-    "value": "attn_v",
-    "attention_out": "attn_output",
-    "gate": "ffn_gate",
-    "up": "ffn_up",
-    "down": "ffn_down",
-}
 TOML = """[model]
 name = "{name}"
 source = {source}
@@ -75,21 +61,6 @@ def write_toml(name: str, size: int) -> Path:
     return toml
 
 
-def importance_of(stats: Path, linears: list[dict[str, str]]) -> dict[str, Floats]:
-    """What llama-imatrix would find: E[x_i^2] of the input of each layer's linears."""
-    from safetensors import safe_open
-
-    found = {}
-    with safe_open(stats, framework="numpy") as moments:
-        for one in linears:
-            if not one["linear"].startswith("layer"):
-                continue
-            layer, part = one["linear"].removeprefix("layer").split("_", 1)
-            moment = moments.get_tensor(f"{one['input']}.second_moment")
-            found[f"blk.{layer}.{TENSORS[part]}.weight"] = moment.diagonal()
-    return found
-
-
 def tensor_bytes(file: Path) -> int:
     from gguf import GGUFReader
 
@@ -109,20 +80,19 @@ def choose(mixture: str, size: int) -> Path:
 
 def compare(mixtures: list[str], tokens: int) -> None:
     import gsic
+    import importance
     import llamacpp
     import measure
 
     CACHE.mkdir(exist_ok=True)
     reference = measure.make_reference(tokens)
-    dense = measure.WORK / "reference"
-    base, stats = CACHE / "base.gguf", CACHE / "stats.safetensors"
-    gsic.run("export", str(dense), "--gguf", str(base), "--type", "bf16", "--json")
-    gsic.run("calibrate", str(write_toml("stats", 1)), "--out", str(stats), "--json")
-    importance = importance_of(stats, gsic.report_of(dense)["linears"])
+    base = CACHE / "base.gguf"
+    gsic.run("export", str(reference.build), "--gguf", str(base), "--type", "bf16", "--json")
+    found = importance.importance_of(reference)
     print("| file | bytes | KL, manual | KL, licences |\n| --- | --- | --- | --- |")
     for mixture in mixtures:
         theirs = CACHE / f"{mixture}.gguf"
-        llamacpp.quantise(base, theirs, mixture, importance=importance)
+        llamacpp.quantise(base, theirs, mixture, importance=found)
         ours = choose(mixture, tensor_bytes(theirs))
         for name, file in ((mixture, theirs), (f"gsic, as {mixture}", ours)):
             _, texts = measure.exact_scores("file", file, reference)

@@ -1,4 +1,4 @@
-"""One engine in a process of its own: a conversion, a generation's speed, or some logits.
+"""One engine in a process of its own: a conversion, its speed, or some logits.
 
     python3 child.py JOB.json
 
@@ -20,19 +20,24 @@ import numpy as np  # after the folders of this project are known
 from engine import Engine
 
 Json = dict[str, Any]
+WARM = 16  # tokens of a prompt, and as many decoded, before anything is timed
 
 
-def load(engine: Json, threads: int) -> Engine:
-    """The engine that a job names; each imports its own library."""
+def load(engine: Json, threads: int, context: int) -> Engine:
+    """The engine that a job names, with room for `context` tokens; each imports its own library."""
     kind = engine["kind"]
     if kind == "gsic":
         from gsic_library import GsicLibrary
 
-        return GsicLibrary(Path(engine["build"]), engine["mode"], threads, engine["vocabulary"])
+        return GsicLibrary(Path(engine["build"]), engine["mode"], threads)
     if kind == "llama.cpp":
         from llama import LlamaCpp
 
-        return LlamaCpp(Path(engine["file"]), threads)
+        return LlamaCpp(Path(engine["file"]), threads, context)
+    if kind == "ik_llama.cpp":
+        from ik_llama import IkLlama
+
+        return IkLlama(Path(engine["file"]), threads, context, engine["repack"])
     if kind == "CTranslate2":
         from ctranslate import CTranslate2
 
@@ -43,7 +48,8 @@ def load(engine: Json, threads: int) -> Engine:
         return OnnxModel(Path(engine["folder"]), threads)
     from torch_model import TorchModel
 
-    return TorchModel(Path(engine["source"]), engine["int8"], engine["compiled"], threads)
+    source = Path(engine["source"])
+    return TorchModel(source, engine["int8"], engine["compiled"], threads, context)
 
 
 def convert(job: Json) -> None:
@@ -55,16 +61,23 @@ def convert(job: Json) -> None:
     engine.convert(Path(job["source"]), Path(job["target"]), job["type"])
 
 
-def speed(engine: Engine, prompt: list[int], tokens: int, warm: int) -> Json:
-    """Time to the first token, and tokens a second from the first to the last."""
-    engine.generate(prompt, warm, lambda: None)
+def timed(engine: Engine, prompt: list[int], tokens: int) -> list[float]:
+    """Seconds from the call to each token."""
     times: list[float] = []
     start = time.perf_counter()
-    engine.generate(prompt, tokens, lambda: times.append(time.perf_counter()))
-    if len(times) < 2:
+    engine.generate(prompt, tokens, lambda: times.append(time.perf_counter() - start))
+    if len(times) < min(2, tokens):
         raise RuntimeError(f"only {len(times)} tokens came")
+    return times
+
+
+def speed(engine: Engine, first: list[int], behind: list[int], tokens: int) -> Json:
+    """Time to the first token of one prompt, and tokens a second from the first to the last of another."""
+    engine.generate(behind[:WARM], WARM, lambda: None)
+    (seconds, *_) = timed(engine, first, 1)
+    times = timed(engine, behind, tokens)
     return {
-        "first_token_seconds": times[0] - start,
+        "first_token_seconds": seconds,
         "decode_tokens_per_second": (len(times) - 1) / (times[-1] - times[0]),
         "tokens": len(times),
     }
@@ -76,9 +89,9 @@ def main() -> int:
         convert(job["convert"])
         print("{}")
         return 0
-    engine = load(job["engine"], job["threads"])
-    if "prompt" in job:
-        print(json.dumps(speed(engine, job["prompt"], job["tokens"], job["warm"])))
+    engine = load(job["engine"], job["threads"], job["context"])
+    if "speed" in job:
+        print(json.dumps(speed(engine, **job["speed"])))
         return 0
     for index, ids in enumerate(job["windows"]):
         np.save(Path(job["out"]) / f"{index}.npy", engine.logits(ids))

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 OnToken = Callable[[], None]
 
-CONTEXT = 512  # tokens that an engine has room for: a window of held-out text, or a generation
-
 
 class Engine(Protocol):
     """A loaded model."""

@@ -18,18 +18,20 @@ TokenCallback = ctypes.CFUNCTYPE(
 class GsicLibrary:
     """One mode of a build."""
 
-    def __init__(self, build: Path, mode: str, threads: int, vocabulary: int) -> None:
+    def __init__(self, build: Path, mode: str, threads: int) -> None:
         (library,) = build.glob("lib*.so")
         (bundle,) = build.glob("*.gsi")
         self.library = ctypes.CDLL(str(library))
         self.library.gsic_last_error.restype = ctypes.c_char_p
-        self.vocabulary = vocabulary
         model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
         options = header.OpenOptions(threads=threads)
         opened = self.library.gsic_open(
             str(bundle).encode(), ctypes.byref(options), ctypes.byref(model)
         )
         self.check(opened)
+        info = header.ModelInfo()
+        self.check(self.library.gsic_describe(model, ctypes.byref(info)))
+        self.vocabulary = info.vocabulary
         self.check(self.library.gsic_session_open(model, mode.encode(), ctypes.byref(self.session)))
 
     def check(self, status: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime_genai as genai
 
-from engine import CONTEXT, Floats, OnToken
+from engine import Floats, OnToken
 
 BUILDER = "onnxruntime_genai.models.builder"
 
@@ -63,6 +63,6 @@ class OnnxModel:
             on_token()
 
     def logits(self, ids: list[int]) -> Floats:
-        generator = self.generator(0, CONTEXT + 1)
+        generator = self.generator(0, len(ids) + 1)
         generator.append_tokens(np.array([ids], np.int32))
         return np.array(generator.get_output("logits"), np.float32)[0]

@@ -7,13 +7,16 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, StaticCache
 
-from engine import CONTEXT, Floats, OnToken
+from engine import Floats, OnToken
 
 
 class TorchModel:
     """A Hugging Face folder in bf16, its cache a fixed block, which compiled code needs."""
 
-    def __init__(self, folder: Path, int8: bool, compiled: bool, threads: int) -> None:
+    def __init__(
+        self, folder: Path, int8: bool, compiled: bool, threads: int, context: int
+    ) -> None:
+        self.room = context
         torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
@@ -27,7 +30,7 @@ class TorchModel:
         )
 
     def generate(self, prompt: list[int], tokens: int, on_token: OnToken) -> None:
-        cache = StaticCache(config=self.model.config, max_cache_len=CONTEXT)
+        cache = StaticCache(config=self.model.config, max_cache_len=self.room)
         ids = torch.tensor([prompt])
         position = 0
         forward = self.model
