@@ -1,5 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Built, modeOf } from "../build-folder/open.js";
 import { type ProgressListener, runTool } from "../cc/tool.js";
@@ -8,6 +7,7 @@ import type { Mode, ProgramMode } from "../ir/program.js";
 import type { Ceiling, Spread } from "../report/measurements.js";
 import type { ListedLaunch, ProgramJson } from "../report/program-json.js";
 import { GsicError } from "../support/errors.js";
+import { temporaryFolder } from "../support/temporary.js";
 import { type GateState, gateStates, type MeasuredLaunch, measuredLaunch } from "./jobs.js";
 
 /** What `gsic-tool launches` prints; see runtime/tools/launches.cpp. */
@@ -149,7 +149,7 @@ export async function runLaunches(
   position: number,
   { repeat, progress, environment }: LaunchOptions,
 ): Promise<ToolMeasurements> {
-  const folder = await mkdtemp(join(tmpdir(), "gsic-launches-"));
+  const folder = await temporaryFolder("launches");
   try {
     const file = join(folder, "jobs.json");
     await writeFile(file, JSON.stringify({ columns: 1, position, jobs: launches.map(({ job }) => job) }));

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Built } from "../build-folder/open.js";
 import { type CodeObject, compileGpuKernels } from "../cc/index.js";
@@ -21,6 +20,7 @@ import type { Ceiling } from "../report/measurements.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
 import { replaceFile } from "../support/replace-file.js";
+import { temporaryFolder } from "../support/temporary.js";
 import { version } from "../support/version.js";
 import { runLaunches, type ToolMeasurements } from "./launches.js";
 import { writeTuningBundle } from "./tuning-bundle.js";
@@ -79,7 +79,7 @@ export async function tune(built: Built, options: TuneOptions): Promise<TuningMe
   const { plan } = await built.plan;
   const found = variantsOf(plan, programsOf(built.report), target, options.splits);
   const compiled = await compileVariants(found, targets[0]!, progress);
-  const folder = await mkdtemp(join(tmpdir(), "gsic-tune-"));
+  const folder = await temporaryFolder("tune");
   try {
     const measured = await measure(folder, plan, found, compiled, target, {
       repeat,

@@ -32,6 +32,12 @@ export class Built {
     this.executable = join(folder, named.executable);
   }
 
+  /** Paths of all that a build consists of, whether it is there or not. */
+  get files(): readonly string[] {
+    const names = [...Object.values(buildFiles), ...Object.values(namedFiles(this.report.name))];
+    return names.map((name) => join(this.folder, name));
+  }
+
   /** Its launches. Throws `build-incomplete` (category usage). */
   get program(): ProgramJson {
     this.#program ??= readProgram(join(this.folder, buildFiles.program));

@@ -1,10 +1,21 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { buildRuntime } from "../cc/index.js";
 import { unwritable } from "../read/file.js";
-import { GsicError } from "../support/errors.js";
+import { GsicError, messageOf } from "../support/errors.js";
 import { lock } from "./lock.js";
 
 /** Marks a folder as one that gsic wrote, so that a build never replaces anything else. */
@@ -147,11 +158,23 @@ function isUnwritable(cause: unknown): boolean {
 }
 
 /**
- * Refuses to write a file over an input: over one of `inputs`, or over what already stands in a folder among them.
- * Throws `output-is-input` (category usage).
+ * Refuses to write a file where it cannot stand, before anything is computed for it: in a folder that is missing or may
+ * not be written, over what is no file, over one of `inputs`, or over what already stands in a folder among them. Throws
+ * `output-unwritable` (category environment), `output-not-a-file` and `output-is-input` (category usage).
  */
 export function refuseOverwrite(out: string, inputs: readonly string[]): void {
+  requireFolder(out);
   if (!existsSync(out)) return;
+  // A file takes the place of what is there, so that it would also do away with a device such as /dev/null.
+  if (!statSync(out).isFile()) {
+    throw new GsicError({
+      category: "usage",
+      code: "output-not-a-file",
+      message: "a folder or a device stands where the file would be written",
+      where: out,
+      hint: "choose another file",
+    });
+  }
   const real = realpathSync(out);
   const input = inputs.find((one) => {
     const path = existsSync(one) ? relative(realpathSync(one), real) : "..";
@@ -163,8 +186,23 @@ export function refuseOverwrite(out: string, inputs: readonly string[]): void {
     code: "output-is-input",
     message: `the file would replace what this command reads, ${input}`,
     where: out,
-    hint: "choose another file with --out",
+    hint: "choose another file",
   });
+}
+
+function requireFolder(out: string): void {
+  try {
+    accessSync(dirname(out), constants.W_OK);
+  } catch (cause) {
+    throw new GsicError({
+      category: "environment",
+      code: "output-unwritable",
+      message: messageOf(cause),
+      where: out,
+      hint: "choose a place that can be written",
+      cause,
+    });
+  }
 }
 
 /** Calls `clean` when a signal ends the process; returns what takes that back. */

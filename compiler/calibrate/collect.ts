@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { buildRuntime, type LibraryCode } from "../cc/index.js";
 import { calibrationTarget } from "../cc/machine.js";
@@ -14,6 +14,7 @@ import type { Model } from "../models/model.js";
 import { noFactors } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import { type Schedule, schedule } from "../schedule/program.js";
+import { makeCacheFolder } from "../support/cache-folder.js";
 import { cacheFolder } from "../support/paths.js";
 import { isAlive } from "../support/process.js";
 import type { Progress } from "../support/progress.js";
@@ -62,8 +63,7 @@ export async function collectStats(
   if (config.calibration.stats !== null) {
     return { stats: await openStats(config.calibration.stats, model.fingerprint), tokens: null };
   }
-  const folder = join(cacheFolder(), "stats");
-  await mkdir(folder, { recursive: true });
+  const folder = await makeCacheFolder(join(cacheFolder(), "stats"));
   await removeAbandoned(folder);
   const work = await mkdtemp(join(folder, `work-${process.pid}-`));
   try {

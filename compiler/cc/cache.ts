@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { copyFile, readdir, readFile, rename, rm } from "node:fs/promises";
 import { extname, join } from "node:path";
+import { makeCacheFolder } from "../support/cache-folder.js";
 import { GsicError } from "../support/errors.js";
 import { cacheFolder } from "../support/paths.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -21,7 +22,7 @@ export async function cached(
 ): Promise<Buffer[]> {
   const present = await Promise.all(outputs.map((output) => readFile(output).catch(() => null)));
   if (!present.includes(null)) return present as Buffer[];
-  await mkdir(join(cacheFolder(), "objects"), { recursive: true });
+  await makeCacheFolder(join(cacheFolder(), "objects"));
   const folder = await temporaryFolder("cc");
   try {
     const made = outputs.map((_, index) => join(folder, `output${index}`));

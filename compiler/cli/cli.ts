@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { GsicError } from "../support/errors.js";
+import { finishStages } from "../support/progress.js";
+import { systemError } from "../support/system-error.js";
 import { version } from "../support/version.js";
 import { addBench } from "./commands/bench.js";
 import { addBuild } from "./commands/build.js";
@@ -45,9 +47,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (error instanceof GsicError) {
-      process.stderr.write(describe(error));
-      return error.exitCode;
+    finishStages();
+    const known = error instanceof GsicError ? error : systemError(error);
+    if (known !== null) {
+      process.stderr.write(describe(known));
+      return known.exitCode;
     }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.stderr.write(`gsic: a defect of gsic; please report it\n${text}\n`);

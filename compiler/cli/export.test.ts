@@ -64,12 +64,20 @@ describe("gsic export", () => {
       [["export", build, "--gguf", join(work, "none/a.gguf")], 4, "none"],
       [["export", work, "--gguf", join(work, "a.gguf")], 2, "build-missing"],
       [["export", build, "--gguf", toml], 2, "output-is-input"],
+      [["export", build, "--gguf", join(build, "tiny.gsi")], 2, "output-is-input"],
+      [["export", build, "--gguf", work], 2, "output-not-a-file"],
+      [["logits", build, "--ids", "1", "--out", join(build, "graph.ts")], 2, "output-is-input"],
+      [["logits", build, "--ids", "1", "--out", "/dev/null"], 2, "output-not-a-file"],
     ];
     for (const [args, code, says] of refusals) {
       const outcome = await gsic.run(args);
       expect(outcome.code, outcome.stderr).toBe(code);
       expect(outcome.stderr).toContain(says);
     }
+    const env = { TMPDIR: join(work, "none") };
+    const nowhere = await gsic.run(["bench", build, "--users", "1"], { env });
+    expect(nowhere).toMatchObject({ code: 4, stdout: "" });
+    expect(nowhere.stderr).toMatch(/^gsic: there is no place for temporary files.*\[temporary-unwritable\]/m);
     expect(readdirSync(work).filter((name) => name.endsWith("tmp") || name === "a.gguf")).toEqual([]);
     expect(readFileSync(toml, "utf8")).toContain("tiered");
   });

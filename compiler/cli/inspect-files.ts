@@ -41,10 +41,8 @@ export async function writeInspected(
 }
 
 /** What must not be overwritten. */
-function inputsOf(path: string, built: Built | null): string[] {
-  if (built === null) return [path];
-  const parts = ["graph.ts", "report.json", "program.json"].map((name) => `${built.folder}/${name}`);
-  return [built.bundle, built.executable, ...parts];
+function inputsOf(path: string, built: Built | null): readonly string[] {
+  return built === null ? [path] : built.files;
 }
 
 function needsBuild(path: string): GsicError {

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cacheFolder, packageRoot } from "../support/paths.js";
 import { CommandLine } from "../testing/cli.js";
@@ -57,7 +57,14 @@ test("a folder of a model runs without model.toml: built once, in exact mode, an
   expect(second).toMatchObject({ code: 0, stderr: "" });
   expect(JSON.parse(second.stdout)).toMatchObject({ ids: said.ids, text: said.text });
 
+  const read = await gsic.run(["run", model, "-", "--tokens", "12", "--json"], { env, input: "Once upon" });
+  expect(JSON.parse(read.stdout)).toMatchObject({ text: said.text });
+  const beyond = await gsic.run(["run", model, "--ids", "1,2048"], { env });
+  expect(beyond).toMatchObject({ code: 2, stdout: "" });
+  expect(beyond.stderr).toContain("no token of id 2048; ids of this model go from 0 to 2047");
+
   appendFileSync(join(model, "config.json"), "\n");
+  symlinkSync(join(work, "nowhere"), join(model, "more.json"));
   const third = await run("Once upon");
   expect(third.stderr).toContain("Packing the weights");
   expect(JSON.parse(third.stdout)).toMatchObject({ ids: said.ids });
@@ -71,6 +78,8 @@ test("a GGUF file runs, by ids where it has no tokenizer; what is no model is re
   expect((JSON.parse(run.stdout) as RunJson).ids).toHaveLength(4);
   for (const [path, code] of [
     [join(work, "nothing.gguf"), "build-missing"],
+    [join(file, "below.gguf"), "build-missing"],
+    [join(model, "model.safetensors"), "build-missing"],
     [work, "build-missing"],
     ["hf:no slash", "hub-source"],
   ] as const) {
@@ -80,6 +89,11 @@ test("a GGUF file runs, by ids where it has no tokenizer; what is no model is re
   }
   const twice = await gsic.run(["run", file, "text", "--prompt", "text"], { env });
   expect(twice.stderr).toContain("[prompt-twice]");
+  const holds = await gsic.run(["run", dirname(file), "text"], { env });
+  expect(holds.stderr).toContain(`name the file itself: ${file}`);
+  const nowhere = await gsic.run(["run", file, "--ids", "1"], { env: { GSIC_CACHE: file } });
+  expect(nowhere).toMatchObject({ code: 4, stdout: "" });
+  expect(nowhere.stderr).toMatch(/^gsic: .*\[cache-unwritable\]/m);
 });
 
 test("an ONNX file runs, and its folder; a change of its weights builds it again", async () => {

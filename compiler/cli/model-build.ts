@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync, type Stats, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Built, openBuild } from "../build-folder/open.js";
 import { prepareRuntime } from "../cc/index.js";
@@ -9,14 +9,16 @@ import { buildName } from "../config/config.js";
 import { readAt, withFile } from "../read/file.js";
 import { isHubSource, parseHubSource } from "../read/hub.js";
 import { onnxOf } from "../read/onnx-folder.js";
+import { makeCacheFolder } from "../support/cache-folder.js";
+import { GsicError } from "../support/errors.js";
 import { cacheFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { version } from "../support/version.js";
 
 /**
  * The build that a person names: a build folder as it is; a model (a .gguf or .onnx file, a folder with config.json or
- * model.onnx, or `hf:owner/name`) is built in exact mode into the cache, and found there the next time. Throws as `build`,
- * `openBuild` and `readOnnx`.
+ * model.onnx, or `hf:owner/name`) is built in exact mode into the cache, and found there the next time. Throws
+ * `build-missing` (category usage) for what is neither, and as `build`, `openBuild` and `readOnnx`.
  */
 export async function buildOf(path: string, progress: Progress): Promise<Built> {
   const identity = await identityOf(path);
@@ -26,10 +28,9 @@ export async function buildOf(path: string, progress: Progress): Promise<Built> 
   const key = createHash("sha256")
     .update(JSON.stringify([version, target, identity]))
     .digest("hex");
-  const folder = join(cacheFolder(), "models", key.slice(0, 32));
+  const folder = await makeCacheFolder(join(cacheFolder(), "models", key.slice(0, 32)));
   const out = join(folder, "build");
   if (existsSync(join(out, buildFiles.report))) return openBuild(out);
-  mkdirSync(folder, { recursive: true });
   const input = join(folder, "model.toml");
   const source = isHubSource(path) ? path : resolve(path);
   writeFileSync(input, `[model]\nname = "${nameOf(path)}"\nsource = ${JSON.stringify(source)}\n`);
@@ -48,23 +49,46 @@ const modelFiles = /\.(safetensors|json|jinja|model|txt)$/;
  */
 async function identityOf(path: string): Promise<unknown> {
   if (isHubSource(path)) return { hub: parseHubSource(path) };
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return null;
+  const found = statusOf(path);
+  if (found === null) throw neither(path, "there is nothing here");
   const real = realpathSync(path);
-  if (found.isFile()) {
+  if (!found.isDirectory()) {
     if (path.endsWith(".onnx")) return onnxSamples(resolve(path));
-    return path.endsWith(".gguf") ? [real, fileSamples(real)] : null;
+    if (path.endsWith(".gguf")) return [real, fileSamples(real)];
+    throw neither(path, "this is no .gguf or .onnx file, and no folder");
   }
   if (existsSync(join(real, buildFiles.report))) return null;
   const onnx = onnxOf(real);
   if (onnx !== null) return onnxSamples(onnx);
-  return existsSync(join(real, "config.json")) ? [real, folderSamples(real)] : null;
+  if (existsSync(join(real, "config.json"))) return [real, folderSamples(real)];
+  const inside = readdirSync(real).find((name) => /\.(gguf|onnx)$/.test(name));
+  throw neither(path, "this folder is neither a build nor a model", inside);
+}
+
+/** What is there; null where nothing is, or nothing that may be looked at. */
+function statusOf(path: string): Stats | null {
+  try {
+    return statSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** The error for what can be neither run nor built; `inside` is a file of it that can. */
+function neither(path: string, message: string, inside?: string): GsicError {
+  const models = "a .gguf or .onnx file, a folder with config.json and safetensors, or hf:owner/name";
+  const where = resolve(path);
+  const hint =
+    inside === undefined
+      ? `name a build (build it first: gsic build <model.toml>), or a model: ${models}`
+      : `name the file itself: ${join(where, inside)}`;
+  return new GsicError({ category: "usage", code: "build-missing", message, where, hint });
 }
 
 /** Samples of the files of a model's folder. */
 function folderSamples(folder: string): unknown {
   const files = readdirSync(folder)
-    .filter((file) => modelFiles.test(file))
+    .filter((file) => modelFiles.test(file) && statusOf(join(folder, file))?.isFile())
     .sort();
   return files.map((file) => [file, fileSamples(join(folder, file))]);
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeCacheFolder } from "../support/cache-folder.js";
 
 /**
  * Results of long computations by name, in a JSON file that is replaced whole after every new one: what was computed
@@ -14,7 +15,7 @@ export class Ledger {
   ) {}
 
   static async open(file: string): Promise<Ledger> {
-    await mkdir(dirname(file), { recursive: true });
+    await makeCacheFolder(dirname(file));
     return new Ledger(file, new Map(existsSync(file) ? await entriesOf(file) : []));
   }
 

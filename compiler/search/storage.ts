@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { compileForCpus, writeWorkBundle } from "../calibrate/work-bundle.js";
@@ -22,6 +21,7 @@ import { makePlan } from "../passes/index.js";
 import type { Spread } from "../report/measurements.js";
 import type { StorageReport } from "../report/storage.js";
 import { scheduleAll } from "../schedule/program.js";
+import { makeCacheFolder } from "../support/cache-folder.js";
 import { cacheFolder, templatesFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { replaceFile } from "../support/replace-file.js";
@@ -129,11 +129,14 @@ async function keyOf(measured: NonNullable<StorageReport["measured"]>, plan: Pla
   return createHash("sha256").update(parts).digest("hex").slice(0, 40);
 }
 
-/** What was measured before, or is now. */
+/** What was measured before, or is now. A file that is no JSON counts as none. */
 async function keptCalls(file: string, measure: () => Promise<Calls>): Promise<Calls> {
-  if (existsSync(file)) return JSON.parse(await readFile(file, "utf8")) as Calls;
+  const kept = await readFile(file, "utf8")
+    .then((text) => JSON.parse(text) as Calls)
+    .catch(() => null);
+  if (kept !== null) return kept;
   const calls = await measure();
-  await mkdir(dirname(file), { recursive: true });
+  await makeCacheFolder(dirname(file));
   await replaceFile(file, (beside) => writeFile(beside, `${JSON.stringify(calls)}\n`), {
     code: "cache-unwritable",
     hint: "set GSIC_CACHE to a folder that can be written",

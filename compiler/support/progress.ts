@@ -15,6 +15,14 @@ export interface Progress {
 /** No output. */
 export const silent: Progress = { stage: () => () => {}, warn: () => {}, note: () => {}, finish: () => {} };
 
+/** Ends the stage that runs in a terminal, if there is one. */
+let finishRunning = () => {};
+
+/** Ends a stage that failed, so that the error begins on a line of its own, and a terminal's cursor is there again. */
+export function finishStages(): void {
+  finishRunning();
+}
+
 /** A stage that takes longer says how far it is. */
 const quietMs = 2000;
 /** Without a terminal, a line now and then. */
@@ -35,6 +43,7 @@ export function terminalProgress(stream: NodeJS.WriteStream = process.stderr): P
       finish();
       const begun = new Stage(title, stream);
       stage = begun;
+      finishRunning = finish;
       return (done, total) => begun.update(done, total);
     },
     warn(text) {

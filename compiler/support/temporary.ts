@@ -1,18 +1,29 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { GsicError, messageOf } from "./errors.js";
 import { isAlive } from "./process.js";
 
 let swept: Promise<void> | undefined;
 
 /**
  * A new folder for files that nobody needs afterwards; the caller removes it. The first call removes the folders of
- * processes that were killed.
+ * processes that were killed. Throws `temporary-unwritable` (category environment).
  */
 export async function temporaryFolder(purpose: string): Promise<string> {
   swept ??= sweep();
   await swept;
-  return mkdtemp(join(tmpdir(), `gsic-${purpose}-${process.pid}-`));
+  const folder = tmpdir();
+  return mkdtemp(join(folder, `gsic-${purpose}-${process.pid}-`)).catch((cause: unknown) => {
+    throw new GsicError({
+      category: "environment",
+      code: "temporary-unwritable",
+      message: `there is no place for temporary files: ${messageOf(cause)}`,
+      where: folder,
+      hint: "set TMPDIR to a folder that can be written, and has room",
+      cause,
+    });
+  });
 }
 
 async function sweep(): Promise<void> {

@@ -103,6 +103,13 @@ std::vector<int32_t> encode_prompt(const gsic_model *model, const std::string &t
   return ids;
 }
 
+void require_ids(const std::vector<int32_t> &ids, uint32_t vocabulary) {
+  for (const int32_t id : ids)
+    if (uint32_t(id) >= vocabulary)
+      throw UsageError("--ids: there is no token of id " + std::to_string(id) + "; ids of this model go from 0 to " +
+                       std::to_string(vocabulary - 1));
+}
+
 /// The text of ids, or the ids themselves where the bundle has no tokenizer.
 std::string spell(const gsic_model *model, const std::vector<int32_t> &ids, bool as_ids) {
   std::string text;
@@ -224,6 +231,7 @@ int run(const Options &options) {
   result.stream = !options.json;
   result.spell_ids = info.has_tokenizer == 0;
   result.prompt = text ? encode_prompt(opened, *text) : *options.ids;
+  require_ids(result.prompt, info.vocabulary);
   if (result.prompt.size() > info.context)
     throw UsageError("the prompt has " + std::to_string(result.prompt.size()) + " tokens, and the model's context " +
                      std::to_string(info.context) + "; shorten it");

@@ -30,7 +30,7 @@ async function exportBuild(path: string, options: Json & { gguf: string; type?: 
   const progress = terminalProgress();
   const built = openBuild(path);
   const out = resolve(options.gguf);
-  refuseOverwrite(out, inputsOf(built.config));
+  refuseOverwrite(out, [...inputsOf(built.config), ...built.files]);
   await prepareRuntime(["tool"], progress);
   try {
     const report = await exportGguf(built, out, options.type ?? null, progress);

@@ -1,11 +1,11 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { modeOf, openBuild } from "../../build-folder/open.js";
 import { refuseOverwrite } from "../../build-folder/publish.js";
 import { runTool } from "../../cc/tool.js";
 import type { Mode } from "../../ir/program.js";
+import { temporaryFolder } from "../../support/temporary.js";
 import { ids, modeOption } from "../options.js";
 
 /** Adds `gsic logits`. */
@@ -24,8 +24,8 @@ export function addLogits(gsic: Command): void {
 async function logits(path: string, options: { ids: number[]; mode?: Mode; out: string }): Promise<void> {
   const built = openBuild(path);
   const mode = modeOf(built, options.mode);
-  refuseOverwrite(resolve(options.out), [built.bundle, built.executable, join(built.folder, "report.json")]);
-  const folder = await mkdtemp(join(tmpdir(), "gsic-logits-"));
+  refuseOverwrite(resolve(options.out), built.files);
+  const folder = await temporaryFolder("logits");
   try {
     const file = join(folder, "ids");
     await writeFile(file, Int32Array.from(options.ids));

@@ -14,7 +14,7 @@ export function addRun(gsic: Command): void {
     .description(
       "generate text with a build, or with a model: a .gguf or .onnx file, a folder, or hf:owner/name",
     )
-    .option("--prompt <text>", "the text to go on from, as the argument [text]")
+    .option("--prompt <text>", "the text to go on from, as the argument [text]; -: from standard input")
     .addOption(new Option("--ids <ids>", "the prompt as token ids").argParser(ids).conflicts("prompt"))
     .option("--tokens <n>", "most tokens to generate", count, 128);
   samplingOptions(command)
@@ -56,7 +56,7 @@ async function run(
   if (options.json) args.push("--json");
   if (prompt !== null) args.push("--", prompt);
   const child = spawn(built.executable, args, {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: [prompt === "-" ? "inherit" : "ignore", "inherit", "inherit"],
   });
   process.exitCode = await new Promise<number>((done, failed) => {
     child.on("error", (cause) => {
