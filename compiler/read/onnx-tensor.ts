@@ -176,11 +176,9 @@ function externalData(message: TensorMessage, bytes: number, subject: SizeSubjec
   const number = (key: string, fallback: number) => {
     const text = fields.get(key);
     if (text === undefined) return fallback;
-    return checkedSize(
-      /^\d{1,17}$/.test(text) ? Number(text) : Number.NaN,
-      `${key} of external data`,
-      subject,
-    );
+    if (/^\d{1,17}$/.test(text)) return checkedSize(Number(text), `${key} of external data`, subject);
+    const what = `the ${key} of external data is ${JSON.stringify(text.slice(0, 40))}, not a whole number from 0`;
+    throw badInput("size-invalid", what, placeOf(subject), fetchAgain);
   };
   const [offset, length] = [number("offset", 0), number("length", bytes)];
   if (length !== bytes)

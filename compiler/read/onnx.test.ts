@@ -93,6 +93,11 @@ describe("bad files are refused with their place", () => {
       { location: "short.bin", length: "8" },
     ],
     [
+      "has a negative offset",
+      'offset of external data is "-8", not a whole number',
+      { location: "short.bin", offset: "-8" },
+    ],
+    [
       "has an absurd offset",
       "2\\^53 or more|not a whole number",
       { location: "short.bin", offset: "99999999999999999" },

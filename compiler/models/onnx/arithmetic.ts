@@ -126,6 +126,9 @@ export function triangle({ shape, values, whole }: Data, upper: boolean, diagona
   return data(shape, kept, whole);
 }
 
+/** Most products of two numbers in a matrix: positions times frequencies are one for each element. */
+const maxProducts = 2 ** 28;
+
 /** Products of matrices of small constants, such as positions times frequencies. */
 export function multiplyData(left: Data, right: Data): Data {
   const [rows, inner] = left.shape.slice(-2) as [number, number];
@@ -136,6 +139,8 @@ export function multiplyData(left: Data, right: Data): Data {
   const a = pickData(left, expanded(left.shape, [...lead, rows, inner])).values;
   const b = pickData(right, expanded(right.shape, [...lead, inner, columns])).values;
   const shape = [...lead, rows, columns];
+  if (elementsOf(shape) * inner > maxProducts)
+    throw new Unmatched(`multiplies [${left.shape}] by [${right.shape}], which takes too long`);
   const product = new Float64Array(elementsOf(shape));
   for (let place = 0; place < product.length; place++) {
     const [row, column] = [Math.floor(place / columns), place % columns];

@@ -33,7 +33,16 @@ export function functionOf(value: Symbolic): (x: number) => number {
 
 /** The value with another function of its base's elements. */
 export function withFunction(value: Symbolic, fn: (x: number) => number): Symbolic {
-  return { ...value, terms: [{ index: value.terms[0]!.index, factor: 1 }], fn };
+  return { ...value, terms: [{ index: value.terms[0]!.index, factor: 1 }], fn: remembering(fn) };
+}
+
+/** A function that knows its last value: one that is made of another twice, and so on, would take for ever. */
+function remembering(fn: (x: number) => number): (x: number) => number {
+  let last: readonly [x: number, y: number] | undefined;
+  return (x) => {
+    if (last === undefined || !Object.is(last[0], x)) last = [x, fn(x)];
+    return last[1];
+  };
 }
 
 /** The bases of a graph, each made once. */

@@ -21,8 +21,8 @@ const handlers = { ...layoutHandlers, ...numberHandlers, ...modelHandlers, ...at
 /** Domains of operators that are known: ONNX's own, and ONNX Runtime's. */
 const domains = ["", "com.microsoft"];
 
-/** Most elements of all values together: a bound for files that were made to take for ever. */
-const maxWork = 2 ** 32;
+/** Most elements of all values together, and of those that are numbers: bounds for files that were made to take for ever. */
+const [maxWork, maxNumbers] = [2 ** 32, 2 ** 27];
 
 /**
  * Computes values of a graph for a short text: what depends on shapes, positions and constants as numbers, the rest as it
@@ -33,6 +33,7 @@ export class Evaluator {
   private readonly values = new Map<string, Value>();
   private readonly makers = new Map<string, OnnxNode>();
   private work = 0;
+  private numbersMade = 0;
 
   /** `numbers` stand for constants of those names; `inputs` are the graph's. */
   constructor(
@@ -74,7 +75,8 @@ export class Evaluator {
       }
       if (open.has(node)) throw graphError(this.file, `the node ${nameOf(node)} depends on what it computes`);
       open.add(node);
-      stack.push(...missing);
+      // Not spread: a node may have more inputs than a call takes arguments.
+      for (const input of missing) stack.push(input);
     }
     return this.source(name)!;
   }
@@ -111,10 +113,11 @@ export class Evaluator {
       if (output === "") continue;
       const value = outputs[index] ?? { kind: "unknown", shape: [] };
       this.work += elementsOf(value.shape);
+      if (value.kind === "data") this.numbersMade += value.values.length;
       this.values.set(output, value);
     }
-    if (this.work > maxWork)
-      throw graphError(this.file, `computing its shapes takes more than ${maxWork} numbers`);
+    if (this.work > maxWork || this.numbersMade > maxNumbers)
+      throw graphError(this.file, "its shapes and masks are too large to be computed");
   }
 
   private handlerOf({ opType, domain, outputs }: OnnxNode): Handler {
@@ -131,6 +134,9 @@ export class Evaluator {
 /** How many tokens the text has that a graph is read for: enough to see rotations grow with the position. */
 const tokensRead = 4;
 
+/** Most tokens of a graph that takes one number of them alone: masks have the square of that. */
+const mostTokens = 4096;
+
 /** Reads a graph's values up to `output`, for a text of `tokens` and an empty cache. */
 export function evaluatorOf(
   file: OnnxFile,
@@ -144,7 +150,7 @@ export function evaluatorOf(
   if (ids === undefined) throw graphError(file, "none of its inputs is called input_ids");
   const size = ids.shape.at(-1);
   const tokens = typeof size === "number" ? size : tokensRead;
-  if (tokens < 3)
+  if (tokens < 3 || tokens > mostTokens)
     throw graphError(
       file,
       `it takes texts of ${tokens} tokens alone`,

@@ -24,6 +24,8 @@ class Wiring {
   private readonly nodes: Node[] = [];
   private readonly ids = new Map<Base, ValueId>();
   private readonly used = new Set<ValueId>();
+  /** Numbers that were given to nodes of one name, so far. */
+  private readonly copies = new Map<ValueId, number>();
   private readonly order: readonly Base[];
   private readonly readers = new Map<Base, Base[]>();
   /** How many attentions lie before a base, itself included. */
@@ -128,8 +130,12 @@ class Wiring {
   }
 
   private push({ name, layer }: Place, node: Unplaced): ValueId {
-    let id = idInLayer(layer, name);
-    for (let copy = 2; this.used.has(id); copy++) id = idInLayer(layer, `${name}_${copy}`);
+    const first = idInLayer(layer, name);
+    let id = first;
+    for (let copy = (this.copies.get(first) ?? 1) + 1; this.used.has(id); copy++) {
+      id = idInLayer(layer, `${name}_${copy}`);
+      this.copies.set(first, copy);
+    }
     this.used.add(id);
     this.nodes.push({ ...node, id, layer });
     return id;

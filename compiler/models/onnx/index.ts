@@ -10,8 +10,8 @@ import { withTiedHead } from "./tied.js";
 import { type Base, Unmatched, type Value } from "./value.js";
 import { windowFinder } from "./windows.js";
 
-/** Nodes that are named where a graph was not understood. */
-const shownFailures = 10;
+/** Nodes that are named where a graph was not understood, and inputs of each whose shapes are. */
+const [shownFailures, shownInputs] = [10, 8];
 
 /** Longest text where nothing says how long texts the model knows; builds hold fewer positions unless asked. */
 const anyContext = 1 << 24;
@@ -35,7 +35,7 @@ export function onnxGraph(weights: Weights, name: string): Graph {
   );
   const declarations = declarationsOf(weights);
   const known = [...positions, ...trace.positions, ...declaredContexts(declarations)];
-  const context = known.length === 0 ? anyContext : Math.min(...known);
+  const context = known.reduce((least, one) => Math.min(least, one), anyContext);
   const graph = { name, family: familyOf(nodes), vocabulary: logits.width, context, nodes, output };
   requireDecoder(file, graph);
   requireAgreement(declarations, graph, file.file);
@@ -66,8 +66,12 @@ function notUnderstood(file: OnnxFile, { failures }: Evaluator): GsicError {
   const sorted = [...failures].sort((a, b) => places.get(a.node)! - places.get(b.node)!);
   const shown = sorted.slice(0, shownFailures).map(({ node, reason, shapes }) => {
     const operator = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
-    const inputs = shapes.map((shape) => (shape === null ? "[?]" : `[${shape.join(", ")}]`)).join(" ");
-    return `${nameOf(node)}, ${operator} of ${inputs || "nothing"}: it ${reason}`;
+    const inputs = shapes
+      .slice(0, shownInputs)
+      .map((shape) => (shape === null ? "[?]" : `[${shape.join(", ")}]`))
+      .join(" ");
+    const rest = shapes.length > shownInputs ? ` and ${shapes.length - shownInputs} more` : "";
+    return `${nameOf(node)}, ${operator} of ${inputs || "nothing"}${rest}: it ${reason}`;
   });
   if (failures.length > shown.length) shown.push(`and ${failures.length - shown.length} more`);
   return unsupported(file, `${failures.length} of its nodes were not understood:\n  ${shown.join("\n  ")}`);
@@ -91,6 +95,9 @@ function asUnsupported<T>(file: OnnxFile, make: () => T): T {
   } catch (error) {
     if (error instanceof Unmatched)
       throw unsupported(file, `its logits were not understood: ${error.message}`);
+    // The stack ends where functions of functions are too deep, which a decoder has none of.
+    if (error instanceof RangeError)
+      throw unsupported(file, `its logits were not understood: it cannot be computed: ${error.message}`);
     throw error;
   }
 }

@@ -152,6 +152,7 @@ export function concatenated(parts: readonly (Data | Symbolic)[], axis: number):
   const shape = first.shape.map((length, other) =>
     other === axis ? full.reduce((sum, part) => sum + part.shape[axis]!, 0) : length,
   );
+  requireFew(shape);
   const strides = stridesOf(shape);
   let from = 0;
   const places = full.map((part) => {

@@ -154,6 +154,20 @@ test("a window that only the end of a table of masks shows", async () => {
   });
 });
 
+/** Puts nodes of one operator before the output, each of which reads the one before so many times. */
+function withChain(graph: onnx.IGraphProto, opType: string, reads: number, count: number): void {
+  const last = graph.node!.at(-1)!;
+  const output = last.output![0]!;
+  last.output![0] = "link0";
+  for (let index = 0; index < count; index++)
+    graph.node!.push({
+      name: `chain${index}`,
+      opType,
+      input: new Array<string>(reads).fill(`link${index}`),
+      output: [index === count - 1 ? output : `link${index + 1}`],
+    });
+}
+
 describe("graphs that are refused", () => {
   test.each<[string, string, RegExp, (graph: onnx.IGraphProto) => void]>([
     [
@@ -248,6 +262,42 @@ describe("graphs that are refused", () => {
       (graph) => {
         const ids = graph.input!.find(({ name }) => name === "input_ids")!;
         ids.type!.tensorType!.shape!.dim![1] = { dimValue: 1 };
+      },
+    ],
+    [
+      "text of more tokens than can be computed",
+      "onnx-graph",
+      /takes texts of 1073741824 tokens alone/,
+      (graph) => {
+        const ids = graph.input!.find(({ name }) => name === "input_ids")!;
+        ids.type!.tensorType!.shape!.dim![1] = { dimValue: 2 ** 30 };
+      },
+    ],
+    [
+      "functions that are made of another twice, sixty times",
+      "onnx-unsupported",
+      /activation function that gsic does not have: f\(-2\)/,
+      (graph) => withChain(graph, "Mul", 2, 60),
+    ],
+    [
+      "functions of functions, too many",
+      "onnx-unsupported",
+      /its logits were not understood: it cannot be computed/,
+      (graph) => withChain(graph, "Sigmoid", 1, 20_000),
+    ],
+    [
+      "a value of more inputs than are shown",
+      "onnx-unsupported",
+      /Odd of (\[[\d, ]+\] ){8}and 2 more: it is of an operator/,
+      (graph) => {
+        const joined = graph.node!.find(({ opType }) => opType === "LayerNormalization")!;
+        graph.node!.push({
+          name: "j",
+          opType: "Odd",
+          input: new Array(10).fill(joined.input![0]),
+          output: ["j"],
+        });
+        joined.input![0] = "j";
       },
     ],
   ])("%s", async (_, code, message, change) => {

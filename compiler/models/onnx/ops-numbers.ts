@@ -56,7 +56,9 @@ function settled({ trace }: Call, value: Value, other: Value): Known {
     const { tokens } = trace.bases;
     const offset = value.places.values[0]!;
     const isText =
-      value.places.values.every((place, i) => place === offset + i) && value.places.values.length === tokens;
+      value.places.values.every((place, i) => place === offset + i) &&
+      value.places.values.length === tokens &&
+      offset + tokens <= value.table.shape[0]!;
     const width = value.shape.at(-1)!;
     if (isText && other.base.width === width && offset >= 0) {
       const { table, shape } = value;

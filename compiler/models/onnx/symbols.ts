@@ -61,6 +61,9 @@ export function withNumbers(op: string, value: Symbolic, numbers: Data): Symboli
   return simplified({ ...wide, terms });
 }
 
+/** Most channels in a sum of one base's: rotations add two. */
+const maxTerms = 64;
+
 /** Two symbols: a function of one base, a sum of its channels, or a sum or product of two values of the model. */
 export function pairSymbols(op: string, left: Symbolic, right: Symbolic, bases: Bases): Symbolic {
   if (sameView(left, right) && factorOf(left) !== null && factorOf(right) !== null) {
@@ -73,6 +76,8 @@ export function pairSymbols(op: string, left: Symbolic, right: Symbolic, bases: 
     const [a, b] = [left, op === "Sub" ? scaled(right, -1) : right].map((one) =>
       pickSymbol(one, expanded(one.shape, shape)),
     ) as [Symbolic, Symbolic];
+    if (a.terms.length + b.terms.length > maxTerms)
+      throw new Unmatched(`sums more than ${maxTerms} channels`);
     return simplified({ ...a, terms: [...a.terms, ...b.terms] });
   }
   if (op !== "Add" && op !== "Mul") throw new Unmatched("has two values of the model");

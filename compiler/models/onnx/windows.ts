@@ -6,8 +6,8 @@ import { evaluatorOf } from "./evaluate.js";
 import { expanded, pickData } from "./layout.js";
 import { type Data, elementsOf, type MaskSource, Unmatched } from "./value.js";
 
-/** Longest window that is looked for. */
-const maxWindow = 1 << 24;
+/** Longest window that is looked for, and most numbers that may be one. */
+const [maxWindow, maxNumbers] = [1 << 24, 256];
 
 /**
  * The window of a mask: how many positions a query sees, its own and those before it; null: all. A short text does not
@@ -40,6 +40,8 @@ function search(file: OnnxFile, masks: readonly MaskSource[], tokens: number): n
     const window = windowOfTable(table);
     if (window !== null) found.add(window);
   }
+  if (numbers.length > maxNumbers)
+    throw new Unmatched(`has a mask that follows from ${numbers.length} numbers`);
   for (const { name, value } of numbers) {
     const { evaluator } = evaluatorOf(file, () => null, new Map([[name, 2 * Math.sign(value)]]));
     try {
