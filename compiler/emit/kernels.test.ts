@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { DType } from "../ir/graph.js";
+import type { DType, MatrixRef } from "../ir/graph.js";
 import { referenceLogits } from "../oracle/reference.js";
 import { dequantize } from "../read/dequantize.js";
 import {
@@ -13,9 +13,13 @@ import {
 import {
   chosenFactors,
   feed,
+  gaussian,
   hardInputs,
   hardWeights,
+  inputNode,
   linearModel,
+  matrixRef,
+  modelOf,
   randomBlocks,
   storedAs,
 } from "../testing/kernels.js";
@@ -137,4 +141,40 @@ describe("results do not depend on how tokens are cut into passes, on threads, o
       model.weights.close();
     });
   }
+
+  test("nor where a worker takes its share of a large matrix in parts", async () => {
+    const [tokens, d, out, vocabulary] = [70, 700, 1024, 5];
+    const random = gaussian(5);
+    const stored = (rows: number, columns: number) => ({
+      dtype: "f32" as const,
+      out: rows,
+      d: columns,
+      bytes: storedAs("f32", Float32Array.from({ length: rows * columns }, random)),
+    });
+    const linear = (id: string, input: string, weight: MatrixRef) =>
+      ({ kind: "linear", id, layer: null, input, weight, bias: null }) as const;
+    const nodes = [
+      inputNode("x", "x", tokens, d),
+      linear("y", "x", matrixRef("w", "f32", out, d)),
+      linear("logits", "y", matrixRef("head", "f32", vocabulary, out)),
+    ];
+    const model = await modelOf(
+      { x: stored(tokens, d), w: stored(out, d), head: stored(vocabulary, out) },
+      { vocabulary, context: tokens, output: "logits", nodes },
+    );
+    const ids = Array<number>(tokens).fill(0);
+    const options = { forms: ["gated" as const], k: [5], epsilon: [0.99] };
+    const bundle = await writeTestBundle(model, options, ["bounded"], chosenFactors(model, 5, ids), [best!]);
+    const expected = await feed(bundle, ids, { target: best!, mode: "bounded", chunks: [1] });
+    expect(Math.min(expected.fast, expected.slow)).toBeGreaterThan(0);
+    for (const [chunk, threads] of [
+      [tokens, 1],
+      [tokens, 3],
+      [33, 2],
+    ] as const) {
+      const found = await feed(bundle, ids, { target: best!, mode: "bounded", chunks: [chunk], threads });
+      expect(found, `passes of ${chunk}, ${threads} threads`).toEqual(expected);
+    }
+    model.weights.close();
+  });
 });

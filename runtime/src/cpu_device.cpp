@@ -25,6 +25,9 @@ class HostMemory final : public DeviceMemory {
   uint8_t *data_;
 };
 
+/// Groups of columns of a pass over a prompt: the values of one take little memory, and twice as many gained nothing.
+constexpr size_t kGroups = 4;
+
 using FindKernel = gsic_cpu_kernel (*)(const char *name);
 
 /// The kernels of a target, in one image.
@@ -62,13 +65,17 @@ class Workers {
   /// What launches read from here on may vanish: `lost` says so.
   void watch(const std::atomic<bool> *lost) { lost_ = lost; }
 
-  /// Throws GSIC_INVALID_ARGUMENT in a process that was forked, and GSIC_IO where weights vanished.
-  void run(const std::vector<ResolvedLaunch> &launches) {
+  /// Runs launches over groups of columns, as GroupSequence. Throws GSIC_INVALID_ARGUMENT in a process that was forked,
+  /// and GSIC_IO where weights vanished.
+  void run(const std::vector<ResolvedLaunch> &launches, size_t groups = 1, size_t pitch = 0) {
     pool_.home().require();
     const std::lock_guard<std::mutex> lock(mutex_);
     pool_.run([&](uint32_t worker) {
       for (size_t i = 0; i < launches.size(); i++) {
-        reinterpret_cast<gsic_cpu_kernel>(launches[i].kernel)(&workers_[worker], launches[i].arguments);
+        if (groups == 1)
+          reinterpret_cast<gsic_cpu_kernel>(launches[i].kernel)(&workers_[worker], launches[i].arguments);
+        else
+          run_groups(launches[i], workers_[worker], groups, pitch);
         if (i + 1 < launches.size()) pool_.barrier();
       }
     });
@@ -77,6 +84,17 @@ class Workers {
   }
 
  private:
+  /// A worker's share: a part of it is what a worker of so many times as many workers has.
+  static void run_groups(const ResolvedLaunch &launch, const gsic_worker &worker, size_t groups, size_t pitch) {
+    gsic_worker part = worker;
+    part.count = worker.count * launch.parts;
+    for (uint32_t i = 0; i < launch.parts; i++) {
+      part.index = worker.index * launch.parts + i;
+      for (size_t group = 0; group < groups; group++)
+        reinterpret_cast<gsic_cpu_kernel>(launch.kernel)(&part, launch.arguments + group * pitch);
+    }
+  }
+
   std::mutex mutex_;
   ThreadPool pool_;
   size_t stride_;
@@ -94,6 +112,18 @@ class CallSequence final : public Sequence {
  private:
   std::shared_ptr<Workers> workers_;
   std::vector<ResolvedLaunch> launches_;
+};
+
+class GroupCallSequence final : public GroupSequence {
+ public:
+  GroupCallSequence(std::shared_ptr<Workers> workers, const std::vector<ResolvedLaunch> &launches, size_t pitch)
+      : workers_(std::move(workers)), launches_(launches), pitch_(pitch) {}
+  void run(size_t groups) override { workers_->run(launches_, groups, pitch_); }
+
+ private:
+  std::shared_ptr<Workers> workers_;
+  std::vector<ResolvedLaunch> launches_;
+  size_t pitch_;
 };
 
 class CpuDevice final : public Device {
@@ -121,6 +151,10 @@ class CpuDevice final : public Device {
   }
   std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) override {
     return std::make_unique<CallSequence>(workers_, launches);
+  }
+  size_t groups() const override { return kGroups; }
+  std::unique_ptr<GroupSequence> capture_groups(const std::vector<ResolvedLaunch> &launches, size_t pitch) override {
+    return std::make_unique<GroupCallSequence>(workers_, launches, pitch);
   }
   void *stream() const override { return nullptr; }
   void run(const std::vector<ResolvedLaunch> &launches, void *) override { workers_->run(launches); }

@@ -25,6 +25,7 @@ struct ResolvedLaunch {
   uint32_t argument_count;
   uint32_t workgroups = 1;  ///< of a GPU; on a CPU all workers share every launch
   uint32_t threads = 1;     ///< lanes of a workgroup
+  uint32_t parts = 1;       ///< of each worker's share, which a pass over groups of columns takes one by one
 };
 
 /// A loaded target. Its kernels may be launched as long as it lives.
@@ -42,6 +43,14 @@ class Sequence {
   /// Runs the launches in order; each sees what the one before wrote. May return before all is done: `Device::read`
   /// waits.
   virtual void run() = 0;
+};
+
+/// Launches over groups of columns: each has its own arguments, and so its step and its values. What one launch writes
+/// of the first `groups` groups, the next one sees.
+class GroupSequence {
+ public:
+  virtual ~GroupSequence() = default;
+  virtual void run(size_t groups) = 0;
 };
 
 /// Rows that lie one after another in a device's memory, `bytes` each.
@@ -78,6 +87,13 @@ class Device {
   /// for another machine.
   virtual std::unique_ptr<Module> load(const Target &target, Bytes section, const std::vector<Kernel> &kernels) = 0;
   virtual std::unique_ptr<Sequence> capture(const std::vector<ResolvedLaunch> &launches) = 0;
+  /// Groups of columns that a pass may have; with more than one, `capture_groups` is there.
+  virtual size_t groups() const { return 1; }
+  /// The arguments of a group begin `pitch` pointers behind those of the one before. A worker multiplies each part of
+  /// its share of a matrix with all groups, so that a cache holds the part meanwhile.
+  virtual std::unique_ptr<GroupSequence> capture_groups(const std::vector<ResolvedLaunch> &, size_t /*pitch*/) {
+    return nullptr;
+  }
 
   /// The stream of everything above: a handle of the driver's; null on a CPU, where nothing is queued.
   virtual void *stream() const = 0;

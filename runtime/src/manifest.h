@@ -27,7 +27,9 @@ struct Argument {
 struct Launch {
   uint32_t kernel;  ///< index into Manifest::kernels
   std::vector<Argument> arguments;
-  uint32_t from = 0;  ///< it finds work only in passes with a column at this position or behind
+  uint32_t from = 0;          ///< it finds work only in passes with a column at this position or behind
+  uint64_t weight_bytes = 0;  ///< of all arguments that are weights
+  uint64_t value_bytes = 0;   ///< of the largest argument in the arena
 };
 
 /// Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena.

@@ -10,9 +10,9 @@ namespace {
 
 using nlohmann::json;
 
-/// `cache`: bytes of a block of the cache that the program has.
-Argument read_argument(const ManifestReader &reader, const Manifest &manifest, uint64_t cache, const json &value,
-                       const std::string &at) {
+/// Adds an argument to a launch. `cache`: bytes of a block of the cache that the program has.
+void read_argument(const ManifestReader &reader, const Manifest &manifest, uint64_t cache, const json &value,
+                   const std::string &at, Launch &launch) {
   const std::string name = reader.text(value, at, "buffer");
   const auto found = std::find(kBufferNames.begin(), kBufferNames.end(), name);
   if (found == kBufferNames.end()) reader.refuse(at + ".buffer", "names no buffer: '" + name + "'");
@@ -23,7 +23,9 @@ Argument read_argument(const ManifestReader &reader, const Manifest &manifest, u
   if (!range_fits(offset, bytes, size))
     reader.refuse(at, "of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
                           " is not inside the buffer '" + name + "' of " + std::to_string(size) + " bytes");
-  return {buffer, offset};
+  if (buffer == Buffer::weights) launch.weight_bytes += bytes;
+  if (buffer == Buffer::arena) launch.value_bytes = std::max(launch.value_bytes, bytes);
+  launch.arguments.push_back({buffer, offset});
 }
 
 std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &manifest, uint64_t cache,
@@ -39,8 +41,7 @@ std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &
       reader.refuse(here + ".arguments", "has " + std::to_string(arguments.size()) + " entries, but the kernel '" +
                                              kernel.symbol + "' takes " + std::to_string(kernel.arguments));
     for (const json &argument : arguments)
-      launch.arguments.push_back(
-          read_argument(reader, manifest, cache, argument, indexed(here + ".arguments", launch.arguments.size())));
+      read_argument(reader, manifest, cache, argument, indexed(here + ".arguments", launch.arguments.size()), launch);
     launches.push_back(std::move(launch));
   }
   return launches;

@@ -9,11 +9,28 @@
 #include "scan.h"
 
 namespace gsic {
+namespace {
+
+/// Pointers that launches take together.
+size_t pointers_of(const std::vector<Launch> &launches) {
+  size_t total = 0;
+  for (const Launch &launch : launches) total += launch.arguments.size();
+  return total;
+}
+
+/// Whether all columns are at positions where the shorter body computes the same.
+bool is_short(const Runnable &runnable, const gsic_step &step) {
+  return std::all_of(step.column, step.column + step.columns,
+                     [&](const gsic_column &column) { return column.position < runnable.short_end; });
+}
+
+}  // namespace
 
 Passes::Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
                const std::string &what)
     : model_(std::move(model)),
-      layout_(model_->manifest(), sequences),
+      groups_(sequences == 1 ? model_->device().groups() : 1),
+      layout_(model_->manifest(), sequences, groups_),
       cache_blocks_(cache_blocks),
       programs_(model_->programs(mode)),
       what_(what) {
@@ -71,39 +88,58 @@ bool Passes::grow_cache(size_t blocks, size_t most) {
 uint64_t Passes::bytes_of(Buffer which) const {
   if (which == Buffer::cache) return cache_blocks_ * block_bytes();
   const uint64_t bytes = model_->manifest().buffer(which);
+  if (which == Buffer::arena) return groups_ * arena_pitch();
   return which == Buffer::step ? std::max(layout_.bytes(), bytes) : bytes;
 }
+
+uint64_t Passes::arena_pitch() const { return (model_->manifest().buffer(Buffer::arena) + 63) / 64 * 64; }
 
 Runnable Passes::make(const Program &program) {
   Runnable made;
   made.program = &program;
-  const std::vector<ResolvedLaunch> body = resolve(program.body), head = resolve(program.head);
-  made.body = model_->device().capture(body);
+  // The logits of a group are read before those of the next one are computed.
+  const std::vector<ResolvedLaunch> body = resolve(program.body, {}),
+                                    head = resolve(program.head, program.logits_offset);
+  Device &device = model_->device();
+  made.body = device.capture(body);
   std::vector<ResolvedLaunch> shorter;
   for (size_t i = 0; i < body.size(); i++) {
     const auto from = int32_t(program.body[i].from);
     if (from == 0) shorter.push_back(body[i]);
     if (from > 0 && (made.short_end == 0 || from < made.short_end)) made.short_end = from;
   }
-  if (made.short_end > 0) made.short_body = model_->device().capture(shorter);
-  made.head = model_->device().capture(head);
+  if (made.short_end > 0) made.short_body = device.capture(shorter);
+  made.head = device.capture(head);
+  if (groups_ > 1) {
+    made.group_body = device.capture_groups(body, pointers_of(program.body));
+    if (made.short_end > 0) made.short_group_body = device.capture_groups(shorter, pointers_of(program.body));
+    for (size_t group = 0; group < groups_; group++) {
+      std::vector<ResolvedLaunch> own = head;
+      for (ResolvedLaunch &launch : own) launch.arguments += group * pointers_of(program.head);
+      made.group_heads.push_back(device.capture(own));
+    }
+  }
   made.launches = body;
   made.launches.insert(made.launches.end(), head.begin(), head.end());
   return made;
 }
 
-uint8_t *Passes::address(const Argument &argument) const {
+uint8_t *Passes::address(const Argument &argument, size_t group, std::optional<uint64_t> shared) const {
   if (argument.buffer == Buffer::weights) return model_->weights(argument.offset);
-  return buffers_[size_t(argument.buffer)]->address(argument.offset);
+  uint64_t before = 0;
+  if (argument.buffer == Buffer::step) before = StepLayout::step(group);
+  if (argument.buffer == Buffer::arena && argument.offset != shared) before = group * arena_pitch();
+  return buffers_[size_t(argument.buffer)]->address(before + argument.offset);
 }
 
-std::vector<ResolvedLaunch> Passes::resolve(const std::vector<Launch> &launches) {
-  size_t total = 0;
-  for (const Launch &launch : launches) total += launch.arguments.size();
-  void **next = arguments_.emplace_back(total).data();
+std::vector<ResolvedLaunch> Passes::resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared) {
+  const size_t pitch = pointers_of(launches);
+  void **next = arguments_.emplace_back(groups_ * pitch).data();
   std::vector<ResolvedLaunch> resolved;
   for (const Launch &launch : launches) {
-    for (size_t i = 0; i < launch.arguments.size(); i++) next[i] = address(launch.arguments[i]);
+    for (size_t group = 0; group < groups_; group++)
+      for (size_t i = 0; i < launch.arguments.size(); i++)
+        next[group * pitch + i] = address(launch.arguments[i], group, shared);
     resolved.push_back(resolve_launch(*model_, launch, next));
     next += launch.arguments.size();
   }
@@ -122,11 +158,27 @@ void Passes::prepare(const gsic_step &step) {
 
 void Passes::run(const Runnable &runnable, const gsic_step &step) {
   prepare(step);
-  const gsic_column *const end = step.column + step.columns;
-  const bool is_short =
-      std::all_of(step.column, end, [&](const gsic_column &column) { return column.position < runnable.short_end; });
-  (is_short ? runnable.short_body : runnable.body)->run();
+  (is_short(runnable, step) ? runnable.short_body : runnable.body)->run();
   if (step.wanted != 0) runnable.head->run();
+}
+
+void Passes::run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each) {
+  if (steps.size() == 1) {
+    run(main_, steps[0]);
+    if (steps[0].wanted != 0) each(0);
+    return;
+  }
+  uint8_t *const begin = buffers_[size_t(Buffer::step)]->address(0);
+  for (size_t i = 0; i < steps.size(); i++)
+    model_->device().write(begin + StepLayout::step(i), &steps[i], sizeof steps[i]);
+  // Positions grow.
+  (is_short(main_, steps.back()) ? main_.short_group_body : main_.group_body)->run(steps.size());
+  for (size_t i = 0; i < steps.size(); i++) {
+    if (steps[i].wanted == 0) continue;
+    step_ = steps[i];
+    main_.group_heads[i]->run();
+    each(i);
+  }
 }
 
 const void *Passes::read_arena(uint64_t offset, void *staging, size_t bytes) const {

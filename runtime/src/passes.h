@@ -3,7 +3,9 @@
 #define GSIC_SRC_PASSES_H
 
 #include <array>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +21,16 @@ struct Runnable {
   std::unique_ptr<Sequence> body, head;
   std::unique_ptr<Sequence> short_body;  ///< of passes whose positions are all before `short_end`; null: the same
   int32_t short_end = 0;
+  /// The same over groups of columns, where the device takes them: bodies, and a head for each group.
+  std::unique_ptr<GroupSequence> group_body, short_group_body;
+  std::vector<std::unique_ptr<Sequence>> group_heads;
 };
 
 /// One pass at a time, used by one thread at a time.
 class Passes {
  public:
-  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks. `mode` empty: the default;
+  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks; of one sequence, also for
+  /// passes over groups of columns, whose values take memory when they are first computed. `mode` empty: the default;
   /// `what` says in errors whose memory it is. Throws GSIC_INVALID_ARGUMENT (no such mode), GSIC_OUT_OF_MEMORY,
   /// GSIC_DEVICE_LOST.
   Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
@@ -53,6 +59,13 @@ class Passes {
   void prepare(const gsic_step &step);
   /// Computes a pass, with the head where logits are wanted.
   void run(const Runnable &runnable, const gsic_step &step);
+  /// Most columns of `run_groups`; GSIC_MAX_COLUMNS where there is nothing to gain.
+  uint32_t most_columns() const { return uint32_t(GSIC_MAX_COLUMNS * groups_); }
+  /// Computes a pass of the main program over columns of one sequence, in groups of GSIC_MAX_COLUMNS, the last of what
+  /// is left, each with a step for its place (`StepLayout`). A launch takes all groups before the next one begins, so
+  /// that weights are read from memory once for them. Where logits of a group are wanted, runs the head over it, and
+  /// calls `each(group)`, which may ask for its `logits`.
+  void run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each);
   /// The logits of a wanted column of the last pass, checked to be numbers; `position` is the column's. Throws
   /// GSIC_INTERNAL.
   const float *logits(const Runnable &runnable, uint32_t column, size_t position);
@@ -71,11 +84,16 @@ class Passes {
   uint64_t bytes_of(Buffer which) const;
   void make_programs();
   Runnable make(const Program &program);
-  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches);
-  uint8_t *address(const Argument &argument) const;
+  /// Bytes from the values of a group of columns to those of the next one.
+  uint64_t arena_pitch() const;
+  /// Each launch has its pointers for each group; those of a group lie behind those of the one before. What is at
+  /// `shared` in the arena, all groups have in one place.
+  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared);
+  uint8_t *address(const Argument &argument, size_t group, std::optional<uint64_t> shared) const;
   [[noreturn]] void refuse_logits(size_t position) const;
 
   std::shared_ptr<const Model> model_;
+  size_t groups_;  ///< of columns
   StepLayout layout_;
   size_t cache_blocks_;
   ModePrograms programs_;

@@ -43,35 +43,35 @@ void Session::check(const int32_t *ids, size_t count) const {
   require_ids(ids, count, model().manifest().vocabulary);
 }
 
-gsic_step Session::step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit) const {
-  gsic_step made = step_of(ids, columns, position, passes_.layout());
+gsic_step Session::step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit,
+                        size_t group) const {
+  gsic_step made = step_of(ids, columns, position, passes_.layout(), group);
   made.wanted = (1u << columns) - (1u << first_logit);
   return made;
 }
 
 void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {
-  append(ids, count, wanted, [&](uint32_t column, size_t index) {
-    visit(index, passes_.logits(passes_.main(), column, evaluated_ + column));
-  });
+  size_t index = 0;
+  append(ids, count, wanted,
+         [&](uint32_t column, size_t position) { visit(index++, passes_.logits(passes_.main(), column, position)); });
 }
 
 int32_t Session::choose(const int32_t *ids, size_t count) { return choose_each(ids, count, 1).back(); }
 
 std::vector<int32_t> Session::choose_each(const int32_t *ids, size_t count, size_t wanted) {
   std::vector<int32_t> chosen;
-  append(ids, count, wanted, [&](uint32_t column, size_t) {
-    chosen.push_back(passes_.choice(passes_.main(), column, evaluated_ + column));
-  });
+  append(ids, count, wanted,
+         [&](uint32_t column, size_t position) { chosen.push_back(passes_.choice(passes_.main(), column, position)); });
   return chosen;
 }
 
-void Session::append(const int32_t *ids, size_t count, const PassVisitor &pass) {
+void Session::append(const int32_t *ids, size_t count, size_t widest, const PassVisitor &pass) {
   check(ids, count);
   const size_t start = evaluated_, length = tokens_.size();
   if (count > 0) tokens_.insert(tokens_.end(), ids, ids + count);
   try {
     while (evaluated_ < tokens_.size()) {
-      const uint32_t columns = uint32_t(std::min<size_t>(GSIC_MAX_COLUMNS, tokens_.size() - evaluated_));
+      const uint32_t columns = uint32_t(std::min(widest, tokens_.size() - evaluated_));
       reserve(evaluated_ + columns);
       pass(columns);
       evaluated_ += columns;
@@ -85,11 +85,18 @@ void Session::append(const int32_t *ids, size_t count, const PassVisitor &pass) 
 
 void Session::append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit) {
   const size_t end = tokens_.size() + count, first_wanted = end - std::min(wanted, end - evaluated_);
-  append(ids, count, [&](uint32_t columns) {
-    const uint32_t first_logit =
-        uint32_t(std::clamp<size_t>(first_wanted, evaluated_, evaluated_ + columns) - evaluated_);
-    passes_.run(passes_.main(), step(tokens_.data() + evaluated_, columns, evaluated_, first_logit));
-    for (uint32_t j = first_logit; j < columns; j++) visit(j, evaluated_ + j - first_wanted);
+  append(ids, count, passes_.most_columns(), [&](uint32_t columns) {
+    std::vector<gsic_step> steps;
+    const size_t last = evaluated_ + columns;
+    for (size_t begin = evaluated_; begin < last; begin += GSIC_MAX_COLUMNS) {
+      const size_t part = std::min<size_t>(GSIC_MAX_COLUMNS, last - begin);
+      const size_t first_logit = std::clamp(first_wanted, begin, begin + part) - begin;
+      steps.push_back(step(tokens_.data() + begin, uint32_t(part), begin, uint32_t(first_logit), steps.size()));
+    }
+    passes_.run_groups(steps, [&](size_t group) {
+      for (uint32_t j = 0; j < uint32_t(steps[group].columns); j++)
+        if (steps[group].wanted >> j & 1) visit(j, evaluated_ + group * GSIC_MAX_COLUMNS + j);
+    });
   });
 }
 
@@ -129,7 +136,7 @@ void Session::observe(const int32_t *ids, size_t count, size_t first, size_t las
   uint32_t widest = 1;
   for (const Tap &tap : program().taps) widest = std::max(widest, tap.stride);
   const auto staging = model().device().staging(GSIC_MAX_COLUMNS * widest * sizeof(float), "a tap's values");
-  append(ids, count, [&](uint32_t columns) {
+  append(ids, count, GSIC_MAX_COLUMNS, [&](uint32_t columns) {
     passes_.prepare(step(tokens_.data() + evaluated_, columns, evaluated_, columns));
     size_t launched = 0;
     for (size_t i = first; i < last; i++) {

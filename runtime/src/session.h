@@ -75,20 +75,21 @@ class Session {
  private:
   /// Called with the number of columns of a pass, which begin at `evaluated_`.
   using PassVisitor = std::function<void(uint32_t columns)>;
-  /// Called with the column of a wanted token, and its number among them.
-  using ColumnVisitor = std::function<void(uint32_t column, size_t index)>;
+  /// Called with the column of a wanted token in its group, and its position.
+  using ColumnVisitor = std::function<void(uint32_t column, size_t position)>;
 
   /// The launches from `from` to before `to`, captured when they are first wanted.
   Sequence &part(size_t from, size_t to);
-  /// Appends tokens, and runs passes over all that are not evaluated. If one throws, the session is as it was.
-  void append(const int32_t *ids, size_t count, const PassVisitor &pass);
+  /// Appends tokens, and runs passes of at most `widest` columns over all that are not evaluated. If one throws, the
+  /// session is as it was.
+  void append(const int32_t *ids, size_t count, size_t widest, const PassVisitor &pass);
   void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
   /// Makes room in the cache for so many positions, at least. Throws GSIC_OUT_OF_MEMORY.
   void reserve(size_t positions);
   void run_draft(int32_t id, size_t position);
   void check(const int32_t *ids, size_t count) const;
-  /// Columns from `position` on; those from `first_logit` on want logits.
-  gsic_step step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit) const;
+  /// Columns from `position` on, at the place of a group; those from `first_logit` on want logits.
+  gsic_step step(const int32_t *ids, uint32_t columns, size_t position, uint32_t first_logit, size_t group = 0) const;
 
   Passes passes_;
   std::map<std::pair<size_t, size_t>, std::unique_ptr<Sequence>> parts_;
