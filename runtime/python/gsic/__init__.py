@@ -7,8 +7,8 @@ points. Only what is asked for is imported: `gsic.load` needs nothing but Python
 from typing import TYPE_CHECKING
 
 from .batch import Stream
+from .errors import GsicError
 from .generation import Alternative, Generation, Sampling, Token
-from .library import GsicError
 from .linears import Linear, Linears
 from .model import Model, load
 from .session import Session

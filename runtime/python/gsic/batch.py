@@ -3,16 +3,18 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from ctypes import byref, c_int32, c_uint64, c_void_p
+from ctypes import byref, c_uint64, c_void_p
 from dataclasses import dataclass, field
 from itertools import count
 from math import isnan
 from types import TracebackType
 from typing import Any
 
+from .errors import GsicError
 from .generation import Alternative, End, Generation, Request, StopText, Token
 from .header import BatchOptions, Event, EventCallback, RequestOptions
-from .library import GsicError, Opened, encoded
+from .integers import MOST_32, MOST_64, id_array, whole
+from .library import Opened, encoded
 
 _WAIT = 1000
 """Milliseconds that a pass waits for work, where there is none."""
@@ -52,18 +54,20 @@ class Batch:
         self._callback = EventCallback(_listener(self._heard, self._raised))
 
     def submit(self, request: Request) -> "Stream":
-        """Adds a request. GsicError if it cannot be: an empty prompt, an id that is none, more than a context."""
-        prompt = (c_int32 * len(request.prompt))(*request.prompt)
-        stop_ids = (c_int32 * len(request.stop_ids))(*request.stop_ids)
+        """
+        Adds a request. GsicError if it cannot be: an empty prompt, an id that is none, more than a context; ValueError for
+        a number that is out of its range.
+        """
+        prompt, stop_ids = id_array(request.prompt), id_array(request.stop_ids)
         options = RequestOptions(
             prompt=prompt,
             prompt_count=len(prompt),
-            limit=request.max_tokens,
+            limit=whole(request.max_tokens, "max_tokens", MOST_64),
             sampling=request.sampling.options(),
             stop_ids=stop_ids,
             stop_count=len(stop_ids),
             log_probabilities=request.is_scored,
-            alternatives=request.alternatives,
+            alternatives=whole(request.alternatives, "alternatives", MOST_32),
             score_prompt=request.score_prompt,
             callback=self._callback,
         )

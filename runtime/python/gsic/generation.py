@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from .header import Bias, SamplingOptions
+from .integers import MOST_32, MOST_64, token_id, whole
 
 End = Literal["limit", "end_of_text", "context", "stop", "cancelled"]
 """
@@ -40,13 +41,13 @@ class Sampling:
     """Is added to the logit of a token, by its id."""
 
     def options(self) -> SamplingOptions:
-        """As gsic.h takes it."""
-        bias = (Bias * len(self.bias))(*(Bias(id, value) for id, value in self.bias.items()))
+        """As gsic.h takes it. ValueError for an integer that is out of its range, GsicError for an id that is none."""
+        bias = (Bias * len(self.bias))(*(Bias(token_id(id), value) for id, value in self.bias.items()))
         return SamplingOptions(
             self.temperature,
-            self.top_k,
+            whole(self.top_k, "top_k", MOST_32),
             self.top_p,
-            self.seed,
+            whole(self.seed, "seed", MOST_64),
             self.min_p,
             self.repetition_penalty,
             self.presence_penalty,
@@ -64,7 +65,7 @@ class Options(TypedDict, total=False):
     sampling: Sampling
     """How tokens are chosen; greedily where nothing is said."""
     stop: Sequence[str]
-    """The text ends before the first of these that comes."""
+    """The text ends before the first of these that comes; a text of its own stands for a list of it."""
     stop_ids: Sequence[int]
     """Tokens that end the text, besides the model's end of text."""
     log_probabilities: bool
@@ -136,7 +137,8 @@ class StopText:
     """Ends a text before the first of some texts, and keeps back what might be the beginning of one."""
 
     def __init__(self, texts: Sequence[str]):
-        self._texts = [text for text in texts if text]
+        # A text is a sequence of texts, too: of its characters, which nobody means.
+        self._texts = [text for text in ([texts] if isinstance(texts, str) else texts) if text]
         self._kept = ""
 
     def take(self, text: str) -> tuple[str, bool]:

@@ -7,15 +7,9 @@ from ctypes import byref, c_void_p
 from pathlib import Path
 from typing import Protocol
 
+from .errors import GsicError
 from .header import ABI_VERSION, BAD_BUNDLE, ModelInfo, OpenOptions, declare
-
-
-class GsicError(RuntimeError):
-    """A call failed; `status` is gsic.h's number, the message says what, where, and what next."""
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status = status
+from .integers import MOST_32, whole
 
 
 class Closable(Protocol):
@@ -37,6 +31,7 @@ class Opened:
         bundle = find_bundle(build)
         self.library = load_library(bundle.parent)
         self.parts: weakref.WeakSet[Closable] = weakref.WeakSet()
+        threads, device = whole(threads, "threads", MOST_32), whole(device, "device", MOST_32)
         options = OpenOptions(threads, encoded(target), 0, device)
         self.check(self.library.gsic_open(os.fsencode(bundle), byref(options), byref(self.handle)))
         self.info = ModelInfo()

@@ -9,9 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .batch import Batch, Stream
+from .errors import GsicError
 from .generation import Generation, Options, Request, Token
 from .header import INVALID_ARGUMENT
-from .library import GsicError, Opened
+from .integers import token_id
+from .library import Opened
 from .session import Session
 
 if TYPE_CHECKING:
@@ -96,8 +98,9 @@ class Model:
 
     def token_bytes(self, id: int) -> bytes:
         """What a token stands for; not always whole characters. GsicError if the id is none."""
+        opened, own = self.opened, token_id(id)
         text, length = c_void_p(), c_size_t()
-        self.opened.check(self.opened.library.gsic_token_bytes(self.opened.use(), id, byref(text), byref(length)))
+        opened.check(opened.library.gsic_token_bytes(opened.use(), own, byref(text), byref(length)))
         return string_at(text, length.value) if length.value else b""
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -155,6 +158,8 @@ class Model:
         return self._batch
 
     def _ids(self, prompt: Prompt) -> Sequence[int]:
+        if isinstance(prompt, bytes):
+            raise TypeError("a prompt is a text, or ids of tokens, and not bytes; decode them")
         return self.encode(prompt) if isinstance(prompt, str) else prompt
 
     def _text(self, id: int) -> str:

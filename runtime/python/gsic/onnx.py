@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from .library import GsicError
+from .errors import GsicError
 from .linears import Linears
 from .matching import Match, by_tensor, join
 from .model import Model

@@ -1,8 +1,9 @@
 """One sequence of tokens with its KV cache: logits, and going back."""
 
 from collections.abc import Sequence
-from ctypes import byref, c_float, c_int32, c_void_p
+from ctypes import byref, c_float, c_void_p
 
+from .integers import MOST_64, id_array, whole
 from .library import Opened, encoded
 
 
@@ -26,14 +27,14 @@ class Session:
         """
         Appends tokens, and gives the logits behind the last `wanted` of them (None: all): f32 [wanted, vocabulary]. NumPy
         and PyTorch take the memory as it is: np.asarray(logits), torch.frombuffer(logits, dtype=torch.float32).
-        GsicError if the context is full, or an id is none of the vocabulary.
+        GsicError if the context is full, or an id is none of the vocabulary; ValueError if more is wanted than there is.
         """
-        wanted = len(ids) if wanted is None else wanted
+        array = id_array(ids)
+        wanted = whole(len(array) if wanted is None else wanted, "wanted", len(array))
         vocabulary = self._opened.info.vocabulary
         out = (c_float * (wanted * vocabulary))()
-        array = (c_int32 * len(ids))(*ids)
         self._opened.check(
-            self._opened.library.gsic_evaluate(self._use(), array, len(ids), out if wanted else None, wanted)
+            self._opened.library.gsic_evaluate(self._use(), array, len(array), out if wanted else None, wanted)
         )
         flat = memoryview(out).cast("B")
         # A shape without elements is none for a memoryview.
@@ -41,7 +42,7 @@ class Session:
 
     def rewind(self, length: int = 0) -> None:
         """Keeps the first `length` tokens; later ones are forgotten."""
-        self._opened.check(self._opened.library.gsic_session_rewind(self._use(), length))
+        self._opened.check(self._opened.library.gsic_session_rewind(self._use(), whole(length, "length", MOST_64)))
 
     def close(self) -> None:
         """Gives back its KV cache; nothing happens the second time."""

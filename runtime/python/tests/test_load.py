@@ -133,6 +133,7 @@ def test_ends(story):
 
 
 def test_stop_texts_over_pieces():
+    assert StopText("ab").take("xaby") == ("x", True)
     stop = StopText(["ab", "bcd", ""])
     assert [stop.take(piece) for piece in ("xa", "ya", "c")] == [("x", False), ("ay", False), ("ac", False)]
     assert stop.take("b") == ("", False) and stop.keeps()
@@ -177,6 +178,39 @@ def test_what_is_wrong_is_said(story, build, tmp_path):
     for use in (lambda: next(stream), lambda: session.evaluate([5]), lambda: model.generate(PROMPT)):
         with pytest.raises(ValueError, match="closed"):
             use()
+
+
+def test_integers_are_not_cut(story):
+    """C's integers have 32 or 64 bits, and ctypes cuts what is larger to another number."""
+    ids = story.encode(PROMPT)
+    session = story.session()
+    for beyond in (-1, 2**31, 2**32 + ids[0], 2**70):
+        for use in (
+            lambda: story.generate([beyond], max_tokens=1),
+            lambda: story.generate(ids, max_tokens=1, stop_ids=[beyond]),
+            lambda: story.generate(ids, max_tokens=1, sampling=gsic.Sampling(bias={beyond: 1.0})),
+            lambda: story.decode([beyond]),
+            lambda: session.evaluate([beyond]),
+        ):
+            with pytest.raises(gsic.GsicError, match=f"{beyond} is no id of a token"):
+                use()
+    session.evaluate(ids, 0)
+    for use in (
+        lambda: story.generate(ids, max_tokens=-1),
+        lambda: story.generate(ids, max_tokens=1, alternatives=2**32),
+        lambda: story.generate(ids, max_tokens=1, sampling=gsic.Sampling(seed=-1)),
+        lambda: story.generate(ids, max_tokens=1, sampling=gsic.Sampling(temperature=1, top_k=-1)),
+        lambda: session.evaluate(ids, len(ids) + 1),
+        lambda: session.rewind(2**64),
+    ):
+        with pytest.raises(ValueError, match="must be an integer from 0 to"):
+            use()
+    assert len(session) == len(ids)
+    session.close()
+    with pytest.raises(TypeError, match="not bytes"):
+        story.generate(PROMPT.encode())
+    # Integers of NumPy and PyTorch are integers.
+    assert story.generate(np.array(ids), max_tokens=5) == story.generate(torch.tensor(ids), max_tokens=5)
 
 
 def test_a_build_for_other_cpus_is_refused(build):
