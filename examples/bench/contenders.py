@@ -20,7 +20,7 @@ import llamacpp
 import numpy as np
 from bf16 import FOLDER
 from fetch import CACHE as SOURCES
-from fetch import NAME
+from fetch import NAME, sha256_of
 from importance import importance_of
 from measure import WINDOW, WORK, Reference, Stop, build_folder, score_texts
 from pairing import Failed
@@ -91,6 +91,16 @@ def converted(kind: str, weights: str, models: Path) -> Path:
 
 def gsic_engine(build: Path, mode: str) -> Json:
     return {"kind": "gsic", "build": str(build), "mode": mode}
+
+
+def identity(engine: Json) -> Json:
+    """An engine with hashes in place of the paths of what it reads, to remember measurements by."""
+    found = dict(engine)
+    if "build" in engine:
+        found["build"] = gsic.digest_of(Path(engine["build"]))
+    if "file" in engine:
+        found["file"] = sha256_of(Path(engine["file"]))
+    return found
 
 
 def gguf_build(name: str, file: Path, targets: str | None = None) -> Path:

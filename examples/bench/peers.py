@@ -36,6 +36,7 @@ REQUIREMENTS = [
     HERE / "requirements.txt",
 ]
 FAMILIES = ("gsic", "llama.cpp", "ik_llama.cpp", "CTranslate2", "ONNX Runtime", "PyTorch")
+BROKEN = 3.0  # nats: a model that is so far from the reference says nothing
 Json = dict[str, Any]
 
 
@@ -86,8 +87,8 @@ class Run:
     def prepare(self) -> None:
         """Makes what each row's engine loads, and measures KL, unless that was done before."""
         import contenders
-        import gsic
         import measure
+        import peers_results
 
         reference, threads = self.subject.reference, self.options.threads
         packages = "".join(file.read_text() for file in REQUIREMENTS[1:])
@@ -96,12 +97,15 @@ class Run:
             self.texts[one.name] = None
             try:
                 engine = one.prepare()
-                key = {**reference.key(), "engine": engine, "packages": packages}
-                if engine["kind"] == "gsic":
-                    key["bundle"] = gsic.digest_of(Path(engine["build"]))
+                identity = contenders.identity(engine)
+                key = {**reference.key(), "engine": identity, "packages": packages}
                 self.texts[one.name] = measure.remembered(
                     key, lambda engine=engine: contenders.quality(engine, threads, reference)
                 )
+                kl = peers_results.kl_of({"texts": self.texts[one.name]})
+                if kl is None or not kl < BROKEN:
+                    self.texts[one.name] = None
+                    raise ValueError(f"computes another function on this CPU: KL {kl:.1f}")
                 self.engines[one.name] = engine
             except Exception as error:  # a row that fails stays, with the reason
                 self.reasons[one.name] = f"{error}"
