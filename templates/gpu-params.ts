@@ -171,6 +171,9 @@ interface GpuGluParams extends GpuProjection {
   })[];
 }
 
+/** How a GPU's cache keeps numbers. */
+export type GpuCacheElement = "CacheF32" | "CacheF16";
+
 /** How attention cuts positions into parts, and what it leaves of them. */
 interface GpuParts {
   readonly heads: number;
@@ -190,6 +193,10 @@ interface GpuAttendParams extends GpuCommon, GpuParts {
   readonly together: number;
   /** Positions of a block of the cache. */
   readonly block: number;
+  /** How the cache keeps numbers, as templates/include/gsic/gpu/attention_shape.h calls it. */
+  readonly element: GpuCacheElement;
+  /** How drafts keep them, where keys and values are put there, too. */
+  readonly drafts: GpuCacheElement | null;
   readonly sourceWidth: number;
   readonly queryColumn: number;
   readonly keyColumn: number;

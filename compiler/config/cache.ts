@@ -1,5 +1,6 @@
 import type { CacheType } from "../ir/graph.js";
 import type { Mode } from "../ir/program.js";
+import { cachesOf } from "../layout/cache.js";
 import type { Progress } from "../support/progress.js";
 import type { Config, PlanOptions } from "./config.js";
 import type { Target } from "./target.js";
@@ -21,8 +22,10 @@ export function withCacheOf(
 ): Config {
   const { plan, quality } = config;
   if (plan.kv === "f32") return config;
-  if (device !== "cpu") {
-    progress.warn(`the cache of a GPU holds f32: this build has no kv = "${plan.kv}"`);
+  if (plan.kv !== "auto" && !cachesOf[device].includes(plan.kv)) {
+    progress.warn(
+      `the cache of a GPU holds ${cachesOf[device].join(" or ")}: this build has no kv = "${plan.kv}"`,
+    );
     return { ...config, plan: { ...plan, kv: "f32" } };
   }
   if ((mode ?? quality.mode) !== "exact") return config;

@@ -43,9 +43,10 @@ test("an edited graph may choose forms and the cache, shorten the context, and n
   expect(() => typed("q8_0")).toThrow(code("graph-type"));
   const cached = withCache(plan.graph, "f16");
   expect(adopt(graphOf(cached)).graph).toEqual(cached);
-  expect(() => adoptPlan({ plan: graphOf(cached), header }, model, "graph.ts", "hip")).toThrow(
-    code("graph-cache"),
-  );
+  const onGpu = (graph: Plan["graph"]) =>
+    adoptPlan({ plan: graphOf(graph), header }, model, "graph.ts", "hip");
+  expect(onGpu(cached).graph).toEqual(cached);
+  expect(() => onGpu(withCache(plan.graph, "int8"))).toThrow(code("graph-cache"));
   expect(() => adopt(plan, "0".repeat(64))).toThrow(code("graph-other-model"));
   expect(() => adopt(graphOf({ context: plan.graph.context + 1 }))).toThrow(code("graph-changed"));
   expect(() => adopt(graphOf({ nodes: plan.graph.nodes.slice(0, -1) }))).toThrow(code("graph-changed"));

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { roundsCache } from "../ir/cache.js";
-import { blockSizes, type Graph, type MatrixRef, type Node, type ValueId } from "../ir/graph.js";
+import { blockSizes, type CacheType, type Graph, type MatrixRef, type Node } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
 import type { DeviceKind } from "../ir/program.js";
 import { multipliedType, originalMatrix, roundedMatrix } from "../ir/rounded.js";
+import { cachesOf } from "../layout/cache.js";
 import type { Model } from "../models/model.js";
 import { accountBytes } from "../passes/account-bytes.js";
 import { GsicError } from "../support/errors.js";
@@ -55,16 +55,19 @@ export function adoptPlan(
     const message = `${key} is ${JSON.stringify(graph[key])}, and the model's is ${JSON.stringify(expected[key])}`;
     throw refuse("graph-changed", message);
   }
-  if (device !== "cpu" && roundsCache(graph))
-    throw refuse("graph-cache", "the cache of a GPU holds f32", `${file}: ${roundingLayer(graph)}`);
+  const other = layerOfOther(graph, cachesOf[device]);
+  if (other !== undefined) {
+    const message = `the cache of a GPU holds ${cachesOf[device].join(" or ")}, not ${other.cache}`;
+    throw refuse("graph-cache", message, `${file}: ${other.id}`);
+  }
   // How weights are stored is for model.toml to say, and what they are rounded to is free.
   const nodes = expected.nodes.map((node, index) => withTypeOf(node, graph.nodes[index]!, file));
   return accountBytes({ ...plan, graph: { ...graph, nodes } }, { device });
 }
 
-/** The first node whose cache rounds. */
-function roundingLayer({ nodes }: Graph): ValueId {
-  return nodes.find((node) => node.kind === "attention" && node.cache !== "f32")!.id;
+/** The first attention whose cache is none of some types. */
+function layerOfOther({ nodes }: Graph, types: readonly CacheType[]) {
+  return nodes.filter((node) => node.kind === "attention").find(({ cache }) => !types.includes(cache));
 }
 
 /** A node of the model with its matrix rounded as that of the edited one. Throws `graph-type` (category usage). */

@@ -112,7 +112,7 @@ export interface AttentionOptions extends Named {
   readonly scale?: number;
   /** How many positions a query sees, its own and those before it. Default: all. */
   readonly window?: number;
-  /** How the cache keeps keys and values in bounded mode, on CPUs; exact mode keeps f32. Default: f32. */
+  /** How the cache keeps keys and values in bounded mode, on GPUs f32 or f16; exact mode keeps f32. Default: f32. */
   readonly cache?: CacheType;
 }
 

@@ -205,6 +205,8 @@ export type DeviceStep =
       readonly kind: "attend";
       readonly output: ValueId;
       readonly partials: PartialSums | null;
+      /** As drafts keep the layer's keys and values, where that is another type, and they are put there, too. */
+      readonly drafts?: AttentionNode;
     })
   /** Adds up, of columns that see several parts of the positions, what attention left of each. */
   | {

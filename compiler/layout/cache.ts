@@ -1,5 +1,13 @@
-import type { AttentionNode, CacheType, Graph } from "../ir/graph.js";
+import { type AttentionNode, type CacheType, cacheTypes, type Graph } from "../ir/graph.js";
+import type { DeviceKind } from "../ir/program.js";
 import { roundUp } from "./stride.js";
+
+/** The caches that the kernels of a kind of device have. */
+export const cachesOf: Readonly<Record<DeviceKind, readonly CacheType[]>> = {
+  cpu: cacheTypes,
+  hip: ["f32", "f16"],
+  cuda: ["f32", "f16"],
+};
 
 /**
  * Positions of a block of the KV cache, a power of two. A longer one is read a little faster; a shorter one is shared by

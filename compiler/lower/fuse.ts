@@ -37,7 +37,10 @@ export function fuse(
         break;
       }
       case "cache": {
-        const attend = steps[index + 1];
+        if (step.forDrafts === true) break; // with the one before it
+        const next = steps[index + 1];
+        const forDrafts = next?.kind === "cache" && next.forDrafts === true ? next : null;
+        const attend = forDrafts === null ? next : steps[index + 2];
         if (attend?.kind !== "attend" || attend.layer !== step.layer) {
           throw new Error(`the cache of layer ${step.layer} is updated without attention after it`);
         }
@@ -45,7 +48,8 @@ export function fuse(
         const { layer, output, attention } = attend;
         const width = partialWidth(attention);
         const partials = width === 0 ? null : { output: `${output}_parts`, width };
-        fused.push({ ...attend, keyColumn, valueColumn, norms: headNorms, rope, partials });
+        const drafts = forDrafts === null ? {} : { drafts: forDrafts.attention };
+        fused.push({ ...attend, keyColumn, valueColumn, norms: headNorms, rope, partials, ...drafts });
         if (partials !== null) fused.push({ kind: "combine", layer, output, attention, partials });
         break;
       }

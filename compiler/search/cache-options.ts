@@ -1,9 +1,9 @@
 import type { PlanOptions } from "../config/config.js";
 import type { Target } from "../config/target.js";
 import { withCache } from "../ir/cache.js";
-import { type CacheType, cacheTypes, type Graph } from "../ir/graph.js";
+import type { CacheType, Graph } from "../ir/graph.js";
 import type { Plan } from "../ir/plan.js";
-import { bytesBehind } from "../layout/cache.js";
+import { bytesBehind, cachesOf } from "../layout/cache.js";
 import type { TextQuality } from "../report/evaluation.js";
 import type { CacheReport } from "../report/search.js";
 import { size } from "../support/text.js";
@@ -33,17 +33,17 @@ export function positionsBefore({ context }: Graph, { kvTokens }: PlanOptions): 
 const leastLoss = 1e-9;
 
 /**
- * What every type of the cache does to a plan whose cache is f32, which is the first: each plan is measured on
- * validation text. `positions` are those before a token whose keys and values it reads.
+ * What every type of the cache that a target has does to a plan whose cache is f32, which is the first: each plan is
+ * measured on validation text. `positions` are those before a token whose keys and values it reads.
  */
 export async function measureCaches(
   laboratory: Laboratory,
   plan: Plan,
   validation: MeasuredText,
   positions: number,
-  { cost }: Target,
+  { cost, device }: Target,
 ): Promise<CachesMeasured> {
-  const variants = cacheTypes.map((type) => {
+  const variants = cachesOf[device].map((type) => {
     const cached = { ...plan, graph: withCache(plan.graph, type) };
     return { name: `cache_${type}`, key: planKey(cached), plan: cached, type };
   });

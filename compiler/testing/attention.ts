@@ -11,6 +11,8 @@ export interface Attention {
   readonly norms?: boolean;
   readonly rope?: { readonly rotaryDim: number; readonly pairing: "half" | "adjacent" };
   readonly tokens?: number;
+  /** What a model is built for, where that is more than its tokens: blocks of the cache grow with it. */
+  readonly context?: number;
 }
 
 const width = 12;
@@ -99,8 +101,8 @@ export const attentionCases: readonly Attention[] = [
   { heads: 2, kvHeads: 2, headDim: 64, rope: adjacent(24), window: 7 },
   { heads: 6, kvHeads: 2, headDim: 80, rope: half(32) },
   { heads: 2, kvHeads: 1, headDim: 128, rope: half(128), norms: true, window: 33 },
-  { heads: 2, kvHeads: 1, headDim: 256, rope: adjacent(256), norms: true },
+  { heads: 2, kvHeads: 1, headDim: 256, rope: adjacent(256), norms: true, context: 520 },
   { heads: 2, kvHeads: 2, headDim: 17, rope: half(10), tokens: 300 },
-  { heads: 2, kvHeads: 1, headDim: 64, rope: half(64), window: 100, tokens: 250 },
+  { heads: 2, kvHeads: 1, headDim: 64, rope: half(64), window: 100, tokens: 250, context: 520 },
   { heads: 7, kvHeads: 1, headDim: 12, window: 130, tokens: 270 },
 ];

@@ -107,7 +107,8 @@ export const exactFor = (d: number): ProjectStep["exact"] => {
 
 /** Attention of a layer with rotated heads, and what combines its parts, where a query may see several. */
 export function attentionSteps(
-  shape: Pick<AttentionNode, "heads" | "kvHeads" | "headDim"> & { readonly window?: number },
+  shape: Pick<AttentionNode, "heads" | "kvHeads" | "headDim"> &
+    Partial<Pick<AttentionNode, "window" | "cache">>,
   { gpu }: GpuTarget,
   context = defaultContext,
 ): DeviceStep[] {

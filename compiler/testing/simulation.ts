@@ -5,7 +5,7 @@ import type { GpuDevice } from "../cc/index.js";
 import { type KernelTraffic, mockDriverEnvironment, readTraffic } from "../cc/mock-driver.js";
 import type { GpuShape, GpuTarget } from "../config/target.js";
 import type { Plan } from "../ir/plan.js";
-import type { Kernel, ProgramMode } from "../ir/program.js";
+import type { Kernel, Mode, ProgramMode } from "../ir/program.js";
 import type { Model } from "../models/model.js";
 import { writeModelBundle } from "../pack/assemble.js";
 import type { FactorSource } from "../pack/weights.js";
@@ -80,11 +80,12 @@ export async function simulatedBundle(
 export async function simulatedPlan(
   model: Model,
   plan: Plan,
-  modes: readonly ProgramMode[],
+  modes: readonly Mode[],
   factors: FactorSource,
   target: GpuTarget,
 ): Promise<Simulated> {
-  const scheduled = schedule(plan, modes, target, { linears: true });
+  const programs = modes.filter((mode) => mode !== "lossless");
+  const scheduled = schedule(plan, programs, target, { linears: true });
   const { kernels, weights } = scheduled;
   const environment = await mockDriverEnvironment(kernels, target.gpu.wave, { weightBytes: weights.bytes });
   const bundle = join(await temporaryFolder(), "model.gsi");
@@ -96,7 +97,7 @@ export async function simulatedPlan(
 
 /** How tokens are fed to simulated kernels. */
 export interface SimulatedFeeding {
-  readonly mode?: ProgramMode;
+  readonly mode?: Mode;
   /** Tokens per pass, over and over. */
   readonly chunks?: readonly number[];
   readonly logits?: boolean;
@@ -132,7 +133,7 @@ export async function generateSimulated(
   { bundle, target, environment }: Simulated,
   prompt: readonly number[],
   limit: number,
-  mode: ProgramMode = "exact",
+  mode: Mode = "exact",
 ): Promise<number[]> {
   const account = join(await temporaryFolder(), "account.json");
   return generate(bundle, prompt, limit, { target, mode, environment: environment(account) });

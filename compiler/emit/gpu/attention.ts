@@ -1,7 +1,8 @@
+import type { GpuCacheElement } from "../../../templates/gpu-params.js";
 import type { GpuShape, GpuTarget } from "../../config/target.js";
-import type { AttentionNode, NormNode } from "../../ir/graph.js";
+import type { AttentionNode, CacheType, NormNode } from "../../ir/graph.js";
 import type { DeviceStep } from "../../ir/steps.js";
-import { cacheBlock } from "../../layout/cache.js";
+import { cacheBlock, cachedBytes } from "../../layout/cache.js";
 import { maxColumns, roundUp, stepBytes } from "../../layout/stride.js";
 import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
@@ -13,9 +14,9 @@ type StepOf<Kind extends DeviceStep["kind"]> = Extract<DeviceStep, { kind: Kind 
 type HeadShape = Pick<AttentionNode, "heads" | "kvHeads" | "headDim">;
 
 /** Lanes of attention's workgroups. */
-const threads = 512;
-/** Keys or values that a lane holds of a part, in fours: 8 take 32 registers. */
-const heldFours = 8;
+const threads = 256;
+/** Keys or values that a lane holds of a part, in fours: 16 of f32 take 64 registers. */
+const heldFours = 16;
 /** Longer parts leave compute units without one behind a few thousand tokens, shorter ones are more to combine. */
 const maxPart = 128;
 
@@ -40,18 +41,29 @@ export function headsTogether({ heads, kvHeads, headDim }: HeadShape): number {
   return Math.ceil(group / Math.ceil(group / most));
 }
 
+/** How a GPU's cache keeps numbers, as templates/include/gsic/gpu/attention_shape.h calls it. */
+function elementOf(cache: CacheType): GpuCacheElement {
+  if (cache === "int8") throw new Error("a GPU's cache holds f32 or f16, not int8");
+  return cache === "f16" ? "CacheF16" : "CacheF32";
+}
+
 /** Attention over the parts of the positions. */
 export function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarget): GpuKernelCall {
   const { heads, kvHeads, headDim, scale, cache } = step.attention;
-  if (cache !== "f32") throw new Error(`a GPU's cache holds f32, not ${cache}`);
   const { part, window, parts } = attentionCut(step.attention, context, gpu);
   const together = headsTogether(step.attention);
+  const suffix = `${cache === "f32" ? "" : `_${cache}`}${step.drafts ? `_drafts_${step.drafts.cache}` : ""}`;
   const waves = threads / gpu.wave;
   const operands = new DeviceOperands();
   operands.input("source", step.source);
   operands.output("y", step.output);
   operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "update");
   operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "update");
+  const place = { kind: "cache", layer: step.layer, forDrafts: true } as const;
+  if (step.drafts !== undefined) {
+    operands.add("draft_keys", "float", { ...place, part: "keys" }, "write");
+    operands.add("draft_values", "float", { ...place, part: "values" }, "write");
+  }
   if (step.rope !== null) operands.add("angles", "const float", { kind: "rope", rope: step.rope });
   const epsilonOf = (name: string, { gain, epsilon }: NormNode) => {
     operands.vector(name, gain);
@@ -66,17 +78,19 @@ export function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarg
   const items = kvHeads * Math.ceil(heads / kvHeads / together);
   return {
     template: "attend",
-    symbol: `attend_${heads}x${kvHeads}x${headDim}`,
+    symbol: `attend_${heads}x${kvHeads}x${headDim}${suffix}`,
     params: {
       summary: `${norms ? "normalise the heads of query and key; " : ""}${rotary ? "rotate them by their position; " : ""}append key and value to the cache; y = softmax(scale q K^T) V, causal, per head${window < context ? `, over ${window} positions` : ""}${parts > 1 ? `, in parts of ${part}` : ""}`,
-      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, length, ${headDim}], y [columns, ${heads * headDim}]`,
-      account: `reads ${8 * kvHeads * headDim} bytes of the cache per position and ${together} heads`,
+      shape: `source [columns, ${step.sourceWidth}], K, V [${kvHeads}, length, ${headDim}]${cache === "f32" ? "" : ` ${cache}`}, y [columns, ${heads * headDim}]`,
+      account: `reads ${2 * kvHeads * cachedBytes(cache, headDim)} bytes of the cache per position and ${together} heads`,
       parameters: operands.parameters,
       waves,
       heads,
       kvHeads,
       headDim,
       block: cacheBlock(context),
+      element: elementOf(cache),
+      drafts: step.drafts === undefined ? null : elementOf(step.drafts.cache),
       part,
       window,
       parts,
@@ -104,12 +118,14 @@ function attentionLds(attention: AttentionNode, context: number, gpu: GpuShape):
   const scores =
     roundUp(blocks, 16) + (2 * part + maxColumns) * together * 4 + 2 * together * (part / gpu.wave) * 4;
   const staged = (together + 2 * maxColumns) * padded * 4;
-  const channels = laneChannels(attention.headDim, gpu.wave);
-  const sums = (threads / gpu.wave) * together * channels * 4;
+  const run = 16 / cachedBytes(attention.cache, 1);
+  const lanes = Math.min(powerOfTwoFrom(padded / run), gpu.wave);
+  const channels = lanes * Math.ceil(padded / run / lanes) * run;
+  const sums = (threads / gpu.wave) * Math.min(2, gpu.wave / lanes) * together * channels * 4;
   return roundUp(roundUp(scores, 16) + Math.max(staged, sums), 16);
 }
 
-/** Lanes that share a position, and their channels, in runs of four each. */
+/** Lanes that share a part, and their channels, in runs of four each. */
 function lanesOf(headDim: number, wave: number): number {
   return Math.min(powerOfTwoFrom(Math.ceil(headDim / 4)), wave);
 }

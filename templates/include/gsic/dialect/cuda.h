@@ -54,6 +54,12 @@ inline float f16_to_f32(uint16_t bits) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
   return value;
 }
+/// To the nearest, ties to even.
+inline uint16_t f32_to_f16(float value) {
+  uint16_t bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return bits;
+}
 
 /// Declared only, since `kMatrixCores` is false: plain arithmetic outruns the memory where columns are few.
 f32x4 matrix_dot(u32x2 a, u32x2 b, f32x4 c);

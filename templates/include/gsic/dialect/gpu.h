@@ -16,7 +16,7 @@
 //   load(p), load_once(p)        global memory, kept in caches or not; 1, 2, 4, 8 or 16 bytes
 //   load_fresh(p)                what the host writes between two replays of a graph; 4 or 8 bytes
 //   store(p, value)              global memory
-//   f16_to_f32(bits)
+//   f16_to_f32(bits), f32_to_f16(value), of at most 65504
 //   matrix_dot(a, b, c)          sixteen 4x4x4 products of bf16 at once, see hip.h
 //   fma(a, b, c)                 rounded once
 // and the macros

@@ -38,6 +38,9 @@ inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) {
 }
 
 inline int uniform(int value) { return __builtin_amdgcn_readfirstlane(value); }
+inline int64_t uniform(int64_t value) {
+  return int64_t(uint64_t(uint32_t(uniform(int(value >> 32)))) << 32 | uint32_t(uniform(int(value))));
+}
 
 /// The compiler moves nothing across: without it, it loads so far ahead that registers spill.
 inline void hold() { __builtin_amdgcn_sched_barrier(0); }
@@ -120,6 +123,13 @@ inline float f16_to_f32(uint16_t bits) {
   _Float16 half;
   __builtin_memcpy(&half, &bits, 2);
   return float(half);
+}
+/// To the nearest, ties to even.
+inline uint16_t f32_to_f16(float value) {
+  const _Float16 half = _Float16(value);
+  uint16_t bits;
+  __builtin_memcpy(&bits, &half, 2);
+  return bits;
 }
 
 typedef float matrix_f32 __attribute__((ext_vector_type(4)));

@@ -40,6 +40,7 @@ inline int workgroup_count() { return Host::workgroups(); }
 inline uint32_t held(uint32_t word) { return word; }
 inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
 inline int uniform(int value) { return value; }
+inline int64_t uniform(int64_t value) { return value; }
 inline void hold() {}
 template <class... T> inline void together(T...) {}
 inline void issued() {}

@@ -3,43 +3,78 @@
 // keys by their positions, has all the part's keys and values on the way at once, and leaves the softmax-weighted sum
 // of the values: the result where the column has one part, else what combine.h adds up. Who adds up which positions,
 // and in which order, depends on the positions alone: so results do not depend on how many columns run together. The
-// cache is f32, [kv heads, positions, padded head] a layer and block, zero beyond the head.
+// cache is [kv heads, positions, padded head] a layer and block, of f32 or f16, zero beyond the head.
 #ifndef GSIC_GPU_ATTENTION_H
 #define GSIC_GPU_ATTENTION_H
 
-#include "gsic/gpu/attention_shape.h"
+#include "gsic/gpu/cached.h"
 #include "gsic/gpu/functions.h"
 #include "gsic/gpu/heads.h"
 
 namespace gsic {
+
+/// Calls `body(i)` for all i below `Count`, a turn of all lanes at a time.
+template <class A, int Count, class Body> inline void in_turns(Body body) {
+  GSIC_UNROLL
+  for (int n = 0; n < (Count + A::threads - 1) / A::threads; n++) {
+    const int i = thread_index() + n * A::threads;
+    if (Count % A::threads == 0 || i < Count) body(i);
+  }
+}
+
+/// What lanes put where all see it: a pass's own heads, normalised and rotated.
+template <class A, class Turn, class Norm> struct OwnHeads {
+  const AttentionInputs &in;
+  const AttentionItem &item;
+  const Turn &turn;
+  const Norm &query_norm, &key_norm;
+
+  /// Element `i` of the queries [together, padded].
+  float query(int i) const {
+    const int head = least(item.head + i / A::padded, (item.kv_head + 1) * A::group - 1);
+    const OwnHead<Norm, Turn> found(row(item.column) + in.query + head * A::head_dim, query_norm, turn, item.position);
+    return in_head(i) ? found.channel(channel(i)) : 0.0f;
+  }
+  /// Element `i` of [key and value, padded] of a column, as the cache keeps it.
+  float key_or_value(int column, int i) const {
+    const int begin = item.kv_head * A::head_dim;
+    const OwnHead<Norm, Turn> key(row(column) + in.key + begin, key_norm, turn, item.begun + column - item.run);
+    const float value = load(row(column) + in.value + begin + channel(i)), turned = key.channel(channel(i));
+    return in_head(i) ? A::element::rounded(i < A::padded ? turned : value) : 0.0f;
+  }
+
+ private:
+  const float *row(int column) const { return in.source + column * in.stride; }
+  static bool in_head(int i) { return i % A::padded < A::head_dim; }
+  static int channel(int i) { return in_head(i) ? i % A::padded : 0; }
+};
 
 /// Puts where all lanes see them: where the part's blocks lie, the queries, and the pass's own keys and values as they
 /// will be in the cache. A barrier must follow.
 template <class A, class Turn, class Norm>
 inline void stage(const AttentionInputs &in, const AttentionItem &item, const Turn &turn, const Norm &query_norm,
                   const Norm &key_norm, float scale, AttentionMemory<A> &memory) {
-  // On the way together with what follows.
+  constexpr int queries = A::together * A::padded, turns = (queries + A::threads - 1) / A::threads;
+  const OwnHeads<A, Turn, Norm> heads{in, item, turn, query_norm, key_norm};
+  // All that one column brings is on the way together.
   const bool has_block = thread_index() < A::part_blocks;
   const int last = (item.end - 1) / A::block;
   const int64_t block = has_block ? load_fresh(item.table + least(item.part / A::block + thread_index(), last)) : 0;
-  for (int i = thread_index(); i < (A::together + item.own()) * A::padded; i += A::threads) {
-    const int vector = i / A::padded, channel = i % A::padded;
-    const bool is_query = vector < A::together;
-    const int head = least(item.head + vector, (item.kv_head + 1) * A::group - 1);
-    const int column = is_query ? item.column : item.column_of(item.own_begin()) + vector - A::together;
-    const float *row = in.source + column * in.stride;
-    const int kv = item.kv_head * A::head_dim;
-    const float *const from = row + (is_query ? in.query + head * A::head_dim : in.key + kv);
-    const OwnHead<Norm, Turn> turned(from, is_query ? query_norm : key_norm, turn, item.begun + column - item.run);
-    const int there = channel < A::head_dim ? channel : 0;
-    const float value = load(row + in.value + kv + there);
-    const float found = channel < A::head_dim ? turned.channel(there) : 0.0f;
-    if (is_query) {
-      memory.staged.query[vector][channel] = scale * found;
-    } else {
-      memory.staged.key[column][channel] = found;
-      memory.staged.value[column][channel] = channel < A::head_dim ? value : 0.0f;
-    }
+  float query[turns];
+  GSIC_UNROLL
+  for (int n = 0; n < turns; n++) query[n] = heads.query(least(thread_index() + n * A::threads, queries - 1));
+  const int own = item.own() * 2 * A::padded, first = own > 0 ? item.column_of(item.own_begin()) : item.column;
+  const auto key_or_value = [&](int i) { return heads.key_or_value(first + i / (2 * A::padded), i % (2 * A::padded)); };
+  const auto keep = [&](int i, float x) {
+    memory.staged.own[first + i / (2 * A::padded)][i / A::padded % 2][i % A::padded] = x;
+  };
+  const float begun = key_or_value(thread_index() < own ? thread_index() : 0);
+  in_turns<A, queries>(
+      [&](int i) { memory.staged.query[i / A::padded][i % A::padded] = scale * query[i / A::threads]; });
+  if (thread_index() < own) keep(thread_index(), begun);
+  if (!kOneColumn || 2 * A::padded > A::threads) {
+    GSIC_KEEP_LOOP
+    for (int i = thread_index() + A::threads; i < own; i += A::threads) keep(i, key_or_value(i));
   }
   if (has_block) memory.blocks[thread_index()] = block;
 }
@@ -53,17 +88,21 @@ template <int Lanes, int Mask = 1, int N> inline void sum_of_position(float (&va
   }
 }
 
-/// The products of a head's query with some keys, in all lanes that share a position.
-template <class A, class Keys, int N>
-inline void products(const Keys &keys, const float (&x)[N][A::key_runs][4], const float *query, float (&sum)[N]) {
+/// The products of a head's query with some keys, `channels(n, run)`, in all lanes that share a position.
+template <class A, class Keys, class Channels, int N>
+inline void products(const Keys &keys, Channels channels, const float *query, float (&sum)[N]) {
+  constexpr int kRun = A::element::run;
   GSIC_UNROLL
   for (int n = 0; n < N; n++) sum[n] = 0;
+  GSIC_UNROLL
   for (int run = 0; run < A::key_runs; run++) {
-    f32x4 q = four_at(query + keys.channel(run));
+    Floats<kRun> q = floats_at<kRun>(query + keys.channel(run));
     for (float &channel : q.v) channel = keys.there(run) ? channel : 0.0f;
     GSIC_UNROLL
-    for (int n = 0; n < N; n++)
-      for (int i = 0; i < 4; i++) sum[n] = fma(q.v[i], x[n][run][i], sum[n]);
+    for (int n = 0; n < N; n++) {
+      const Floats<kRun> key = channels(n, run);
+      for (int i = 0; i < kRun; i++) sum[n] = fma(q.v[i], key.v[i], sum[n]);
+    }
   }
   sum_of_position<A::key_lanes>(sum);
 }
@@ -74,7 +113,7 @@ inline void score_cached(const Keys &keys, const AttentionItem &item, AttentionM
   GSIC_UNROLL
   for (int head = 0; head < A::together; head++) {
     float sum[Keys::turns];
-    products<A>(keys, keys.x, memory.staged.query[head], sum);
+    products<A>(keys, [&](int n, int run) { return keys.widened(n, run); }, memory.staged.query[head], sum);
     GSIC_UNROLL
     for (int n = 0; n < Keys::turns; n++)
       if (keys.first_of_group() && keys.place(n) < item.cached()) memory.score[head][keys.place(n)] = sum[n];
@@ -84,32 +123,30 @@ inline void score_cached(const Keys &keys, const AttentionItem &item, AttentionM
 /// Leaves the scores of the pass's own keys, each computed as that of a cached one. A barrier must follow.
 template <class A, class Keys>
 inline void score_own(const Keys &keys, const AttentionItem &item, AttentionMemory<A> &memory) {
+  constexpr int kRun = A::element::run;
+  const int count = item.own() * A::together;
   GSIC_KEEP_LOOP
-  for (int begin = 0; begin < item.own(); begin += Keys::at_once) {
-    const int t = least(item.own_begin() + begin + keys.group, item.end - 1);
-    float key[1][A::key_runs][4];
-    for (int run = 0; run < A::key_runs; run++) {
-      const f32x4 four = four_at(memory.staged.key[item.column_of(t)] + keys.channel(run));
-      for (int i = 0; i < 4; i++) key[0][run][i] = four.v[i];
-    }
-    for (int head = 0; head < A::together; head++) {
-      float sum[1];
-      products<A>(keys, key, memory.staged.query[head], sum);
-      if (keys.first_of_group()) memory.score[head][t - item.part] = sum[0];
-    }
+  for (int begin = 0; begin < count; begin += Keys::at_once) {
+    const int number = least(begin + keys.group, count - 1), head = number % A::together;
+    const int t = item.own_begin() + number / A::together;
+    const float *const key = memory.staged.own[item.column_of(t)][0];
+    float sum[1];
+    products<A>(
+        keys, [&](int, int run) { return floats_at<kRun>(key + keys.channel(run)); }, memory.staged.query[head], sum);
+    if (keys.first_of_group()) memory.score[head][t - item.part] = sum[0];
   }
 }
 
 /// Makes weights of scores, e^(score - the largest of the part), and their sums. Ends with a barrier.
 template <class A> inline void weigh(const AttentionItem &item, AttentionMemory<A> &memory) {
   constexpr int kScores = A::together * A::part;
-  for (int i = thread_index(); i < kScores; i += A::threads) {
+  in_turns<A, kScores>([&](int i) {
     const int head = i / A::part, place = i % A::part;
     const float largest = wave_maximum(item.is_seen(item.part + place) ? memory.score[head][place] : -__builtin_inff());
     if (lane_index() == 0) memory.largest[head][place / kWave] = largest;
-  }
+  });
   barrier();
-  for (int i = thread_index(); i < kScores; i += A::threads) {
+  in_turns<A, kScores>([&](int i) {
     const int head = i / A::part, place = i % A::part;
     const float score = item.is_seen(item.part + place) ? memory.score[head][place] : 0.0f;
     const float factor = exponential(score - largest_of(memory.largest[head]));
@@ -120,18 +157,22 @@ template <class A> inline void weigh(const AttentionItem &item, AttentionMemory<
     if (is_own) memory.own_weight[item.column_of(t)][head] = weight;
     const float sum = wave_sum(weight);
     if (lane_index() == 0) memory.sum[head][place / kWave] = sum;
-  }
+  });
   barrier();
 }
 
 /// A lane's sums of values by their weights: of head, run and channel.
 template <class A> struct ValueSums {
-  float x[A::together][A::value_runs][4] = {};
+  Floats<A::element::run> x[A::together][A::value_runs] = {};
 
-  void add(const float (&weight)[A::together], const float (&value)[A::value_runs][4]) {
-    for (int head = 0; head < A::together; head++)
-      for (int run = 0; run < A::value_runs; run++)
-        for (int i = 0; i < 4; i++) x[head][run][i] = fma(weight[head], value[run][i], x[head][run][i]);
+  /// `channels(run)` is of the value.
+  template <class Channels> void add(const float (&weight)[A::together], Channels channels) {
+    GSIC_UNROLL
+    for (int run = 0; run < A::value_runs; run++) {
+      const Floats<A::element::run> value = channels(run);
+      for (int head = 0; head < A::together; head++)
+        for (int i = 0; i < A::element::run; i++) x[head][run].v[i] = fma(weight[head], value.v[i], x[head][run].v[i]);
+    }
   }
 };
 
@@ -142,7 +183,7 @@ inline void add_cached(const Values &values, const AttentionMemory<A> &memory, V
   for (int n = 0; n < Values::turns; n++) {
     // Beyond the part there are no weights; its own are zero where nothing is cached.
     if (Values::turns * Values::at_once > A::part && values.place(n) >= A::part) continue;
-    sums.add(memory.weight[values.place(n)], values.x[n]);
+    sums.add(memory.weight[values.place(n)], [&](int run) { return values.widened(n, run); });
   }
 }
 
@@ -156,41 +197,47 @@ inline void add_own(const Values &values, const AttentionItem &item, const Atten
   for (int begin = from / Values::at_once * Values::at_once; begin < item.end - item.part; begin += Values::at_once) {
     const int t = item.part + begin + values.group;
     if (t < item.own_begin() || t >= item.end) continue;
-    float value[A::value_runs][4];
-    for (int run = 0; run < A::value_runs; run++) {
-      const f32x4 four = four_at(memory.staged.value[item.column_of(t)] + values.channel(run));
-      for (int i = 0; i < 4; i++) value[run][i] = four.v[i];
-    }
-    sums.add(memory.own_weight[item.column_of(t)], value);
+    const float *const value = memory.staged.own[item.column_of(t)][1];
+    sums.add(memory.own_weight[item.column_of(t)],
+             [&](int run) { return floats_at<A::element::run>(value + values.channel(run)); });
   }
 }
 
 /// Leaves the sums of all waves in place of what was staged. Ends with a barrier.
 template <class A, class Values>
 inline void leave(const Values &values, ValueSums<A> &sums, AttentionMemory<A> &memory) {
+  constexpr int kLanes = A::value_lanes * A::value_sums;
   for (auto &head : sums.x)
     for (auto &run : head)
-      for (float &channel : run) channel = wave_sum<A::value_lanes>(channel);
-  const int wave = wave_index();
+      for (float &channel : run.v) channel = wave_sum<kLanes>(channel);
+  const int sum = wave_index() * A::value_sums + values.lane / A::value_lanes;
+  const int first = values.lane % A::value_lanes * A::element::run;
   barrier();
-  if (values.lane < A::value_lanes)
+  if (values.lane < kLanes)
     for (int head = 0; head < A::together; head++)
       for (int run = 0; run < A::value_runs; run++)
         __builtin_memcpy(
-            __builtin_assume_aligned(memory.value[wave][head] + (run * A::value_lanes + values.lane) * 4, 16),
-            sums.x[head][run], sizeof sums.x[head][run]);
+            __builtin_assume_aligned(memory.value[sum][head] + run * A::value_lanes * A::element::run + first, 16),
+            sums.x[head][run].v, sizeof sums.x[head][run].v);
   barrier();
 }
 
-/// Appends a column's key and value to the cache.
+/// Appends a column's key and value to a cache, which keeps numbers as `E` does.
+template <class A, class E>
+inline void append_as(uint8_t *keys, uint8_t *values, const AttentionItem &item, const AttentionMemory<A> &memory) {
+  const int64_t vector = int64_t(item.kv_head) * A::block + item.position % A::block;
+  const int64_t place =
+      4 * memory.blocks[item.position / A::block - item.part / A::block] + vector * A::padded * E::bytes;
+  for (int i = thread_index(); i < A::head_dim; i += A::threads) {
+    E::put(keys + place + i * E::bytes, memory.staged.own[item.column][0][i]);
+    E::put(values + place + i * E::bytes, memory.staged.own[item.column][1][i]);
+  }
+}
 template <class A>
 inline void append_own(const AttentionInputs &in, const AttentionItem &item, const AttentionMemory<A> &memory) {
-  const int64_t place = memory.blocks[item.position / A::block - item.part / A::block] +
-                        (item.kv_head * A::block + item.position % A::block) * A::padded;
-  for (int i = thread_index(); i < A::head_dim; i += A::threads) {
-    store(in.keys + place + i, memory.staged.key[item.column][i]);
-    store(in.values + place + i, memory.staged.value[item.column][i]);
-  }
+  append_as<A, typename A::element>(in.keys, in.values, item, memory);
+  if constexpr (is_kept<typename A::drafts>)
+    append_as<A, typename A::drafts>(in.draft_keys, in.draft_values, item, memory);
 }
 
 /// Computes an item, and calls `give(head, channel, sum, weight, largest)` for all channels of its heads; ends with a
@@ -215,14 +262,14 @@ inline void attend(const AttentionInputs &in, const AttentionItem &item, const T
   if (item.has_cached()) add_cached<A>(values, memory, sums);
   add_own<A>(values, item, memory, sums);
   leave<A>(values, sums, memory);
-  for (int i = thread_index(); i < A::together * A::padded; i += A::threads) {
+  in_turns<A, A::together * A::padded>([&](int i) {
     const int head = i / A::padded, channel = i % A::padded;
-    if (channel >= A::head_dim || item.head + head >= (item.kv_head + 1) * A::group) continue;
+    if (channel >= A::head_dim || item.head + head >= (item.kv_head + 1) * A::group) return;
     float sum = memory.value[0][head][channel], weight = memory.sum[head][0];
-    for (int wave = 1; wave < A::waves; wave++) sum += memory.value[wave][head][channel];
+    for (int other = 1; other < A::waves * A::value_sums; other++) sum += memory.value[other][head][channel];
     for (int wave = 1; wave < A::score_waves; wave++) weight += memory.sum[head][wave];
     give(item.head + head, channel, sum, weight, largest_of(memory.largest[head]));
-  }
+  });
   barrier();
 }
 

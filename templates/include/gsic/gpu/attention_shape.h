@@ -1,4 +1,4 @@
-// What attention works on: its shape, its LDS, the item of a workgroup, and the keys or values that lanes hold.
+// What attention works on: its shape, its LDS, and the item of a workgroup.
 #ifndef GSIC_GPU_ATTENTION_SHAPE_H
 #define GSIC_GPU_ATTENTION_SHAPE_H
 
@@ -6,20 +6,68 @@
 
 namespace gsic {
 
-/// `Together` query heads are taken together. `Part` is a multiple of kWave.
-template <int Heads, int KvHeads, int HeadDim, int Block, class Cut, int Together, int Waves> struct Attention : Cut {
+/// Some numbers that lie one after another.
+template <int N> struct alignas(16) Floats {
+  float v[N];
+};
+template <int N> inline Floats<N> floats_at(const float *staged) {
+  Floats<N> found;
+  __builtin_memcpy(&found, __builtin_assume_aligned(staged, 16), sizeof found);
+  return found;
+}
+
+/// Numbers of the cache as they are. `Raw` is the sixteen bytes that a lane loads at once, a run of channels.
+struct CacheF32 {
+  static constexpr int bytes = 4, run = 4;
+  using Raw = f32x4;
+  static Floats<run> widen(const Raw &raw) { return bits_as<Floats<run>>(raw); }
+  static float rounded(float x) { return x; }
+  static void put(uint8_t *p, float x) { store(reinterpret_cast<float *>(p), x); }
+};
+
+/// Numbers rounded to f16, to even; what is beyond its range becomes its largest number.
+struct CacheF16 {
+  static constexpr int bytes = 2, run = 8;
+  using Raw = u32x4;
+  static Floats<run> widen(const Raw &raw) {
+    Floats<run> x;
+    for (int i = 0; i < run; i++) x.v[i] = f16_to_f32(uint16_t(raw.v[i / 2] >> i % 2 * 16));
+    return x;
+  }
+  static uint16_t half(float x) {
+    constexpr float largest = 65504.0f;
+    return f32_to_f16(x > largest ? largest : x < -largest ? -largest : x);
+  }
+  static float rounded(float x) { return f16_to_f32(half(x)); }
+  static void put(uint8_t *p, float x) { store(reinterpret_cast<uint16_t *>(p), half(x)); }
+};
+
+template <class Element> constexpr bool is_kept = true;
+template <> inline constexpr bool is_kept<void> = false;
+
+/// `Together` query heads are taken together. `Part` is a multiple of kWave. `Element` is how the cache keeps numbers,
+/// `Drafts` how drafts keep them beside it, or void.
+template <int Heads, int KvHeads, int HeadDim, int Block, class Cut, int Together, int Waves, class Element,
+          class Drafts>
+struct Attention : Cut {
+  using element = Element;
+  using drafts = Drafts;
   static constexpr int heads = Heads, kv_heads = KvHeads, head_dim = HeadDim, block = Block, waves = Waves;
   static constexpr int together = Together, threads = Waves * kWave;
   static constexpr int group = Heads / KvHeads, padded = (HeadDim + 15) / 16 * 16;
+  /// Bytes of a vector of the cache, and where a head's begin in a block that lies where the cache begins.
+  static constexpr int pitch = padded * Element::bytes;
+  static constexpr int64_t head_place(int kv_head) { return int64_t(kv_head) * Block * pitch; }
   /// Runs of `together` heads of a group; workgroups of a part.
   static constexpr int packs = (group + Together - 1) / Together, items = KvHeads * packs;
-  static constexpr int quads = (HeadDim + 3) / 4;
-  /// For q K^T: the lanes that share a position, each with runs of four channels.
-  static constexpr int key_lanes = least(power_of_two_from((quads + 3) / 4), kWave);
-  static constexpr int key_runs = (quads + key_lanes - 1) / key_lanes;
-  /// For the sum of values: one run a lane, where there are enough lanes.
-  static constexpr int value_lanes = least(power_of_two_from(quads), kWave);
-  static constexpr int value_runs = (quads + value_lanes - 1) / value_lanes;
+  static constexpr int runs = padded / Element::run;
+  /// For q K^T: the lanes that share a position, each with 32 channels at most.
+  static constexpr int key_lanes = least(power_of_two_from((padded + 31) / 32), kWave);
+  static constexpr int key_runs = (runs + key_lanes - 1) / key_lanes;
+  /// For the sum of values: one run a lane, where there are enough lanes; a wave leaves sums of so many positions.
+  static constexpr int value_lanes = least(power_of_two_from(runs), kWave);
+  static constexpr int value_runs = (runs + value_lanes - 1) / value_lanes;
+  static constexpr int value_sums = least(2, kWave / value_lanes);
   /// Waves that hold the scores of a head, one a lane.
   static constexpr int score_waves = Cut::part / kWave;
   static constexpr int part_blocks = (Cut::part + Block - 1) / Block;
@@ -38,11 +86,11 @@ template <class A> struct AttentionMemory {
   /// Queries, and the pass's own keys and values; then the sums of values in their place.
   struct Staged {
     alignas(16) float query[A::together][A::padded];
-    float key[GSIC_MAX_COLUMNS][A::padded], value[GSIC_MAX_COLUMNS][A::padded];
+    float own[GSIC_MAX_COLUMNS][2][A::padded];
   };
   union {
     Staged staged;
-    alignas(16) float value[A::waves][A::together][A::value_lanes * A::value_runs * 4];
+    alignas(16) float value[A::waves * A::value_sums][A::together][A::value_lanes * A::value_runs * A::element::run];
   };
 };
 
@@ -50,7 +98,8 @@ template <class A> struct AttentionMemory {
 struct AttentionInputs {
   const float *source;  ///< [columns, stride]: query heads, key heads and value heads at their columns
   int stride, query, key, value;
-  float *keys, *values;
+  uint8_t *keys, *values;
+  uint8_t *draft_keys = nullptr, *draft_values = nullptr;
 };
 
 /// What a workgroup computes: some heads of a column, over a part of the positions.
@@ -70,47 +119,6 @@ struct AttentionItem {
   bool is_seen(int t) const { return t >= begin && t < end; }
   /// Where a position of the pass's own is staged.
   int column_of(int t) const { return t - begun + run; }
-};
-
-/// Four numbers of LDS from a multiple of four on.
-inline f32x4 four_at(const float *staged) {
-  f32x4 four;
-  __builtin_memcpy(&four, __builtin_assume_aligned(staged, 16), sizeof four);
-  return four;
-}
-
-/// Keys or values of a part that the lanes hold: a position is shared by `Lanes` lanes with `Runs` runs of four
-/// channels each.
-template <class A, int Lanes, int Runs> struct Held {
-  /// Positions that a workgroup takes at once, and how often.
-  static constexpr int at_once = A::threads / Lanes, turns = (A::part + at_once - 1) / at_once;
-  static constexpr bool whole = Lanes * Runs * 4 <= A::padded;
-  int lane = lane_index(), group = wave_index() * (kWave / Lanes) + lane / Lanes;
-  float x[turns][Runs][4];
-
-  bool first_of_group() const { return lane % Lanes == 0; }
-  /// The position of a turn, from where the part begins.
-  int place(int turn) const { return turn * at_once + group; }
-  /// Whether a run of a lane is of the head, and where it begins: elsewhere if it is not.
-  bool there(int run) const { return whole || (run * Lanes + lane % Lanes) * 4 < A::padded; }
-  int channel(int run) const { return there(run) ? (run * Lanes + lane % Lanes) * 4 : 0; }
-
-  /// Loads what the cache has that is seen, of which there is something; in place of the rest, some of it again: loads
-  /// that nothing decides go out together.
-  void load_cached(const float *cache, const AttentionItem &item, const int64_t (&blocks)[A::part_blocks]) {
-    const int into = item.part % A::block, first = item.begin - item.part + into, last = item.cached() - 1 + into;
-    const float *const of_head = cache + item.kv_head * A::block * A::padded;
-    GSIC_UNROLL
-    for (int n = 0; n < turns; n++) {
-      const int wanted = place(n) + into;
-      const auto found = uint32_t(least(wanted > first ? wanted : first, last));
-      const float *const from = of_head + blocks[found / A::block] + found % A::block * A::padded;
-      for (int run = 0; run < Runs; run++) {
-        const f32x4 four = load(reinterpret_cast<const f32x4 *>(from + uint32_t(channel(run))));
-        for (int i = 0; i < 4; i++) x[n][run][i] = four.v[i];
-      }
-    }
-  }
 };
 
 }  // namespace gsic

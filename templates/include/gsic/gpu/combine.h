@@ -14,7 +14,7 @@ template <int Heads, int HeadDim, class Cut, int Waves> struct Combination : Cut
   static constexpr int lanes = least(power_of_two_from(quads), kWave), runs = (quads + lanes - 1) / lanes;
   static constexpr int at_once = threads / lanes;
   /// Parts that a lane has on the way.
-  static constexpr int depth = 4;
+  static constexpr int depth = 8;
   using Partial = PartialSums<Heads, HeadDim, Cut>;
 };
 

@@ -40,7 +40,8 @@ template <int Width, Pairing P> struct Rotary {
     const float b = read(P == Pairing::half ? pair + pairs : 2 * pair + 1);
     const float *angles = table + int64_t(position) * Width;
     const float cosine = load(angles + pair), sine = load(angles + pairs + pair);
-    return first ? a * cosine - b * sine : b * cosine + a * sine;
+    // a cos - b sin, or b cos + a sin, without a branch.
+    return (first ? a : b) * cosine + (first ? -b : a) * sine;
   }
 };
 struct NoRotary {

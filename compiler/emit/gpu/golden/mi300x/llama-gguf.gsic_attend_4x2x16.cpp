@@ -6,11 +6,12 @@
 using namespace gsic;
 
 using Parts = Cut<64, 64, 1>;
-using Shape = Attention<4, 2, 16, 16, Parts, 2, 8>;
+using Shape = Attention<4, 2, 16, 16, Parts, 2, 4, CacheF32, void>;
 
-GSIC_KERNEL(gsic_attend_4x2x16, 8 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
+GSIC_KERNEL(gsic_attend_4x2x16, 4 * kWave, (const gsic_step *step, const float *source, float *y, float *keys, float *values, const float *angles)) {
   GSIC_SHARED(AttentionMemory<Shape>, memory);
-  const AttentionInputs inputs{source, stride_of(128), 0, 64, 96, keys, values};
+  const AttentionInputs inputs{source, stride_of(128), 0, 64, 96,
+                               reinterpret_cast<uint8_t *>(keys), reinterpret_cast<uint8_t *>(values) };
   const Rotary<16, Pairing::adjacent> rotary{angles};
   const NoHeadNorm query_norm = {}, key_norm = {};
   attend_all<Shape>(inputs, step, rotary, query_norm, key_norm, 0.25f, memory, y, nullptr);
