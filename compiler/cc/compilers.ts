@@ -7,6 +7,11 @@ export interface CxxCompiler {
   readonly version: string;
 }
 
+/** The number of clang's version; 0 of other compilers. */
+export function clangVersion({ version }: Pick<CxxCompiler, "version">): number {
+  return Number(/clang version (\d+)/.exec(version)?.[1] ?? 0);
+}
+
 let found: Promise<CxxCompiler> | undefined;
 
 /** $CXX, or the first of g++, clang++, c++. Throws `compiler-missing` (category environment). */

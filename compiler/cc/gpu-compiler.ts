@@ -2,7 +2,7 @@ import { isAbsolute } from "node:path";
 import { GsicError } from "../support/errors.js";
 import { isCheckout } from "../support/paths.js";
 import { execute } from "../support/process.js";
-import type { CxxCompiler } from "./compilers.js";
+import { type CxxCompiler, clangVersion } from "./compilers.js";
 import { type GpuDevice, gpuTools } from "./gpu-devices.js";
 
 /** Before it, clang does not take all the flags that kernels are compiled with. */
@@ -49,9 +49,9 @@ export async function probe(device: GpuDevice, commands: readonly string[]): Pro
 
 /** Why a clang cannot be used; null if it can. */
 async function problemOf(device: GpuDevice, command: string, version: string): Promise<string | null> {
-  const number = /clang version (\d+)/.exec(version)?.[1];
-  if (number === undefined) return "is not clang";
-  if (Number(number) < leastVersion) return `is version ${number}, before ${leastVersion}`;
+  const number = clangVersion({ version });
+  if (number === 0) return "is not clang";
+  if (number < leastVersion) return `is version ${number}, before ${leastVersion}`;
   const targets = (await printed(command, "--print-targets")) ?? "";
   const { backEnd: back, isLinked } = gpuTools[device];
   if (!new RegExp(`^\\s*${back}\\s`, "m").test(targets)) return `lacks the back end ${back}`;

@@ -1,5 +1,6 @@
 import type { GpuTarget } from "../config/target.js";
 import type { ResourceFacts } from "../report/resources.js";
+import { type CxxCompiler, clangVersion } from "./compilers.js";
 import { parseResources } from "./resources.js";
 
 /** A kind of GPU. */
@@ -16,12 +17,15 @@ interface GpuTools {
   /** How the files of code objects end. */
   readonly ending: string;
   /** Flags beside those that every GPU's kernels get. */
-  flags(architecture: string): readonly string[];
+  flags(architecture: string, compiler: CxxCompiler): readonly string[];
   /** What a kernel takes of the device, of what the compiler printed; null where it does not say. */
   resourcesOf(messages: string, symbol: string): ResourceFacts | null;
   /** The bytes that the driver loads, of those that the compiler wrote. */
   loadable(written: Uint8Array): Uint8Array;
 }
+
+/** The first version of clang that preloads parameters. */
+const preloading = 18;
 
 /** How clang compiles for each kind of GPU. */
 export const gpuTools: Readonly<Record<GpuDevice, GpuTools>> = {
@@ -30,7 +34,7 @@ export const gpuTools: Readonly<Record<GpuDevice, GpuTools>> = {
     backEnd: "amdgcn",
     isLinked: true,
     ending: ".hsaco",
-    flags: (architecture) => [
+    flags: (architecture, compiler) => [
       ...["-x", "hip", `--offload-arch=${architecture}`, "--offload-device-only", "--no-gpu-bundle-output"],
       // Without the last, a symbol would be named after the source's path.
       ...["-nogpuinc", "-nogpulib", "-Rpass-analysis=kernel-resource-usage", "-fuse-cuid=none"],
@@ -40,6 +44,8 @@ export const gpuTools: Readonly<Record<GpuDevice, GpuTools>> = {
       ...["-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false"],
       // Pairs of floats must lie side by side: that takes 30 registers more, and large kernels spill.
       "-fno-slp-vectorize",
+      // The first parameters are in registers when a kernel begins; firmware that cannot do so begins where it loads them.
+      ...(clangVersion(compiler) >= preloading ? ["-mllvm", "-amdgpu-kernarg-preload-count=16"] : []),
     ],
     resourcesOf: parseResources,
     loadable: (written) => written,

@@ -34,7 +34,11 @@ export async function compileGpuKernels(
   isWhole = true,
 ): Promise<CodeObject[]> {
   const compiler = await findGpuCompiler(target.device);
-  const flags = [...gpuTools[target.device].flags(target.architecture), ...commonFlags, ...target.flags];
+  const flags = [
+    ...gpuTools[target.device].flags(target.architecture, compiler),
+    ...commonFlags,
+    ...target.flags,
+  ];
   const headers = await contentHash([join(templatesFolder, "include")]);
   const objects: CodeObject[] = [];
   let done = 0;

@@ -1,4 +1,4 @@
-import type { GpuTarget } from "../../config/target.js";
+import type { GpuShape, GpuTarget } from "../../config/target.js";
 import type { DeviceStep, PlainSource, ProjectionPart, WeightSource } from "../../ir/steps.js";
 import { shapeOf } from "../../layout/shape.js";
 import { tileRows } from "../../layout/tiles.js";
@@ -24,6 +24,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
+  const norm = normOf(step, operands, gpu);
   operands.output("y", step.output);
   const residual = step.residual === null ? null : operands.input("residual", step.residual);
   const before = factorParams(step, operands, gpu);
@@ -56,6 +57,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
     symbol: nameOf(step),
     params: {
       ...common(step, operands, target),
+      norm,
       width: step.width,
       stageBytes: lds.stage,
       select: step.head ? "wanted_columns" : "all_columns",
@@ -75,6 +77,7 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
+  const norm = normOf(step, operands, gpu);
   operands.output("y", step.output);
   const before = factorParams(step, operands, gpu);
   const [first, second] = step.parts as [ProjectionPart, ProjectionPart];
@@ -106,6 +109,7 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
     symbol: nameOf(step),
     params: {
       ...common(step, operands, target),
+      norm,
       stageBytes: lds.stage,
       ...before,
       ahead: ahead
@@ -118,11 +122,15 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
   };
 }
 
-/** What both templates of a projection take, when all operands but those of the norm are collected. */
-function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget) {
+/** What normalises the input; a kernel's first parameters are those that it asks for memory by first. */
+function normOf(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) {
   // Where coordinates are given, the gate measures the columns that it leaves.
   const ofAll = (step.gate === null || step.given === null) && !isAhead(step, gpu);
-  const norm = normParams(step.norm, operands, ofAll);
+  return normParams(step.norm, operands, ofAll);
+}
+
+/** What both templates of a projection take, when all operands are collected. */
+function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget) {
   return {
     summary: `${prefix(step.norm)}${projectSummary(step)}`,
     shape: projectShape(step),
@@ -131,7 +139,6 @@ function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: Gp
     waves: gpu.wavesPerWorkgroup,
     d: step.d,
     activation: step.activation ?? "identity",
-    norm,
   };
 }
 

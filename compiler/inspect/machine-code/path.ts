@@ -16,7 +16,8 @@ export interface Loop {
 /**
  * Follows the code from its first instruction: jumps are taken, branches forwards are not (they skip what there is no
  * work for), and a branch back ends a loop. Where a jump closes a loop, the way goes on where the first branch in it
- * leaves it. Code that a kernel holds for other numbers of columns must not be there.
+ * leaves it. Code that a kernel holds for other numbers of columns must not be there. Where parameters are preloaded, what
+ * loads them for firmware that cannot do so is left out.
  */
 export function pathOf(code: readonly Instruction[]): Path {
   const index = new Map(code.map(({ address }, i) => [address, i]));
@@ -24,7 +25,7 @@ export function pathOf(code: readonly Instruction[]): Path {
   const instructions: Instruction[] = [];
   const loops: Loop[] = [];
   const skipped: { readonly place: number; readonly target: number }[] = [];
-  let at: number | undefined = 0;
+  let at: number | undefined = beginOf(code);
   while (at !== undefined && at < code.length) {
     const first = places.get(at);
     if (first !== undefined) {
@@ -46,6 +47,17 @@ export function pathOf(code: readonly Instruction[]): Path {
     }
   }
   return { instructions, loops };
+}
+
+/** Bytes of a kernel before the instruction that preloading firmware begins with. */
+const preloadBytes = 256;
+
+/** The index of a kernel's first instruction, behind what loads parameters where firmware has not. */
+function beginOf(code: readonly Instruction[]): number {
+  const jump = code.findIndex(({ unit }) => unit !== "scalar-load" && unit !== "wait");
+  const first = code[0]?.address ?? 0;
+  if (code[jump]?.target !== first + preloadBytes) return 0;
+  return code.findIndex(({ address }) => address === first + preloadBytes);
 }
 
 /** The loops that hold no other. */

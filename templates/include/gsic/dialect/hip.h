@@ -24,7 +24,10 @@ inline int thread_index() {
   return index;
 }
 inline int workgroup_index() { return int(__builtin_amdgcn_workgroup_id_x()); }
-inline int workgroup_count() { return int(__builtin_amdgcn_grid_size_x() / __builtin_amdgcn_workgroup_size_x()); }
+/// The first hidden argument of code objects of version 5. What the dispatch packet says would take a division.
+inline int workgroup_count() {
+  return *(const __attribute__((address_space(4))) int *)__builtin_amdgcn_implicitarg_ptr();
+}
 
 inline uint32_t held(uint32_t word) {
   asm("" : "+v"(word));

@@ -21,12 +21,14 @@ struct Columns {
   }
 };
 
-/// What a pass computes; its columns are read when they are asked for.
+/// What a pass computes; what it says of a column is read when it is asked for.
 struct Step {
   const gsic_step *own;
-  int columns;
-  explicit Step(const gsic_step *step) : own(step), columns(uniform(load_fresh(&step->columns))) {}
+  int64_t words;  ///< how many columns, and those that are wanted: asked for, and not waited for
+  explicit Step(const gsic_step *step) : own(step), words(load_fresh(reinterpret_cast<const int64_t *>(step))) {}
 
+  int columns() const { return uniform(int(words)); }
+  uint32_t wanted() const { return uint32_t(uniform(int(words >> 32))); }
   int token(int column) const { return load_fresh(&own->column[column].token); }
   int position(int column) const { return load_fresh(&own->column[column].position); }
   /// The first column of its run.
@@ -37,10 +39,10 @@ struct Step {
   }
 };
 
-inline Columns all_columns(const Step &step) { return {(1u << step.columns) - 1u}; }
+inline Columns all_columns(const Step &step) { return {(1u << step.columns()) - 1u}; }
 
 /// Those whose logits are wanted.
-inline Columns wanted_columns(const Step &step) { return {uint32_t(uniform(int(load_fresh(&step.own->wanted))))}; }
+inline Columns wanted_columns(const Step &step) { return {step.wanted()}; }
 
 /// Whether the first column is alone, as in decoding.
 inline bool is_first_alone(Columns columns) { return columns.mask == 1; }

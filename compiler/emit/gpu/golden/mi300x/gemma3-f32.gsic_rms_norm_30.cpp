@@ -10,7 +10,7 @@ GSIC_KERNEL(gsic_rms_norm_30, 4 * kWave, (const gsic_step *step, const float *x,
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);
   const Step now(step);
-  for (int column = workgroup_index(); column < now.columns; column += workgroup_count()) {
+  for (int column = workgroup_index(); column < now.columns(); column += workgroup_count()) {
     measure<4, 30, false>(x, Columns{1u << column}, 0.000009999999747378752f, sums, moments);
     const Normalised<30, false> source{x, gain, nullptr, &moments};
     for (int i = thread_index(); i < 30; i += 4 * kWave) {

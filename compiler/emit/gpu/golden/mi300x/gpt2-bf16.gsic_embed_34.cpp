@@ -8,7 +8,7 @@ using namespace gsic;
 GSIC_KERNEL(gsic_embed_34, 4 * kWave, (const gsic_step *step, float *y, const void *token_table, const void *position_table)) {
   const Step now(step);
   constexpr int elements = 8, units = (34 + elements - 1) / elements;
-  for (int item = workgroup_index() * 4 * kWave + thread_index(); item < now.columns * units;
+  for (int item = workgroup_index() * 4 * kWave + thread_index(); item < now.columns() * units;
        item += workgroup_count() * 4 * kWave) {
     const int column = item / units, first = item % units * elements;
     float sum[elements] = {};

@@ -6,14 +6,14 @@
 
 using namespace gsic;
 
-GSIC_KERNEL(gsic_project_bf16_136x34_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *weight0, const float *bias0, const float *gain, const float *shift)) {
+GSIC_KERNEL(gsic_project_bf16_136x34_layer, 16 * kWave, (const gsic_step *step, const float *x, const float *gain, const float *shift, float *y, const void *weight0, const float *bias0)) {
   using Memory = ProjectionMemory<16, 2880, 1>;
   GSIC_SHARED(Memory, memory);
-  together(workgroup_count(), step, x, y, weight0, bias0, gain, shift);
   constexpr int chunk = first_chunk<Division<16, 1>, bf16, 34, 2880>();
   HeldNormalised<16, 34, chunk, true> held(x, gain, shift);
-  issued();
   const Step now(step);
+  issued();
+  together(workgroup_count(), step, x, gain, shift, y, weight0, bias0);
   const Columns columns = all_columns(now);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);

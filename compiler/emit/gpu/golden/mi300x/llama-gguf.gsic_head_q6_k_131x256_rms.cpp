@@ -6,14 +6,14 @@
 
 using namespace gsic;
 
-GSIC_KERNEL(gsic_head_q6_k_131x256_rms, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *weight0, const float *gain)) {
+GSIC_KERNEL(gsic_head_q6_k_131x256_rms, 16 * kWave, (const gsic_step *step, const float *x, const float *gain, float *y, const void *weight0)) {
   using Memory = ProjectionMemory<16, 16896, 1>;
   GSIC_SHARED(Memory, memory);
-  together(workgroup_count(), step, x, y, weight0, gain);
   constexpr int chunk = first_chunk<Division<16, 1>, q6_k, 256, 16896>();
   HeldNormalised<16, 256, chunk, false> held(x, gain, nullptr);
-  issued();
   const Step now(step);
+  issued();
+  together(workgroup_count(), step, x, gain, y, weight0);
   const Columns columns = wanted_columns(now);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);

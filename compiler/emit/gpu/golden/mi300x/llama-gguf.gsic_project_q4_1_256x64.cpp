@@ -9,11 +9,11 @@ using namespace gsic;
 GSIC_KERNEL(gsic_project_q4_1_256x64, 16 * kWave, (const gsic_step *step, const float *x, float *y, const float *residual, const void *weight0)) {
   using Memory = ProjectionMemory<16, 4224, 1>;
   GSIC_SHARED(Memory, memory);
-  together(workgroup_count(), step, x, y, residual, weight0);
   constexpr int chunk = first_chunk<Division<16, 1>, q4_1, 64, 4224>();
   HeldColumn<16, 64, chunk> held(x);
-  issued();
   const Step now(step);
+  issued();
+  together(workgroup_count(), step, x, y, residual, weight0);
   const Columns columns = all_columns(now);
   const Direct<64> source{x};
   const auto prepare = [] {};
