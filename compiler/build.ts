@@ -22,7 +22,7 @@ import { withCacheOf } from "./config/cache.js";
 import { type Config, readConfig } from "./config/config.js";
 import { commonTarget } from "./config/devices.js";
 import { isCpu, type Target } from "./config/target.js";
-import { type Tuning, tuningOf, withTuning } from "./config/tuning.js";
+import { type Tuning, tuningOf, withMeasuredCost, withTuning } from "./config/tuning.js";
 import { modelFile } from "./export/model-file.js";
 import { printPlan } from "./graph-text/print.js";
 import { isDense } from "./ir/forms.js";
@@ -65,10 +65,11 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
     edited === null ? options.input : resolve(dirname(options.input), edited.header.config),
   );
   await prepareRuntime(["tool"], progress);
-  const targets = await targetsFor(options.targets ?? written.target.names);
-  const config = edited === null ? withCacheOf(written, options.mode, targets[0]!, progress) : written;
+  const named = await targetsFor(options.targets ?? written.target.names);
+  const config = edited === null ? withCacheOf(written, options.mode, named[0]!, progress) : written;
   const mode = options.mode ?? modeOfInput(config, edited?.plan ?? null);
-  const tuning = tuningOf(config, targets[0]!);
+  const tuning = tuningOf(config, named[0]!);
+  const targets = named.map((target) => withMeasuredCost(target, tuning?.cost ?? null));
   const out = followLink(resolve(options.out ?? join("build", config.model.name)));
   checkOutput(out, inputsOf(config));
   const opened = await openModel(config, progress.stage("Reading the model"));

@@ -143,6 +143,8 @@ describe.skipIf(missing !== null)(`measuring on a GPU, simulated${reason}`, () =
     const chosen = new RegExp(`(out = ${rows}\nd = ${d}\nmatrices = 1\nsplits = )\\d+`);
     await writeFile(measured.file, text.replace(chosen, "$116"));
     const { report: next } = await build(options);
+    expect(next.tuning!.cost).toEqual(measured.cost);
+    expect(next.prediction.dense.launches).toBe(measured.cost!.launch);
     expect(next.tuning!.file).toBe("../h200.tuning.toml");
     const taken = next.tuning!.shapes.find((shape) => shape.out === rows && shape.d === d);
     expect(taken).toMatchObject({ splits: 16, by: "measurement", device: "gsic mock driver" });

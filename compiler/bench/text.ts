@@ -120,7 +120,8 @@ export function microseconds(seconds: number): string {
   return value.toFixed(value < 100 ? 2 : 1);
 }
 
-function gigabytes(bytes: number): string {
+/** Bytes as a number of gigabytes. */
+export function gigabytes(bytes: number): string {
   return (bytes / 1e9).toFixed(1);
 }
 

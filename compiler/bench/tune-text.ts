@@ -1,7 +1,13 @@
+import type { MeasuredCost } from "../report/tuning.js";
 import { visible, wrap } from "../support/text.js";
 import { table } from "./launches-text.js";
-import { ceilingLines, microseconds } from "./text.js";
+import { ceilingLines, gigabytes, microseconds } from "./text.js";
 import type { TuningMeasurements } from "./tune.js";
+
+/** What times are predicted with. */
+function costText({ bandwidth, launch, step }: MeasuredCost): string {
+  return `Times are predicted with ${gigabytes(bandwidth)} GB/s, ${microseconds(step)} us a dependent launch, and ${microseconds(launch)} us a sequence from now on.`;
+}
 
 /** What was measured for each shape, for a terminal of 100 columns: microseconds by splits. */
 export function tuneText(measured: TuningMeasurements): string {
@@ -27,6 +33,7 @@ export function tuneText(measured: TuningMeasurements): string {
     ...(measured.cold_short
       ? ["Too little memory is free for more than 512 MiB: caches may flatter these times."]
       : []),
+    ...(measured.cost === null ? [] : [costText(measured.cost)]),
     `${changed} of ${shapes.length} shapes do better than by the rule. Written to ${file}; the next gsic build reads it.`,
   ];
   return [

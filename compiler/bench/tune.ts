@@ -17,6 +17,7 @@ import { programsOf } from "../ir/modes.js";
 import type { Plan } from "../ir/plan.js";
 import type { Kernel } from "../ir/program.js";
 import type { Ceiling } from "../report/measurements.js";
+import type { MeasuredCost } from "../report/tuning.js";
 import { GsicError } from "../support/errors.js";
 import type { Progress } from "../support/progress.js";
 import { replaceFile } from "../support/replace-file.js";
@@ -42,6 +43,8 @@ export interface TuningMeasurements extends Ceiling {
   readonly cold_short: boolean;
   /** The file that the choices were written to. */
   readonly file: string;
+  /** What times are predicted with from then on; null where it could not be measured. */
+  readonly cost: MeasuredCost | null;
   readonly shapes: readonly TuningChoice[];
 }
 
@@ -75,7 +78,7 @@ export async function tune(built: Built, options: TuneOptions): Promise<TuningMe
     options.file === null
       ? (config.target.tuning ?? defaultTuningFile(config, target))
       : resolve(options.file);
-  const others = existsSync(file) ? readTuningFile(file) : [];
+  const others = existsSync(file) ? readTuningFile(file) : { shapes: [], costs: [] };
   const { plan } = await built.plan;
   const found = variantsOf(plan, programsOf(built.report), target, options.splits);
   const compiled = await compileVariants(found, targets[0]!, progress);
@@ -96,12 +99,32 @@ export async function tune(built: Built, options: TuneOptions): Promise<TuningMe
       return { ...origin, ...shape, splits: choose(candidates, rule), rule, candidates };
     });
     const fresh = new Set(shapes.map(keyOf));
-    const kept = others.filter((shape) => !fresh.has(keyOf(shape)));
-    await write(file, tuningText([...kept, ...shapes]));
-    return { model: built.report.name, ...rest, ...origin, file, shapes };
+    const kept = others.shapes.filter((shape) => !fresh.has(keyOf(shape)));
+    const cost = costOf(measured, origin);
+    const costs = cost === null ? others.costs : withCost(others.costs, cost);
+    await write(file, tuningText({ shapes: [...kept, ...shapes], costs }));
+    return { model: built.report.name, ...rest, ...origin, file, cost, shapes };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What the cost model takes of a run's ceilings; null where one of them was not measured. */
+function costOf(
+  { read_ceiling_bytes_per_second, seconds_per_sequence, seconds_per_empty_launch }: Ceiling,
+  origin: Pick<MeasuredCost, "target" | "device" | "gsic">,
+): MeasuredCost | null {
+  const [bandwidth, launch, step] = [
+    read_ceiling_bytes_per_second,
+    seconds_per_sequence,
+    seconds_per_empty_launch,
+  ].map((spread) => spread?.median);
+  return bandwidth && launch && step ? { ...origin, bandwidth, launch, step } : null;
+}
+
+/** The costs with one of them replaced, or added. */
+function withCost(costs: readonly MeasuredCost[], cost: MeasuredCost): readonly MeasuredCost[] {
+  return [...costs.filter(({ target }) => target !== cost.target), cost];
 }
 
 const keyOf = (shape: TunedShape) => `${shape.target} ${shapeKey(shape)}`;

@@ -139,7 +139,7 @@ export function tuningReport(
     const by = used === null ? ("rule" as const) : ("measurement" as const);
     return { type, out: rows, d, matrices, splits, by, device: used?.device ?? null };
   });
-  return { file: tuning === null ? null : relative(out, tuning.file), shapes };
+  return { file: tuning === null ? null : relative(out, tuning.file), cost: tuning?.cost ?? null, shapes };
 }
 
 /** What a kernel takes of each target's device. */

@@ -3,11 +3,20 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { tuningReport } from "../build-folder/make-report.js";
 import { makePlan } from "../passes/index.js";
+import type { MeasuredCost } from "../report/tuning.js";
 import { schedule } from "../schedule/program.js";
 import { densePlan, openFixture, temporaryFolder } from "../testing/fixtures.js";
 import { gpuTarget } from "../testing/gpu.js";
 import { readConfig } from "./config.js";
-import { readTuningFile, shapeKey, type TunedShape, tuningOf, tuningText, withTuning } from "./tuning.js";
+import {
+  readTuningFile,
+  shapeKey,
+  type TunedShape,
+  tuningOf,
+  tuningText,
+  withMeasuredCost,
+  withTuning,
+} from "./tuning.js";
 
 const mi300x = gpuTarget("mi300x");
 
@@ -27,6 +36,18 @@ const square: TunedShape = {
   ],
 };
 
+const cost: MeasuredCost = {
+  target: "mi300x",
+  device: 'A "device"',
+  gsic: "0.1.0",
+  bandwidth: 4.25e12,
+  launch: 6e-6,
+  step: 2.5e-6,
+};
+
+/** The text of a file with such shapes. */
+const textOf = (...shapes: TunedShape[]) => tuningText({ shapes, costs: [cost] });
+
 /** A model.toml that names a tuning file of that text, or has one beside it. */
 async function configured(text: string | null, named = false) {
   const folder = await temporaryFolder();
@@ -40,17 +61,22 @@ async function configured(text: string | null, named = false) {
 
 test("a file is read as it was written, whatever order its entries came in", async () => {
   const other = { ...square, target: "h200", splits: 2 };
-  const { file } = await configured(tuningText([square, other]));
-  expect(readTuningFile(file)).toEqual([other, square]);
-  expect(tuningText([other, square])).toBe(tuningText([square, other]));
+  const costs = [cost, { ...cost, target: "h200" }];
+  const { file } = await configured(tuningText({ shapes: [square, other], costs }));
+  expect(readTuningFile(file)).toEqual({ shapes: [other, square], costs: costs.toReversed() });
+  expect(tuningText({ shapes: [other, square], costs: costs.toReversed() })).toBe(
+    tuningText({ shapes: [square, other], costs }),
+  );
 });
 
 test("the file beside model.toml is taken, or the one that is named; entries of other targets are not", async () => {
-  const text = tuningText([square, { ...square, target: "h200", splits: 2 }]);
+  const text = textOf(square, { ...square, target: "h200", splits: 2 });
   for (const named of [false, true]) {
     const { config, file } = await configured(text, named);
-    expect(tuningOf(config, mi300x)).toEqual({ file, shapes: [square] });
+    expect(tuningOf(config, mi300x)).toEqual({ file, shapes: [square], cost });
   }
+  expect(withMeasuredCost(mi300x, cost).cost).toEqual({ bandwidth: 4.25e12, launch: 6e-6, step: 2.5e-6 });
+  expect(withMeasuredCost(gpuTarget("h200"), cost)).toEqual(gpuTarget("h200"));
   const { config } = await configured(null);
   expect(tuningOf(config, mi300x)).toBeNull();
   const missing = await configured(null, true);
@@ -60,7 +86,7 @@ test("the file beside model.toml is taken, or the one that is named; entries of 
 });
 
 describe("a broken file is refused with its place and what to do", () => {
-  const text = tuningText([square]);
+  const text = textOf(square);
   test.each([
     ["syntax", `${text}\nwrong = = 1`, /tuning\.toml:\d+:\d+$/, ""],
     ["format", text.replace("format = 1", "format = 2"), /: format$/, "must be 1"],
@@ -72,9 +98,16 @@ describe("a broken file is refused with its place and what to do", () => {
       "positive",
     ],
     ["a key", text.replace("out =", "rows ="), /shape 1$/, "unknown key rows"],
-    ["a missing key", text.replace(/^device.*$/m, ""), /shape 1, device$/, "must be a string"],
+    ["a missing key", text.replace(/^device.*$/m, ""), /cost 1, device$/, "must be a string"],
     ["matrices", text.replace("matrices = 1", "matrices = 3"), /shape 1, matrices$/, "1 or 2"],
     ["twice", text + text.slice(text.indexOf("[[shape]]")), /shape 2$/, "twice"],
+    ["a cost", text.replace("step = 0.0000025", "step = 0"), /: cost 1, step$/, "positive number"],
+    [
+      "two costs",
+      text + text.slice(text.indexOf("[[cost]]"), text.indexOf("[[shape]]")),
+      /: cost 2$/,
+      "twice",
+    ],
     ["no list", "format = 1\nshape = 3\n", /: shape$/, "list"],
   ])("%s", async (_, broken, where, message) => {
     const { config } = await configured(broken);
@@ -95,7 +128,7 @@ test("a schedule divides measured shapes as measured and others by the rule, and
   const plan = makePlan(model.graph, { options: densePlan, device: "hip" });
   const ruled = schedule(plan, ["exact"], mi300x);
   const wide = { ...square, out: 136, splits: 16 };
-  const tuning = { file: "/models/mi300x.tuning.toml", shapes: [square, wide] };
+  const tuning = { file: "/models/mi300x.tuning.toml", shapes: [square, wide], cost: null };
   const tuned = schedule(plan, ["exact"], withTuning(mi300x, tuning));
   const splits = ({ divisions }: typeof tuned) =>
     new Map(divisions.flat().map((division) => [shapeKey(division), division.splits]));

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import TOML from "@iarna/toml";
 import { decodeUtf8, readWhole } from "../read/file.js";
-import type { ProjectionShape } from "../report/tuning.js";
+import type { MeasuredCost, ProjectionShape } from "../report/tuning.js";
 import { GsicError, messageOf } from "../support/errors.js";
 import type { Config } from "./config.js";
 import { configFor, isTunable } from "./devices.js";
@@ -28,10 +28,18 @@ export interface TunedShape extends ProjectionShape {
   readonly candidates: readonly Candidate[];
 }
 
-/** The tuning file of a build; `shapes` are those of its target. */
+/** What a tuning file holds. */
+interface TuningEntries {
+  readonly shapes: readonly TunedShape[];
+  /** One a target, at most. */
+  readonly costs: readonly MeasuredCost[];
+}
+
+/** The tuning file of a build; `shapes` and `cost` are those of its target. */
 export interface Tuning {
   readonly file: string;
   readonly shapes: readonly TunedShape[];
+  readonly cost: MeasuredCost | null;
 }
 
 type Table = Readonly<Record<string, unknown>>;
@@ -40,6 +48,7 @@ const format = 1;
 /** No tuning file is a tenth of this. */
 const maxBytes = 1 << 24;
 const shapeKeys = ["target", "device", "gsic", "type", "out", "d", "matrices", "splits", "candidates"];
+const costKeys = ["target", "device", "gsic", "bandwidth", "launch", "step"];
 const candidateKeys = ["splits", "seconds", "least", "most"];
 
 /** Where a target's choices lie beside model.toml, unless the configuration names a file. */
@@ -64,8 +73,19 @@ export function tuningOf(config: Config, target: Target): Tuning | null {
       hint: "write it with gsic bench <build> --tune, or take the line out",
     });
   }
-  const shapes = readTuningFile(file).filter((shape) => shape.target === target.name);
-  return { file, shapes };
+  const { shapes, costs } = readTuningFile(file);
+  return {
+    file,
+    shapes: shapes.filter((shape) => shape.target === target.name),
+    cost: costs.find((cost) => cost.target === target.name) ?? null,
+  };
+}
+
+/** A target whose times are predicted with what was measured on its device, where that is there. */
+export function withMeasuredCost<T extends Target>(target: T, measured: MeasuredCost | null): T {
+  if (measured?.target !== target.name) return target;
+  const { bandwidth, launch, step } = measured;
+  return { ...target, cost: { bandwidth, launch, step } };
 }
 
 /** A target whose kernels are divided as measured. Choices that its workgroups cannot make are left to the rule. */
@@ -76,7 +96,7 @@ export function withTuning<T extends Target>(target: T, tuning: Tuning | null): 
 }
 
 /** All entries of a tuning file. Throws `tuning-invalid` (category usage) with the file and the place. */
-export function readTuningFile(file: string): TunedShape[] {
+export function readTuningFile(file: string): TuningEntries {
   let document: Table;
   try {
     document = TOML.parse(decodeUtf8(readWhole(file, maxBytes), file, 0));
@@ -85,18 +105,52 @@ export function readTuningFile(file: string): TunedShape[] {
     const place = line === undefined ? file : `${file}:${line + 1}:${(col ?? 0) + 1}`;
     throw invalid(place, messageOf(cause).split(" at row ")[0]!.split("\n")[0]!);
   }
-  refuseUnknown(document, ["format", "shape"], file);
+  refuseUnknown(document, ["format", "cost", "shape"], file);
   if (document.format !== format) throw invalid(`${file}: format`, `it must be ${format}`);
-  const list = document.shape ?? [];
-  if (!Array.isArray(list)) throw invalid(`${file}: shape`, "it must be a list of tables, [[shape]]");
-  const shapes = list.map((one, index) => readShape(one, `${file}: shape ${index + 1}`));
+  const keyOf = (shape: TunedShape) => `${shape.target} ${shapeKey(shape)}`;
+  return {
+    shapes: entriesOf(document, "shape", file, readShape, keyOf),
+    costs: entriesOf(document, "cost", file, readCost, ({ target }) => target),
+  };
+}
+
+/** A list of tables, each with another key. */
+function entriesOf<T>(
+  document: Table,
+  name: string,
+  file: string,
+  read: (value: unknown, at: string) => T,
+  keyOf: (entry: T) => string,
+): T[] {
+  const list = document[name] ?? [];
+  if (!Array.isArray(list)) throw invalid(`${file}: ${name}`, `it must be a list of tables, [[${name}]]`);
   const seen = new Set<string>();
-  for (const [index, shape] of shapes.entries()) {
-    const key = `${shape.target} ${shapeKey(shape)}`;
-    if (seen.has(key)) throw invalid(`${file}: shape ${index + 1}`, `${key} is there twice`);
+  return list.map((one, index) => {
+    const at = `${file}: ${name} ${index + 1}`;
+    const entry = read(one, at);
+    const key = keyOf(entry);
+    if (seen.has(key)) throw invalid(at, `${key} is there twice`);
     seen.add(key);
-  }
-  return shapes;
+    return entry;
+  });
+}
+
+function readCost(value: unknown, at: string): MeasuredCost {
+  const table = tableOf(value, at);
+  refuseUnknown(table, costKeys, at);
+  const positive = (key: string): number => {
+    const found = table[key];
+    if (typeof found === "number" && found > 0 && Number.isFinite(found)) return found;
+    throw invalid(`${at}, ${key}`, "it must be a positive number");
+  };
+  return {
+    target: text(table, "target", at),
+    device: text(table, "device", at),
+    gsic: text(table, "gsic", at),
+    bandwidth: positive("bandwidth"),
+    launch: positive("launch"),
+    step: positive("step"),
+  };
 }
 
 function readShape(value: unknown, at: string): TunedShape {
@@ -170,15 +224,30 @@ function invalid(where: string, message: string): GsicError {
 }
 
 /** The text of a tuning file; the same entries give the same text. */
-export function tuningText(shapes: readonly TunedShape[]): string {
+export function tuningText({ shapes, costs }: TuningEntries): string {
   const keyed = shapes.map((shape) => [`${shape.target} ${shapeKey(shape)}`, shape] as const);
   const sorted = keyed.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, shape]) => shape);
   const head = [
     "# How projections are divided among the waves of a workgroup: what `gsic bench --tune` measured best on a device.",
-    "# `gsic build` reads this file; a shape without an entry gets the rule of compiler/emit/gpu/division.ts.",
+    "# `gsic build` reads this file; a shape without an entry gets the rule of compiler/emit/gpu/division.ts. A cost, what",
+    "# reading and launching took there, stands in place of the target's in predicted times.",
     `format = ${format}`,
   ];
-  return `${[...head, ...sorted.flatMap(shapeLines)].join("\n")}\n`;
+  const measured = [...costs].sort((a, b) => (a.target < b.target ? -1 : 1));
+  return `${[...head, ...measured.flatMap(costLines), ...sorted.flatMap(shapeLines)].join("\n")}\n`;
+}
+
+function costLines({ target, device, gsic, bandwidth, launch, step }: MeasuredCost): string[] {
+  return [
+    "",
+    "[[cost]]",
+    `target = ${JSON.stringify(target)}`,
+    `device = ${JSON.stringify(device)}`,
+    `gsic = ${JSON.stringify(gsic)}`,
+    `bandwidth = ${bandwidth} # bytes per second`,
+    `launch = ${launch} # seconds`,
+    `step = ${step} # seconds`,
+  ];
 }
 
 function shapeLines(shape: TunedShape): string[] {

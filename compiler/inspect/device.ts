@@ -3,6 +3,7 @@ import type { DeviceKind, ProgramMode } from "../ir/program.js";
 import type { Prediction } from "../report/prediction.js";
 import type { ProgramJson } from "../report/program-json.js";
 import type { Report } from "../report/report.js";
+import type { MeasuredCost } from "../report/tuning.js";
 import { visible, wrap } from "../support/text.js";
 import type { MachineCode } from "./machine-code/report.js";
 import { tableLines } from "./table-lines.js";
@@ -98,11 +99,12 @@ export function launchText({ modes, launches_per_token: token, launches_per_laye
   return `Launches: ${programsOf({ modes }).map(counts).join("; ")}.`;
 }
 
-/** Which shapes of projections are divided as measured, and which by the rule. */
+/** What was measured of the device: what times are predicted with, and which shapes of projections are divided so. */
 function tuningLines({ tuning, targets }: Report): string[] {
   // Reports of earlier versions say nothing.
   const shapes = tuning?.shapes ?? [];
-  if (shapes.length === 0) return [];
+  const costs = tuning?.cost ? [costText(tuning.cost)] : [];
+  if (shapes.length === 0) return costs;
   const measured = shapes.filter(({ by }) => by === "measurement");
   const name = ({ type, out, d, matrices, splits }: (typeof shapes)[number]) =>
     `${type} ${out}x${d}${matrices === 2 ? " (pair)" : ""}: ${splits}`;
@@ -110,11 +112,18 @@ function tuningLines({ tuning, targets }: Report): string[] {
   const ruled = list(shapes.filter(({ by }) => by === "rule"));
   if (measured.length === 0)
     return [
+      ...costs,
       `Waves that share a tile, by the rule (gsic bench --tune on a ${targets[0]} measures): ${ruled}.`,
     ];
   const devices = [...new Set(measured.map(({ device }) => visible(device!)))].join(", ");
   const rest = ruled === "" ? "" : `; by the rule: ${ruled}`;
-  return [`Waves that share a tile, as measured on ${devices}: ${list(measured)}${rest}.`];
+  return [...costs, `Waves that share a tile, as measured on ${devices}: ${list(measured)}${rest}.`];
+}
+
+/** What times are predicted with, where it was measured. */
+function costText({ device, bandwidth, step, launch }: MeasuredCost): string {
+  const microseconds = (seconds: number) => `${Number((seconds * 1e6).toPrecision(3))} us`;
+  return `Predicted with what was measured on ${visible(device)}: ${Number((bandwidth / 1e9).toPrecision(4))} GB/s, ${microseconds(step)} a dependent launch, ${microseconds(launch)} a sequence.`;
 }
 
 /** What a token is predicted to take on the first target, and why. */

@@ -8,10 +8,27 @@ export interface ProjectionShape {
   readonly matrices: 1 | 2;
 }
 
-/** The distinct shapes of a GPU build's projections. */
+/** What reading and launching take on a device, as measured there: in place of what its target says. */
+export interface MeasuredCost {
+  readonly target: string;
+  /** What the device calls itself. */
+  readonly device: string;
+  /** Version of gsic that measured. */
+  readonly gsic: string;
+  /** Bytes per second that a kernel reads which does nothing else. */
+  readonly bandwidth: number;
+  /** Seconds to issue and await a captured sequence of one launch. */
+  readonly launch: number;
+  /** Seconds of a dependent launch that does nothing. */
+  readonly step: number;
+}
+
+/** The distinct shapes of a GPU build's projections, and what its times are predicted with. */
 export interface TuningReport {
   /** The tuning file, relative to the build folder; null if there was none. */
   readonly file: string | null;
+  /** Null where they are the target's; reports of earlier versions say nothing. */
+  readonly cost?: MeasuredCost | null;
   readonly shapes: readonly (ProjectionShape & {
     /** Waves that share a tile of four rows. */
     readonly splits: number;
