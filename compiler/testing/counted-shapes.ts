@@ -1,16 +1,17 @@
 /**
  * Predicts, from what is counted in the machine code for the MI300X, a token of a model of Llama-3.1-8B's shape behind
- * 128, 4096 and 32768 tokens, in bf16 and at 4 bits. Prints the table of examples/bench/gpu.md, and what it is made of:
+ * 128, 4096 and 32768 tokens, in bf16 and at 4 bits. Prints the tables of examples/bench/gpu.md, and what they are made of:
  * `npx tsc -p tsconfig.json && node dist/compiler/testing/counted-shapes.js`. Needs clang and llvm-objdump, and no device.
  */
 
-import { attentionCut, headsTogether } from "../emit/gpu/attention.js";
+import { type CountedLaunch, predictAttention } from "../inspect/machine-code/attention.js";
 import type { MachineCounts } from "../inspect/machine-code/count.js";
 import { countKernels } from "../inspect/machine-code/kernels.js";
 import { predictLaunch, turnSeconds } from "../inspect/machine-code/predict.js";
+import type { CacheType } from "../ir/graph.js";
+import { bitWidths } from "../ir/plan.js";
 import type { Kernel } from "../ir/program.js";
 import type { DeviceStep } from "../ir/steps.js";
-import { clocks, simds } from "../passes/cost.js";
 import { gpuTarget } from "./gpu.js";
 import { attentionSteps, kernelOf, norm, project, tiered } from "./gpu-steps.js";
 
@@ -18,6 +19,8 @@ const target = gpuTarget("mi300x");
 const layers = 32;
 const shape = { heads: 32, kvHeads: 8, headDim: 128 };
 const { heads, kvHeads, headDim } = shape;
+/** Tokens that the predicted one is behind. */
+const lengths = [128, 4096, 32768];
 
 /** A step that reads weights: launches of a token, and bytes of a launch. */
 interface Linear {
@@ -48,35 +51,27 @@ const choose = {
   vocabulary: 128256,
 } satisfies DeviceStep;
 
-/** The context that kernels are built for: the longest that is predicted. */
-const context = 32768;
-const cut = attentionCut({ ...shape, window: null }, context, target.gpu);
-/** Workgroups that a part of a column takes; bytes of keys and values of a position. */
-const groups = kvHeads * Math.ceil(heads / kvHeads / headsTogether(shape));
-const bytesPerPosition = 2 * kvHeads * headDim * 4;
+/** The context that kernels are built for: the longest that is predicted, and room behind it. */
+const context = 65536;
 
-/** Seconds of a kernel's workgroup: its round trips, and its issue slots where a compute unit holds one. */
-const workgroup = ({ launch }: Kernel, { waits, slots }: MachineCounts) => ({
-  trips: waits * target.gpu.latency,
-  issue: (slots * clocks * Math.ceil(launch!.threads / target.gpu.wave / simds)) / target.gpu.clock,
-});
-type Workgroup = ReturnType<typeof workgroup>;
+/** Attention with a kind of cache, and what combines its parts. */
+interface Attended {
+  readonly cache: CacheType;
+  readonly attending: CountedLaunch;
+  readonly combining: CountedLaunch;
+}
 
-/** Workgroups of attention that a compute unit holds at once. */
-const held = 2;
-
-/**
- * Seconds of attention behind so many tokens: a workgroup's trips and instructions; then those of the other workgroups of
- * its compute unit, or the reading of keys and values, where that takes longer; and combining, where there are parts.
- */
-function attended(tokens: number, attending: Workgroup, combining: Workgroup) {
-  const parts = Math.ceil(tokens / cut.part);
-  const rounds = Math.ceil((parts * groups) / target.gpu.computeUnits);
-  const first = target.cost.step + attending.trips + attending.issue;
-  const reading = (tokens * bytesPerPosition) / target.cost.bandwidth;
-  const others = (rounds - 1) * Math.max(attending.issue, (attending.trips + attending.issue) / held);
-  const combine = parts === 1 ? 0 : target.cost.step + combining.trips + combining.issue;
-  return { attend: first + Math.max(reading, others), combine };
+async function countAttention(cache: CacheType): Promise<Attended> {
+  const kernels = attentionSteps({ ...shape, cache }, target, context).map((step) =>
+    kernelOf(step, target, context),
+  );
+  const counts = await countKernels(kernels, target);
+  const [attending, combining] = kernels.map(({ symbol, launch }) => {
+    const { waits, slots } = counts.get(symbol)!;
+    console.log(`${symbol}: trips ${waits}, slots ${slots}`);
+    return { launch, counts: { waits, slots } };
+  });
+  return { cache, attending: attending!, combining: combining! };
 }
 
 const micro = (seconds: number) => Number((seconds * 1e6).toFixed(1));
@@ -92,16 +87,29 @@ function chooseSeconds(kernel: Kernel, counts: MachineCounts): number {
   );
 }
 
-async function main(): Promise<void> {
-  const kernels = [...attentionSteps(shape, target, context), choose].map((step) =>
-    kernelOf(step, target, context),
-  );
+/** Vector instructions per weight for one column, of projections [4096, 16384], by type. */
+async function countTypes(): Promise<void> {
+  const plain = ["bf16", "f16", "q4_0", "q4_k", "q5_k", "q6_k", "q8_0"] as const;
+  const steps = [
+    ...plain.map((type) => [type, project(type, 4096, 16384)] as const),
+    ...bitWidths.map(
+      (bits) => [`${bits} bits`, tiered({ bits, group: 64, symmetric: false }, 0, 4096, 16384)] as const,
+    ),
+  ];
+  const kernels = steps.map(([, step]) => kernelOf(step, target));
   const counts = await countKernels(kernels, target);
-  const [attending, combining] = kernels.map((kernel) => workgroup(kernel, counts.get(kernel.symbol)!));
-  const chosen = chooseSeconds(kernels[2]!, counts.get(kernels[2]!.symbol)!);
-  for (const [index, { trips, issue }] of [attending!, combining!].entries())
-    console.log(`${kernels[index]!.symbol}: us trips ${micro(trips)}, issue ${micro(issue)}`);
+  const shown = steps.map(([name], index) => {
+    const loop = counts.get(kernels[index]!.symbol)!.weightLoops.at(-1)!;
+    return `${name} ${(loop.vector / loop.weights).toFixed(2)}`;
+  });
+  console.log(`vector instructions per weight: ${shown.join(", ")}`);
+}
+
+async function main(): Promise<void> {
+  const chooser = kernelOf(choose, target, context);
+  const chosen = chooseSeconds(chooser, (await countKernels([chooser], target)).get(chooser.symbol)!);
   console.log(`choosing a token: ${micro(chosen)} us`);
+  const caches = [await countAttention("f32"), await countAttention("f16")];
   for (const bits of [16, 4] as const) {
     const found = linears(bits).map((linear) => ({ ...linear, kernel: kernelOf(linear.step, target) }));
     const all = await countKernels(
@@ -115,17 +123,20 @@ async function main(): Promise<void> {
       return count * parts.total;
     });
     const bytes = found.reduce((sum, { bytes: one, times: count }) => sum + one * count, 0);
-    const shares = [128, 4096, 32768].map((tokens) => {
-      const { attend, combine } = attended(tokens, attending!, combining!);
-      const attention = layers * (attend + combine);
-      const total = times.reduce((sum, one) => sum + one, target.cost.launch + attention + chosen);
-      const share = `${((100 * bytes) / target.cost.bandwidth / total).toFixed(0)} %`;
-      return `${share} (${(total * 1e3).toFixed(2)} ms, attention ${micro(attend)} + ${micro(combine)} us a layer)`;
-    });
-    console.log(
-      `${bits} bits, share of the read ceiling behind 128; 4,096; 32,768 tokens: ${shares.join("; ")}`,
-    );
+    for (const found of caches) {
+      const shares = lengths.map((tokens) => {
+        const attention = { ...shape, window: null, cache: found.cache };
+        const { attend, combine } = predictAttention(attention, tokens, context, found, target);
+        const attending = layers * (attend + combine);
+        const total = times.reduce((sum, one) => sum + one, target.cost.launch + attending + chosen);
+        const share = `${((100 * bytes) / target.cost.bandwidth / total).toFixed(0)} %`;
+        return `${share} (${(total * 1e3).toFixed(2)} ms, attention ${micro(attend)} + ${micro(combine)} us a layer)`;
+      });
+      const title = `${bits} bits, a cache of ${found.cache}, share of the read ceiling`;
+      console.log(`${title} behind 128; 4,096; 32,768 tokens: ${shares.join("; ")}`);
+    }
   }
+  await countTypes();
 }
 
 await main();

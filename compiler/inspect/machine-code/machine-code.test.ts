@@ -6,6 +6,7 @@ import { bitWidths } from "../../ir/plan.js";
 import type { DeviceStep } from "../../ir/steps.js";
 import { gpuTarget, whyNotCompiled } from "../../testing/gpu.js";
 import { kernelOf, norm, project, tiered } from "../../testing/gpu-steps.js";
+import { predictAttention } from "./attention.js";
 import { countPath, type WeightLoop } from "./count.js";
 import { readInstructions } from "./instructions.js";
 import { countKernels } from "./kernels.js";
@@ -83,6 +84,28 @@ describe("a path", () => {
   });
 });
 
+test("attention is predicted to take a workgroup, then the other ones or the cache's reading, and combining", () => {
+  const shape = { heads: 32, kvHeads: 8, headDim: 128, window: null, cache: "f16" } as const;
+  const launch = { threads: 256, lds: 0, maxWorkgroups: 65536, perUnit: 4 };
+  const counted = (slots: number) => ({ launch, counts: { waits: 3, slots } });
+  const behind = (tokens: number, window: number | null = null, slots = 2100) => {
+    const kernels = { attending: counted(slots), combining: counted(525) };
+    return predictAttention({ ...shape, window }, tokens, 65536, kernels, mi300x);
+  };
+  const trips = 3 * mi300x.gpu.latency;
+  // Four clocks a slot at 2.1 GHz, a wave on each SIMD.
+  const [first, combine] = [trips + 4e-6, mi300x.cost.step + trips + 1e-6];
+  const reading = (tokens: number) => (2 * tokens * 8 * 256) / mi300x.cost.bandwidth;
+  expect(behind(127).attend).toBeCloseTo(mi300x.cost.step + first + reading(127), 12);
+  expect(behind(127).combine).toBe(0);
+  expect(behind(128).combine).toBeCloseTo(combine, 12);
+  expect(behind(4096).attend).toBeCloseTo(mi300x.cost.step + first + reading(4096), 12);
+  // Eight workgroups of each of 39 parts, more than there are compute units: a second round, which takes longer than reading.
+  expect(behind(38 * 128, null, 4200).attend).toBeCloseTo(mi300x.cost.step + trips + 16e-6, 12);
+  expect(behind(4096, 100).attend).toBeCloseTo(mi300x.cost.step + first + reading(99), 12);
+  expect(behind(4096, 100).combine).toBe(combine);
+});
+
 /** The types that a matrix on a GPU may have, each as a projection. */
 const types: readonly (readonly [name: string, step: DeviceStep])[] = [
   ...(Object.keys(blockSizes) as DType[]).map((dtype) => [dtype, project(dtype, 4096, 16384)] as const),
@@ -147,12 +170,13 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
   test("are shown with their counts and times", async () => {
     const kernel = kernelOf(project("bf16", 4096, 4096, { norm }), mi300x);
     const counts = (await countKernels([kernel], mi300x)).get(kernel.symbol)!;
-    // The addresses of its arguments, then the step, which brings the column and its gain along. The column is measured
-    // and staged, a barrier each, while four loads of weights are on their way.
-    expect(counts.first).toMatchObject({ before: 2, barriers: 2, meanwhile: 0, bytes: 64 });
+    // The step, which brings the column and its gain along: parameters are there. The column is measured and staged, a
+    // barrier each, while four loads of weights are on their way.
+    expect(counts.first).toMatchObject({ before: 1, barriers: 2, meanwhile: 0, bytes: 64 });
     const text = machineCodeText({
       target: "mi300x",
       seconds_per_token: { exact: 1.5e-3 },
+      behind: [{ tokens: 4096, seconds_per_token: { exact: 2e-3 } }],
       kernels: [
         {
           symbol: kernel.symbol,
@@ -170,7 +194,7 @@ describe.skipIf(noObjects !== null)(`kernels for the MI300X${reason(noObjects)}`
       ],
     });
     expect(text).toMatch(
-      /gsic_project_bf16_4096x4096\w* +0\.50 +0\.25 +4 +6\+2 +64 KB +1\.0 +2\.0 +3\.0\nA token in exact mode .*: 1\.500 ms\.$/,
+      /gsic_project_bf16_4096x4096\w* +0\.50 +0\.25 +4 +6\+2 +64 KB +1\.0 +2\.0 +3\.0\nA token in exact mode .*: 1\.500 ms; 2\.000 ms behind 4,096\.$/,
     );
     expect(machineCodeText({ target: "h200", problem: "PTX" })).toBe(
       "The machine code for h200 was not counted: PTX",

@@ -26,7 +26,7 @@ export function instructionsPerWeight({ vector, matrix, weights }: WeightLoop): 
 }
 
 /** Seconds in which the waves of a workgroup, alone on its compute unit, issue so many slots each. */
-function slotSeconds(slots: number, waves: number, { gpu }: GpuTarget): number {
+export function slotSeconds(slots: number, waves: number, { gpu }: GpuTarget): number {
   return (slots * clocks * Math.ceil(waves / simds)) / gpu.clock;
 }
 

@@ -1,8 +1,12 @@
 import type { Built } from "../../build-folder/open.js";
 import { type GpuTarget, isGpu } from "../../config/target.js";
 import { readTarget } from "../../config/targets.js";
+import { withMeasuredCost } from "../../config/tuning.js";
+import { attentionNodes, withCache } from "../../ir/cache.js";
+import type { AttentionNode, Graph } from "../../ir/graph.js";
 import type { ListedLaunch, ProgramJson } from "../../report/program-json.js";
 import { GsicError } from "../../support/errors.js";
+import { predictAttention } from "./attention.js";
 import type { MachineCounts } from "./count.js";
 import { countKernels, readKernels } from "./kernels.js";
 import { instructionsPerWeight, type LaunchPrediction, predictLaunch } from "./predict.js";
@@ -34,30 +38,44 @@ export type MachineCode =
   | {
       readonly target: string;
       readonly kernels: readonly CountedKernel[];
-      /** Predicted seconds of a token by mode that has a program, with every gate closed and nothing in the KV cache. */
+      /** Predicted seconds of a token by mode that has a program, with every gate closed and no other before it. */
       readonly seconds_per_token: Readonly<Record<string, number>>;
+      /** The same behind so many tokens, where the context has room for them. */
+      readonly behind: readonly {
+        readonly tokens: number;
+        readonly seconds_per_token: Readonly<Record<string, number>>;
+      }[];
     }
   | { readonly target: string; readonly problem: string };
+
+/** Tokens that a predicted one is behind. */
+const lengths = [128, 4096, 32768];
 
 /** Counts the machine code of a build for AMD's GPUs, target by target. */
 export async function machineCodeOf(built: Built): Promise<readonly MachineCode[]> {
   const found: MachineCode[] = [];
   for (const name of built.report.targets) {
-    const target = readTarget(name);
+    const target = withMeasuredCost(readTarget(name), built.report.tuning?.cost ?? null);
     if (isGpu(target)) found.push(await countsFor(built, target));
   }
   return found;
 }
 
-async function countsFor({ folder, program }: Built, target: GpuTarget): Promise<MachineCode> {
+async function countsFor(built: Built, target: GpuTarget): Promise<MachineCode> {
   const { name } = target;
+  const { folder, program } = built;
   if (target.device !== "hip")
     return { target: name, problem: "the driver makes machine code of PTX when it loads the model" };
   try {
     const kernels = await readKernels(folder, program.kernels);
     const counts = await countKernels(kernels, target);
     const found = kernels.map((kernel) => counted(kernel, counts, program, target));
-    return { target: name, kernels: found, seconds_per_token: secondsOf(found, program, target) };
+    const { graph } = (await built.plan).plan;
+    const passes = { kernels: found, counts, program, graph, target };
+    const behind = lengths
+      .filter((tokens) => tokens < graph.context)
+      .map((tokens) => ({ tokens, seconds_per_token: secondsBehind(passes, tokens) }));
+    return { target: name, kernels: found, seconds_per_token: secondsBehind(passes, 0), behind };
   } catch (cause) {
     // What a machine lacks to look inside does not keep the rest from being shown.
     if (cause instanceof GsicError && cause.category === "environment")
@@ -94,17 +112,54 @@ function counted(
   };
 }
 
-function secondsOf(kernels: readonly CountedKernel[], { modes }: ProgramJson, { cost }: GpuTarget) {
-  const launch = new Map(kernels.map(({ symbol, prediction }) => [symbol, prediction.total]));
-  return Object.fromEntries(
-    Object.entries(modes).map(([mode, { body, head }]) => [
-      mode,
-      [...body, ...head].reduce(
-        (sum, { kernel, from }) => (from === undefined ? sum + launch.get(kernel)! : sum),
-        cost.launch,
-      ),
-    ]),
-  );
+/** What the passes of a build are, and what was counted of their kernels. */
+interface CountedPasses {
+  readonly kernels: readonly CountedKernel[];
+  readonly counts: ReadonlyMap<string, MachineCounts>;
+  readonly program: ProgramJson;
+  readonly graph: Graph;
+  readonly target: GpuTarget;
+}
+
+/** Predicted seconds of a token behind so many others, by mode that has a program. */
+function secondsBehind(passes: CountedPasses, tokens: number): Record<string, number> {
+  const { program, graph, target } = passes;
+  const seconds = Object.entries(program.modes).map(([mode, { body, head }]) => {
+    const layers = attentionNodes(mode === "bounded" ? graph : withCache(graph, "f32"));
+    const launches = [...body, ...head];
+    const each = launches.map((launch) => launchSeconds(launch, launches, layers, tokens, passes));
+    return [mode, each.reduce((sum, one) => sum + one, target.cost.launch)] as const;
+  });
+  return Object.fromEntries(seconds);
+}
+
+/** Predicted seconds of a launch; attention's hold what combines its parts. */
+function launchSeconds(
+  { kernel, layer }: ListedLaunch,
+  launches: readonly ListedLaunch[],
+  layers: readonly AttentionNode[],
+  tokens: number,
+  { kernels, counts, program, graph, target }: CountedPasses,
+): number {
+  const known = (symbol: string) => program.kernels.find((one) => one.symbol === symbol)!;
+  const counted = (symbol: string) => ({ launch: known(symbol).launch, counts: counts.get(symbol)! });
+  switch (known(kernel).template) {
+    case "combine":
+      return 0;
+    case "attend": {
+      const combining = launches.find(
+        (one) => one.layer === layer && known(one.kernel).template === "combine",
+      );
+      const pair = {
+        attending: counted(kernel),
+        combining: combining === undefined ? null : counted(combining.kernel),
+      };
+      const { attend, combine } = predictAttention(layers[layer!]!, tokens, graph.context, pair, target);
+      return attend + combine;
+    }
+    default:
+      return kernels.find(({ symbol }) => symbol === kernel)!.prediction.total;
+  }
 }
 
 /** Bytes of matrices that the first launch of a kernel reads with every gate closed: of each linear its cheapest tier's. */

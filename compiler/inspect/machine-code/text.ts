@@ -31,11 +31,21 @@ export function machineCodeText(code: MachineCode, columns = 100): string {
   return [
     ...wrap(`Counted in the machine code for ${code.target}, ${title}`, columns),
     ...tableLines(rows, columns),
-    ...Object.entries(code.seconds_per_token).map(
-      ([mode, seconds]) =>
-        `A token in ${mode} mode behind an empty context: ${(seconds * 1e3).toFixed(3)} ms.`,
-    ),
+    ...Object.keys(code.seconds_per_token).flatMap((mode) => wrap(secondsText(code, mode), columns)),
   ].join("\n");
+}
+
+/** What a token is predicted to take in a mode, with no other before it and behind some. */
+function secondsText(
+  { seconds_per_token: first, behind }: Extract<MachineCode, { behind: unknown }>,
+  mode: string,
+): string {
+  const milliseconds = (seconds: number) => `${(seconds * 1e3).toFixed(3)} ms`;
+  const others = behind.map(
+    ({ tokens, seconds_per_token: seconds }) =>
+      `; ${milliseconds(seconds[mode]!)} behind ${tokens.toLocaleString("en")}`,
+  );
+  return `A token in ${mode} mode behind an empty context: ${milliseconds(first[mode]!)}${others.join("")}.`;
 }
 
 function row(kernel: CountedKernel): string[] {
