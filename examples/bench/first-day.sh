@@ -4,7 +4,8 @@
 #     examples/bench/first-day.sh [--target mi300x] [--out first-day] [--only MODEL] [--layers 8] [--repeat 5] [--tokens 32]
 #
 # It needs a clone of gsic that `node compiler/setup.mjs --gpu` made ready, python3, the GPU's driver, and for the model
-# of Llama-3.1-8B's shape with 8 layers 15 GB of disk. Each step has a log of its own, and a line in summary.txt: its
+# of Llama-3.1-8B's shape with 8 layers 15 GB of disk. That one has a cache of f16 in bounded mode, beside f32 in exact
+# mode, and room for 40,960 tokens. Each step has a log of its own, and a line in summary.txt: its
 # exit code, its seconds, its name. A step that fails keeps no other from running. At the end all is in OUT.tar.gz.
 # --only MODEL takes one of the models alone: tiny-gpt2, bf16, f16, blocks, norms, windows, large. The environment variable
 # GSIC_COMMAND is a command in place of this clone's gsic.
@@ -40,27 +41,32 @@ step() {
   return $code
 }
 
-# toml NAME SOURCE: a model.toml, whose builds have the name.
+# toml NAME SOURCE [LINES]: a model.toml, whose builds have the name.
 toml() {
   mkdir -p "$work/$1"
-  printf '[model]\nname = "%s"\nsource = "%s"\n' "$1" "$2" > "$work/$1/model.toml"
+  printf '[model]\nname = "%s"\nsource = "%s"\n%s\n' "$1" "$2" "${3:-}" > "$work/$1/model.toml"
 }
 
 # build NAME TARGET: of TARGET "native" the CPU's.
 build() {
   local target=()
   [ "$2" = native ] || target=(--target "$2")
-  step "$1-build-$2" $gsic build "$work/$1/model.toml" --mode exact "${target[@]}" --out "$work/$1/$2"
+  step "$1-build-$2" $gsic build "$work/$1/model.toml" "${target[@]}" --out "$work/$1/$2"
 }
 
-# model NAME SOURCE: what its machine code counts, and its logits against those of this machine's CPU.
+# model NAME SOURCE [LINES]: what its machine code counts, and its logits against those of this machine's CPU.
 model() {
-  toml "$1" "$2"
+  toml "$@"
   build "$1" "$target" || return
   step "$1-inspect" $gsic inspect "$work/$1/$target" --json
   cp "$work/$1/$target/report.json" "$out/$1-report.json"
   build "$1" native || return
-  step "$1-check" python3 "$root/examples/bench/check.py" "$work/$1/$target" "$work/$1/native" --gsic "$gsic"
+  check "$1" exact "$1-check"
+}
+
+# check NAME MODE STEP: logits of a mode against those of this machine's CPU.
+check() {
+  step "$3" python3 "$root/examples/bench/check.py" "$work/$1/$target" "$work/$1/native" --mode "$2" --gsic "$gsic"
 }
 
 # speed NAME PROMPT...: the whole step behind so many tokens, and each launch alone.
@@ -100,9 +106,12 @@ wanted blocks && model blocks "$fixtures/llama-gguf/model.gguf"
 wanted norms && model norms "$fixtures/gemma3-f32"
 wanted windows && model windows "$fixtures/mistral-window"
 if wanted large; then
-  step large-make python3 "$root/examples/bench/make_model.py" llama-8b --layers "$layers" --out "$work/large-weights" &&
-    model large "$work/large-weights"
-  speed large 128 4096
+  step large-make python3 "$root/examples/bench/make_model.py" llama-8b --layers "$layers" --context 40960 --out "$work/large-weights" &&
+    model large "$work/large-weights" $'context = 40960\n[plan]\nkv = "f16"' &&
+    check large bounded large-check-f16
+  speed large 128 4096 32768
+  [ -e "$work/large/$target/report.json" ] &&
+    step large-tune $gsic bench "$work/large/$target" --tune "$out/$target.tuning.toml" --repeat 3 --json
 fi
 
 tar -czf "$out.tar.gz" -C "$out" --exclude=work . && echo "send $out.tar.gz; $work may go" >&2

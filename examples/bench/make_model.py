@@ -1,6 +1,6 @@
 """Writes a checkpoint of a known shape with random weights: sharded safetensors in bf16, config.json.
 
-    python3 make_model.py gptj-6b --out gptj-6b [--layers N] [--seed 1] [--shard-bytes 2000000000]
+    python3 make_model.py gptj-6b --out gptj-6b [--layers N] [--context N] [--seed 1] [--shard-bytes 2000000000]
     python3 make_model.py gptj-6b --out gptj-6b --planted [--rank 256] [--tail 0.05]
 
 Speed depends on shapes alone, so that a model that cannot be fetched can still be measured. Weights are streamed, a few
@@ -242,6 +242,7 @@ def main():
     arguments.add_argument("shape", choices=sorted(SHAPES))
     arguments.add_argument("--out", required=True, help="folder to write; created")
     arguments.add_argument("--layers", type=int, help="fewer layers, for quick tests")
+    arguments.add_argument("--context", type=int, help="positions, in place of the shape's own")
     arguments.add_argument("--planted", action="store_true", help="hidden states of low rank plus a tail")
     arguments.add_argument("--rank", type=int, help="planted directions (a sixteenth of the hidden size)")
     arguments.add_argument("--tail", type=float, default=0.05, help="length of the rest, as a fraction (0.05)")
@@ -250,6 +251,7 @@ def main():
     options = arguments.parse_args()
     family, d, layers, heads, vocabulary, context, inner, rotary = SHAPES[options.shape]
     layers = options.layers or layers
+    context = options.context or context
     config = FAMILIES[family](d, layers, heads, vocabulary, context, inner, rotary)
     ends = {"bos_token_id": 0, "eos_token_id": 0}
     os.makedirs(options.out, exist_ok=True)
