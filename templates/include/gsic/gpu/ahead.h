@@ -61,6 +61,28 @@ inline void finish_alone(int group, const Memory &memory, const Addends &addends
 
 template <class Work> inline int tile_of(int group) { return group * Work::tiles + wave_index() / Work::splits; }
 
+/// Takes the groups of tiles of a product whose outputs are `A`'s: `multiply(group, next, stage, begun)` leaves the
+/// sums of a group, of which `begun` holds the first weights, and begins the next.
+template <class Work, class A, class D, class First, class Staged, class Source, class Memory, class Held,
+          class Prepare, class Beside, class Finish, class Multiply>
+inline void groups_alone(const A &matrix, const Source &source, Held &held, Memory &memory, Prepare prepare,
+                         Beside beside, Finish finish, Multiply multiply) {
+  Staged stage(source, Columns{1}, memory.stage);
+  int group = workgroup_index();
+  Addends addends = own_addends<Work, A::out>(group, beside);
+  First begun(matrix, tile_of<Work>(group));
+  issued();
+  prepare();
+  stage.template take<D>(held);
+  while (group * Work::tiles < A::tiles) {
+    const int next = group + workgroup_count();
+    multiply(group, next, stage, begun);
+    finish_alone<Work, A::out>(group, memory, addends, finish);
+    addends = own_addends<Work, A::out>(next, beside);
+    group = next;
+  }
+}
+
 /// y = W x of the first column: `beside(row, 0)` gives the addends, `finish(row, 0, sum[1], addends)` receives the
 /// output; `prepare()` makes of what `held` holds the input.
 template <class Work, class M, class Source, class Memory, class Held, class Prepare, class Beside, class Finish>
@@ -69,25 +91,14 @@ inline void multiply_alone(const M &matrix, const Source &source, Held &held, Me
   using D = Dot<typename M::type, 1>;
   using Staged = Stage<Work, Source, Memory::stage_bytes>;
   using First = Begun<D, Work, M, Staged, true>;
-  const Columns column{1};
-  Staged stage(source, column, memory.stage);
-  int group = workgroup_index();
-  Addends addends = own_addends<Work, M::out>(group, beside);
-  First begun(matrix, tile_of<Work>(group));
-  issued();
-  prepare();
-  stage.template take<D>(held);
-  while (group * Work::tiles < M::tiles) {
+  const auto multiply = [&](int group, int next, Staged &stage, First &begun) {
     D dot;
     accumulate<D, Work>(dot, matrix, tile_of<Work>(group), stage, begun);
     const auto end = begun.end;
-    const int next = group + workgroup_count();
     begun = First(matrix, tile_of<Work>(next));
-    collect(dot, end, source, column, memory.sums[0][wave_index()]);
-    finish_alone<Work, M::out>(group, memory, addends, finish);
-    addends = own_addends<Work, M::out>(next, beside);
-    group = next;
-  }
+    collect(dot, end, source, Columns{1}, memory.sums[0][wave_index()]);
+  };
+  groups_alone<Work, M, D, First, Staged>(matrix, source, held, memory, prepare, beside, finish, multiply);
 }
 
 /// The same of two matrices of the same shape: `finish(row, 0, sum[2], addends)`.
@@ -101,29 +112,19 @@ inline void multiply_pair_alone(const A &first, const B &second, const Source &s
   constexpr bool same = DA::layout == DB::layout;
   using First = Begun<DA, Work, A, Staged, same>;
   using Second = Begun<DB, Work, B, Staged, same>;
-  const Columns column{1};
-  Staged stage(source, column, memory.stage);
-  int group = workgroup_index();
-  Addends addends = own_addends<Work, A::out>(group, beside);
-  First begun(first, tile_of<Work>(group));
-  issued();
-  prepare();
-  stage.template take<DA>(held);
-  while (group * Work::tiles < A::tiles) {
-    const int tile = tile_of<Work>(group), next = group + workgroup_count();
+  const auto multiply = [&](int group, int next, Staged &stage, First &begun) {
+    const int tile = tile_of<Work>(group);
     DA dot;
     accumulate<DA, Work>(dot, first, tile, stage, begun);
     const auto end = begun.end;
     const Second other(second, tile);
-    collect(dot, end, source, column, memory.sums[0][wave_index()]);
+    collect(dot, end, source, Columns{1}, memory.sums[0][wave_index()]);
     DB last;
     accumulate<DB, Work>(last, second, tile, stage, other);
     begun = First(first, tile_of<Work>(next));
-    collect(last, other.end, source, column, memory.sums[1][wave_index()]);
-    finish_alone<Work, A::out>(group, memory, addends, finish);
-    addends = own_addends<Work, A::out>(next, beside);
-    group = next;
-  }
+    collect(last, other.end, source, Columns{1}, memory.sums[1][wave_index()]);
+  };
+  groups_alone<Work, A, DA, First, Staged>(first, source, held, memory, prepare, beside, finish, multiply);
 }
 
 }  // namespace gsic
