@@ -18,7 +18,7 @@ describe("the table", () => {
     const table = planTable(plan);
     expect(widest(table)).toBeLessThanOrEqual(100);
     expect(table).toMatchInlineSnapshot(`
-      "smollm2 (llama): 211 linears, 1 dense, 210 gated; context 2048 tokens
+      "smollm2 (llama): 211 linears of bf16, 1 dense, 210 gated; context 2048 tokens
 
         linear         form     k  eps     dense      fast      slow  why
         -------------  -----  ---  ---  --------  --------  --------  ----------------------------
@@ -46,6 +46,17 @@ describe("the table", () => {
     const table = planTable(makePlan(model.graph, { options: { forms: ["dense"], k: [4], epsilon: [0.1] } }));
     expect(table).toContain("layers 0-1, each");
     expect(table).not.toContain("gates");
+  });
+
+  test("says the type of each linear where they differ", async () => {
+    const { model } = await openFixture("qwen3-compressed");
+    model.weights.close();
+    const table = planTable(makePlan(model.graph, { options: { forms: ["dense"], k: [4], epsilon: [0.1] } }));
+    expect(table).toContain(": 15 linears, 15 dense;");
+    expect(table).toMatch(/^ {2}linear +type +form +dense +read +why\n/m);
+    expect(table).toMatch(/^layer 1\n {2}query +i4 +dense +/m);
+    expect(table).toMatch(/^ {2}up +f8 +dense +/m);
+    expect(table).toMatch(/^ {2}down +i4_128 +dense +/m);
   });
 
   test("has no columns that say nothing, so that reasons have room", () => {

@@ -1,5 +1,5 @@
 import { formText, isDenseForm, kindOf, quantizerText, thresholdText } from "../ir/forms.js";
-import type { Node, RoundedType, ValueId } from "../ir/graph.js";
+import type { MatrixRef, Node, RoundedType, ValueId } from "../ir/graph.js";
 import type { ByteAccount, Form, Plan } from "../ir/plan.js";
 import { originalMatrix } from "../ir/rounded.js";
 import { inputsOf, linearById, partOf } from "../ir/walk.js";
@@ -85,11 +85,11 @@ function linearSearch(search: SearchReport | null, linear: ValueId): LinearSearc
 
 // ----------------------------------------------------------------------------------------------------- table
 
-/** One cell per column: linear, form, k, eps, dense, fast, slow, verdict; without those that say nothing. */
+/** One cell per column: linear, type, form, k, eps, dense, fast, slow, verdict; without those that say nothing. */
 type Row = readonly string[];
 
-const headings: Row = ["linear", "form", "k", "eps", "dense", "fast", "slow", "why"];
-const leftAligned: ReadonlySet<string> = new Set(["linear", "form", "why"]);
+const headings: Row = ["linear", "type", "form", "k", "eps", "dense", "fast", "slow", "why"];
+const leftAligned: ReadonlySet<string> = new Set(["linear", "type", "form", "why"]);
 const indent = "  ";
 const gap = "  ";
 
@@ -115,17 +115,15 @@ interface Section {
   readonly rows: readonly Row[];
 }
 
-/** Drops the columns that say nothing: k and eps where no linear has one, slow where no linear has a gate. */
+/** Drops the columns that say nothing: one type of all, k and eps where no linear has one, slow where no linear has a gate. */
 function telling(sections: readonly Section[]): { head: Row; sections: readonly Section[] } {
   const rows = sections.flatMap((section) => section.rows);
-  const [k, eps, fast, slow] = ["k", "eps", "fast", "slow"].map((name) => headings.indexOf(name)) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [type, k, eps, fast, slow] = ["type", "k", "eps", "fast", "slow"].map((name) =>
+    headings.indexOf(name),
+  ) as [number, number, number, number, number];
   const gateless = rows.every((row) => row[slow] === row[fast]);
   const silent = new Set<number>(gateless ? [slow] : []);
+  if (rows.every((row) => row[type] === rows[0]![type])) silent.add(type);
   if (rows.every((row) => row[k] === "" || row[k] === "0")) silent.add(k);
   if (rows.every((row) => row[eps] === "")) silent.add(eps);
   const shown = (row: Row) => row.filter((_, column) => !silent.has(column));
@@ -144,7 +142,8 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
       .at(-1)!
       .rows.push([
         visible(partOf(node)),
-        ...formCells(form, linearById(plan.graph, linear).weight.rounded?.type),
+        storedType(node.weight),
+        ...formCells(form, node.weight.rounded?.type),
         size(bytes.dense),
         size(bytes.fast),
         size(bytes.slow),
@@ -153,6 +152,9 @@ function sectionsOf(plan: Plan): { layer: number | null; rows: Row[] }[] {
   }
   return sections;
 }
+
+/** The type that a linear's weights are stored in. */
+const storedType = (weight: MatrixRef) => elementText(originalMatrix(weight));
 
 /** The cells of form with the type that weights are rounded to, k (of the basis, and the rank of the correction), and epsilon (and the exact tier's threshold). */
 function formCells(form: Form, rounded?: RoundedType): [string, string, string] {
@@ -233,7 +235,9 @@ function summary(plan: Plan): string {
     const count = [...plan.linears.values()].filter(({ form }) => kindOf(form) === kind).length;
     return count === 0 ? [] : [`${count} ${kind}`];
   });
-  return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears, ${counts.join(", ")}; context ${context} tokens`;
+  const types = new Set([...plan.linears.keys()].map((id) => storedType(linearById(plan.graph, id).weight)));
+  const type = types.size === 1 ? ` of ${[...types][0]}` : "";
+  return `${visible(name)} (${visible(family)}): ${plan.linears.size} linears${type}, ${counts.join(", ")}; context ${context} tokens`;
 }
 
 function totals(plan: Plan): string[] {
