@@ -92,6 +92,8 @@ const shapes: readonly Shape[] = [
   { dtype: "q6_k", out: 33, d: 256 },
   { dtype: "f8", out: 33, d: 96 },
   { dtype: "f8_128", out: 5, d: 256 },
+  { dtype: "nf4", out: 33, d: 192 },
+  { dtype: "fp4", out: 5, d: 64 },
 ];
 
 await skipOtherTargets();

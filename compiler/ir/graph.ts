@@ -8,10 +8,11 @@
  * Types of which only quantised checkpoints have elements, in blocks along a row: a word, and the elements. Of integers,
  * the upper 19 bits of the word are a scale in f32 and the lower 13 a zero point: `i4` and `i4_128` have nibbles, in each 16
  * bytes elements 0 to 15 in the lower halves and 16 to 31 in the upper ones, w = scale (q - zero); `i8` has signed bytes,
- * w = scale (q + 128 - zero). Of `f8` and `f8_128`, FP8 E4M3, the word is a scale in f32, w = scale q. Files hold the same
- * numbers otherwise; `Weights` makes the blocks.
+ * w = scale (q + 128 - zero). Of `f8` and `f8_128`, FP8 E4M3, and of `nf4` and `fp4`, bitsandbytes' nibbles that stand for
+ * numbers of a table, the word is a scale in f32, w = scale q. Files hold the same numbers otherwise; `Weights` makes the
+ * blocks.
  */
-export const checkpointTypes = ["i4", "i4_128", "i8", "f8", "f8_128"] as const;
+export const checkpointTypes = ["i4", "i4_128", "i8", "f8", "f8_128", "nf4", "fp4"] as const;
 
 /** One of `checkpointTypes`. */
 export type CheckpointType = (typeof checkpointTypes)[number];
@@ -60,6 +61,8 @@ export const blockSizes: Readonly<Record<DType, BlockSize>> = {
   i8: { elements: 32, bytes: 36 },
   f8: { elements: 32, bytes: 36 },
   f8_128: { elements: 128, bytes: 132 },
+  nf4: { elements: 64, bytes: 36 },
+  fp4: { elements: 64, bytes: 36 },
 };
 
 /** A tensor on disk: what a reader knows without touching its data. */

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blockSizes } from "../ir/graph.js";
 import { dequantize } from "../read/dequantize.js";
-import { e4m3Values } from "../read/quantized-matrix.js";
+import { e4m3Values, fourBitFloats, normalFloats } from "../read/quantized-matrix.js";
 import { randomBlocks } from "../testing/kernels.js";
 import { type BlockType, blockRows, blockTile, packBlocks } from "./blocks.js";
 import { cpuLayout } from "./cpu.js";
@@ -54,6 +54,11 @@ function unpack(dtype: BlockType, d: number, packed: Uint8Array): number[][] {
         case "f8":
         case "f8_128":
           return new Float32Array(Int32Array.of(word(header + 4 * lane)).buffer)[0]! * e4m3Values[q]!;
+        case "nf4":
+        case "fp4": {
+          const table = dtype === "nf4" ? normalFloats : fourBitFloats;
+          return new Float32Array(Int32Array.of(word(header + 4 * lane)).buffer)[0]! * table[q]!;
+        }
         default:
           return dtype satisfies never;
       }
@@ -75,6 +80,8 @@ const types: readonly BlockType[] = [
   "i8",
   "f8",
   "f8_128",
+  "nf4",
+  "fp4",
 ];
 
 describe("tiles of blocks hold every element of every row, and zeros where there is no row", () => {

@@ -34,6 +34,8 @@ const scales: Readonly<Record<BlockType, BlockScales>> = {
   i8: { bits: 8, header: 4, step: 0 },
   f8: { bits: 8, header: 4, step: 0 },
   f8_128: { bits: 8, header: 4, step: 0 },
+  nf4: { bits: 4, header: 4, step: 0 },
+  fp4: { bits: 4, header: 4, step: 0 },
 };
 
 /** Whether a CPU's kernels read the type in blocks. */
@@ -156,6 +158,8 @@ const packers: Readonly<Record<BlockType, Packer>> = {
   i8: worded,
   f8: worded,
   f8_128: worded,
+  nf4: worded,
+  fp4: worded,
   q4_k: nibbled(false),
   q5_k: nibbled(true),
   q6_k: (from, block, packed, to, lane, { steps, headerBytes, stepBytes, scaleBytes }) => {

@@ -34,6 +34,8 @@ function unitParts(dtype: DType, block: Uint8Array, unit: number): Uint8Array[] 
     case "i4":
       return [part(4, 20), part(0, 4)];
     case "i4_128":
+    case "nf4":
+    case "fp4":
       return [part(4 + 16 * unit, 20 + 16 * unit), part(0, 4)];
     case "i8":
     case "f8":

@@ -35,6 +35,8 @@ export const unitLayouts: Readonly<Record<DType, UnitLayout>> = {
   i8: blocks([16, 1], [16, 1], [4, 1]),
   f8: blocks([16, 1], [16, 1], [4, 1]),
   f8_128: blocks([16, 1], [16, 1], [4, 4]),
+  nf4: blocks([16, 1], [4, 2]),
+  fp4: blocks([16, 1], [4, 2]),
 };
 
 /** Units of a row of d elements. */
@@ -183,6 +185,8 @@ const splitters: Readonly<Record<DType, Splitter | null>> = {
   i8: runs([4, 20], [20, 36], [0, 4]),
   f8: runs([4, 20], [20, 36], [0, 4]),
   f8_128: shared(4, 2),
+  nf4: shared(2, 1),
+  fp4: shared(2, 1),
 };
 
 /** A word, which so many units share, and their elements in so many planes. */

@@ -1,5 +1,5 @@
 import { blockSizes, type CheckpointType } from "../ir/graph.js";
-import { e4m3Values, signedValues, wholeValues } from "./quantized-matrix.js";
+import { e4m3Values, fourBitFloats, normalFloats, signedValues, wholeValues } from "./quantized-matrix.js";
 
 /** What the elements of a type's blocks are. */
 interface BlockElements {
@@ -23,6 +23,8 @@ export const blockElements: Readonly<Record<CheckpointType, BlockElements>> = {
   i8: { bits: 8, values: signedValues.map((value) => value + byteShift), hasZero: true },
   f8: floats,
   f8_128: floats,
+  nf4: { bits: 4, values: normalFloats, hasZero: false },
+  fp4: { bits: 4, values: fourBitFloats, hasZero: false },
 };
 
 /** The bits of a block's word that hold the zero point; a scale of f16 or bf16 leaves them free in f32. */

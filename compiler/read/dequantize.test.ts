@@ -5,6 +5,7 @@ import { blockSizes, type DType } from "../ir/graph.js";
 import { codeOf } from "../testing/files.js";
 import { dequantize, toBf16, toF16 } from "./dequantize.js";
 import { typeNumbers } from "./gguf-types.js";
+import { fourBitFloats, normalFloats } from "./quantized-matrix.js";
 import { readTensors } from "./safetensors-write.js";
 import { Weights } from "./weights.js";
 
@@ -64,6 +65,8 @@ const element: Record<DType, (block: DataView, index: number) => number> = {
   i8: (b, i) => scaleAbove(b) * (b.getInt8(4 + i) + 128 - zeroBelow(b)),
   f8: (b, i) => b.getFloat32(0, true) * e4m3(b.getUint8(4 + i)),
   f8_128: (b, i) => b.getFloat32(0, true) * e4m3(b.getUint8(4 + i)),
+  nf4: (b, i) => b.getFloat32(0, true) * normalFloats[nibble(b, 4 + 16 * (i >> 5), i % 32)]!,
+  fp4: (b, i) => b.getFloat32(0, true) * fourBitFloats[nibble(b, 4 + 16 * (i >> 5), i % 32)]!,
 };
 
 /** Scale and minimum of group j of a K block, from the twelve bytes a0-3 b0-3 c0-3 at 4: those of groups 0-3 are the

@@ -64,6 +64,8 @@ export function dequantize(
     case "i8":
     case "f8":
     case "f8_128":
+    case "nf4":
+    case "fp4":
       decodeCheckpoint(dtype, bytes, out);
       break;
     default:

@@ -1,4 +1,4 @@
-import type { DType } from "../ir/graph.js";
+import { blockSizes, type DType } from "../ir/graph.js";
 import type { GsicError } from "../support/errors.js";
 import { dequantize } from "./dequantize.js";
 import { badInput } from "./file.js";
@@ -90,7 +90,7 @@ export function groupSize(d: number, groups: number, named: readonly number[]): 
 
 /** What a linear's weights are, and which of them share a scale. */
 interface StoredElements {
-  readonly of: "integers" | "e4m3";
+  readonly of: "integers" | "e4m3" | "nf4" | "fp4";
   readonly bits: number;
   readonly d: number;
   /** Inputs in a row that share a scale. */
@@ -99,11 +99,12 @@ interface StoredElements {
 }
 
 /**
- * The type in which weights keep their few bits in memory. f32 where rows or groups are no multiple of 32, and where
- * integers have scales of 32 bits, which leave no room for a zero point beside them.
+ * The type in which weights keep their few bits in memory. f32 where rows or groups are no multiple of 32, or 64 of NF4 and
+ * FP4, and where integers have scales of 32 bits, which leave no room for a zero point beside them.
  */
 export function memoryType({ of, bits, d, size, scales }: StoredElements): DType {
   const fills = (length: number) => d % length === 0 && (size >= d || size % length === 0);
+  if (of === "nf4" || of === "fp4") return fills(blockSizes[of].elements) ? of : "f32";
   if (!fills(32)) return "f32";
   if (of === "e4m3") return fills(128) ? "f8_128" : "f8";
   if (scales.dtype === "F32") return "f32";

@@ -60,6 +60,35 @@ export const e4m3Values = Float32Array.from({ length: 256 }, (_, code) => {
   return sign * (exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7));
 });
 
+/**
+ * What codes of four bits stand for that are bitsandbytes' FP4: twelfths of a sign, two bits of exponent and one of fraction,
+ * whose smallest number is 1/16.
+ */
+export const fourBitFloats = Float32Array.from(
+  [0, 0.0625, 8, 12, 4, 6, 2, 3, -0, -0.0625, -8, -12, -4, -6, -2, -3],
+  (twelfths) => twelfths / 12,
+);
+
+/** What codes of four bits stand for that are NF4: Dettmers et al., QLoRA (2023), appendix E. */
+export const normalFloats = Float32Array.of(
+  -1,
+  -0.6961928009986877,
+  -0.5250730514526367,
+  -0.39491748809814453,
+  -0.28444138169288635,
+  -0.18477343022823334,
+  -0.09105003625154495,
+  0,
+  0.07958029955625534,
+  0.16093020141124725,
+  0.24611230194568634,
+  0.33791524171829224,
+  0.44070982933044434,
+  0.5626170039176941,
+  0.7229568362236023,
+  1,
+);
+
 /** The group of each input where groups are runs of `size` inputs. */
 export function runsOf(d: number, size: number): Uint32Array {
   return Uint32Array.from({ length: d }, (_, input) => Math.floor(input / size));

@@ -1,12 +1,13 @@
 import { badInput, decodeUtf8 } from "./file.js";
 import {
   floatsOf,
+  memoryType,
   type QuantizedTensor,
   type ReadTensor,
   type StoredLinear,
   scaleTypes,
 } from "./quantized-linear.js";
-import { runsOf } from "./quantized-matrix.js";
+import { fourBitFloats, normalFloats, runsOf } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
 import { parsePlainJson } from "./safetensors-json.js";
 import { placeOf } from "./sizes.js";
@@ -19,7 +20,9 @@ interface State {
   readonly nested_offset?: number;
 }
 
-const kinds = ["nf4", "fp4"].map((kind) => `weight.quant_state.bitsandbytes__${kind}`);
+const tables = { nf4: normalFloats, fp4: fourBitFloats } as const;
+const kinds = ["nf4", "fp4"] as const;
+const stateParts = kinds.map((kind) => `weight.quant_state.bitsandbytes__${kind}`);
 const mapPart = "weight.quant_map";
 
 /**
@@ -30,7 +33,10 @@ const mapPart = "weight.quant_map";
 export function nibbleLinear(linear: StoredLinear, read: ReadTensor): QuantizedTensor {
   const info = linear.part("weight", ["U8"], [1, 2]);
   const map = linear.part(mapPart, ["F32"], [1]);
-  const state = stateOf(linear.part(kinds.find((kind) => linear.has(kind)) ?? kinds[0]!, ["U8"], [1]), read);
+  const state = stateOf(
+    linear.part(stateParts.find((part) => linear.has(part)) ?? stateParts[0]!, ["U8"], [1]),
+    read,
+  );
   const [out, d] = state.shape;
   if (info.bytes * 2 !== out * d || d % state.blocksize !== 0)
     throw linear.wrong(info, `[${out}, ${d}] in whole blocks of ${state.blocksize}, two a byte, is needed`);
@@ -40,10 +46,12 @@ export function nibbleLinear(linear: StoredLinear, read: ReadTensor): QuantizedT
   linear.expect(absmax, [out * groups]);
   const scales =
     absmax.dtype === "F32" ? (read: ReadTensor) => floatsOf(absmax, read) : nested(linear, absmax, state);
+  const values = floatsOf(map, read);
+  const of = kinds.find((kind) => values.every((value, code) => value === tables[kind][code]));
   return {
     out,
     d,
-    dtype: "f32",
+    dtype: of === undefined ? "f32" : memoryType({ of, bits: 4, d, size: state.blocksize, scales: absmax }),
     unpack: (read) => {
       const codes = new Uint8Array(out * d);
       for (const [index, byte] of read(info).entries()) {

@@ -48,9 +48,9 @@ const floats = (...list: number[]) => bytes(Float32Array.from(list));
 
 /** All of a matrix, [out, d]. */
 function valuesOf(weights: Weights, tensor: string): number[] {
-  const { shape } = weights.require(tensor);
+  const { dtype, shape } = weights.require(tensor);
   const [out, d] = shape as [number, number];
-  const rows = weights.readRows({ tensor, dtype: "f32", out, d, transposed: false, first: 0 }, 0, out);
+  const rows = weights.readRows({ tensor, dtype, out, d, transposed: false, first: 0 }, 0, out);
   weights.close();
   return [...rows];
 }
@@ -134,7 +134,8 @@ describe("weights keep their few bits where groups of them fill blocks", () => {
     ["qwen3-compressed", "model.layers.0.mlp.up_proj", "f8"],
     ["qwen3-compressed", "model.layers.0.mlp.down_proj", "f8_128"],
     ["llama-fp8", "model.layers.0.mlp.down_proj", "f8"],
-    ["llama-nf4", "model.layers.0.mlp.gate_proj", "f32"],
+    ["llama-nf4", "model.layers.0.mlp.gate_proj", "nf4"],
+    ["llama-fp4", "model.layers.0.mlp.gate_proj", "fp4"],
   ] as const)("%s: %s", async (fixture, linear, dtype) => {
     const weights = await Weights.open(join(fixtures, fixture));
     expect(weights.require(`${linear}.weight`).dtype).toBe(dtype);

@@ -46,6 +46,7 @@ function folderNames(): string[] {
 /** Fixtures of make_quantized.py: a few shapes that share kernels, wired as other fixtures are. */
 const quantizedFixtures = [
   "gpt2-gptq",
+  "llama-fp4",
   "llama-fp8",
   "llama-gptq",
   "llama-nf4",

@@ -103,13 +103,16 @@ function weightLoop(body: readonly Instruction[]): WeightLoop {
 
 /**
  * Weights of a lane: for one column, a matrix instruction multiplies four of them, or two of f16, which are two bf16
- * numbers each. Those of f16 and of FP8 are converted from f16 one by one. Without matrix instructions they are f32.
+ * numbers each, or four thirds of those of a table, which are three and are put together from bytes. Those of f16 and of
+ * FP8 are converted from f16 one by one. Without matrix instructions they are f32.
  */
 function weightsOf(body: readonly Instruction[], streams: readonly Instruction[]): number {
   const matrix = countOf(body, "matrix");
   if (matrix === 0) return streams.reduce((sum, one) => sum + loadedBytes(one) / 4, 0);
-  const halves = body.filter(({ name }) => name.startsWith("v_cvt_f32_f16")).length;
-  return halves > matrix && halves < 3 * matrix ? 2 * matrix : 4 * matrix;
+  const named = (start: string) => body.filter(({ name }) => name.startsWith(start)).length;
+  const halves = named("v_cvt_f32_f16");
+  if (halves > matrix && halves < 3 * matrix) return 2 * matrix;
+  return named("v_perm_b32") > 4 * matrix ? (4 * matrix) / 3 : 4 * matrix;
 }
 
 function slotsIn(body: readonly Instruction[]): number {

@@ -12,11 +12,12 @@
 //
 //   (W x)[r] = sum_group scale[r] sum_j q[r][j] x[j] + minimum[r] sum_j x[j]
 //
-// Nibble n below 7 is not moved down before it becomes a number: 16^n q meets 16^-n x, which is exact.
+// Of integers, nibble n below 7 is not moved down before it becomes a number: 16^n q meets 16^-n x, which is exact.
 #ifndef GSIC_BLOCKS_H
 #define GSIC_BLOCKS_H
 
 #include "gsic/exponent.h"
+#include "gsic/float_tables.h"
 #include "gsic/tiles.h"
 
 namespace gsic {
@@ -68,6 +69,15 @@ struct E4m3 {
   static constexpr int bits = 8;
   static constexpr float position_scale(int) { return 256.0f; }
   static inline f32x16 byte(const uint8_t *p) { return load_e4m3(p); }
+};
+
+/// Numbers of a table of sixteen.
+template <class Table> struct Tabled {
+  static constexpr int bits = 4;
+  static constexpr float position_scale(int) { return 1.0f; }
+  template <int, int N> static inline f32x16 nibble(i32x16 word, const uint8_t *) {
+    return look_up(Table::values, shift_right<4 * N>(word));
+  }
 };
 
 /// Calls each(Count<j>, q) for the elements of a step from number I on, each divided by its `position_scale`.
@@ -173,6 +183,8 @@ using i4_128 = Block<Whole<4>, ScaledFromZero<4, 0>>;
 using i8 = Block<Whole<8>, ScaledFromZero<1, 128>>;
 using f8 = Block<E4m3, ScaledByFloat<1>>;
 using f8_128 = Block<E4m3, ScaledByFloat<4>>;
+using nf4 = Block<Tabled<NormalFloats>, ScaledByFloat<2>>;
+using fp4 = Block<Tabled<FourBitFloats>, ScaledByFloat<2>>;
 
 /// Bytes of a step and of a superblock of a type, of sixteen rows.
 template <class W> constexpr int block_step_bytes() { return W::scales::bytes + kBlockRows * kBlock * W::bits / 8; }

@@ -59,6 +59,16 @@ inline i32x16 load_i32(const uint8_t *p) {
   const __m256i *half = reinterpret_cast<const __m256i *>(p);
   return {_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1)};
 }
+/// Of eight numbers, or where bit 3 is set of eight others, those that the lower three bits of each lane name.
+inline __m256 look_up(__m256 low, __m256 high, __m256i index) {
+  const __m256 first = _mm256_permutevar8x32_ps(low, index), second = _mm256_permutevar8x32_ps(high, index);
+  return _mm256_blendv_ps(first, second, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+/// Of sixteen numbers those that the lower four bits of each lane name.
+inline f32x16 look_up(const float *table, i32x16 index) {
+  const __m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
+  return {look_up(low, high, index.lo), look_up(low, high, index.hi)};
+}
 inline i32x16 broadcast_i32(int32_t a) { return {_mm256_set1_epi32(a), _mm256_set1_epi32(a)}; }
 inline i32x16 lane_index() {
   return {_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)};

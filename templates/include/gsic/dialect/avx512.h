@@ -48,6 +48,10 @@ inline f32x16 load_e4m3(const uint8_t *p) {
   return {_mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(int16_t(0xbf80))))};
 }
 inline i32x16 load_i32(const uint8_t *p) { return {_mm512_loadu_si512(p)}; }
+/// Of sixteen numbers those that the lower four bits of each lane name.
+inline f32x16 look_up(const float *table, i32x16 index) {
+  return {_mm512_permutexvar_ps(index.v, _mm512_loadu_ps(table))};
+}
 inline i32x16 broadcast_i32(int32_t a) { return {_mm512_set1_epi32(a)}; }
 inline i32x16 lane_index() { return {_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }

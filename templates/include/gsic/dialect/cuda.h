@@ -21,6 +21,13 @@ inline int workgroup_count() { return int(__nvvm_read_ptx_sreg_nctaid_x()); }
 
 inline uint32_t held(uint32_t word) { return word; }
 inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
+/// prmt takes four bits a place.
+inline uint32_t choose_bytes(uint32_t high, uint32_t low, uint32_t places) {
+  const uint32_t pairs = places | places >> 4;
+  uint32_t bytes;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(bytes) : "r"(low), "r"(high), "r"((pairs & 255u) | (pairs >> 8 & 0xff00u)));
+  return bytes;
+}
 inline int uniform(int value) { return value; }
 inline void hold() {}
 template <class... T> inline void together(T...) {}

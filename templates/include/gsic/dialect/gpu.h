@@ -11,6 +11,7 @@
 //   issued()                     loads that stand before it are asked for before what follows
 //   held(word)                   a constant that stays in a register of each lane
 //   and_or(word, mask, more)     word & mask | more
+//   choose_bytes(high, low, places)   of the eight bytes of two words those that four bytes, 0 to 7, name
 //   uniform(value)               a number that is the same in all lanes of a wave, known to be
 //   shuffle_xor<Mask>(value)     the value of lane ^ Mask of the wave; every lane takes part
 //   load(p), load_once(p)        global memory, kept in caches or not; 1, 2, 4, 8 or 16 bytes

@@ -40,6 +40,10 @@ inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) {
   return both;
 }
 
+inline uint32_t choose_bytes(uint32_t high, uint32_t low, uint32_t places) {
+  return __builtin_amdgcn_perm(high, low, places);
+}
+
 inline int uniform(int value) { return __builtin_amdgcn_readfirstlane(value); }
 inline int64_t uniform(int64_t value) {
   return int64_t(uint64_t(uint32_t(uniform(int(value >> 32)))) << 32 | uint32_t(uniform(int(value))));

@@ -39,6 +39,12 @@ inline int workgroup_index() { return Host::workgroup(); }
 inline int workgroup_count() { return Host::workgroups(); }
 inline uint32_t held(uint32_t word) { return word; }
 inline uint32_t and_or(uint32_t word, uint32_t mask, uint32_t more) { return (word & mask) | more; }
+inline uint32_t choose_bytes(uint32_t high, uint32_t low, uint32_t places) {
+  const uint64_t from = uint64_t(high) << 32 | low;
+  uint32_t bytes = 0;
+  for (int i = 0; i < 32; i += 8) bytes |= uint32_t(from >> 8 * (places >> i & 7u) & 255u) << i;
+  return bytes;
+}
 inline int uniform(int value) { return value; }
 inline int64_t uniform(int64_t value) { return value; }
 inline void hold() {}

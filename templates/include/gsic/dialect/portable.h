@@ -82,6 +82,12 @@ inline i32x16 load_i32(const uint8_t *p) {
   memcpy(&a.v, p, sizeof a.v);
   return a;
 }
+/// Of sixteen numbers those that the lower four bits of each lane name.
+inline f32x16 look_up(const float *table, i32x16 index) {
+  f32x16 a;
+  for (int i = 0; i < kLanes; i++) a.v[i] = table[index.v[i] & 15];
+  return a;
+}
 inline i32x16 broadcast_i32(int32_t a) { return {i32_vector{} + a}; }
 inline i32x16 lane_index() { return {i32_vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}; }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { return {a.v & b.v}; }

@@ -93,6 +93,10 @@ template <class Use> inline void with_rows(const MatrixShape &shape, const void 
       return use(Rows<f8>(shape, pointer));
     case Type::f8_128:
       return use(Rows<f8_128>(shape, pointer));
+    case Type::nf4:
+      return use(Rows<nf4>(shape, pointer));
+    case Type::fp4:
+      return use(Rows<fp4>(shape, pointer));
     case Type::coded_bf16:
       return use(CodedRows(shape, pointer));
     case Type::few_bits:

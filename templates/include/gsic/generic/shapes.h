@@ -27,6 +27,8 @@ enum class Type : int32_t {
   i8,
   f8,
   f8_128,
+  nf4,
+  fp4,
   coded_bf16,
   few_bits
 };

@@ -161,13 +161,15 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
   }
 };
 
-/// Blocks of integers by matrix cores: the integers, and a bias of theirs, are exact in bf16; scale and minimum are
-/// applied to their sums, the bias among the minimum. So the sum of a unit's activations must be that of what the
-/// matrix cores are given. Staged [pair of columns][run of eight elements][unit][row of the left matrix][8], elements
-/// in the order of pairs, then sums [column][half if their scales differ][unit].
+/// Blocks by matrix cores. Integers, and a bias of theirs, are exact in bf16; scale and minimum are applied to
+/// their sums, the bias among the minimum. So the sum of a unit's activations must be that of what the matrix cores
+/// are given. Numbers of a table are several bf16 numbers each. Staged [pair of columns][run of eight
+/// elements][unit][row of the left matrix][8], elements in the order of pairs, then sums [column][half][unit].
 template <class W, int C> struct BlockDot : MatrixColumns<C> {
   using Base = MatrixColumns<C>;
-  static constexpr int halves = W::two_scales ? 2 : 1;
+  static constexpr int parts = pair_parts<W>;
+  /// Stretches that are multiplied at a time: there are no registers for all parts of a unit.
+  static constexpr int halves = W::two_scales || parts > 1 ? 2 : 1;
   static constexpr int columns = C, layout = 1 + halves, elements = 32;
   static constexpr int unit_bytes = Base::pairs * 256 + halves * C * int(sizeof(float));
   static constexpr int depth = C == 1 ? 4 : C <= 4 ? 2 : 1;
@@ -206,9 +208,9 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
     const float *of_unit = sums(const_cast<uint8_t *>(lds), units) + unit;
     GSIC_UNROLL
     for (int half = 0; half < halves; half++) {
-      u32x4 q[4 / halves];
+      u32x4 q[4 / halves][parts];
       GSIC_UNROLL
-      for (int i = 0; i < 16 / halves; i++) q[i / 4].v[i % 4] = W::pair(w, 16 / halves * half + i);
+      for (int i = 0; i < 16 / halves; i++) pair_of(w, 16 / halves * half + i, q[i / 4], i % 4);
       const float scale = W::scale(w, half);
       if (C > 4) hold();
       GSIC_UNROLL
@@ -227,6 +229,15 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
   /// Pairs of columns that are multiplied at a time: there are no registers for the products of all.
   static constexpr int together = Base::pairs < 4 ? Base::pairs : 4;
 
+  /// Word `word` of eight elements, of every part.
+  template <int Part = 0> static void pair_of(const Weights &w, int p, u32x4 (&q)[parts], int word) {
+    if constexpr (parts == 1) {
+      q[0].v[word] = W::pair(w, p);
+    } else if constexpr (Part < parts) {
+      q[Part].v[word] = W::template pair<Part>(w, p);
+      pair_of<Part + 1>(w, p, q, word);
+    }
+  }
   /// What an activation is multiplied by besides the integers.
   static float least(const Weights &w, float scale) {
     if constexpr (W::two_scales)
@@ -236,13 +247,14 @@ template <class W, int C> struct BlockDot : MatrixColumns<C> {
   }
   /// Adds the products of runs of eight with the pairs of columns from `first` on.
   template <int Runs>
-  void add_runs(const u32x4 *place, int units, int run, int first, const u32x4 (&q)[Runs], float scale) {
+  void add_runs(const u32x4 *place, int units, int run, int first, const u32x4 (&q)[Runs][parts], float scale) {
     f32x4 products[together] = {};
     GSIC_UNROLL
     for (int i = 0; i < Runs; i++) {
       GSIC_UNROLL
       for (int pair = 0; pair < together; pair++) {
-        products[pair] = Base::multiply(place[((first + pair) * 4 + run + i) * units * 4], q[i], products[pair]);
+        const u32x4 x = place[((first + pair) * 4 + run + i) * units * 4];
+        for (int part = 0; part < parts; part++) products[pair] = Base::multiply(x, q[i][part], products[pair]);
         if (C > 4 && pair % 2 == 1) hold();
       }
     }

@@ -14,6 +14,8 @@
 //   pair(raw, p)                 for matrix cores: two elements plus `bias` as bf16, see pair_element
 //   pair_minimum(raw)            minimum(raw) less the bias times the scale; where scales differ, `zero`: what is added
 //                                to the integers of pairs
+// or, for blocks of numbers that no bf16 holds,
+//   pair<part>(raw, p)           of `pair_parts` numbers whose sums are the elements, without a bias
 #ifndef GSIC_GPU_WEIGHTS_H
 #define GSIC_GPU_WEIGHTS_H
 
@@ -257,6 +259,10 @@ template <class W> constexpr bool is_ordered<ordered<W>> = true;
 
 /// Whether a type's units are blocks of integers.
 template <class W> constexpr bool is_block = W::elements == 32;
+
+/// bf16 numbers of an element of a block.
+template <class W> constexpr int pair_parts = 1;
+template <class W> constexpr int pair_parts<ordered<W>> = pair_parts<W>;
 
 /// Elements 4 group .. 4 group + 3 of a unit of any type.
 template <class W> inline void decode_group(const typename W::Raw &raw, int group, float (&w)[4]) {
