@@ -121,10 +121,14 @@ export async function build(options: BuildOptions): Promise<{ out: string; repor
   }
 }
 
-/** Throws `weights-not-finite` (category data), and warns of what was never trained. */
+/** Throws `weights-not-finite` (category data), and warns of what was never trained, or is widened. */
 function checkWeights({ weights }: Model, progress: Progress): void {
   for (const tensor of auditWeights(weights, progress.stage("Checking the weights")))
     progress.warn(`all elements of ${JSON.stringify(tensor)} are equal: was it ever trained?`);
+  for (const [why, [first, ...more]] of weights.widened())
+    progress.warn(
+      `32 bits a weight in memory: ${first}${more.length > 0 ? ` and ${more.length} more` : ""}, since ${why}`,
+    );
 }
 
 /** The configured mode; an edited graph that is not dense has no exact mode. */

@@ -15,6 +15,8 @@ export interface QuantizedTensor {
   readonly d: number;
   /** One of few bits where groups of weights fill whole blocks of it, else f32. */
   readonly dtype: DType;
+  /** Why `dtype` is f32, where it is. */
+  readonly widened?: string;
   /** The input of each column, where columns are not in the inputs' order. */
   readonly order?: Int32Array;
   readonly unpack: (read: ReadTensor) => QuantizedMatrix;
@@ -98,17 +100,28 @@ interface StoredElements {
   readonly scales: RawTensorInfo;
 }
 
+/** How a linear is kept in memory: a type of few bits; or f32, and why. */
+type Kept = Pick<QuantizedTensor, "dtype" | "widened">;
+
 /**
  * The type in which weights keep their few bits in memory. f32 where rows or groups are no multiple of 32, or 64 of NF4 and
  * FP4, and where integers have scales of 32 bits, which leave no room for a zero point beside them.
  */
-export function memoryType({ of, bits, d, size, scales }: StoredElements): DType {
+export function memoryType({ of, bits, d, size, scales }: StoredElements): Kept {
   const fills = (length: number) => d % length === 0 && (size >= d || size % length === 0);
-  if (of === "nf4" || of === "fp4") return fills(blockSizes[of].elements) ? of : "f32";
-  if (!fills(32)) return "f32";
-  if (of === "e4m3") return fills(128) ? "f8_128" : "f8";
-  if (scales.dtype === "F32") return "f32";
-  return bits === 8 ? "i8" : fills(128) ? "i4_128" : "i4";
+  const isTable = of === "nf4" || of === "fp4";
+  const least = isTable ? blockSizes[of].elements : 32;
+  if (!fills(least))
+    return widened(`${d % least === 0 ? `groups of ${size}` : d} inputs are no multiple of ${least}`);
+  if (isTable) return { dtype: of };
+  if (of === "e4m3") return { dtype: fills(128) ? "f8_128" : "f8" };
+  if (scales.dtype === "F32") return widened("scales of integers have 32 bits");
+  return { dtype: bits === 8 ? "i8" : fills(128) ? "i4_128" : "i4" };
+}
+
+/** f32, for this reason. */
+export function widened(why: string): Kept {
+  return { dtype: "f32", widened: why };
 }
 
 /** The tensor [d] I32 that says each input's group, or nothing where there is none or groups are runs of `size`. */
@@ -132,12 +145,16 @@ interface Grouped {
   readonly index: Uint32Array | undefined;
 }
 
-/** A linear with its columns group by group, where its groups are no runs of inputs; in f32 where they are not equally large. */
+/**
+ * A linear with its columns group by group, where its groups are no runs of inputs; in f32 where they are not equally large,
+ * but for a smaller last one.
+ */
 export function inGroups({ tensor, groups, size, index }: Grouped): QuantizedTensor {
   if (index === undefined || tensor.dtype === "f32") return tensor;
   const columns = Array.from({ length: groups }, (): number[] => []);
   for (const [input, group] of index.entries()) columns[group]?.push(input);
-  if (columns.some(({ length }) => length !== size)) return { ...tensor, dtype: "f32" };
+  if (columns.some(({ length }, group) => length !== Math.min(size, tensor.d - group * size)))
+    return { ...tensor, ...widened("groups of its inputs are not equally large") };
   const order = Int32Array.from(columns.flat());
   return {
     ...tensor,

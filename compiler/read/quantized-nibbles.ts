@@ -6,6 +6,7 @@ import {
   type ReadTensor,
   type StoredLinear,
   scaleTypes,
+  widened,
 } from "./quantized-linear.js";
 import { fourBitFloats, normalFloats, runsOf } from "./quantized-matrix.js";
 import type { RawTensorInfo } from "./safetensors-header.js";
@@ -51,7 +52,9 @@ export function nibbleLinear(linear: StoredLinear, read: ReadTensor): QuantizedT
   return {
     out,
     d,
-    dtype: of === undefined ? "f32" : memoryType({ of, bits: 4, d, size: state.blocksize, scales: absmax }),
+    ...(of === undefined
+      ? widened("their four bits stand for other numbers than those of NF4 and FP4")
+      : memoryType({ of, bits: 4, d, size: state.blocksize, scales: absmax })),
     unpack: (read) => {
       const codes = new Uint8Array(out * d);
       for (const [index, byte] of read(info).entries()) {

@@ -42,7 +42,7 @@ export function gptqLinear(
   const tensor: QuantizedTensor = {
     out,
     d,
-    dtype: memoryType({ of: "integers", bits, d, size, scales }),
+    ...memoryType({ of: "integers", bits, d, size, scales }),
     unpack: (read) => {
       const packed = wordsOf(zeros, read);
       // The least bit of each number: the library adds these to whole words, carries and all.
@@ -104,7 +104,7 @@ export function awqLinear(
   return {
     out,
     d,
-    dtype: memoryType({ of: "integers", bits: 4, d, size, scales }),
+    ...memoryType({ of: "integers", bits: 4, d, size, scales }),
     unpack: (read: ReadTensor) => ({
       out,
       d,

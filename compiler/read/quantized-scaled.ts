@@ -10,6 +10,7 @@ import {
   type ReadTensor,
   type StoredLinear,
   scaleTypes,
+  widened,
   wordsOf,
 } from "./quantized-linear.js";
 import {
@@ -66,7 +67,7 @@ export function compressedLinear(
   const tensor: QuantizedTensor = {
     out,
     d,
-    dtype: memoryType({ of: "integers", bits, d, size, scales }),
+    ...memoryType({ of: "integers", bits, d, size, scales }),
     unpack: (read) => ({
       out,
       d,
@@ -105,7 +106,9 @@ export function byteLinear(
   return {
     out,
     d,
-    dtype: of === "e4m3" && zeros !== undefined ? "f32" : memoryType({ of, bits: 8, d, size, scales }),
+    ...(of === "e4m3" && zeros !== undefined
+      ? widened("FP8 has zero points")
+      : memoryType({ of, bits: 8, d, size, scales })),
     unpack: (read): QuantizedMatrix => ({
       out,
       d,

@@ -139,8 +139,35 @@ describe("weights keep their few bits where groups of them fill blocks", () => {
   ] as const)("%s: %s", async (fixture, linear, dtype) => {
     const weights = await Weights.open(join(fixtures, fixture));
     expect(weights.require(`${linear}.weight`).dtype).toBe(dtype);
+    const widened = [...weights.widened().values()].flat();
+    expect(widened.includes(`${linear}.weight`)).toBe(dtype === "f32");
     weights.close();
   });
+
+  test("why the others take 32 bits a weight", async () => {
+    const weights = await Weights.open(join(fixtures, "qwen3-compressed"));
+    const gates = [0, 1].map((layer) => `model.layers.${layer}.mlp.gate_proj.weight`);
+    expect([...weights.widened()]).toEqual([["groups of 48 inputs are no multiple of 32", gates]]);
+    weights.close();
+  });
+});
+
+test("act-order with a smaller last group keeps its columns group by group", async () => {
+  const [out, d, size] = [8, 96, 64];
+  const index = Array.from({ length: d }, (_, input) => Number(input % 3 === 2));
+  const codes = Array.from({ length: (d / 8) * out }, (_, at) =>
+    Math.floor(at / out) % 2 === 0 ? 0x76543210 : 0xfedcba98,
+  );
+  const settings = { quant_method: "gptq", bits: 4, group_size: size, checkpoint_format: "gptq_v2" };
+  const weights = await opened(settings, [
+    ["x.qweight", "I32", [d / 8, out], words(...codes)],
+    ["x.qzeros", "I32", [2, 1], words(0, 0)],
+    ["x.scales", "F16", [2, out], words(...Array(4).fill(0x3c003c00), ...Array(4).fill(0x40004000))],
+    ["x.g_idx", "I32", [d], words(...index)],
+  ]);
+  expect(weights.require("x.weight").dtype).toBe("i4");
+  const row = index.map((group, input) => (input % 16) * (group + 1));
+  expect(valuesOf(weights, "x.weight")).toEqual(Array.from({ length: out }, () => row).flat());
 });
 
 /** Fixture, change of its quantization_config, and what the error names. */

@@ -105,6 +105,14 @@ export class Weights {
     return this.content.quantized.has(name);
   }
 
+  /** Quantised matrices that take 32 bits a weight in memory, by why they do. */
+  widened(): ReadonlyMap<string, readonly string[]> {
+    const found = new Map<string, string[]>();
+    for (const [tensor, { widened }] of this.content.quantized)
+      if (widened !== undefined) found.set(widened, [...(found.get(widened) ?? []), tensor]);
+    return found;
+  }
+
   /** Like `info`, but throws `tensor-missing`. */
   require(name: string): TensorInfo {
     const info = this.info(name);
