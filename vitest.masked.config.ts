@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 import { durationsTo } from "./compiler/testing/durations.js";
-import everything from "./vitest.config.js";
+import { settings } from "./vitest.config.js";
 
 /**
  * The suites that run kernels of this machine's CPU, for `npm run test:masked`, which runs them again as a machine
@@ -33,8 +33,9 @@ for (const suite of suites)
 
 export default defineConfig({
   test: {
-    ...everything.test,
+    ...settings,
     include: suites,
+    globalSetup: ["compiler/testing/prepare.ts"],
     reporters: [
       "default",
       ["json", { outputFile: `build/test-results-${process.env.GSIC_CPU}.json` }],
