@@ -2,10 +2,12 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { hashOf } from "./cache.js";
 
-/** A header that is there. */
+/** A header that is there, read once however many sources include it. */
 interface Header {
   readonly path: string;
   readonly content: string;
+  /** What it includes itself, as it is written. */
+  readonly includes: readonly string[];
 }
 
 /**
@@ -15,28 +17,37 @@ interface Header {
  */
 export class Includes {
   private readonly headers = new Map<string, Promise<Header | null>>();
+  /** By folder and text. */
+  private readonly hashes = new Map<string, Promise<string>>();
 
   /** `folders` are searched in their order, behind the folder of the file that includes. */
   constructor(private readonly folders: readonly string[]) {}
 
   /** The hash for a source's text; `folder` is the source's own, if it is a file. */
-  async hash(source: string, folder: string | null = null): Promise<string> {
-    const found = new Map<string, readonly [name: string, content: string]>();
-    await this.collect(source, folder, found);
-    const parts = [...found.values()].map((entry) => entry.join("\0"));
-    return hashOf(...parts.sort());
+  hash(source: string, folder: string | null = null): Promise<string> {
+    const key = `${folder}\0${source}`;
+    const hash = this.hashes.get(key) ?? this.compute(source, folder);
+    this.hashes.set(key, hash);
+    return hash;
   }
 
+  private async compute(source: string, folder: string | null): Promise<string> {
+    const found = new Map<string, string>();
+    await this.collect(includesOf(source), folder, found);
+    return hashOf(...[...found.values()].sort());
+  }
+
+  /** Notes the name and the content of each header, by its path. */
   private async collect(
-    text: string,
+    names: readonly string[],
     folder: string | null,
-    found: Map<string, readonly [string, string]>,
+    found: Map<string, string>,
   ): Promise<void> {
-    for (const [, name] of text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)) {
-      const header = await this.find(name!, folder);
+    for (const name of names) {
+      const header = await this.find(name, folder);
       if (header === null || found.has(header.path)) continue;
-      found.set(header.path, [name!, header.content]);
-      await this.collect(header.content, dirname(header.path), found);
+      found.set(header.path, `${name}\0${header.content}`);
+      await this.collect(header.includes, dirname(header.path), found);
     }
   }
 
@@ -53,10 +64,15 @@ export class Includes {
     const known = this.headers.get(path);
     if (known !== undefined) return known;
     const read = readFile(path, "utf8").then(
-      (content) => ({ path, content }),
+      (content) => ({ path, content, includes: includesOf(content) }),
       () => null,
     );
     this.headers.set(path, read);
     return read;
   }
+}
+
+/** What a text includes between quotation marks. */
+function includesOf(text: string): string[] {
+  return [...text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)].map(([, name]) => name!);
 }

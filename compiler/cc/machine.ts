@@ -37,9 +37,15 @@ export async function readMachine(): Promise<Machine> {
   return JSON.parse(await runTool(["machine"])) as Machine;
 }
 
-/** The CPU alone, without a look at drivers. Throws as `readMachine`. */
+/** What the tool said of the CPU, by the value of GSIC_CPU. */
+const cpus = new Map<string | undefined, Cpu>();
+
+/** The CPU alone, without a look at drivers; asked once. Throws as `readMachine`. */
 async function readCpu(): Promise<Cpu> {
-  return JSON.parse(await runTool(["cpu"])) as Cpu;
+  const { GSIC_CPU } = process.env;
+  const cpu = cpus.get(GSIC_CPU) ?? (JSON.parse(await runTool(["cpu"])) as Cpu);
+  cpus.set(GSIC_CPU, cpu);
+  return cpu;
 }
 
 /** The CPU targets of this machine's architecture, best first, and which of them run here. Throws as `readMachine`. */

@@ -27,6 +27,8 @@ export interface Compilation {
    * instantiated, once for all. The runtime takes less than half of the time (examples/bench/compile-time.md).
    */
   readonly together: number;
+  /** Of `include`, where headers were read before. */
+  readonly includes?: Includes;
   /** Begins at the other end: for one of two processes that compile the same, so that neither makes what the other has. */
   readonly backwards?: boolean;
 }
@@ -68,8 +70,7 @@ function grouped(sources: readonly Source[], together: number): Source[][] {
 }
 
 async function batchesOf(sources: readonly Source[], how: Compilation): Promise<Batch[]> {
-  const { compiler, flags, include, together } = how;
-  const includes = new Includes(include);
+  const { compiler, flags, include, together, includes = new Includes(include) } = how;
   const keyOf = async ({ path, text, packageNames }: Source) =>
     hashOf(JSON.stringify(packageNames), await includes.hash(text, dirname(path)), text);
   return Promise.all(

@@ -1,10 +1,12 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, extname, join } from "node:path";
-import { packageRoot, runtimeFolder, templatesFolder } from "../support/paths.js";
+import { cacheFolder, packageRoot, runtimeFolder, templatesFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { cachedCompile, contentHash, hashOf, objectPath } from "./cache.js";
 import { type CxxCompiler, findCompiler, run } from "./compilers.js";
+import { Includes } from "./includes.js";
 import { type Compilation, compileObjects, objectsOf, type Source, type SourceCount } from "./objects.js";
 import { prebuiltProduct, type RuntimeProduct, unusablePrebuilt } from "./prebuilt.js";
 
@@ -53,6 +55,7 @@ async function ingredients(product: RuntimeProduct): Promise<Ingredients> {
   const recipes = await runtimeRecipes();
   const { sources: patterns, link, packages = [] } = recipes.outputs[product];
   const own = patterns.at(-1)!;
+  headers ??= headersHash(recipes);
   const sources = await Promise.all(
     patterns.map(async (pattern) => sourcesOf(pattern, pattern === own ? packages : [])),
   );
@@ -61,7 +64,7 @@ async function ingredients(product: RuntimeProduct): Promise<Ingredients> {
     flags: recipes.flags,
     include: recipes.include.map((folder) => join(packageRoot, folder)),
     packages,
-    headers: await headersHash(recipes),
+    headers: await headers,
     link,
     scripts: await linkerScripts(link),
   };
@@ -73,7 +76,7 @@ async function sourcesOf(pattern: string, packages: readonly string[]): Promise<
   const folders = packages.map(packageFolder);
   return Promise.all(
     paths.map(async (path) => {
-      return { path, text: await readFile(path, "utf8"), packages: folders, packageNames: packages };
+      return { path, text: await textOf(path), packages: folders, packageNames: packages };
     }),
   );
 }
@@ -88,6 +91,9 @@ function hashOfIngredients({ flags, packages, headers, sources, link, scripts }:
   return hashOf(flags.join(" "), JSON.stringify(packages), headers, ...texts, link.join(" "), scripts);
 }
 
+/** Where products were found, by all that decides it besides sources, which stay as they are while gsic runs. */
+const found = new Map<string, string>();
+
 /**
  * The path of a product of the runtime: one that came compiled from the sources that are here (prebuilt.ts), or else
  * one in the cache, compiled if need be. The file's name changes whenever the product does.
@@ -96,11 +102,16 @@ export async function buildRuntime(
   product: RuntimeProduct,
   progress: SourceCount = () => {},
 ): Promise<string> {
+  const { GSIC_PREBUILT, CXX } = process.env;
+  const key = JSON.stringify([product, cacheFolder(), GSIC_PREBUILT, CXX]);
+  const known = found.get(key);
+  if (known !== undefined && existsSync(known)) return known;
   const parts = await ingredients(product);
-  return (
+  const path =
     (await prebuiltProduct(product, hashOfIngredients(parts))) ??
-    (await compileParts(product, parts, progress))
-  );
+    (await compileParts(product, parts, progress));
+  found.set(key, path);
+  return path;
 }
 
 /** Whether `buildRuntime` has nothing to compile because a product came compiled. */
@@ -142,7 +153,18 @@ export async function runtimeObjects(product: RuntimeProduct, progress: SourceCo
 }
 
 function compilation({ flags, include }: Ingredients, compiler: CxxCompiler): Compilation {
-  return { compiler, flags, include, together: runtimeTogether };
+  includes ??= new Includes(include);
+  return { compiler, flags, include, includes, together: runtimeTogether };
+}
+
+/** Products have most sources and headers in common: each is read once. */
+let includes: Includes | undefined;
+const texts = new Map<string, Promise<string>>();
+
+function textOf(path: string): Promise<string> {
+  const text = texts.get(path) ?? readFile(path, "utf8");
+  texts.set(path, text);
+  return text;
 }
 
 /** Sources of the runtime that are compiled as one: fewer take longer in all, more leave cores without work. */
@@ -176,6 +198,8 @@ function noteWhy(progress: Progress): void {
   const why = unusablePrebuilt();
   if (why !== null) progress.note(`${why}: gsic's native parts are compiled here, once`);
 }
+
+let headers: Promise<string> | undefined;
 
 /** Headers of the kernels' interfaces, which the runtime includes too. */
 const sharedHeaders = ["gsic/abi.h", "gsic/simulation.h"];
