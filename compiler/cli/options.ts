@@ -8,6 +8,13 @@ export interface Json {
   readonly json?: boolean;
 }
 
+/** What a command does, in a module of its own that is loaded when the command runs: the others begin without it. */
+export function loaded<Given extends unknown[]>(
+  load: () => Promise<(...given: Given) => void | Promise<void>>,
+): (...given: Given) => Promise<void> {
+  return async (...given) => (await load())(...given);
+}
+
 /** `--json`. */
 export function jsonOption(): Option {
   return new Option("--json", "print one JSON document on stdout and nothing else");

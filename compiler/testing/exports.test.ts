@@ -25,7 +25,7 @@ test("an export without a doc comment is named with its place; tests and what ot
 });
 
 test("an export that no other file imports is named with its place", () => {
-  const names = ["One", "Two", "Three", "Four", "Five", "Six"];
+  const names = ["One", "Two", "Three", "Four", "Five", "Six", "Eight"];
   const text = names.map((name) => `export type ${name} = ${name.length};\n`).join("");
   const exports = planted({
     "compiler/a.ts": text,
@@ -33,7 +33,7 @@ test("an export that no other file imports is named with its place", () => {
     "compiler/load.ts": 'export { type One } from "./a.js";\nexport type Seven = 7;\n',
     "compiler/cli/b.test.ts": 'import { One, type Two as Other } from "../a.js";\nOne satisfies Other;\n',
     "examples/c.ts":
-      'import type {\n  Three,\n} from "../compiler/a.js";\nconst { Four: a } = await import("../compiler/a.js");\n',
+      'import type {\n  Three,\n} from "../compiler/a.js";\nconst { Four: a } = await import("../compiler/a.js");\n(await import("../compiler/a.js")).Eight;\n',
     "compiler/report-html/page/d.js": '/** @type {import("../../a.js").Five} */\n',
     "compiler/e.ts": 'import * as whole from "./whole.js";\nconst Six = whole.One;\n',
   });

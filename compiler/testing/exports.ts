@@ -113,7 +113,7 @@ function importsOf(text: string): { readonly from: string; readonly names: reado
     /^(?:import|export) (?:type )?(?:\{([^}]*)\}|\*(?: as \w+)?) from "(\.[^"]+)"/gm,
   );
   const awaited = text.matchAll(/\{([^{}]*)\} = await import\("(\.[^"]+)"\)/g);
-  const typed = text.matchAll(/import\("(\.[^"]+)"\)\.(\w+)/g);
+  const typed = text.matchAll(/import\("(\.[^"]+)"\)\)?\.(\w+)/g);
   return [
     ...[...declared, ...awaited].map(([, list, from]) => ({ from: from!, names: namesOf(list) })),
     ...[...typed].map(([, from, name]) => ({ from: from!, names: [name!] })),

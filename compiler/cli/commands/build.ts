@@ -1,10 +1,5 @@
 import type { Command } from "commander";
-import { reportText } from "../../inspect/text.js";
-import { writeForms } from "../../ir/forms.js";
-import type { Mode } from "../../ir/program.js";
-import { terminalProgress } from "../../support/progress.js";
-import { type Json, jsonOption, list, modeOption } from "../options.js";
-import { print } from "../output.js";
+import { jsonOption, list, loaded, modeOption } from "../options.js";
 
 /** Adds `gsic build`. */
 export function addBuild(gsic: Command): void {
@@ -24,22 +19,5 @@ export function addBuild(gsic: Command): void {
     )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample: gsic build examples/tiny-gpt2/model.toml")
-    .action(build);
-}
-
-/** `gsic build`. */
-async function build(
-  input: string,
-  options: Json & { out?: string; target?: string[]; mode?: Mode; dump?: string },
-): Promise<void> {
-  const { build: buildModel } = await import("../../build.js");
-  const { out, report } = await buildModel({
-    input,
-    out: options.out,
-    targets: options.target,
-    mode: options.mode,
-    dump: options.dump,
-    progress: terminalProgress(),
-  });
-  print(options.json ? JSON.stringify({ out, ...report }, writeForms) : reportText(report, out));
+    .action(loaded(async () => (await import("../actions/build.js")).build));
 }

@@ -1,13 +1,5 @@
 import type { Command } from "commander";
-import { modeOf } from "../../build-folder/open.js";
-import { prepareRuntime } from "../../cc/index.js";
-import { openChatTemplate } from "../../chat.js";
-import { load } from "../../load.js";
-import { terminalProgress } from "../../support/progress.js";
-import { Conversation } from "../conversation.js";
-import { buildOf } from "../model-build.js";
-import { count, type Sampling, samplingOptions } from "../options.js";
-import { converse } from "../terminal-chat.js";
+import { count, loaded, samplingOptions } from "../options.js";
 
 /** Adds `gsic chat`. */
 export function addChat(gsic: Command): void {
@@ -18,29 +10,5 @@ export function addChat(gsic: Command): void {
     .option("--tokens <n>", "most tokens of an answer (default: the context's room)", count);
   samplingOptions(command)
     .addHelpText("after", "\nExample: gsic chat hf:HuggingFaceTB/SmolLM2-135M-Instruct")
-    .action(chat);
-}
-
-/** `gsic chat`: a line is a message; Ctrl-C stops an answer, Ctrl-D ends the conversation. */
-async function chat(
-  path: string,
-  options: Sampling & {
-    system?: string;
-    tokens?: number;
-  },
-): Promise<void> {
-  const progress = terminalProgress();
-  const built = await buildOf(path, progress);
-  const mode = modeOf(built, options.mode);
-  const template = openChatTemplate(built.folder);
-  await prepareRuntime(["addon"], progress);
-  progress.finish();
-  const model = await load(built.bundle, { threads: options.threads });
-  try {
-    const session = await model.session({ mode });
-    const conversation = new Conversation(model, session, template, options);
-    await converse(conversation, { name: model.info.name, mode });
-  } finally {
-    model.dispose();
-  }
+    .action(loaded(async () => (await import("../actions/chat.js")).chat));
 }

@@ -1,12 +1,5 @@
-import { rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { modeOf, openBuild } from "../../build-folder/open.js";
-import { refuseOverwrite } from "../../build-folder/publish.js";
-import { runTool } from "../../cc/tool.js";
-import type { Mode } from "../../ir/program.js";
-import { temporaryFolder } from "../../support/temporary.js";
-import { ids, modeOption } from "../options.js";
+import { ids, loaded, modeOption } from "../options.js";
 
 /** Adds `gsic logits`. */
 export function addLogits(gsic: Command): void {
@@ -17,29 +10,5 @@ export function addLogits(gsic: Command): void {
     .requiredOption("--out <file>", "safetensors file to write")
     .addOption(modeOption())
     .addHelpText("after", "\nExample: gsic logits build/tiny-gpt2 --ids 1,2,3 --out logits.safetensors")
-    .action(logits);
-}
-
-/** `gsic logits`. */
-async function logits(path: string, options: { ids: number[]; mode?: Mode; out: string }): Promise<void> {
-  const built = openBuild(path);
-  const mode = modeOf(built, options.mode);
-  refuseOverwrite(resolve(options.out), built.files);
-  const folder = await temporaryFolder("logits");
-  try {
-    const file = join(folder, "ids");
-    await writeFile(file, Int32Array.from(options.ids));
-    await runTool([
-      "logits",
-      built.bundle,
-      "--mode",
-      mode,
-      "--ids-file",
-      file,
-      "--out",
-      resolve(options.out),
-    ]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    .action(loaded(async () => (await import("../actions/logits.js")).logits));
 }

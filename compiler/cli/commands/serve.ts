@@ -1,8 +1,5 @@
 import type { Command } from "commander";
-import { openBuild } from "../../build-folder/open.js";
-import type { ServeOptions } from "../../serve/command.js";
-import { choice, count, type Json, jsonOption, list, modeOption, port, positive } from "../options.js";
-import { needReader, print } from "../output.js";
+import { choice, count, jsonOption, list, loaded, modeOption, port, positive } from "../options.js";
 
 /** Adds `gsic serve`. */
 export function addServe(gsic: Command): void {
@@ -40,20 +37,5 @@ export function addServe(gsic: Command): void {
     )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample: gsic serve build/tiny-gpt2 --port 8080")
-    .action(serve);
-}
-
-/** `gsic serve`: prints where, once requests are taken. */
-async function serve(path: string, options: Json & ServeOptions): Promise<void> {
-  needReader();
-  // The server and its packages take a quarter of a second to load, which every other command would wait for.
-  const { serve: serveBuild } = await import("../../serve/command.js");
-  await serveBuild(openBuild(path), options, (address) => {
-    const { urls, key, model, mode, target, chat, cached } = address;
-    const what = `${model} (${mode}, ${target}${chat ? "" : ", no chat template"})`;
-    const where = urls.map((url) => `${url}/v1`).join(", ");
-    const kept = cached === 0 ? "" : `, ${cached} tokens in its cache`;
-    const text = `${what} is served at ${where}${key ? ", with a key" : ""}${kept}; Ctrl-C stops`;
-    print(options.json ? JSON.stringify(address) : text);
-  });
+    .action(loaded(async () => (await import("../actions/serve.js")).serve));
 }
