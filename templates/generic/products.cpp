@@ -47,7 +47,7 @@ template <class M> struct TilesProduct : Product {
                        self.results);
   }
   static float row_at(const Product &product, int c, int row) {
-    return static_cast<const TilesProduct &>(product).results.y[row / kTileRows][c][row % kTileRows];
+    return static_cast<const TilesProduct &>(product).results.y[c][row];
   }
 };
 

@@ -131,7 +131,7 @@ template <class M> class CodedProduct {
                      results_);
   }
   /// Row `row` of the last run, column number c.
-  float at(int c, int row) const { return results_.y[row / kTileRows][c][row % kTileRows]; }
+  float at(int c, int row) const { return results_.y[c][row]; }
 
  private:
   int columns_;

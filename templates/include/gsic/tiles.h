@@ -81,9 +81,9 @@ struct TileSegment {
   bool first, last;       ///< whether it is the first of its matrix's segments, and the last
 };
 
-/// The results of a run, [tile][column][row], and what its sums are between two segments, [tile, column, row].
+/// The results of a run, [column][row], and what its sums are between two segments, [tile, column, row].
 struct TileResults {
-  float y[kTileGroup][GSIC_MAX_COLUMNS][kTileRows];
+  float y[GSIC_MAX_COLUMNS][kRunRows];
   f32x16 *sums;
 };
 
@@ -111,7 +111,7 @@ template <class M> class TileProduct {
                      results_);
   }
   /// Row `row` of the last run, column number c.
-  float at(int c, int row) const { return results_.y[row / kTileRows][c][row % kTileRows]; }
+  float at(int c, int row) const { return results_.y[c][row]; }
 
  private:
   int columns_;

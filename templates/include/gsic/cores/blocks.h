@@ -42,71 +42,144 @@ void BlockCore<W, Blocks, Long>::set(const float *from, int blocks, BlockColumn<
   for (int block = 0; block < blocks; block++) set_block(column.blocks[block], from + kBlock * block, first, second);
 }
 
-/// Adds the products of a step with C columns to `total`; `super` are the superblock's scales.
-template <class W, bool Long, int C>
-inline void add_step(const uint8_t *super, const uint8_t *step, int block, const BlockActivations<W> *const *x,
-                     f32x16 (&total)[C]) {
-  using scales = typename W::scales;
-  constexpr int groups = scales::groups;
-  if constexpr (Long) prefetch_ahead<scales::bytes + kBlockRows * kBlock * W::bits / 8>(step, kLongPrefetch);
-  f32x16 half[2][C];
-  each_element<typename W::elements>(step + scales::bytes, [&](auto j, f32x16 q) {
-    constexpr int at = decltype(j)::value;
-    f32x16(&sum)[C] = half[at / kLanes];
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) {
-      const f32x16 value = broadcast(x[c][block].x[at]);
-      sum[c] = at % kLanes == 0 ? multiply(q, value) : fma(q, value, sum[c]);
-    }
-  });
-  f32x16 scale[groups], minimum[groups];
-  scales::load(super, step, scale, minimum);
-#pragma GCC unroll 8
-  for (int c = 0; c < C; c++) {
-    if constexpr (groups == 1) half[0][c] = add(half[0][c], half[1][c]);
+/// Adds the sums of a step's halves to `total`, each group's times its scale, and its minimum.
+template <class W>
+inline void add_groups(const f32x16 (&half)[2], const f32x16 (&scale)[W::scales::groups],
+                       const f32x16 (&minimum)[W::scales::groups], const float (&sums)[W::scales::groups],
+                       f32x16 &total) {
+  constexpr int groups = W::scales::groups;
+  const f32x16 both[2] = {groups == 1 ? add(half[0], half[1]) : half[0], half[1]};
 #pragma GCC unroll 2
-    for (int group = 0; group < groups; group++) {
-      total[c] = fma(scale[group], half[group][c], total[c]);
-      if constexpr (scales::has_minimum) total[c] = fma(minimum[group], broadcast(x[c][block].sums[group]), total[c]);
-    }
+  for (int group = 0; group < groups; group++) {
+    total = fma(scale[group], both[group], total);
+    if constexpr (W::scales::has_minimum) total = fma(minimum[group], broadcast(sums[group]), total);
   }
 }
 
-/// One tile of so many blocks and `columns` columns, at most C.
-template <class W, bool Long, int C>
-inline void multiply_tile(const uint8_t *tile, int blocks, const BlockColumn<W> *columns, int count, float *y) {
-  if constexpr (C > 1) {
-    if (count < C) return multiply_tile<W, Long, C - 1>(tile, blocks, columns, count, y);
+/// Adds the products of a step with C columns to `total`; `super` are the superblock's scales.
+template <class W, int C>
+inline void add_step(const uint8_t *super, const uint8_t *step, int block, const BlockActivations<W> *const *x,
+                     f32x16 *total) {
+  f32x16 half[C][2];
+  each_element<typename W::elements>(step + W::scales::bytes, [&](auto j, f32x16 q) {
+    constexpr int at = decltype(j)::value;
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) {
+      f32x16 &sum = half[c][at / kLanes];
+      const f32x16 value = broadcast(x[c][block].x[at]);
+      sum = at % kLanes == 0 ? multiply(q, value) : fma(q, value, sum);
+    }
+  });
+  f32x16 scale[W::scales::groups], minimum[W::scales::groups];
+  W::scales::load(super, step, scale, minimum);
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c++) add_groups<W>(half[c], scale, minimum, x[c][block].sums, total[c]);
+}
+
+/// A step's elements as numbers, and its scales: for several columns it is unpacked once, into the first-level cache.
+template <class W> struct PlainStep {
+  f32x16 q[kBlock], scale[W::scales::groups], minimum[W::scales::groups];
+
+  PlainStep(const uint8_t *super, const uint8_t *step) {
+    each_element<typename W::elements>(step + W::scales::bytes,
+                                       [&](auto j, f32x16 element) { q[decltype(j)::value] = element; });
+    W::scales::load(super, step, scale, minimum);
   }
-  using scales = typename W::scales;
-  constexpr int step_bytes = scales::bytes + kBlockRows * kBlock * W::bits / 8;
-  constexpr int super_bytes = scales::header + scales::steps * step_bytes;
+};
+
+/// The same as `add_step`, with `count` columns, at most C.
+template <class W, int C>
+inline void add_plain(const PlainStep<W> &step, const BlockColumn<W> *columns, int count, int block, f32x16 *total) {
+  if constexpr (C > 1) {
+    if (count < C) return add_plain<W, C - 1>(step, columns, count, block, total);
+  }
   const BlockActivations<W> *x[C];
-  f32x16 total[C];
+  f32x16 half[C][2];
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c++) x[c] = columns[c].blocks + block;
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++) {
+    const int first = kLanes * i;
+    f32x16 sum[C];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) sum[c] = multiply(step.q[first], broadcast(x[c]->x[first]));
+#pragma GCC unroll 5
+    for (int at = first + 1; at < first + kLanes; at++)
+#pragma GCC unroll 8
+      for (int c = 0; c < C; c++) sum[c] = fma(step.q[at], broadcast(x[c]->x[at]), sum[c]);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) half[c][i] = sum[c];
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c++) add_groups<W>(half[c], step.scale, step.minimum, x[c]->sums, total[c]);
+}
+
+/// Calls `each(block, super, step)` for a tile's steps.
+template <class W, bool Long, class Each> inline void for_each_step(const uint8_t *super, int blocks, Each each) {
+  constexpr int steps = W::scales::steps, bytes = block_step_bytes<W>();
+  for (int block = 0; block < blocks; super += block_super_bytes<W>())
+    for (int i = 0; i < steps; i++, block++) {
+      const uint8_t *const step = super + W::scales::header + i * bytes;
+      if constexpr (Long) prefetch_ahead<bytes>(step, kLongPrefetch);
+      each(block, super, step);
+    }
+}
+
+/// The sums of a tile's blocks with `count` columns, at most C, to `total`.
+template <class W, bool Long, int C>
+inline void add_tile(const uint8_t *tile, int blocks, const BlockColumn<W> *columns, int count, f32x16 *total) {
+  if constexpr (C > 1) {
+    if (count < C) return add_tile<W, Long, C - 1>(tile, blocks, columns, count, total);
+  }
+  const BlockActivations<W> *x[C];
+  f32x16 sum[C];
   for (int c = 0; c < C; c++) {
     x[c] = columns[c].blocks;
-    total[c] = zero();
+    sum[c] = zero();
   }
-  int block = 0;
-  for (const uint8_t *super = tile; block < blocks; super += super_bytes)
-    for (int step = 0; step < scales::steps; step++, block++)
-      add_step<W, Long, C>(super, super + scales::header + step * step_bytes, block, x, total);
-  for (int c = 0; c < C; c++)
+  for_each_step<W, Long>(tile, blocks, [&](int block, const uint8_t *super, const uint8_t *step) {
+    add_step<W, C>(super, step, block, x, sum);
+  });
+  for (int c = 0; c < C; c++) total[c] = sum[c];
+}
+
+/// The same with any number of columns, for which steps are unpacked once.
+template <class W, bool Long>
+inline void add_plain_tile(const uint8_t *tile, int blocks, const BlockColumn<W> *columns, int count, f32x16 *total) {
+  for (int c = 0; c < count; c++) total[c] = zero();
+  for_each_step<W, Long>(tile, blocks, [&](int block, const uint8_t *super, const uint8_t *step) {
+    const PlainStep<W> plain(super, step);
+    for (int first = 0, some; first < count; first += some) {
+      some = count - first < kPlainColumns ? count - first : kPlainColumns;
+      add_plain<W, kPlainColumns>(plain, columns + first, some, block, total + first);
+    }
+  });
+}
+
+/// One tile of so many blocks and all columns.
+template <class W, bool Long>
+inline void multiply_tile(const uint8_t *tile, int blocks, const BlockColumn<W> *columns, int count, float *y) {
+  f32x16 total[GSIC_MAX_COLUMNS];
+  bool done = false;
+  if constexpr (kPlainColumns > 0)
+    if (count > kBlockColumns) {
+      add_plain_tile<W, Long>(tile, blocks, columns, count, total);
+      done = true;
+    }
+  for (int first = 0; first < count && !done; first += kBlockColumns) {
+    const int some = count - first < kBlockColumns ? count - first : kBlockColumns;
+    add_tile<W, Long, kBlockColumns>(tile, blocks, columns + first, some, total + first);
+  }
+  for (int c = 0; c < count; c++)
     store(y + c * kRunRows,
           multiply(multiply(total[c], broadcast(columns[c].factor[0])), broadcast(columns[c].factor[1])));
 }
 
 template <class W, int Blocks, bool Long>
 void BlockCore<W, Blocks, Long>::multiply(const BlockTiles &tiles, const BlockColumn<W> *x, int columns, float *y) {
-  using scales = typename W::scales;
-  const int supers = tiles.blocks / scales::steps;
-  const int64_t bytes = int64_t(supers) * (scales::header + scales::steps * (scales::bytes + kBlockRows * W::bits * 4));
+  const int64_t bytes = block_tile_bytes<W>(tiles.blocks);
   for (int i = 0; i < tiles.tiles; i++)
-    for (int first = 0; first < columns; first += kColumnBlock) {
-      const int count = columns - first < kColumnBlock ? columns - first : kColumnBlock;
-      multiply_tile<W, Long, kColumnBlock>(tiles.place + i * bytes, Blocks > 0 ? Blocks : tiles.blocks, x + first,
-                                           count, y + first * kRunRows + i * kBlockRows);
-    }
+    multiply_tile<W, Long>(tiles.place + i * bytes, Blocks > 0 ? Blocks : tiles.blocks, x, columns, y + i * kBlockRows);
 }
 
 }  // namespace gsic

@@ -83,14 +83,14 @@ inline void unpack_strip(const uint8_t *place, int blocks, const CodedStrip &str
 /// A strip as tiles.h has it, times `columns` of the columns, at most C.
 template <int Blocks, int C>
 inline void multiply_strip(const uint8_t *plain, const TileSegment &segment, int first, int columns, f32x16 *saved,
-                           float (*y)[kTileRows]) {
+                           float *y) {
   if constexpr (C > 1) {
     if (columns < C) return multiply_strip<Blocks, C - 1>(plain, segment, first, columns, saved, y);
   }
   const float *x[C];
 #pragma GCC unroll 8
   for (int c = 0; c < C; c++) x[c] = segment.x[first + c];
-  multiply_tile<bf16, Blocks, C>(plain, segment, x, saved + first * kTileRows, y + first);
+  multiply_tile<bf16, Blocks, C>(plain, segment, x, saved + first * kTileRows, y + first * kRunRows);
 }
 
 /// For several columns a strip is unpacked once, into the first-level cache.
@@ -103,14 +103,14 @@ template <int Blocks> void CodedCore<Blocks>::multiply(const CodedSegment &coded
   for (int i = 0; i < segment.tiles; i++, place += blocks * kCodedBlock, saved += segment.columns * kTileRows) {
     const CodedStrip strip(coded.group, coded.strip + i);
     if (segment.columns == 1) {
-      multiply_column<Blocks>(place, segment, strip, saved, results.y[i][0]);
+      multiply_column<Blocks>(place, segment, strip, saved, results.y[0] + i * kTileRows);
       continue;
     }
     unpack_strip(place, blocks, strip, plain);
     int first = 0;
-    for (int parts = (segment.columns + kColumnBlock - 1) / kColumnBlock; parts > 0; parts--) {
+    for (int parts = (segment.columns + kTileColumns - 1) / kTileColumns; parts > 0; parts--) {
       const int columns = (segment.columns - first + parts - 1) / parts;
-      multiply_strip<Blocks, kColumnBlock>(plain, segment, first, columns, saved, results.y[i]);
+      multiply_strip<Blocks, kTileColumns>(plain, segment, first, columns, saved, results.y[0] + i * kTileRows);
       first += columns;
     }
   }

@@ -10,10 +10,18 @@
 
 namespace gsic {
 
-constexpr int kColumnBlock = 2;
+/// Columns that a step of a block type multiplies at once, and where there are more, once it is unpacked.
+constexpr int kBlockColumns = 2, kPlainColumns = 6;
+/// Columns that a tile of four rows multiplies at once: with three, the compiler finds no room for twelve sums.
+constexpr int kTileColumns = 2;
 
 struct f32x16 {
   __m256 lo, hi;
+};
+/// One register of a vector.
+constexpr int kParts = 2, kPartLanes = 8;
+struct f32_part {
+  __m256 v;
 };
 struct i32x16 {
   __m256i lo, hi;
@@ -32,6 +40,20 @@ inline f32x16 maximum(f32x16 a, f32x16 b) { return {_mm256_max_ps(a.lo, b.lo), _
 inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
+
+inline f32_part load_part(const float *p) { return {_mm256_loadu_ps(p)}; }
+inline f32_part part_of(const f32x16 &a, int part) { return {part == 0 ? a.lo : a.hi}; }
+inline void set_part(f32x16 &a, int part, f32_part value) { (part == 0 ? a.lo : a.hi) = value.v; }
+inline f32_part load_f16_part(const uint8_t *p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p)))};
+}
+/// The lower halves of words, and the upper ones, as the upper halves of numbers.
+inline void load_bf16_parts(const uint8_t *p, f32_part (&w)[2]) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p));
+  w[0].v = _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+  w[1].v = _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(int32_t(0xffff0000))));
+}
+inline f32_part fma(f32_part a, f32_part b, f32_part c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 
 inline f32x16 load_f16(const uint8_t *p) {
   const __m128i *half = reinterpret_cast<const __m128i *>(p);

@@ -10,8 +10,9 @@
 
 namespace gsic {
 
-/// Columns that one tile multiplies at once: as many accumulators as the registers hold.
-constexpr int kColumnBlock = 6;
+/// Columns that a tile of four rows multiplies at once, and a step of a block type: as many sums as the registers hold.
+/// To unpack a step for more columns first gains nothing.
+constexpr int kTileColumns = 6, kBlockColumns = 6, kPlainColumns = 0;
 
 struct f32x16 {
   __m512 v;
@@ -20,10 +21,17 @@ struct i32x16 {
   __m512i v;
 };
 
+/// A vector is one register.
+constexpr int kParts = 1, kPartLanes = kLanes;
+using f32_part = f32x16;
+
 inline f32x16 zero() { return {_mm512_setzero_ps()}; }
 inline f32x16 broadcast(float a) { return {_mm512_set1_ps(a)}; }
 inline f32x16 load(const float *p) { return {_mm512_loadu_ps(p)}; }
 inline void store(float *p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
+inline f32_part load_part(const float *p) { return load(p); }
+inline f32_part part_of(const f32x16 &a, int) { return a; }
+inline void set_part(f32x16 &a, int, f32_part value) { a = value; }
 inline f32x16 add(f32x16 a, f32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline f32x16 multiply(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline f32x16 maximum(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
@@ -33,6 +41,7 @@ inline f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b
 inline f32x16 load_f16(const uint8_t *p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
 }
+inline f32_part load_f16_part(const uint8_t *p) { return load_f16(p); }
 inline void store_f16(uint8_t *p, f32x16 a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT));
 }
@@ -67,6 +76,13 @@ inline i32x16 add_i32(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)};
 inline i32x16 multiply_i32(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
 inline void store_i32(uint8_t *p, i32x16 a) { _mm512_storeu_si512(p, a.v); }
 inline f32x16 as_f32(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+
+/// The lower halves of words, and the upper ones, as the upper halves of numbers.
+inline void load_bf16_parts(const uint8_t *p, f32_part (&w)[2]) {
+  const i32x16 words = load_i32(p);
+  w[0] = as_f32(shift_left<16>(words));
+  w[1] = as_f32(bit_and(words, broadcast_i32(int32_t(0xffff0000))));
+}
 
 /// Sixteen bytes to look up in.
 struct ByteTable {

@@ -7,11 +7,14 @@
 //
 // Each of them defines, in namespace gsic:
 //   f32x16, i32x16                  sixteen lanes
-//   kColumnBlock                    columns that a tile of floats multiplies at once
+//   f32_part                        one register of an f32x16, which has kParts, of kPartLanes lanes
+//   kTileColumns, kBlockColumns     columns that a tile of floats, or a step of a block type, multiplies at once
+//   kPlainColumns                   the same once a step is unpacked; 0 where to unpack it first gains nothing
 //   zero(), broadcast(a), load(p), store(p, a)
 //   add, multiply, maximum, fma     lane by lane; fma(float, float, float) as well
 //   load_f16, load_u8, load_i8, load_e4m3, load_i32, load_f16_scalar, store_i32, store_f16
 //   look_up(table, index)           of sixteen numbers those that the lower four bits of each lane name
+//   part_of, set_part, load_part, load_f16_part, load_bf16_parts, fma(f32_part, f32_part, f32_part)
 //   ByteTable, load_table, load_coded                               see coded.h
 //   broadcast_i32, lane_index, add_i32, multiply_i32, bit_and, bit_or, or_masked, shift_left, shift_right
 //   to_f32, round_to_i32, as_f32    numbers, and bits

@@ -10,7 +10,7 @@
 
 namespace gsic {
 
-constexpr int kColumnBlock = 1;
+constexpr int kTileColumns = 1, kBlockColumns = 1, kPlainColumns = 0;
 
 typedef float f32_vector __attribute__((vector_size(64)));
 typedef int32_t i32_vector __attribute__((vector_size(64)));
@@ -22,6 +22,10 @@ struct i32x16 {
   i32_vector v;
 };
 
+/// A vector is one register.
+constexpr int kParts = 1, kPartLanes = kLanes;
+using f32_part = f32x16;
+
 inline f32x16 zero() { return {f32_vector{}}; }
 inline f32x16 broadcast(float a) { return {f32_vector{} + a}; }
 inline f32x16 load(const float *p) {
@@ -30,6 +34,9 @@ inline f32x16 load(const float *p) {
   return a;
 }
 inline void store(float *p, f32x16 a) { memcpy(p, &a.v, sizeof a.v); }
+inline f32_part load_part(const float *p) { return load(p); }
+inline f32_part part_of(const f32x16 &a, int) { return a; }
+inline void set_part(f32x16 &a, int, f32_part value) { a = value; }
 inline f32x16 add(f32x16 a, f32x16 b) { return {a.v + b.v}; }
 inline f32x16 multiply(f32x16 a, f32x16 b) { return {a.v * b.v}; }
 inline f32x16 maximum(f32x16 a, f32x16 b) {
@@ -54,6 +61,7 @@ inline f32x16 load_f16(const uint8_t *p) {
   for (int i = 0; i < kLanes; i++) a.v[i] = f16_to_f32(half[i]);
   return a;
 }
+inline f32_part load_f16_part(const uint8_t *p) { return load_f16(p); }
 inline void store_f16(uint8_t *p, f32x16 a) {
   uint16_t half[kLanes];
   for (int i = 0; i < kLanes; i++) half[i] = f32_to_f16(a.v[i]);
@@ -109,6 +117,13 @@ inline f32x16 as_f32(i32x16 a) {
   f32x16 b;
   memcpy(&b.v, &a.v, sizeof b.v);
   return b;
+}
+
+/// The lower halves of words, and the upper ones, as the upper halves of numbers.
+inline void load_bf16_parts(const uint8_t *p, f32_part (&w)[2]) {
+  const i32x16 words = load_i32(p);
+  w[0] = as_f32(shift_left<16>(words));
+  w[1] = as_f32(bit_and(words, broadcast_i32(int32_t(0xffff0000))));
 }
 
 /// Sixteen bytes to look up in.
