@@ -6,6 +6,7 @@ import type { Plan } from "../ir/plan.js";
 import { stepsText } from "../lower/steps-text.js";
 import type { Schedule } from "../schedule/program.js";
 import { programText } from "../schedule/program-text.js";
+import { GsicError, messageOf } from "../support/errors.js";
 
 /** The folder of `gsic build --dump`: what a build is after each stage, in files numbered in the order of the stages. */
 export class Dump {
@@ -38,11 +39,22 @@ export class Dump {
     );
   }
 
-  /** Writes the files of one stage; none where it has none. */
+  /** Writes the files of one stage; none where it has none. Throws `dump-unwritable` (category environment). */
   private async write(files: readonly (readonly [name: string, text: string])[]): Promise<void> {
     if (files.length === 0) return;
-    await mkdir(this.folder, { recursive: true });
     const number = String(++this.stages).padStart(2, "0");
-    for (const [name, text] of files) await writeFile(join(this.folder, `${number}-${name}`), text);
+    try {
+      await mkdir(this.folder, { recursive: true });
+      for (const [name, text] of files) await writeFile(join(this.folder, `${number}-${name}`), text);
+    } catch (cause) {
+      throw new GsicError({
+        category: "environment",
+        code: "dump-unwritable",
+        message: messageOf(cause),
+        where: this.folder,
+        hint: "choose another folder with --dump",
+        cause,
+      });
+    }
   }
 }

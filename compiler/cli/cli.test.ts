@@ -394,6 +394,8 @@ describe("examples/tiny-gpt2, bounded", () => {
     expect(readFileSync(path("page.html"), "utf8")).toBe(readFileSync(path("tiny/report.html"), "utf8"));
     expect(readFileSync(path("tiny.onnx")).includes("GatedTiered")).toBe(false);
     expect(readFileSync(path("tiny.onnx")).includes("Gated")).toBe(true);
+    const told = await gsic.json(["inspect", path("tiny"), "--onnx", path("tiny.onnx")]);
+    expect(told).toEqual({ files: [{ file: path("tiny.onnx"), bytes: expect.any(Number) }] });
     const toml = await gsic.run(["inspect", path("tiny.toml"), "--html", path("none.html")]);
     expectFailure(toml, 2, "inspect-build-needed", "gsic build");
     const over = await gsic.run(["inspect", path("tiny"), "--html", path("tiny/graph.ts")]);

@@ -66,6 +66,9 @@ describe("gsic export", () => {
       [["export", build, "--gguf", toml], 2, "output-is-input"],
       [["export", build, "--gguf", join(build, "tiny.gsi")], 2, "output-is-input"],
       [["export", build, "--gguf", work], 2, "output-not-a-file"],
+      [["bench", build, "--users", "1", "--launches"], 2, "bench-options"],
+      [["inspect", build, "--json", "--dot"], 2, "--json"],
+      [["build", toml, "--out", join(work, "other"), "--dump", toml], 4, "dump-unwritable"],
       [["logits", build, "--ids", "1", "--out", join(build, "graph.ts")], 2, "output-is-input"],
       [["logits", build, "--ids", "1", "--out", "/dev/null"], 2, "output-not-a-file"],
     ];

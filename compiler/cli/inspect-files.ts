@@ -4,7 +4,6 @@ import { refuseOverwrite } from "../build-folder/publish.js";
 import type { Plan } from "../ir/plan.js";
 import { GsicError } from "../support/errors.js";
 import { writeWhole } from "../support/replace-file.js";
-import { size } from "../support/text.js";
 
 /** Files that `gsic inspect` may write. */
 interface InspectedFiles {
@@ -12,8 +11,14 @@ interface InspectedFiles {
   readonly onnx?: string;
 }
 
+/** A file that was written. */
+interface WrittenFile {
+  readonly file: string;
+  readonly bytes: number;
+}
+
 /**
- * Writes a plan as the files that are asked for, each whole or not at all; returns a line about each. Throws
+ * Writes a plan as the files that are asked for, each whole or not at all; returns what was written. Throws
  * `inspect-build-needed` where a page is asked for and there is no build, and `output-unwritable`.
  */
 export async function writeInspected(
@@ -21,12 +26,12 @@ export async function writeInspected(
   built: Built | null,
   plan: Plan,
   { html, onnx }: InspectedFiles,
-): Promise<string[]> {
-  const lines: string[] = [];
+): Promise<readonly WrittenFile[]> {
+  const files: WrittenFile[] = [];
   const write = async (out: string, content: string | Uint8Array) => {
     refuseOverwrite(resolve(out), inputsOf(path, built));
     await writeWhole(out, content);
-    lines.push(`${out}: ${size(Buffer.byteLength(content))}`);
+    files.push({ file: out, bytes: Buffer.byteLength(content) });
   };
   if (html !== undefined) {
     if (built === null) throw needsBuild(path);
@@ -37,7 +42,7 @@ export async function writeInspected(
     const { onnxModel } = await import("../inspect/onnx.js");
     await write(onnx, onnxModel(plan));
   }
-  return lines;
+  return files;
 }
 
 /** What must not be overwritten. */

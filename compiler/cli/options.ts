@@ -75,6 +75,21 @@ export function positive(text: string): number {
   return value;
 }
 
+/** Timers of Node end at 2^31 milliseconds: one that is longer would end at once. */
+const maxSeconds = Math.floor((2 ** 31 - 1) / 1000);
+
+/** Whole seconds from 1 on, as many as a timer takes. */
+export function seconds(text: string): number {
+  const value = positive(text);
+  if (value > maxSeconds) throw new InvalidArgumentError(`give ${maxSeconds} seconds at most, 24 days`);
+  return value;
+}
+
+/** The same from 0 on. */
+export function secondsOrNone(text: string): number {
+  return count(text) === 0 ? 0 : seconds(text);
+}
+
 /** A TCP port. */
 export function port(text: string): number {
   const value = count(text);

@@ -179,8 +179,12 @@ class Reader extends Fields {
   }
 
   private storage(): Config["model"]["storage"] {
-    if (!Array.isArray(this.value("model", "storage")))
-      return this.choice("model", "storage", storages, "stored");
+    const given = this.value("model", "storage");
+    if (given !== undefined && typeof given !== "string" && !Array.isArray(given)) {
+      const hint = `${oneOf(storages)}, or a list of shapes, e.g. ["576x1536"]`;
+      throw this.error("model.storage", `storage = ${shown(given)} is no way to keep weights`, hint);
+    }
+    if (!Array.isArray(given)) return this.choice("model", "storage", storages, "stored");
     return this.list("model", "storage", []).map((value) => {
       if (typeof value === "string" && /^[1-9]\d*x[1-9]\d*$/.test(value)) return value;
       const hint = 'give rows and columns of matrices, e.g. storage = ["576x1536"]';
@@ -217,8 +221,8 @@ class Reader extends Fields {
       throw this.error(
         "plan.types",
         `plan has both types and ${form}`,
-        form === "kv"
-          ? "what is measured is the file, whose cache is not rounded: leave out kv"
+        form === "kv" || form === "kv_tokens"
+          ? `what is measured is the file, whose cache is not rounded: leave out ${form}`
           : "a matrix has a type or a form: keep one",
       );
     if (this.value("quality", "mode") !== "bounded")

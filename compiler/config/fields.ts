@@ -48,7 +48,8 @@ export class Fields {
     const value = this.value(section, key);
     if (value === undefined) return fallback;
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least) {
-      const message = `${key} = ${shown(value)} is not ${least === 0 ? "a non-negative" : "a positive"} integer`;
+      const size = typeof value === "bigint" ? " below 2^53" : "";
+      const message = `${key} = ${shown(value)} is not ${least === 0 ? "a non-negative" : "a positive"} integer${size}`;
       throw this.error(`${section}.${key}`, message, "write it without quotes or a point");
     }
     return value;
@@ -93,10 +94,13 @@ export class Fields {
 
 /** A value of TOML as people wrote it, or nearly so. */
 export function shown(value: unknown): string {
-  return typeof value === "number" || typeof value === "bigint" ? String(value) : JSON.stringify(value);
+  // The reader of TOML cuts integers to 64 bits: one that is small now was not.
+  if (typeof value === "bigint")
+    return Number.isSafeInteger(Number(value)) ? "(an integer beyond 2^63)" : String(value);
+  return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
 /** The words that can be given, and which of them `word` may have been meant to be. */
 export function oneOf(choices: readonly string[], word = ""): string {
-  return `${didYouMean(word, choices)}one of: ${choices.join(", ")}`;
+  return `${word === "" ? "" : didYouMean(word, choices)}one of: ${choices.join(", ")}`;
 }

@@ -61,5 +61,6 @@ test("what is measured is written down, decides, and is not measured again; its 
   const pinned = await stored(JSON.stringify(second.storage!.packed));
   expect(pinned).toEqual({ model: second.model, storage: null });
   expect((await stored('"stored"')).model).toBe(model);
+  await expect(stored('["7x7"]')).rejects.toMatchObject({ code: "storage-shape-unknown", category: "usage" });
   model.weights.close();
 });

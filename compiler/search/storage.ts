@@ -22,9 +22,11 @@ import type { Spread } from "../report/measurements.js";
 import type { StorageReport } from "../report/storage.js";
 import { scheduleAll } from "../schedule/program.js";
 import { makeCacheFolder } from "../support/cache-folder.js";
+import { GsicError } from "../support/errors.js";
 import { cacheFolder, templatesFolder } from "../support/paths.js";
 import type { Progress } from "../support/progress.js";
 import { replaceFile } from "../support/replace-file.js";
+import { didYouMean } from "../support/suggest.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** What packing must gain, by the medians, where it replaces what is stored: less may be chance on a busy machine. */
@@ -47,7 +49,10 @@ function shapeOf({ out, d }: Pick<MatrixRef, "out" | "d">): string {
   return `${out}x${d}`;
 }
 
-/** The model with its weights kept as the configuration says; the report where that was measured, else null. */
+/**
+ * The model with its weights kept as the configuration says; the report where that was measured, else null. Throws
+ * `storage-shape-unknown` (category usage).
+ */
 export async function withStorage(
   model: Model,
   config: Config,
@@ -61,12 +66,42 @@ export async function withStorage(
     progress.warn("weights are packed for CPUs alone: this build keeps them as they are stored");
     return { model, storage: null };
   }
+  if (Array.isArray(storage)) requireShapes(model.graph, storage, config);
   const update = progress.stage("Looking for what packing saves");
   const coded = withCodedWeights(model.graph, model.weights, update);
+  if (shapesOf(coded).coded.size === 0) progress.warn(nothingPacked);
   if (storage === "packed") return { model: { ...model, graph: coded }, storage: null };
   if (storage !== "auto") return { model: { ...model, graph: packedOnly(coded, storage) }, storage: null };
   const { graph, report } = await chooseStorage(model, coded, targets, progress, timing);
   return { model: { ...model, graph }, storage: report };
+}
+
+const nothingPacked =
+  "no weights are packed: they are of no matrix of bf16, or take no fewer bytes so; they are kept as they are stored";
+
+/** The shapes of a graph's matrices, and of those that are packed. */
+function shapesOf(graph: Graph): { readonly all: Set<string>; readonly coded: Set<string> } {
+  const [all, coded] = [new Set<string>(), new Set<string>()];
+  mapMatrices(graph, (matrix) => {
+    all.add(shapeOf(matrix));
+    if (matrix.coded !== undefined) coded.add(shapeOf(matrix));
+    return matrix;
+  });
+  return { all, coded };
+}
+
+/** Throws `storage-shape-unknown` (category usage) where no matrix has a shape that model.toml names. */
+function requireShapes(graph: Graph, named: readonly string[], { file }: Config): void {
+  const all = [...shapesOf(graph).all];
+  const unknown = named.find((shape) => !all.includes(shape));
+  if (unknown === undefined) return;
+  throw new GsicError({
+    category: "usage",
+    code: "storage-shape-unknown",
+    message: `the model has no matrix of ${unknown}`,
+    where: `${file}: model.storage`,
+    hint: `${didYouMean(unknown, all)}its matrices are of: ${all.join(", ")}`,
+  });
 }
 
 /** The graph with those matrices packed, of those that are packed in `coded`, whose shape is among `shapes`. */

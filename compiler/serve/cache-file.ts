@@ -16,8 +16,9 @@ export async function readCache(batch: Batch, file: string | undefined): Promise
   } catch (cause) {
     throw unwritable(file, cause);
   }
-  if (!existsSync(file)) return 0;
-  return batch.loadCache(file).catch((cause: unknown) => {
+  const path = resolve(file);
+  if (!existsSync(path)) return 0;
+  return batch.loadCache(path).catch((cause: unknown) => {
     throw new GsicError({
       category: "data",
       code: "cache-refused",

@@ -125,6 +125,8 @@ test("what it kept in --cache-file serves the next one, bit for bit; one that is
   const cut = await gsic.run(["serve", built.folder, "--port", "0", "--cache-file", file]);
   expect(cut).toMatchObject({ code: 3, stdout: "" });
   expect(cut.stderr).toContain("[cache-refused]");
+  const unnamed = await gsic.run(["serve", built.folder, "--port", "0", "--cache-file", ""]);
+  expect(unnamed).toMatchObject({ code: 3, stdout: "" });
   const nowhere = join(folder, "none", "cache");
   const unwritable = await gsic.run(["serve", built.folder, "--port", "0", "--cache-file", nowhere]);
   expect(unwritable).toMatchObject({ code: 4, stdout: "" });
@@ -243,6 +245,12 @@ test("a port that is taken, and what is no build, are refused", async () => {
   expect(busy).toMatchObject({ code: 4, stdout: "" });
   expect(busy.stderr).toContain("[address-unavailable]");
   expect(busy.stderr).toContain("--port");
+  const small = await gsic.run(["serve", built.folder, "--port", "0", "--cache", "1"]);
+  expect(small).toMatchObject({ code: 2, stdout: "" });
+  expect(small.stderr).toContain("[invalid-argument]");
+  const long = await gsic.run(["serve", built.folder, "--time", "2147484"]);
+  expect(long).toMatchObject({ code: 2, stdout: "" });
+  expect(long.stderr).toContain("2147483 seconds at most");
   const none = await gsic.run(["serve", "nowhere"]);
   expect(none).toMatchObject({ code: 2, stdout: "" });
   expect(none.stderr).toContain("[build-missing]");

@@ -151,12 +151,17 @@ function loadFailed({ bundle }: Built, cause: unknown): unknown {
   const code = (cause as { code?: unknown } | null)?.code;
   if (typeof code !== "string" || !code.startsWith("GSIC_")) return cause;
   const bad = code === "GSIC_BAD_BUNDLE" || code === "GSIC_IO";
+  const asked = code === "GSIC_INVALID_ARGUMENT";
   return new GsicError({
-    category: bad ? "data" : "environment",
+    category: bad ? "data" : asked ? "usage" : "environment",
     code: code.slice("GSIC_".length).toLowerCase().replaceAll("_", "-"),
     message: messageOf(cause),
     where: bundle,
-    hint: bad ? "build the model again: gsic build <model.toml>" : "gsic doctor says what this machine has",
+    hint: bad
+      ? "build the model again: gsic build <model.toml>"
+      : asked
+        ? "change the command's options; gsic serve --help shows them"
+        : "gsic doctor says what this machine has",
     cause,
   });
 }

@@ -37,6 +37,13 @@ export async function bench(
     );
   if (options.candidates !== undefined && options.tune === undefined)
     throw usage("bench-options", "--candidates is what --tune tries", "add --tune, or leave it out");
+  const others = options.launches || options.scaling || options.tune !== undefined;
+  if (options.users !== undefined && others)
+    throw usage(
+      "bench-options",
+      "--users measures requests that share passes, and nothing else",
+      "leave out --launches, --scaling and --tune, or measure them in a run of their own",
+    );
   const { repeat, mode } = options;
   const preparation = terminalProgress();
   await prepareRuntime(["tool"], preparation);

@@ -12,6 +12,7 @@ import type { Plan } from "../../ir/plan.js";
 import { openModel } from "../../models/model.js";
 import { makePlan } from "../../passes/index.js";
 import type { Report } from "../../report/report.js";
+import { size } from "../../support/text.js";
 import type { Json } from "../options.js";
 import { print } from "../output.js";
 
@@ -24,7 +25,9 @@ export async function inspect(
   const plan = path.endsWith(".toml") ? await planOfConfig(path) : await planOfBuild(built, path);
   if (options.html !== undefined || options.onnx !== undefined) {
     const { writeInspected } = await import("../inspect-files.js");
-    print((await writeInspected(path, built, plan, options)).join("\n"));
+    const files = await writeInspected(path, built, plan, options);
+    const lines = files.map(({ file, bytes }) => `${file}: ${size(bytes)}`);
+    print(options.json ? JSON.stringify({ files }) : lines.join("\n"));
   } else if (options.json) {
     const build =
       built === null ? {} : { build: deviceJson(built.report, built.program, await machineCodeOf(built)) };

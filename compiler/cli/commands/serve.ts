@@ -1,5 +1,16 @@
 import type { Command } from "commander";
-import { choice, count, jsonOption, list, loaded, modeOption, port, positive } from "../options.js";
+import {
+  choice,
+  count,
+  jsonOption,
+  list,
+  loaded,
+  modeOption,
+  port,
+  positive,
+  seconds,
+  secondsOrNone,
+} from "../options.js";
 
 /** Adds `gsic serve`. */
 export function addServe(gsic: Command): void {
@@ -24,12 +35,12 @@ export function addServe(gsic: Command): void {
     .option("--cache-file <file>", "keep that cache here, from one server of the build to the next")
     .option("--max-tokens <n>", "most tokens of an answer (default: the context's room)", positive)
     .option("--max-total <n>", "most tokens of all answers to a request", positive, 1 << 16)
-    .option("--time <seconds>", "how long a request may take once it runs", positive, 600)
+    .option("--time <seconds>", "how long a request may take once it runs", seconds, 600)
     .option("--max-body <bytes>", "most bytes of a request", positive, 1 << 20)
     .option("--max-connections <n>", "most connections at once", positive, 512)
-    .option("--receive <seconds>", "how long a request may take to arrive", positive, 60)
-    .option("--stall <seconds>", "how long a reader may take nothing", positive, 30)
-    .option("--grace <seconds>", "how long requests may go on after SIGTERM or SIGINT", count, 30)
+    .option("--receive <seconds>", "how long a request may take to arrive", seconds, 60)
+    .option("--stall <seconds>", "how long a reader may take nothing", seconds, 30)
+    .option("--grace <seconds>", "how long requests may go on after SIGTERM or SIGINT", secondsOrNone, 30)
     .addOption(
       choice("--log <which>", "requests that get a line on stderr", ["requests", "errors"]).default(
         "requests",
