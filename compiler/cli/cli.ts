@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { GsicError } from "../support/errors.js";
 import { finishStages } from "../support/progress.js";
+import { runtimeError } from "../support/runtime-error.js";
 import { systemError } from "../support/system-error.js";
 import { version } from "../support/version.js";
 import { addBench } from "./commands/bench.js";
@@ -48,7 +49,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     finishStages();
-    const known = error instanceof GsicError ? error : systemError(error);
+    const known = error instanceof GsicError ? error : (systemError(error) ?? runtimeError(error));
     if (known !== null) {
       process.stderr.write(describe(known));
       return known.exitCode;

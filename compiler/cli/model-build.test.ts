@@ -94,6 +94,10 @@ test("a GGUF file runs, by ids where it has no tokenizer; what is no model is re
   const nowhere = await gsic.run(["run", file, "--ids", "1"], { env: { GSIC_CACHE: file } });
   expect(nowhere).toMatchObject({ code: 4, stdout: "" });
   expect(nowhere.stderr).toMatch(/^gsic: .*\[cache-unwritable\]/m);
+  const homeless = { GSIC_CACHE: "", XDG_CACHE_HOME: "", HOME: "no/absolute/path" };
+  const none = await gsic.run(["run", file, "--ids", "1"], { env: homeless });
+  expect(none).toMatchObject({ code: 4, stdout: "" });
+  expect(none.stderr).toContain("set GSIC_CACHE to a folder");
 });
 
 test("an ONNX file runs, and its folder; a change of its weights builds it again", async () => {
@@ -128,6 +132,16 @@ test("gsic chat answers line by line, from the model's template, and keeps the c
   const [first, second, again] = both.answers;
   expect(again).toBe(first);
   expect(second).not.toBe("");
+  for (const [option, value, says] of [
+    ["--threads", "5000", "more than 1024"],
+    ["--top-p", "5", "from 0 to 1"],
+    ["--temperature", "1e300", "from 0 to 1000000"],
+    ["--top-k", "999999999", "more than 16777216"],
+  ] as const) {
+    const refused = await gsic.run(["chat", model, option, value], { env, input: "The hen\n" });
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain(says);
+  }
   const alone = await talk(["The hen"]);
   expect(alone.answers[0]).not.toBe(second);
 });

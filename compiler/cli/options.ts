@@ -39,11 +39,11 @@ export interface Sampling {
 export function samplingOptions(command: Command): Command {
   return command
     .addOption(modeOption())
-    .option("--temperature <t>", "0 takes the likeliest token", amount, 0)
-    .option("--top-k <k>", "sample among the k likeliest tokens", count)
-    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount)
+    .option("--temperature <t>", "0 takes the likeliest token", amount(1e6), 0)
+    .option("--top-k <k>", "sample among the k likeliest tokens", countTo(1 << 24))
+    .option("--top-p <p>", "sample among the likeliest tokens that together have this probability", amount(1))
     .option("--seed <s>", "seed of the sampler", count)
-    .option("--threads <n>", "threads (default: the cores this process may use)", count);
+    .option("--threads <n>", "threads (default: the cores this process may use)", threads);
 }
 
 /** Ids are 32-bit integers. */
@@ -64,7 +64,8 @@ export function list(text: string): string[] {
 
 /** An integer from 0 on. */
 export function count(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("not a non-negative integer");
+  if (!/^\d{1,15}$/.test(text))
+    throw new InvalidArgumentError(/^\d+$/.test(text) ? "more than 10^15" : "not a non-negative integer");
   return Number(text);
 }
 
@@ -97,13 +98,25 @@ export function port(text: string): number {
   return value;
 }
 
-/** A finite number from 0 on. */
-function amount(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError("not a non-negative number");
-  }
-  return value;
+/** An integer from 0 to `most`. */
+function countTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = count(text);
+    if (value > most) throw new InvalidArgumentError(`more than ${most}`);
+    return value;
+  };
+}
+
+/** Threads, as many as the runtime starts. */
+export const threads = countTo(1024);
+
+/** A number from 0 to `most`. */
+function amount(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && value >= 0 && value <= most) return value;
+    throw new InvalidArgumentError(`not a number from 0 to ${most}`);
+  };
 }
 
 /** Positive integers separated by commas. */

@@ -4,6 +4,7 @@ import { type Built, modeOf } from "../build-folder/open.js";
 import { chatTemplateOf } from "../chat.js";
 import { load } from "../load.js";
 import { GsicError, messageOf } from "../support/errors.js";
+import { runtimeError } from "../support/runtime-error.js";
 import { keepCache, readCache } from "./cache-file.js";
 import type { ConnectionLimits } from "./connections.js";
 import { type Guards, localGuards } from "./front.js";
@@ -70,11 +71,11 @@ export async function serve(
   if (built.report.text_unavailable !== null) throw textUnavailable(built);
   const chat = chatTemplateOf(built);
   const model = await load(built.bundle, { threads: options.threads }).catch((error: unknown) => {
-    throw loadFailed(built, error);
+    throw runtimeError(error, built.bundle) ?? error;
   });
   try {
     const batch = await model.batch({ mode, cacheBytes: options.cache }).catch((error: unknown) => {
-      throw loadFailed(built, error);
+      throw runtimeError(error, built.bundle) ?? error;
     });
     const cached = await readCache(batch, options.cacheFile);
     const server = new ModelServer(
@@ -143,26 +144,6 @@ function textUnavailable({ folder, report }: Built): GsicError {
     message: `this build takes token ids only: ${report.text_unavailable}`,
     where: folder,
     hint: "build a model whose tokenizer gsic can run",
-  });
-}
-
-/** The runtime's error, whose code is a status of gsic.h, as one of the command line. */
-function loadFailed({ bundle }: Built, cause: unknown): unknown {
-  const code = (cause as { code?: unknown } | null)?.code;
-  if (typeof code !== "string" || !code.startsWith("GSIC_")) return cause;
-  const bad = code === "GSIC_BAD_BUNDLE" || code === "GSIC_IO";
-  const asked = code === "GSIC_INVALID_ARGUMENT";
-  return new GsicError({
-    category: bad ? "data" : asked ? "usage" : "environment",
-    code: code.slice("GSIC_".length).toLowerCase().replaceAll("_", "-"),
-    message: messageOf(cause),
-    where: bundle,
-    hint: bad
-      ? "build the model again: gsic build <model.toml>"
-      : asked
-        ? "change the command's options; gsic serve --help shows them"
-        : "gsic doctor says what this machine has",
-    cause,
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { count, jsonOption, loaded, modeOption, positives, splits } from "../options.js";
+import { count, jsonOption, loaded, modeOption, positives, splits, threads } from "../options.js";
 
 /** Adds `gsic bench`. */
 export function addBench(gsic: Command): void {
@@ -9,7 +9,7 @@ export function addBench(gsic: Command): void {
     .option("--tokens <n>", "tokens written behind each prompt", count, 64)
     .option("--repeat <n>", "prompts, each measured in every mode", count, 5)
     .option("--prompt <n>", "tokens of a prompt", count, 16)
-    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--threads <n>", "threads (default: the cores this process may use)", threads)
     .option("--scaling", "also measure with 1, 2, 4, ... threads (CPUs)")
     .option(
       "--users <n,...>",

@@ -10,6 +10,7 @@ import {
   positive,
   seconds,
   secondsOrNone,
+  threads,
 } from "../options.js";
 
 /** Adds `gsic serve`. */
@@ -24,7 +25,7 @@ export function addServe(gsic: Command): void {
     .option("--allow-host <names>", "names by which pages and proxies may ask, separated by commas", list, [])
     .option("--port <port>", "port to listen on; 0: one that is free", port, 8080)
     .addOption(modeOption())
-    .option("--threads <n>", "threads (default: the cores this process may use)", count)
+    .option("--threads <n>", "threads (default: the cores this process may use)", threads)
     .option("--concurrency <n>", "requests that generate at once", positive, 32)
     .option("--queue <n>", "requests that wait; more get status 429", count, 128)
     .option(
