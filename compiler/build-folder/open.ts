@@ -60,6 +60,15 @@ export class Built {
 /** Opens a build folder. Throws `build-missing` (category usage). */
 export function openBuild(path: string): Built {
   const folder = resolve(path);
+  if (isModel(folder)) {
+    throw new GsicError({
+      category: "usage",
+      code: "build-missing",
+      message: "this is a model, and no build",
+      where: folder,
+      hint: `build it first: gsic build <model.toml>, with [model] source = ${JSON.stringify(path)}; gsic run and gsic chat take it as it is`,
+    });
+  }
   try {
     const report = JSON.parse(readUtf8(join(folder, buildFiles.report)), readForms) as Report | null;
     if (!isReport(report)) throw new Error("report.json does not say what the build is");
@@ -74,6 +83,12 @@ export function openBuild(path: string): Built {
       cause,
     });
   }
+}
+
+/** Whether a path is that of a model, which people name where a build is needed. */
+function isModel(path: string): boolean {
+  if (existsSync(join(path, buildFiles.report))) return false;
+  return (/\.(gguf|onnx)$/.test(path) && existsSync(path)) || existsSync(join(path, "config.json"));
 }
 
 /** Whether a report names a build and its modes: what everything else is found by. */

@@ -16,6 +16,7 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { buildRuntime } from "../cc/index.js";
 import { unwritable } from "../read/file.js";
 import { GsicError, messageOf } from "../support/errors.js";
+import { onInterrupt } from "../support/interrupt.js";
 import { lock } from "./lock.js";
 
 /** Marks a folder as one that gsic wrote, so that a build never replaces anything else. */
@@ -203,19 +204,4 @@ function requireFolder(out: string): void {
       cause,
     });
   }
-}
-
-/** Calls `clean` when a signal ends the process; returns what takes that back. */
-function onInterrupt(clean: () => void): () => void {
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  const handler = (signal: NodeJS.Signals) => {
-    release();
-    clean();
-    process.kill(process.pid, signal);
-  };
-  const release = () => {
-    for (const signal of signals) process.off(signal, handler);
-  };
-  for (const signal of signals) process.on(signal, handler);
-  return release;
 }

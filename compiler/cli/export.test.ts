@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readGguf } from "../read/gguf.js";
 import { packageRoot } from "../support/paths.js";
-import { CommandLine } from "../testing/cli.js";
+import { CommandLine, start } from "../testing/cli.js";
 
 const work = mkdtempSync(join(tmpdir(), "gsic-export-"));
 const example = join(packageRoot, "examples/tiny-gpt2");
@@ -57,12 +58,40 @@ describe("gsic export", () => {
     expect(await typesIn(file)).toEqual({ f16: 18 });
   });
 
+  test("an export that is interrupted, or was killed, leaves nothing beside the file", async () => {
+    const folder = join(work, "interrupted");
+    const file = join(folder, "a.gguf");
+    mkdirSync(folder);
+    const [dead, alive] = [`.a.gguf.${2 ** 30}.abc.tmp`, `.a.gguf.${process.pid}.abc.tmp`];
+    for (const name of ["a.gguf", dead, alive]) writeFileSync(join(folder, name), "before");
+    const script = `import { writeAtomically } from ${JSON.stringify(gsic.compiled("compiler/read/file.js"))};
+      async function* parts() {
+        yield new Uint8Array(9);
+        console.log("begun");
+        await new Promise((done) => setTimeout(done, 60_000));
+      }
+      await writeAtomically(${JSON.stringify(file)}, parts());`;
+    const { child, outcome } = start(process.execPath, ["--input-type=module", "-e", script]);
+    await once(child.stdout!, "data");
+    expect(readdirSync(folder)).toHaveLength(3);
+    child.kill("SIGTERM");
+    expect(await outcome).toMatchObject({ code: "SIGTERM", stderr: "" });
+    expect(readdirSync(folder).sort()).toEqual([alive, "a.gguf"].sort());
+    expect(readFileSync(file, "utf8")).toBe("before");
+  });
+
   test("refuses an unknown type, a missing file name, a place that is not there, and what is no build", async () => {
     const refusals: readonly (readonly [args: readonly string[], code: number, says: string])[] = [
       [["export", build, "--gguf", join(work, "a.gguf"), "--type", "q4_kk"], 2, "q4_k"],
       [["export", build], 2, "--gguf"],
       [["export", build, "--gguf", join(work, "none/a.gguf")], 4, "none"],
       [["export", work, "--gguf", join(work, "a.gguf")], 2, "build-missing"],
+      [
+        ["export", join(example, "model"), "--gguf", join(work, "a.gguf")],
+        2,
+        "this is a model, and no build",
+      ],
+      [["build", join(example, "model/model.safetensors")], 2, "this is a model, and no model.toml"],
       [["export", build, "--gguf", toml], 2, "output-is-input"],
       [["export", build, "--gguf", join(build, "tiny.gsi")], 2, "output-is-input"],
       [["export", build, "--gguf", work], 2, "output-not-a-file"],

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import TOML from "@iarna/toml";
 import { closest } from "fastest-levenshtein";
 import { readWhole } from "../read/file.js";
@@ -11,18 +12,13 @@ const maxBytes = 1 << 24;
 
 /** The text of model.toml. Throws `config-unreadable` and `config-encoding` (category usage). */
 export function readText(file: string): string {
+  if (/\.(gguf|onnx|safetensors)$/.test(file) && existsSync(file))
+    throw unreadable(file, "this is a model, and no model.toml");
   let bytes: Uint8Array;
   try {
     bytes = readWhole(file, maxBytes);
   } catch (cause) {
-    throw new GsicError({
-      category: "usage",
-      code: "config-unreadable",
-      message: messageOf(cause),
-      where: file,
-      hint: "give the path of a model.toml, e.g. gsic build examples/tiny-gpt2/model.toml",
-      cause,
-    });
+    throw unreadable(file, messageOf(cause), cause);
   }
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
     throw new GsicError({
@@ -46,6 +42,13 @@ export function readText(file: string): string {
       cause,
     });
   }
+}
+
+function unreadable(file: string, message: string, cause?: unknown): GsicError {
+  const hint =
+    'write a model.toml that names the model, of two lines: [model] and source = "..."; then give its path, ' +
+    "e.g. gsic build examples/tiny-gpt2/model.toml";
+  return new GsicError({ category: "usage", code: "config-unreadable", message, where: file, hint, cause });
 }
 
 /** Parses TOML. Throws `config-syntax` (category usage) with line and column. */

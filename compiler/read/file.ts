@@ -1,7 +1,19 @@
-import { type BigIntStats, closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { GsicError, messageOf } from "../support/errors.js";
+import { onInterrupt } from "../support/interrupt.js";
+import { isAlive } from "../support/process.js";
 
 /** A bad input: category `data`, with the file, the place in it, and what to do next. */
 export function badInput(code: string, message: string, where: string, hint: string): GsicError {
@@ -156,13 +168,16 @@ export function closeQuietly(descriptor: number): void {
 
 /**
  * Writes a file so that readers see the old content or the whole new one: into a temporary file beside it, flushed,
- * then renamed. A failure leaves `file` as it was and removes the temporary file.
+ * then renamed. A failure, or a signal, leaves `file` as it was and removes the temporary file; that of a process that was
+ * killed is removed by the next one that writes this file.
  */
 export async function writeAtomically(
   file: string,
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
+  removeAbandoned(file);
   const temporary = join(dirname(file), `.${basename(file)}.${process.pid}.${Date.now().toString(36)}.tmp`);
+  const release = onInterrupt(() => rmSync(temporary, { force: true }));
   try {
     const handle = await open(temporary, "wx");
     try {
@@ -177,6 +192,22 @@ export async function writeAtomically(
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw error instanceof GsicError ? error : unwritable(file, error);
+  } finally {
+    release();
+  }
+}
+
+/** Removes what processes that were killed had written of a file. */
+function removeAbandoned(file: string): void {
+  const [folder, begins] = [dirname(file), `.${basename(file)}.`];
+  try {
+    for (const name of readdirSync(folder)) {
+      if (!name.startsWith(begins)) continue;
+      const pid = /^(\d+)\.[0-9a-z]+\.tmp$/.exec(name.slice(begins.length))?.[1];
+      if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { force: true });
+    }
+  } catch {
+    // Whether the folder can be written shows where the file is.
   }
 }
 
