@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ REQUIREMENTS = [
 ]
 FAMILIES = ("gsic", "llama.cpp", "ik_llama.cpp", "CTranslate2", "ONNX Runtime", "PyTorch")
 BROKEN = 3.0  # nats: a model that is so far from the reference says nothing
+BUSY = 0.5  # load of a minute before anything is measured
 Json = dict[str, Any]
 
 
@@ -107,6 +109,7 @@ class Run:
                     self.texts[one.name] = None
                     raise ValueError(f"computes another function on this CPU: KL {kl:.1f}")
                 self.engines[one.name] = engine
+                say(f"{one.name}: KL {kl:.4f}")
             except Exception as error:  # a row that fails stays, with the reason
                 self.reasons[one.name] = f"{error}"
 
@@ -167,6 +170,7 @@ def produce(options: argparse.Namespace) -> Json | None:
     import measure
     import subjects
 
+    load = os.getloadavg()[0]
     builds = [build.resolve() for build in options.builds]
     if options.file is None:
         subject = subjects.smollm2(builds, options.kl_tokens, CACHE / "models")
@@ -178,10 +182,12 @@ def produce(options: argparse.Namespace) -> Json | None:
         for name, reason in run.reasons.items():
             say(f"{name}: {reason}")
         return None
+    if load > BUSY:
+        say(f"something else ran here (load {load:.1f}): engines that wait in loops will seem slow")
     rows = run.measured()
     lengths = {"short": [SHORT.first, SHORT.behind], "long": [LONG.first, LONG.behind]}
     about = {"threads": options.threads, "tokens": options.tokens, "lengths": lengths}
-    about |= {"rounds": options.rounds, "long_rounds": options.long}
+    about |= {"rounds": options.rounds, "long_rounds": options.long, "load_before": load}
     return {**measure.describe(subject.reference), **about, "rows": rows}
 
 
