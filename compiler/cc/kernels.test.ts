@@ -97,6 +97,33 @@ test.each(compilers)(
   },
 );
 
+test("kernels are compiled as one text, each with names of its own, or alone where they do not go together", async () => {
+  const cache = await temporaryFolder();
+  vi.stubEnv("GSIC_CACHE", cache);
+  const kernel = (symbol: string, text: string) =>
+    ({ symbol, source: `${text}\nextern "C" Own ${symbol}() { return 0; }\n` }) as Kernel;
+  const one = kernel("one", "using Own = int;");
+  const two = kernel("two", "using Own = long;");
+  const includes = kernel("includes", "#include <string>\nusing Own = std::string::size_type;");
+  const compiler = await findCompiler();
+  const objects = () => readdirSync(join(cache, "objects")).filter((name) => name.endsWith(".o")).length;
+  for (const [kernels, count] of [
+    [[one, two], 1],
+    [[two, includes], 2],
+  ] as const) {
+    const path = await sharedObject(compiler, kernels, ["-O0", "-fPIC"], "kernels", () => {}, {
+      together: 8,
+    });
+    for (const { symbol } of kernels)
+      expect(await readFile(path, "latin1"), symbol).toContain(`\0${symbol}\0`);
+    expect(objects()).toBe(count);
+  }
+  const wrong = sharedObject(compiler, [one, kernel("wrong", "Own")], [], "kernels", () => {}, {
+    together: 8,
+  });
+  await expect(wrong).rejects.toMatchObject({ where: "kernel wrong" });
+});
+
 test("precompiled headers that nobody has used for weeks are removed, with what stands beside them", async () => {
   const cache = await temporaryFolder();
   vi.stubEnv("GSIC_CACHE", cache);

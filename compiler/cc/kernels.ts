@@ -43,6 +43,11 @@ export async function compileKernels(
 interface ImageParts {
   /** What kernels begin with: lines that are worth precompiling. */
   readonly prefix?: string | undefined;
+  /**
+   * How many kernels are compiled as one text, behind a prefix that has all that they include; one by default. More than
+   * one must not use cores.
+   */
+  readonly together?: number;
   readonly units?: readonly {
     readonly name: string;
     readonly source: string;
@@ -61,6 +66,8 @@ const cpuImage: ImageParts = {
 interface Unit {
   readonly name: string;
   readonly source: string;
+  /** Kernels that the source is made of, each of which compiles alone. */
+  readonly kernels?: readonly Kernel[];
   readonly flags: readonly string[];
   /** Hash of all that its object depends on. */
   readonly key: string;
@@ -115,7 +122,7 @@ export async function sharedObject(
 async function unitsOf(
   { version }: CxxCompiler,
   kernels: readonly Kernel[],
-  { units: more = [] }: ImageParts,
+  { prefix = "", together = 1, units: more = [] }: ImageParts,
   flags: readonly string[],
   includes: Includes,
 ): Promise<Unit[]> {
@@ -135,11 +142,12 @@ async function unitsOf(
       effort: own.length === 0 ? 1 : coreEffort,
       begins: own.length === 0,
     })),
-    ...kernels.map(({ symbol, source, cores }) => ({
-      name: symbol,
-      source,
-      flags: cores === undefined ? flags : [...flags, "-DGSIC_CORES_APART"],
-      effort: 1,
+    ...groupsOf(kernels, together).map((group) => ({
+      name: group[0]!.symbol,
+      source: group.length === 1 ? group[0]!.source : prefix + group.map(apart).join(""),
+      kernels: group,
+      flags: group[0]!.cores === undefined ? flags : [...flags, "-DGSIC_CORES_APART"],
+      effort: group.length,
       begins: true,
     })),
   ];
@@ -151,19 +159,43 @@ async function unitsOf(
   );
 }
 
-/** A precompiled header that the compiler cannot map to where it was made is left out: objects are the same. */
+/** Neighbours, at most so many, in groups of about one size. */
+function groupsOf(kernels: readonly Kernel[], most: number): Kernel[][] {
+  const groups = Math.ceil(kernels.length / most);
+  const begin = (group: number) => Math.floor((group * kernels.length) / groups);
+  return Array.from({ length: groups }, (_, i) => kernels.slice(begin(i), begin(i + 1)));
+}
+
+/** A kernel's source beside others: what it declares is its own. */
+function apart({ source }: Kernel, index: number): string {
+  return `namespace kernel_${index} {\n${source}\n}\n`;
+}
+
+/**
+ * A precompiled header that the compiler cannot map to where it was made is left out: objects are the same. Kernels that do
+ * not go together are compiled one by one.
+ */
 async function compileUnit(
   compiler: CxxCompiler,
-  { name, source, flags, object }: Unit,
+  { name, source, kernels = [], flags, object }: Unit,
   include: string,
   precompiled: readonly string[],
 ): Promise<void> {
   await cachedCompile(object, name, async (output, folder) => {
-    const file = join(folder, `${name}.cpp`);
-    await writeFile(file, source);
-    const compile = (begin: readonly string[]) =>
-      run(compiler, [...flags, ...begin, `-I${include}`, "-c", file, "-o", output], `kernel ${name}`);
-    if (precompiled.length === 0) await compile([]);
-    else await compile(precompiled).catch(() => compile([]));
+    const compile = async (symbol: string, text: string, to: string) => {
+      const file = join(folder, `${symbol}.cpp`);
+      await writeFile(file, text);
+      const compileWith = (begin: readonly string[]) =>
+        run(compiler, [...flags, ...begin, `-I${include}`, "-c", file, "-o", to], `kernel ${symbol}`);
+      if (precompiled.length === 0) await compileWith([]);
+      else await compileWith(precompiled).catch(() => compileWith([]));
+    };
+    if (kernels.length < 2) return compile(name, source, output);
+    await compile(name, source, output).catch(async () => {
+      const objects = kernels.map(({ symbol }) => join(folder, `${symbol}.o`));
+      for (const [index, { symbol, source }] of kernels.entries())
+        await compile(symbol, source, objects[index]!);
+      await run(compiler, ["-r", "-nostdlib", ...objects, "-o", output], name);
+    });
   });
 }

@@ -15,6 +15,9 @@ export interface SimulationOptions {
 /** Weights of a model whose kernels are worth optimising. */
 const manyBytes = 8 << 20;
 
+/** Kernels that are not optimised have much in common: as one text they take half of the time. */
+const mostTogether = 8;
+
 /**
  * Compiles GPU kernels for this machine's CPU, which runs their workgroups lane by lane (templates/include/gsic/
  * simulation.h); returns the path of the shared object in the cache. `wave` is the lanes that run in step; `target` is
@@ -40,7 +43,7 @@ export async function compileSimulation(
     ...unloadable(compiler),
     ...target.flags,
   ];
-  const parts = { prefix, units: few ? [simulator] : [] };
+  const parts = { prefix, together: few ? mostTogether : 1, units: few ? [simulator] : [] };
   return sharedObject(compiler, kernels, flags, "simulation of GPU kernels", progress, parts);
 }
 
@@ -51,9 +54,14 @@ const simulator = {
   flags: ["-O2"],
 };
 
-/** Headers of templates/gpu; each includes what it needs. */
-const prefix = ["attention", "combine", "functions", "gate", "layers", "source"]
-  .map((name) => `#include "gsic/gpu/${name}.h"\n`)
+/** Headers of templates/gpu: all that kernels include. */
+const prefix = [
+  ...["ahead", "attention", "combine", "functions", "gate", "layers", "read", "source"].map(
+    (name) => `gpu/${name}`,
+  ),
+  "value",
+]
+  .map((name) => `#include "gsic/${name}.h"\n`)
   .join("");
 
 /** The clang of GPU builds where there is one: it takes half of g++'s time, and its lanes run a quarter faster. */
