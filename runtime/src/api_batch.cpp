@@ -1,11 +1,13 @@
 // The C ABI over `Batch`.
 #include "api_guard.h"
 #include "batch.h"
+#include "token_ids.h"
 
 using namespace gsic;
 
 struct gsic_batch {
   Batch batch;
+  uint32_t context;
 };
 
 namespace {
@@ -41,7 +43,7 @@ gsic_status gsic_batch_open(gsic_model *model, const gsic_batch_options *options
     BatchOptions chosen;
     if (options != nullptr && options->mode != nullptr) chosen.mode = options->mode;
     if (options != nullptr) chosen.cache_bytes = options->cache_bytes;
-    *batch = new gsic_batch{{model->model, chosen}};
+    *batch = new gsic_batch{{model->model, chosen}, model->model->manifest().context};
     return GSIC_OK;
   });
 }
@@ -55,6 +57,8 @@ gsic_status gsic_batch_submit(gsic_batch *batch, const gsic_request *request, ui
     require(request->callback != nullptr, "gsic_batch_submit: callback must not be null");
     require(request->prompt != nullptr || request->prompt_count == 0, "gsic_batch_submit: prompt must not be null");
     require(request->stop_ids != nullptr || request->stop_count == 0, "gsic_batch_submit: stop_ids must not be null");
+    // Before the prompt is copied: its length is the caller's word.
+    require_room(request->prompt_count, 0, batch->context);
     BatchRequest asked;
     asked.prompt.assign(request->prompt, request->prompt + request->prompt_count);
     asked.limit = request->limit;

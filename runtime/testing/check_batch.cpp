@@ -233,6 +233,8 @@ void check_refused_requests(gsic_model *model) {
   request.prompt = asked.prompt.data();
   request.prompt_count = asked.prompt.size();
   CHECK(gsic_batch_submit(batch, &request, &ticket) == GSIC_CONTEXT_FULL);
+  request.prompt_count = SIZE_MAX;  // is not copied
+  CHECK(gsic_batch_submit(batch, &request, &ticket) == GSIC_CONTEXT_FULL);
   request.prompt_count = 3;
   request.sampling.temperature = -1;
   CHECK(gsic_batch_submit(batch, &request, &ticket) == GSIC_INVALID_ARGUMENT);
