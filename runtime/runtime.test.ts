@@ -65,6 +65,11 @@ test("a good bundle runs: results, limits, generation, threads, sampling", async
   expect(await finish(path("check"), ["run", path("good.gsi")])).toEqual({ code: 0, stdout: "", stderr: "" });
 });
 
+test("beside busy programs the number of workers is chosen by what is measured, and logits are the same", async () => {
+  const fine = { code: 0, stdout: "", stderr: "" };
+  expect(await finish(path("check"), ["threads", path("good.gsi")])).toEqual(fine);
+});
+
 test("a process that was forked, and one whose bundle is cut, get errors: they neither hang nor die", async () => {
   const fine = { code: 0, stdout: "", stderr: "" };
   expect(await finish(path("check"), ["fork", path("good.gsi")])).toEqual(fine);

@@ -44,7 +44,7 @@ typedef struct gsic_linears gsic_linears;
 
 /// Zero-initialise and set what you need; zero means the default.
 typedef struct gsic_open_options {
-  uint32_t threads;       ///< 0: the cores this process may use; of no interest to a GPU
+  uint32_t threads;       ///< at most; 0: the cores this process may use; of no interest to a GPU
   const char *target;     ///< a target's name in the bundle; null: the best that this machine can run
   int skip_verification;  ///< non-zero: do not check the hash of the weights section (others are checked)
   uint32_t device;        ///< a GPU's number among those that its driver shows; 0: the one that the environment

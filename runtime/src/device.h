@@ -8,6 +8,7 @@
 
 #include "manifest.h"
 #include "memory.h"
+#include "sharing.h"
 
 namespace gsic {
 
@@ -40,9 +41,9 @@ class Module {
 class Sequence {
  public:
   virtual ~Sequence() = default;
-  /// Runs the launches in order; each sees what the one before wrote. May return before all is done: `Device::read`
-  /// waits.
-  virtual void run() = 0;
+  /// Runs the launches in order; each sees what the one before wrote. They compute so many columns, by which a CPU
+  /// compares how long they take. May return before all is done: `Device::read` waits.
+  virtual void run(uint32_t columns) = 0;
 };
 
 /// Launches over groups of columns: each has its own arguments, and so its step and its values. What one launch writes
@@ -66,6 +67,8 @@ class Device {
   virtual ~Device() = default;
   /// A CPU: workers that share a launch. A GPU: compute units.
   virtual uint32_t threads() const = 0;
+  /// How often a CPU compared numbers of workers, because other programs use its cores.
+  virtual uint64_t thread_trials() const { return 0; }
   /// What the device calls itself, for people.
   virtual std::string name() const { return "CPU"; }
   /// Throws GSIC_OUT_OF_MEMORY if the device has fewer than `bytes` free now; `what` names what they are for.
@@ -97,8 +100,9 @@ class Device {
 
   /// The stream of everything above: a handle of the driver's; null on a CPU, where nothing is queued.
   virtual void *stream() const = 0;
-  /// Runs launches in order on a stream, this device's or another; what they point to is free on return.
-  virtual void run(const std::vector<ResolvedLaunch> &launches, void *stream) = 0;
+  /// Runs launches of so many columns in order on a stream, this device's or another; what they point to is free on
+  /// return.
+  virtual void run(const std::vector<ResolvedLaunch> &launches, uint32_t columns, void *stream) = 0;
   /// Copies rows within the device's memory on a stream: as many bytes of each as both sides have, then zeros.
   virtual void copy_rows(Rows<uint8_t> target, Rows<const uint8_t> source, size_t rows, void *stream) = 0;
 };
@@ -116,7 +120,7 @@ std::vector<std::string> cpu_features();
 std::string why_not_on_this_cpu(const std::vector<std::string> &features);
 
 /// This machine's CPU. `threads` 0: the CPUs that the process may use. Kernels get `scratch_floats` of scratch.
-std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats);
+std::unique_ptr<Device> open_cpu(uint32_t threads, size_t scratch_floats, Sharing sharing);
 
 /// A GPU by its number among those that its driver shows; 0: the one that the environment variable GSIC_DEVICE names,
 /// or the first. `kind` is hip or cuda. What was the calling thread's current device stays so, after every call. Throws

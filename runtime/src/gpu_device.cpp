@@ -130,7 +130,7 @@ class GpuGraph final : public Sequence {
   GpuGraph(const GpuGraph &) = delete;
   GpuGraph &operator=(const GpuGraph &) = delete;
 
-  void run() override {
+  void run(uint32_t) override {
     const auto lock = context_->enter();
     if (instance_ != nullptr) context_->call(context_->driver().graph_launch, instance_, context_->stream());
   }
@@ -243,7 +243,7 @@ class GpuDevice final : public Device {
 
   void *stream() const override { return context_->stream(); }
 
-  void run(const std::vector<ResolvedLaunch> &launches, void *stream) override {
+  void run(const std::vector<ResolvedLaunch> &launches, uint32_t, void *stream) override {
     const auto lock = context_->enter();
     for (const ResolvedLaunch &launch : launches) queue(*context_, launch, stream);
   }

@@ -107,7 +107,7 @@ void Linears::launch(const LinearCall &call, uint32_t columns, uint8_t *x, uint8
     }
     launches.push_back(resolve_launch(*model_, launch, first));
   }
-  model_->device().run(launches, stream);
+  model_->device().run(launches, columns, stream);
 }
 
 void Linears::write_input(const Block &block, const float *x, uint32_t columns) {

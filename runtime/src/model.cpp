@@ -73,7 +73,7 @@ void Model::open(const Target &target, const OpenOptions &options) {
   std::unique_ptr<Device> device;
   if (target.device == DeviceKind::cpu) {
     require_cpu(target);
-    device = open_cpu(options.threads, scratch_floats(manifest_.context));
+    device = open_cpu(options.threads, scratch_floats(manifest_.context), options.sharing);
   } else {
     device = open_gpu(target.device, options.device);
   }

@@ -21,6 +21,7 @@ struct OpenOptions {
   std::string target;    ///< empty: the first in the bundle that this machine can run
   uint32_t device = 0;   ///< a GPU's number, as of `open_gpu`; of no interest to a CPU
   bool verify_weights = true;
+  Sharing sharing = Sharing::measured;  ///< of a CPU's workers
 };
 
 /// What a mode runs.

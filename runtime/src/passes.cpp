@@ -158,8 +158,9 @@ void Passes::prepare(const gsic_step &step) {
 
 void Passes::run(const Runnable &runnable, const gsic_step &step) {
   prepare(step);
-  (is_short(runnable, step) ? runnable.short_body : runnable.body)->run();
-  if (step.wanted != 0) runnable.head->run();
+  const auto columns = uint32_t(step.columns);
+  (is_short(runnable, step) ? runnable.short_body : runnable.body)->run(columns);
+  if (step.wanted != 0) runnable.head->run(columns);
 }
 
 void Passes::run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each) {
@@ -176,7 +177,7 @@ void Passes::run_groups(const std::vector<gsic_step> &steps, const std::function
   for (size_t i = 0; i < steps.size(); i++) {
     if (steps[i].wanted == 0) continue;
     step_ = steps[i];
-    main_.group_heads[i]->run();
+    main_.group_heads[i]->run(uint32_t(steps[i].columns));
     each(i);
   }
 }

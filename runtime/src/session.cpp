@@ -104,7 +104,7 @@ int32_t Session::choose_through(Sequence &pass, int32_t id) {
   check(&id, 1);
   reserve(evaluated_ + 1);
   passes_.prepare(step(&id, 1, evaluated_, 0));
-  pass.run();
+  pass.run(1);
   const int32_t chosen = passes_.choice(passes_.main(), 0, evaluated_);
   tokens_.push_back(id);
   evaluated_++;
@@ -142,7 +142,7 @@ void Session::observe(const int32_t *ids, size_t count, size_t first, size_t las
     for (size_t i = first; i < last; i++) {
       const Tap &tap = program().taps[i];
       if (tap.after >= launched) {
-        part(launched, tap.after + 1).run();
+        part(launched, tap.after + 1).run(columns);
         launched = tap.after + 1;
       }
       const void *rows =

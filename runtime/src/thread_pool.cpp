@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +28,18 @@ inline void pause() {
 void futex(std::atomic<uint32_t> &word, int operation, uint32_t value) {
   static_assert(sizeof(word) == sizeof(uint32_t), "a futex is 32 bits");
   syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), operation | FUTEX_PRIVATE_FLAG, value, nullptr, nullptr, 0);
+}
+
+/// Where waiters sleep: a barrier is reached a little later by some than by others in any case.
+constexpr Patience kSleeping = {std::chrono::microseconds(10), std::chrono::microseconds(10)};
+
+uint64_t nanoseconds(const timeval &time) { return uint64_t(time.tv_sec) * 1000000000 + uint64_t(time.tv_usec) * 1000; }
+
+/// What the calling thread had since it began.
+CpuUse thread_use() {
+  rusage usage = {};
+  getrusage(RUSAGE_THREAD, &usage);
+  return {uint64_t(usage.ru_nivcsw), double(nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)) * 1e-9};
 }
 
 /// CPUs that the cgroup's quota allows; 0 if there is no quota.
@@ -66,7 +79,8 @@ void Signal::wait(uint32_t seen, Patience patience) {
   sleepers_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-ThreadPool::ThreadPool(uint32_t workers) : workers_(std::max(1u, workers)) {
+ThreadPool::ThreadPool(uint32_t workers)
+    : workers_(std::max(1u, workers)), seats_(new Seat[workers_]), active_(workers_) {
   // Measured with two workers on two CPUs that other programs use too, per barrier: sleeping after 50 us costs 108 us,
   // yielding after 10 us costs 1 to 2 us. With more workers than CPUs, sleeping at once costs 35 us, yielding 70 us.
   if (workers_ > usable_cpus()) patience_ = {std::chrono::microseconds(1), std::chrono::microseconds(1)};
@@ -87,34 +101,95 @@ void ThreadPool::stop() {
     return;
   }
   stopping_ = true;
-  job_.advance();
+  for (size_t i = 1; i <= threads_.size(); i++) seats_[i].job.advance();
   for (std::thread &thread : threads_) thread.join();
 }
 
-void ThreadPool::run(const std::function<void(uint32_t)> &task) {
+uint32_t ThreadPool::run(const std::function<void(uint32_t)> &task, Share share) {
+  const uint32_t count = ready(share.count);
+  take_place();
+  active_.store(count, std::memory_order_relaxed);
+  sleeps_.store(share.sleeps, std::memory_order_relaxed);
   task_ = &task;
-  job_.advance();
+  for (uint32_t i = 1; i < count; i++) seats_[i].job.advance();
   task(0);
-  barrier();
+  barrier(0);
+  for (uint32_t i = active(); i < count; i++) seats_[i].left = true;
+  return count;
 }
 
-void ThreadPool::barrier() {
-  if (workers_ == 1) return;
+Patience ThreadPool::patience() const {
+  const bool sleeps = sleeps_.load(std::memory_order_relaxed);
+  return sleeps && kSleeping.yield < patience_.yield ? kSleeping : patience_;
+}
+
+uint32_t ThreadPool::ready(uint32_t count) {
+  for (uint32_t i = 1; i < count; i++) {
+    Seat &seat = seats_[i];
+    if (seat.left && seat.done.load(std::memory_order_acquire) != seat.job.value()) return i;
+    seat.left = false;
+  }
+  return count;
+}
+
+uint32_t ThreadPool::barrier(uint32_t worker) {
+  if (const uint32_t asked = asked_.load(std::memory_order_relaxed); seats_[worker].answered != asked)
+    answer(worker, asked);
+  const uint32_t active = this->active();
+  if (active == 1) return 1;
   const uint32_t phase = phase_.value();
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == active) {
     arrived_.store(0, std::memory_order_relaxed);
+    if (const uint32_t fewer = fewer_.load(std::memory_order_relaxed)) {
+      fewer_.store(0, std::memory_order_relaxed);
+      active_.store(fewer, std::memory_order_relaxed);
+    }
     phase_.advance();
   } else {
-    phase_.wait(phase, patience_);
+    phase_.wait(phase, patience());
   }
+  return this->active();
+}
+
+void ThreadPool::answer(uint32_t worker, uint32_t asked) {
+  Seat &seat = seats_[worker];
+  seat.answered = asked;
+  CpuUse use = thread_use();
+  if (worker == 0) {
+    // Another thread may have come to have the same id, and begins anew.
+    const CpuUse before = use.switches < caller_used_.switches ? use : caller_used_;
+    caller_used_ = use;
+    use.switches += seat.switches - before.switches;
+    use.seconds = std::max(0.0, use.seconds - before.seconds) + double(seat.nanoseconds) * 1e-9;
+  }
+  seat.switches.store(use.switches, std::memory_order_relaxed);
+  seat.nanoseconds.store(uint64_t(use.seconds * 1e9), std::memory_order_relaxed);
+}
+
+void ThreadPool::take_place() {
+  if (caller_ == std::this_thread::get_id()) return;
+  caller_ = std::this_thread::get_id();
+  caller_used_ = thread_use();
+}
+
+CpuUse ThreadPool::use() const {
+  CpuUse sum = {};
+  for (uint32_t i = 0; i < workers_; i++) {
+    sum.switches += seats_[i].switches.load(std::memory_order_relaxed);
+    sum.seconds += double(seats_[i].nanoseconds.load(std::memory_order_relaxed)) * 1e-9;
+  }
+  return sum;
 }
 
 void ThreadPool::work(uint32_t worker) {
+  Seat &seat = seats_[worker];
   for (uint32_t seen = 0;; seen++) {
-    job_.wait(seen, patience_);
+    seat.job.wait(seen, patience());
     if (stopping_) return;
     (*task_)(worker);
-    barrier();
+    // Who left the task is none of those who take part, until it says here that it is free again.
+    if (worker < active()) barrier(worker);
+    seat.done.store(seen + 1, std::memory_order_release);
   }
 }
 

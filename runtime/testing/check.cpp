@@ -4,6 +4,7 @@
 // check fork BUNDLE, check cut BUNDLE SCRATCH: what others may do to a process.
 // check batch BUNDLE: requests in company against the same alone, and choices against plain arithmetic.
 // check cache BUNDLE OTHER FILE: a cache that is kept in FILE, which bundle OTHER cannot use.
+// check threads BUNDLE: how many workers take part beside other programs, and that nothing but time depends on it.
 // check sizes VECTORS: the arithmetic on sizes against size-vectors.json.
 // check damage BUNDLE SCRATCH FROM TO: flips each byte of BUNDLE from FROM to TO - 1 in a copy; one line each.
 #include "check.h"
@@ -77,6 +78,8 @@ int main(int count, char **arguments) {
     check_cache_file(arguments[2], arguments[3], arguments[4]);
   } else if (what == "drafting") {
     check_drafting(arguments[2]);
+  } else if (what == "threads") {
+    check_threads(arguments[2]);
   } else if (what == "gpu") {
     CHECK(count == 5);
     check_gpu(arguments[2], arguments[3], uint32_t(std::atol(arguments[4])));

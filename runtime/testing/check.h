@@ -58,6 +58,8 @@ void check_generation(const char *bundle);
 void check_concurrency(const char *bundle);
 /// Of a bundle that drafts: what mode lossless writes is what mode exact does.
 void check_drafting(const char *bundle);
+/// How many workers take part beside other programs, and that logits are the same.
+void check_threads(const char *bundle);
 /// A child of fork() gets errors.
 void check_fork(const char *bundle);
 /// A bundle, copied to `scratch`, is cut while it is in use.

@@ -71,10 +71,15 @@ double Arguments::real(const std::string &name, double otherwise) const {
   return result;
 }
 
-std::shared_ptr<const Model> Arguments::open_model() const {
+std::shared_ptr<const Model> Arguments::open_model(Sharing sharing) const {
+  return open_model(sharing, uint32_t(number("threads", 0, 1024, 0)));
+}
+
+std::shared_ptr<const Model> Arguments::open_model(Sharing sharing, uint32_t threads) const {
   if (bundle_.empty()) refuse("the bundle is missing: give the path of a .gsi file");
   OpenOptions options;
-  options.threads = uint32_t(number("threads", 0, 1024, 0));
+  options.threads = threads;
+  options.sharing = sharing;
   options.target = text("target", "");
   return std::make_shared<const Model>(bundle_, options);
 }

@@ -36,8 +36,10 @@ class Arguments {
   /// --meta KEY=VALUE, repeated.
   const std::map<std::string, std::string> &metadata() const { return metadata_; }
 
-  /// Opens the bundle with --threads and --target.
-  std::shared_ptr<const Model> open_model() const;
+  /// Opens the bundle with --threads and --target. All threads take part in what is measured, if it is not about that.
+  std::shared_ptr<const Model> open_model(Sharing sharing = Sharing::all) const;
+  /// The same with so many threads.
+  std::shared_ptr<const Model> open_model(Sharing sharing, uint32_t threads) const;
   /// The file of --ids-file: int32, little endian.
   std::vector<int32_t> ids() const;
 
@@ -76,6 +78,7 @@ void run_machine(const Arguments &arguments);
 void run_cpu(const Arguments &arguments);
 void run_company(const Arguments &arguments);
 void run_users(const Arguments &arguments);
+void run_beside(const Arguments &arguments);
 
 }  // namespace gsic
 

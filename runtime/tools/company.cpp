@@ -133,7 +133,7 @@ class Company {
 }  // namespace
 
 void run_company(const Arguments &arguments) {
-  const auto model = arguments.open_model();
+  const auto model = arguments.open_model(Sharing::measured);
   Company company(model, arguments.text("mode", ""), arguments.number("seed", 0, UINT64_MAX, 0));
   for (size_t i = arguments.number("passes", 1, 1u << 24, 300); i > 0; i--) company.pass();
   const nlohmann::ordered_json line = {{"passes", company.passes},

@@ -45,7 +45,7 @@ void DeviceClock::wait() { device_.read(probe_->address(0), staging_->address(0)
 
 double DeviceClock::seconds(Sequence &sequence) {
   const double start = now();
-  sequence.run();
+  sequence.run(1);
   wait();
   return now() - start;
 }

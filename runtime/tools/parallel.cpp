@@ -24,13 +24,13 @@ void drain(const gsic_worker *, void *const *arguments) {
 }  // namespace
 
 HostWorkers::HostWorkers(const Model &model)
-    : own_(model.target().device == DeviceKind::cpu ? nullptr : open_cpu(0, 0)),
+    : own_(model.target().device == DeviceKind::cpu ? nullptr : open_cpu(0, 0, Sharing::all)),
       device_(own_ != nullptr ? *own_ : model.device()) {}
 
 void HostWorkers::each(size_t count, const std::function<void(size_t)> &work) {
   Queue queue{count, &work};
   void *arguments[] = {&queue};
-  device_.capture({{reinterpret_cast<void *>(&drain), arguments, 1}})->run();
+  device_.capture({{reinterpret_cast<void *>(&drain), arguments, 1}})->run(1);
 }
 
 void each(ThreadPool &pool, size_t count, const std::function<void(size_t)> &work) {

@@ -77,17 +77,17 @@ double read_bandwidth(const Pages &pages, Device &device) {
   void *arguments[] = {&task};
   const auto reading = device.capture({{reinterpret_cast<void *>(best_read_kernel()), arguments, 1}});
   const double start = now();
-  reading->run();
+  reading->run(1);
   return double(pages.size()) / (now() - start);
 }
 
 double launch_seconds(Device &device) {
   constexpr size_t kLaunches = 20000;
   const ResolvedLaunch launch{reinterpret_cast<void *>(&empty_kernel), nullptr, 0};
-  device.capture(std::vector<ResolvedLaunch>(1000, launch))->run();
+  device.capture(std::vector<ResolvedLaunch>(1000, launch))->run(1);
   const auto launches = device.capture(std::vector<ResolvedLaunch>(kLaunches, launch));
   const double start = now();
-  launches->run();
+  launches->run(1);
   return (now() - start) / kLaunches;
 }
 
@@ -141,7 +141,7 @@ std::optional<double> multiply_add_rate(Device &device) {
   const auto kernel = wide ? &multiply_kernel_512 : &multiply_kernel_256;
   const auto multiplying = device.capture({{reinterpret_cast<void *>(kernel), arguments, 2}});
   const double start = now();
-  multiplying->run();
+  multiplying->run(1);
   return double(kSums * kRounds * (wide ? 16 : 8)) * device.threads() / (now() - start);
 #else
   (void)device;

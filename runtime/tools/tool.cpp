@@ -18,6 +18,7 @@ const std::map<std::string, Subcommand> kSubcommands = {
     {"linalg", gsic::run_linalg},   {"exchange", gsic::run_exchange}, {"inputs", gsic::run_inputs},
     {"machine", gsic::run_machine}, {"step", gsic::run_step},         {"cpu", gsic::run_cpu},
     {"company", gsic::run_company}, {"users", gsic::run_users},       {"calls", gsic::run_calls},
+    {"beside", gsic::run_beside},
 };
 
 int exit_code(gsic_status status) {
@@ -79,7 +80,7 @@ int main(int count, char **arguments) {
     return fail(
         2, "argument-invalid", "there is no such command", {},
         "give one of: logits, evaluate, calibrate, inputs, sample, bench, launches, calls, step, linalg, exchange, "
-        "machine, cpu, company, users");
+        "machine, cpu, company, users, beside");
   try {
     found->second(gsic::Arguments({arguments + 2, arguments + count}));
     return 0;

@@ -167,7 +167,7 @@ ordered_json measure(const std::shared_ptr<const Model> &model, const std::strin
 }  // namespace
 
 void run_users(const Arguments &arguments) {
-  const auto model = arguments.open_model();
+  const auto model = arguments.open_model(Sharing::measured);
   const std::string only = arguments.text("mode", "");
   ordered_json document = {{"target", model->target().name}, {"threads", model->device().threads()}};
   for (const std::string &mode : only.empty() ? model->manifest().modes : std::vector<std::string>{only})

@@ -1,3 +1,4 @@
+import { besideText, measureBeside } from "../../bench/beside.js";
 import { deviceBenches } from "../../bench/devices.js";
 import { type BenchOptions, measureModes, measureScaling } from "../../bench/modes.js";
 import { benchText, scalingText } from "../../bench/text.js";
@@ -24,6 +25,7 @@ export async function bench(
     mode?: Mode;
     launches?: boolean;
     users?: number[];
+    beside?: number;
     tune?: string | true;
     candidates?: number[];
   },
@@ -38,19 +40,20 @@ export async function bench(
   if (options.candidates !== undefined && options.tune === undefined)
     throw usage("bench-options", "--candidates is what --tune tries", "add --tune, or leave it out");
   const others = options.launches || options.scaling || options.tune !== undefined;
-  if (options.users !== undefined && others)
+  if ((options.users ?? options.beside) !== undefined && others)
     throw usage(
       "bench-options",
-      "--users measures requests that share passes, and nothing else",
+      `${options.users === undefined ? "--beside" : "--users"} measures requests that share passes, and nothing else`,
       "leave out --launches, --scaling and --tune, or measure them in a run of their own",
     );
   const { repeat, mode } = options;
   const preparation = terminalProgress();
   await prepareRuntime(["tool"], preparation);
   preparation.finish();
-  if (mode !== undefined && !options.launches)
+  if (mode !== undefined && !options.launches && options.beside === undefined)
     throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
   if (options.launches) return benchLaunches(built, options);
+  if (options.beside !== undefined) return benchBeside(built, options.beside, options);
   if (options.users !== undefined) return benchUsers(built, options.users, options);
   if (options.tune !== undefined) {
     const progress = terminalProgress();
@@ -84,6 +87,22 @@ async function benchUsers(
   const measured = await measureUsers(built, users, options, progress.stage("Measuring users"));
   progress.finish();
   print(options.json ? JSON.stringify(measured, null, 2) : usersText(measured));
+}
+
+/** `gsic bench --beside`, with each number of `--users`. */
+async function benchBeside(
+  built: Built,
+  beside: number,
+  { users = [1], json, ...options }: Json & BenchOptions & { users?: readonly number[]; mode?: Mode },
+): Promise<void> {
+  const progress = terminalProgress();
+  const measured = [];
+  for (const number of users) {
+    const stage = progress.stage(`Measuring ${number} beside others`);
+    measured.push(await measureBeside(built, beside, { ...options, users: number }, stage));
+  }
+  progress.finish();
+  print(json ? JSON.stringify(measured, null, 2) : measured.map(besideText).join("\n\n"));
 }
 
 /** `gsic bench --launches`: on a CPU in the step, in all modes; on a GPU alone, in one. */

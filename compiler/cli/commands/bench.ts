@@ -16,6 +16,11 @@ export function addBench(gsic: Command): void {
       "measure so many requests at once, which share passes; such as 1,4,8",
       positives,
     )
+    .option(
+      "--beside <n>",
+      "measure beside so many busy processes, which it starts, with each number of threads (CPUs)",
+      count,
+    )
     .option("--launches", "measure each launch of a token: in its step (CPUs), or alone (GPUs)")
     .addOption(modeOption().conflicts("tune"))
     .option("--tune [file]", "measure how projections are best divided, for the next build (GPUs)")
