@@ -3,9 +3,9 @@
 // company.
 //
 // A pass has up to 16 columns. Texts that are being written have a column each, those that waited longest before
-// others, but leave ten to prompts where some are to be read. Of prompts the one that is due first goes before others:
-// it is due when it came, plus its length, so that short ones go first, and no prompt waits for more than a few times
-// its own length.
+// others. Where prompts are to be read besides, these have the rest of the pass, or one of their own in front of it
+// (PassShares). Of prompts the one that is due first goes before others: it is due when it came, plus its length, so
+// that short ones go first, and no prompt waits for more than a few times its own length.
 #ifndef GSIC_SRC_BATCH_H
 #define GSIC_SRC_BATCH_H
 
@@ -16,6 +16,7 @@
 
 #include "batch_text.h"
 #include "cache_file.h"
+#include "pass_shares.h"
 #include "passes.h"
 
 namespace gsic {
@@ -94,6 +95,8 @@ class Batch {
   // What a pass computes (batch_choose.cpp).
 
   std::vector<Piece> choose();
+  /// What prompts have of it, and so many texts that are written.
+  PassShare share_columns(size_t writing, const std::vector<BatchText *> &reading) const;
   /// Adds up to `most` tokens of a text, as many as there are blocks for; how many.
   size_t add_piece(std::vector<Piece> &pieces, BatchText &text, size_t most);
   /// Whether another text is about to compute what this one begins with.
@@ -166,6 +169,8 @@ class Batch {
   std::vector<Table> tables_;
   uint64_t pass_ = 0, versions_ = 0, columns_ = 0;
   Pace pace_;
+  PassShares shares_;
+  double written_ = 0;            ///< when the last pass ended that went on with texts
   uint64_t drafted_ = 0;          ///< the last pass with drafts
   gsic_batch_counts tally_ = {};  ///< sums so far
 };

@@ -2,13 +2,11 @@
 #include <algorithm>
 
 #include "batch.h"
+#include "clock.h"
 
 namespace gsic {
 namespace {
 
-/// Columns that prompts have in any case, where some are to be read. Eight texts then wait for every fourth pass, and a
-/// newcomer beside them waits less than twice as long for its first token as it would alone.
-constexpr size_t kForPrompts = 10;
 /// Fewer tokens are computed rather than copied.
 constexpr size_t kLeastCopied = 3;
 
@@ -28,14 +26,28 @@ std::vector<Batch::Piece> Batch::choose() {
   std::vector<Piece> pieces;
   size_t room = GSIC_MAX_COLUMNS;
   auto next = writing.begin();
-  const auto write_while_above = [&](size_t kept) {
-    for (; next != writing.end() && room > kept; next++) room -= add_piece(pieces, **next, 1);
+  const auto take = [&](PassShare share) {
+    const size_t before = room;
+    for (; next != writing.end() && before - room < share.texts; next++) room -= add_piece(pieces, **next, 1);
+    size_t left = std::min(room, share.prompts);
+    for (BatchText *text : reading) {
+      if (left == 0) break;
+      if (!text->attached && waits_for_another(*text)) continue;
+      const size_t added = add_piece(pieces, *text, left);
+      left -= added;
+      room -= added;
+    }
   };
-  write_while_above(reading.empty() ? 0 : kForPrompts);
-  for (BatchText *text : reading)
-    if (room > 0 && (text->attached || !waits_for_another(*text))) room -= add_piece(pieces, *text, room);
-  write_while_above(0);
+  take(share_columns(writing.size(), reading));
+  // Those who were to go on may have no room in the cache.
+  if (pieces.empty()) take({room, room});
   return pieces;
+}
+
+PassShare Batch::share_columns(size_t writing, const std::vector<BatchText *> &reading) const {
+  size_t prompts = 0;
+  for (const BatchText *text : reading) prompts += text->remaining();
+  return shares_.next(writing, prompts, seconds_now() - written_, GSIC_MAX_COLUMNS);
 }
 
 size_t Batch::add_piece(std::vector<Piece> &pieces, BatchText &text, size_t most) {

@@ -14,12 +14,13 @@ void Batch::run_pass() {
   const double start = seconds_now();
   std::vector<Piece> pieces = choose();
   if (pieces.empty()) return;
-  const bool writes =
-      std::all_of(pieces.begin(), pieces.end(), [](const Piece &piece) { return piece.text->writes(); });
+  const auto is_written = [](const Piece &piece) { return piece.text->writes(); };
+  const bool writes = std::all_of(pieces.begin(), pieces.end(), is_written);
+  const auto texts = size_t(std::count_if(pieces.begin(), pieces.end(), is_written));
   size_t room = GSIC_MAX_COLUMNS;
   for (const Piece &piece : pieces) room -= piece.count;
   const size_t foreseen = propose_foreseen(pieces, room);
-  if (passes_.drafts() && writes) propose(pieces, room - foreseen);
+  if (passes_.drafts() && writes && !shares_.has_read()) propose(pieces, room - foreseen);
   const gsic_step step = make_step(pieces);
   const double proposed = seconds_now();
   const uint64_t before = tally_.generated_tokens;
@@ -30,6 +31,8 @@ void Batch::run_pass() {
   tally_.passes++;
   tally_.columns += uint64_t(step.columns);
   pace_.passed(size_t(step.columns), finished - proposed);
+  shares_.passed({texts, size_t(step.columns) - texts}, finished - proposed);
+  if (texts > 0) written_ = finished;
   if (writes && foreseen == 0) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
 }
 

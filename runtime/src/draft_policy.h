@@ -31,12 +31,13 @@ class PassTime {
   void add(size_t tokens, double seconds);
   bool known() const { return weight_ > 0; }
   double of(size_t tokens) const { return mean_seconds() + per_token() * (double(tokens) - mean_tokens()); }
+  /// Of all passes.
+  double mean_seconds() const { return seconds_ / weight_; }
   /// What one more token costs; at least 0.
   double per_token() const;
 
  private:
   double mean_tokens() const { return tokens_ / weight_; }
-  double mean_seconds() const { return seconds_ / weight_; }
   double weight_ = 0, tokens_ = 0, seconds_ = 0, squares_ = 0, products_ = 0;
 };
 

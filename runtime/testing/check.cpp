@@ -70,6 +70,7 @@ int main(int count, char **arguments) {
     check_concurrency(arguments[2]);
     check_sampling();
   } else if (what == "batch") {
+    check_shares();
     check_batch(arguments[2]);
     check_choices(arguments[2]);
     check_constraint(arguments[2]);

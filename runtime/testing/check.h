@@ -66,6 +66,8 @@ void check_fork(const char *bundle);
 void check_cut(const char *bundle, const char *scratch);
 /// Requests in company write what they write alone.
 void check_batch(const char *bundle);
+/// How prompts and texts share passes.
+void check_shares();
 /// What a batch keeps in the file `path`; a bundle of `other` cannot use it.
 void check_cache_file(const char *bundle, const char *other, const char *path);
 /// Penalties, biases, log-probabilities: against plain arithmetic.
