@@ -230,7 +230,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of everything (5)")
     parser.add_argument("--threads", type=int, default=2, help="of every engine (2)")
     parser.add_argument("--tokens", type=int, default=64, help="of each user in a round (64)")
-    parser.add_argument("--types", default="BF16,Q8_0,Q6_K", help="of llama.cpp; BF16 is always there")
+    parser.add_argument("--types", default=",".join(TYPES), help="of llama.cpp (all); BF16 is always there")
     parser.add_argument("--kl-tokens", type=int, default=2048, help="of each text (2048)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 32 tokens, KL on 512")
     parser.add_argument("--prepare", action="store_true", help="make all that is loaded, and end")
@@ -247,7 +247,7 @@ def main() -> int:
         parser.error("--tokens must be 2 to 256, and --rounds at least 1")
     if options.quick:
         options.rounds, options.tokens, options.kl_tokens = 2, 32, 512
-    options.types = ["BF16", *options.types.split(",")]
+    options.types = ["BF16", *filter(None, options.types.split(","))]
     if not set(options.types) <= set(TYPES):
         parser.error(f"--types: some of {', '.join(TYPES)}")
     if not environment.inside():

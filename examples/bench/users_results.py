@@ -67,6 +67,42 @@ def text_of(found: Json | None, digits: int = 2) -> str:
     return f"{found['median']:.{digits}f} ({found['least']:.{digits}f}-{found['most']:.{digits}f})"
 
 
+def is_ours(name: str) -> bool:
+    return name.startswith("gsic ")
+
+
+def fastest(document: Json, users: str, ours: bool) -> list[tuple[str, float, float]]:
+    """Rows that no other of theirs, or of ours, is faster than at no more KL: name, KL, x llama.cpp BF16."""
+    found: list[tuple[str, float, float]] = []
+    rates = {
+        name: row["users"][users]["x_llama_bf16"]
+        for name, row in document["rows"].items()
+        if is_ours(name) == ours and users in row["users"]
+    }
+    kl = document["kl"]
+    for name in sorted(rates, key=lambda one: (kl[one], -(rates[one] or {"median": 0})["median"])):
+        rate = rates[name]
+        if rate is not None and all(rate["median"] > faster for _, _, faster in found):
+            found.append((name, kl[name], rate["median"]))
+    return found
+
+
+def frontier(document: Json) -> list[str]:
+    """Lines: other engines' fastest row at each KL, and ours at no more."""
+    lines = []
+    for users in next(iter(document["rows"].values()))["users"]:
+        ours = fastest(document, users, True)
+        for name, kl, rate in fastest(document, users, False):
+            at = f"{users} users, KL {kl:.4f}: {name} is the fastest of the others"
+            better = [one for one in ours if one[1] <= kl]
+            if better:
+                mine, _, own = better[-1]
+                lines.append(f"{at}; {mine} is {own / rate:.2f} x as fast, at no more KL")
+            else:
+                lines.append(f"{at}; no row of gsic has so little KL")
+    return lines
+
+
 def goals(document: Json) -> list[tuple[str, float | None, float, bool]]:
     """What is promised of eight users: its words, the measured median, the goal, and whether more is better."""
     rows, kl = document["rows"], document["kl"]
@@ -85,16 +121,16 @@ def goals(document: Json) -> list[tuple[str, float | None, float, bool]]:
     ]
     for name in rows:
         mine = of(name, "x_llama_bf16")
-        if not name.startswith("gsic ") or name == BASE or kl[name] == 0 or mine is None:
+        if not is_ours(name) or name == BASE or kl[name] == 0 or mine is None:
             continue
         peers = {
             one: of(one, "x_llama_bf16")
             for one in rows
-            if one.startswith("llama.cpp") and kl[one] <= kl[name] and of(one, "x_llama_bf16")
+            if not is_ours(one) and kl[one] <= kl[name] and of(one, "x_llama_bf16")
         }
         if peers:
             best = max(peers, key=lambda one: peers[one] or 0)
-            words = f"{name[5:]} mode, 8 users, x {best}'s 8: llama.cpp's fastest at no more KL"
+            words = f"{name[5:]} mode, 8 users, x {best}'s 8: the fastest of the others at no more KL"
             result.append((words, mine / (peers[best] or 1), 1.0, True))
     first = middle(exact["ninth_user_x_idle"])
     result.append(("first token of a ninth user, x idle", first, 2.0, False))
@@ -128,7 +164,7 @@ def table(document: Json) -> str:
             f"99.9 % {gap['p999_x_median']:.2f} x; texts that changed with the company: "
             f"{texts['other']} of {texts['prompts']}"
         )
-    lines.append("")
+    lines += ["", *frontier(document), ""]
     for words, value, goal, more in goals(document):
         met = value is not None and (value >= goal if more else value <= goal)
         found = "not measured" if value is None else f"{value:.2f}"
