@@ -1,10 +1,10 @@
-"""Many users at once, beside llama.cpp's own batching: SmolLM2-135M, the same bf16 weights and threads.
+"""Many users at once, beside other engines' own batching: SmolLM2-135M, the same bf16 weights and threads.
 
     python3 examples/bench/users.py [BUILD] [--rounds N] [--tokens N] [--threads N] [--quick] [--json]
 
 BUILD is a gsic build of SmolLM2-135M in bf16 whose other modes get a row, too. users.md says what is
-measured. Run with any Python 3.9 or later: it makes frontier's environment (llama.cpp is compiled,
-once) and the models, and runs itself there. --prepare does that alone, so that the machine is quiet later.
+measured. Run with any Python 3.9 or later: it makes cache/users (llama.cpp is compiled, once) and the
+models, and runs itself there. --prepare does that alone, so that the machine is quiet later.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from users_results import BASE, ONE
 CACHE = HERE / "cache"
 COMPANY = HERE / "engines" / "company.py"
 PROMPT, NEWCOMER = 16, 64  # tokens
+REQUIREMENTS = [FRONTIER / "requirements.txt", HERE / "ik-requirements.txt"]
 TYPES = ("BF16", "Q8_0", "Q6_K", "Q4_K_M", "Q4_1", "Q4_0")  # of llama.cpp
+IK_TYPES = ("BF16", "Q8_0_R8", "Q6_0_R4", "IQ6_K")  # of ik_llama.cpp, where nobody says which
 Json = dict[str, Any]
 Ids = list[int]
 
@@ -176,6 +178,13 @@ def engines(options: argparse.Namespace, reference: Any) -> dict[str, Json]:
         if one.name.split(" ")[-1] in options.types:
             say(f"{one.name}: its model")
             found[one.name] = one.prepare()
+    for one in contenders.ik_contenders(reference):
+        if one.name.split(" ")[-1] in options.ik:
+            say(f"{one.name}: its model")
+            try:
+                found[one.name] = one.prepare()
+            except pairing.Failed as error:
+                say(f"{one.name} is left out: {error}")
     return found
 
 
@@ -231,6 +240,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="of every engine (2)")
     parser.add_argument("--tokens", type=int, default=64, help="of each user in a round (64)")
     parser.add_argument("--types", default=",".join(TYPES), help="of llama.cpp (all); BF16 is always there")
+    parser.add_argument("--ik", default=",".join(IK_TYPES), help="types of ik_llama.cpp")
     parser.add_argument("--kl-tokens", type=int, default=2048, help="of each text (2048)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 32 tokens, KL on 512")
     parser.add_argument("--prepare", action="store_true", help="make all that is loaded, and end")
@@ -248,10 +258,11 @@ def main() -> int:
     if options.quick:
         options.rounds, options.tokens, options.kl_tokens = 2, 32, 512
     options.types = ["BF16", *filter(None, options.types.split(","))]
+    options.ik = list(filter(None, options.ik.split(",")))
     if not set(options.types) <= set(TYPES):
         parser.error(f"--types: some of {', '.join(TYPES)}")
     if not environment.inside():
-        return environment.run_inside(FRONTIER / "cache" / "venv", [FRONTIER / "requirements.txt"])
+        return environment.run_inside(CACHE / "users", REQUIREMENTS)
     from gsic import GsicFailed
     from llamacpp import LlamaCppFailed
     from measure import Stop

@@ -143,6 +143,10 @@ def open_batch(engine: Json, threads: int) -> Batch:
 
         return GsicBatch(Path(engine["build"]), engine["mode"], threads)
     sys.path += [str(HERE.parents[1] / "frontier"), str(HERE.parents[1] / "smollm2")]
+    if engine["kind"] == "ik_llama.cpp":
+        from ik_batch import IkBatch
+
+        return IkBatch(Path(engine["file"]), threads, engine["repack"])
     from llama_batch import LlamaBatch
 
     return LlamaBatch(Path(engine["file"]), threads)

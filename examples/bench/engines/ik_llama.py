@@ -2,7 +2,7 @@
 
 The wheel's library is compiled for AVX2 alone; IK_LLAMA_CPP_LIB_PATH names another libllama.so, such
 as one that was compiled for this very CPU. Flash attention, its default, stops at longer prompts on
-CPUs without VNNI, so there it is off.
+CPUs without VNNI, and where sequences share a pass, so there it is off.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def open_context(model: int, tokens: int, threads: int, sequences: int = 1) -> i
     settings.n_ctx = settings.n_batch = tokens
     settings.n_seq_max = sequences
     settings.n_threads = settings.n_threads_batch = threads
-    settings.flash_attn = flash_attention()
+    settings.flash_attn = sequences == 1 and flash_attention()
     context = api.llama_init_from_model(model, settings)
     if not context:
         raise RuntimeError(f"ik_llama.cpp has no room for {tokens} tokens")
