@@ -68,9 +68,10 @@ inline uint32_t bf16_pair(uint32_t low, uint32_t high) { return low | high << 16
 
 /// Columns for matrix cores. A column is staged as two bf16 numbers whose sum has sixteen bits of it: the rows of the
 /// left matrix are [high, low] of two columns; its columns, and those of the weights, run along d; the four lanes of a
-/// block hold four rows of weights. Eight elements of all rows are 64 bytes.
-template <int C> struct MatrixColumns {
-  static constexpr int pairs = (C + 1) / 2;
+/// block hold four rows of weights. Eight elements of a row are 16 bytes. Of one column alone, products of the other
+/// two rows are not read: these are zero, or where `Rows` is 2, the first two once more.
+template <int C, int Rows> struct MatrixColumns {
+  static constexpr int pairs = (C + 1) / 2, rows = Rows;
   f32x4 sum[pairs] = {};
 
   /// Four elements of a column as words of [high] and [low], in their order or in that of pairs; their sum, as matrix
@@ -93,17 +94,17 @@ template <int C> struct MatrixColumns {
     const float sum = split_four<Paired>(x, high.v, low.v), rest = split_four<Paired>(x + 4, high.v + 2, low.v + 2);
     place[column % 2 * 2] = high;
     place[column % 2 * 2 + 1] = low;
-    if (C == 1) place[2] = place[3] = {};
+    if (C == 1 && Rows == 4) place[2] = place[3] = {};
     return sum + rest;
   }
   /// Puts the first or the second four of them there, of the only column.
   template <bool Paired = false> static float split_half(u32x4 *place, int half, const float (&x)[4]) {
     u32x2 high, low;
     const float sum = split_four<Paired>(x, high.v, low.v);
-    u32x2 *rows = reinterpret_cast<u32x2 *>(place) + half;
-    rows[0] = high;
-    rows[2] = low;
-    rows[4] = rows[6] = {};
+    u32x2 *halves = reinterpret_cast<u32x2 *>(place) + half;
+    halves[0] = high;
+    halves[2] = low;
+    if (Rows == 4) halves[4] = halves[6] = {};
     return sum;
   }
   /// The products of eight elements of a row with those of a pair of columns, added to `sum`.
@@ -131,30 +132,30 @@ inline void as_bf16(const f16::Raw &raw, f16, u32x4 (&parts)[2]) {
 }
 
 /// bf16 and f16 weights by matrix cores. Staged [pair of columns][unit][row of the left matrix][8].
-template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
-  using Base = MatrixColumns<C>;
+template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C, C == 1 ? 2 : 4> {
+  using Base = MatrixColumns<C, C == 1 ? 2 : 4>;
   static constexpr int columns = C, layout = 1, elements = 8;
-  static constexpr int unit_bytes = Base::pairs * 64, depth = C <= 4 ? 4 : 2;
+  static constexpr int unit_bytes = Base::pairs * Base::rows * 16, depth = C <= 4 ? 4 : 2;
   using Weights = typename W::Raw;
 
   template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
     float x[8];
     read(0, x);
-    Base::split(reinterpret_cast<u32x4 *>(lds) + (column / 2 * units + unit) * 4, column, x);
+    Base::split(reinterpret_cast<u32x4 *>(lds) + (column / 2 * units + unit) * Base::rows, column, x);
   }
   static void stage_four(uint8_t *lds, int, int unit, int group, const float (&x)[4], bool in) {
-    if (in) Base::split_half(reinterpret_cast<u32x4 *>(lds) + unit * 4, group, x);
+    if (in) Base::split_half(reinterpret_cast<u32x4 *>(lds) + unit * Base::rows, group, x);
   }
   template <class M> static Weights fetch(const M &matrix, int tile, int row, int unit) {
     return W::fetch(matrix.at(tile, row, unit), unit);
   }
   void add(const Weights &w, const uint8_t *lds, int units, int unit, int row) {
-    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + row;
+    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * Base::rows + row % Base::rows;
     u32x4 parts[Parts];
     as_bf16(w, W{}, parts);
     GSIC_UNROLL
     for (int pair = 0; pair < Base::pairs; pair++) {
-      const u32x4 x = place[pair * units * 4];
+      const u32x4 x = place[pair * units * Base::rows];
       GSIC_UNROLL
       for (int part = 0; part < Parts; part++) this->sum[pair] = Base::multiply(x, parts[part], this->sum[pair]);
     }
@@ -165,8 +166,8 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C> {
 /// their sums, the bias among the minimum. So the sum of a unit's activations must be that of what the matrix cores
 /// are given. Numbers of a table are several bf16 numbers each. Staged [pair of columns][run of eight
 /// elements][unit][row of the left matrix][8], elements in the order of pairs, then sums [column][half][unit].
-template <class W, int C> struct BlockDot : MatrixColumns<C> {
-  using Base = MatrixColumns<C>;
+template <class W, int C> struct BlockDot : MatrixColumns<C, 4> {
+  using Base = MatrixColumns<C, 4>;
   static constexpr int parts = pair_parts<W>;
   /// Stretches that are multiplied at a time: there are no registers for all parts of a unit.
   static constexpr int halves = W::two_scales || parts > 1 ? 2 : 1;
