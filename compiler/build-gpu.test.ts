@@ -6,6 +6,7 @@ import { build } from "./build.js";
 import { openBuild, readPlan } from "./build-folder/open.js";
 import { runTool } from "./cc/tool.js";
 import { deviceJson, deviceText } from "./inspect/device.js";
+import { machineCodeOf } from "./inspect/machine-code/report.js";
 import { planTable } from "./inspect/table.js";
 import { programsOf } from "./ir/modes.js";
 import { silent } from "./support/progress.js";
@@ -13,7 +14,7 @@ import { fixturesFolder, temporaryFolder } from "./testing/fixtures.js";
 import { gpuTarget, whyNotCompiled } from "./testing/gpu.js";
 
 const gated =
-  '[calibration]\ntokens = 256\n[quality]\nmode = "bounded"\n[plan]\nforms = ["gated"]\nk = [16]\nepsilon = [0.5]\n';
+  '[calibration]\ntokens = 256\n[quality]\nmode = "bounded"\n[plan]\nforms = ["gated"]\nk = [16]\nepsilon = [0.5]\nkv = "f16"\n';
 
 /** Builds a fixture for a target; returns the build's folder and report. */
 async function built(fixture: string, target: string, settings: string) {
@@ -37,7 +38,8 @@ describe.skipIf(noHip !== null)(`a build for the MI300X${reason(noHip)}`, () => 
       modes: ["bounded", "exact", "lossless"],
     });
 
-    const { self_check: check } = report;
+    const { self_check: check, cache } = report;
+    expect(new Set(cache.types)).toEqual(new Set(["f16"]));
     expect(check).toMatchObject({ computed_by: "simulation", skipped: null });
     expect(check.exactError).toBeLessThan(1e-4);
     for (const mode of programsOf(report)) {
@@ -70,6 +72,11 @@ describe.skipIf(noHip !== null)(`a build for the MI300X${reason(noHip)}`, () => 
     for (const symbol of symbols) expect(text).toContain(symbol.slice(0, 20));
     const { programs } = deviceJson(opened.report, opened.program, []);
     expect(programs.exact!.body.length + programs.exact!.head.length).toBe(report.launches_per_token.exact);
+    // A token is predicted in every program.
+    const [code] = await machineCodeOf(opened);
+    if (code === undefined || "problem" in code) throw new Error(code?.problem);
+    expect(Object.keys(code.seconds_per_token).sort()).toEqual(["bounded", "exact", "verifying"]);
+    for (const seconds of Object.values(code.seconds_per_token)) expect(seconds).toBeGreaterThan(total / 2);
     const { plan } = await readPlan(join(out, "graph.ts"));
     expect([...plan.linears.values()].map(({ bytes }) => bytes)).toEqual(
       report.linears.map(({ bytes }) => bytes),
