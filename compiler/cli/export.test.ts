@@ -1,5 +1,13 @@
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -81,6 +89,9 @@ describe("gsic export", () => {
   });
 
   test("refuses an unknown type, a missing file name, a place that is not there, and what is no build", async () => {
+    // Through a link, so that a defect takes the link's place, and not the device's.
+    const device = join(work, "device");
+    symlinkSync("/dev/null", device);
     const refusals: readonly (readonly [args: readonly string[], code: number, says: string])[] = [
       [["export", build, "--gguf", join(work, "a.gguf"), "--type", "q4_kk"], 2, "q4_k"],
       [["export", build], 2, "--gguf"],
@@ -99,7 +110,7 @@ describe("gsic export", () => {
       [["inspect", build, "--json", "--dot"], 2, "--json"],
       [["build", toml, "--out", join(work, "other"), "--dump", toml], 4, "dump-unwritable"],
       [["logits", build, "--ids", "1", "--out", join(build, "graph.ts")], 2, "output-is-input"],
-      [["logits", build, "--ids", "1", "--out", "/dev/null"], 2, "output-not-a-file"],
+      [["logits", build, "--ids", "1", "--out", device], 2, "output-not-a-file"],
     ];
     for (const [args, code, says] of refusals) {
       const outcome = await gsic.run(args);
