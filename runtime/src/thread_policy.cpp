@@ -17,7 +17,7 @@ constexpr double kStays = 20, kShortest = 0.2, kLongest = 30;
 constexpr double kStaysCalm = 5;
 /// Fewer go on with a task that takes so many times as long as it was measured to take, in a trial and else, but not
 /// before so many seconds, in which every program has a CPU for a while. Where no time is known, after these.
-constexpr double kSlowTrial = 2, kSlow = 4, kPatience = 0.03, kUnknown = 0.05;
+constexpr double kSlowTrial = 2, kSlow = 4, kLeastLimit = 0.03, kUnknown = 0.05;
 
 /// How much a task counts in what such tasks take.
 constexpr double kLearns = 0.1;
@@ -40,7 +40,7 @@ Share ThreadPolicy::begin(const Task &task, double now) {
   fewer_ = share_.count;
   limit_ = kUnknown;
   if (usual != usual_.end())
-    limit_ = std::max(kPatience, usual->second * task.amount * (is_trying() ? kSlowTrial : kSlow));
+    limit_ = std::max(kLeastLimit, usual->second * task.amount * (is_trying() ? kSlowTrial : kSlow));
   return share;
 }
 

@@ -12,7 +12,7 @@ constexpr size_t kRounds = 5;
 constexpr size_t kRefined = 2;
 /// Who takes so many times as long as the best leaves after the first round, the second and those behind: a system
 /// gives a CPU to one program for some milliseconds, so that a turn says little.
-constexpr double kSlow[] = {3, 2, 1.5};
+constexpr double kSlowRound[] = {3, 2, 1.5};
 /// Another share takes the place of the one in use where that takes so many times as long.
 constexpr double kBetter = 1.1;
 
@@ -81,7 +81,7 @@ void ThreadTrial::end_turn() {
 
 void ThreadTrial::end_round() {
   const Candidate fastest = candidates_[best()];
-  const double slow = kSlow[std::min(rounds_, std::size(kSlow) - 1)];
+  const double slow = kSlowRound[std::min(rounds_, std::size(kSlowRound) - 1)];
   for (Candidate &one : candidates_) one.dropped |= ratio(one, fastest) > slow;
   if (rounds_ < kRefined) refine();
   const auto stays = [](const Candidate &one) { return !one.dropped; };

@@ -12,7 +12,7 @@ constexpr size_t kColumns = 16, kPrompt = 64, kBetween = 8;
 using Cost = std::function<double(gsic::PassShare)>;
 
 /// Texts that are written, and one newcomer after another, `kBetween` passes apart.
-struct Simulation {
+struct SharesSimulation {
   gsic::PassShares shares = {};
   std::vector<double> gaps = {}, firsts = {};
 
@@ -60,7 +60,7 @@ void check_shares() {
         };
         const double idle = double(kPrompt / kColumns) * cost({0, kColumns}) + head;
         for (const size_t texts : {1, 4, 8, 12, 16, 40}) {
-          Simulation simulation;
+          SharesSimulation simulation;
           simulation.shares.passed({0, kColumns}, cost({0, kColumns}));
           simulation.run(cost, texts, 20);
           simulation.gaps.clear();

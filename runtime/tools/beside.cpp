@@ -63,10 +63,10 @@ class BusyProcesses {
 
 using Ids = std::vector<int32_t>;
 
-/// Workers of one kind, and what was written with them.
-class Subject {
+/// Requests that share passes on workers of one kind, and what they wrote.
+class Requests {
  public:
-  Subject(const std::shared_ptr<const Model> &model, const std::string &mode, size_t users, uint32_t fixed)
+  Requests(const std::shared_ptr<const Model> &model, const std::string &mode, size_t users, uint32_t fixed)
       : threads(fixed), written(users), batch_(model, {mode, 0}), tickets_(users), lengths_(users) {}
 
   /// Writes behind the prompts for so many seconds, again from the beginning where a text ends.
@@ -118,7 +118,7 @@ class Subject {
 };
 
 /// Tokens of a's texts that are not b's.
-size_t differing(const Subject &a, const Subject &b) {
+size_t differing(const Requests &a, const Requests &b) {
   size_t count = 0;
   for (size_t user = 0; user < a.written.size(); user++) {
     const Ids &mine = a.written[user], &other = b.written[user];
@@ -135,12 +135,12 @@ std::vector<Ids> prompts_of(const Arguments &arguments, const Model &model, size
   return prompts;
 }
 
-ordered_json describe(const std::vector<std::unique_ptr<Subject>> &subjects) {
-  const Subject &own = *subjects[0], *best = subjects[1].get();
+ordered_json describe(const std::vector<std::unique_ptr<Requests>> &subjects) {
+  const Requests &own = *subjects[0], *best = subjects[1].get();
   ordered_json fixed = ordered_json::array();
   size_t other = 0;
   for (size_t i = 1; i < subjects.size(); i++) {
-    const Subject &one = *subjects[i];
+    const Requests &one = *subjects[i];
     fixed.push_back({{"threads", one.threads}, {"tokens_per_second", one.rate.json()}});
     if (one.rate.median() > best->rate.median()) best = &one;
     other += differing(own, one);
@@ -164,14 +164,14 @@ void run_beside(const Arguments &arguments) {
   const double seconds = arguments.real("seconds", 2);
   const size_t users = arguments.number("users", 1, GSIC_MAX_COLUMNS, 1);
   const std::string mode = arguments.text("mode", "");
-  std::vector<std::unique_ptr<Subject>> subjects;
+  std::vector<std::unique_ptr<Requests>> subjects;
   const auto first = arguments.open_model(Sharing::measured, threads);
   if (first->target().device != DeviceKind::cpu)
     throw Error(GSIC_INVALID_ARGUMENT, "a GPU's launches do not wait for threads of this machine",
                 "measure a build for CPUs");
-  subjects.push_back(std::make_unique<Subject>(first, mode, users, 0));
+  subjects.push_back(std::make_unique<Requests>(first, mode, users, 0));
   const auto add = [&](uint32_t fixed) {
-    subjects.push_back(std::make_unique<Subject>(arguments.open_model(Sharing::all, fixed), mode, users, fixed));
+    subjects.push_back(std::make_unique<Requests>(arguments.open_model(Sharing::all, fixed), mode, users, fixed));
   };
   for (uint32_t fixed = 1; fixed < threads; fixed += std::max(1u, fixed / 2)) add(fixed);
   add(threads);
