@@ -45,8 +45,8 @@ const written = [
 async function run(input: string, options: Options): Promise<void> {
   const config = configured(input, options);
   const out = resolve(options.out ?? join("build", "paper", config.model.name));
-  for (const name of written) refuseOverwrite(join(out, name), inputsOf(config));
   mkdirSync(out, { recursive: true });
+  for (const name of written) refuseOverwrite(join(out, name), inputsOf(config));
   const model = await openModel(config, () => {});
   model.weights.close();
   checkTexts(config, model.tokenizer);
