@@ -183,7 +183,10 @@ inline void store_quads(Quad *quads, i32x16 n) {
 inline DotSum dot_start(i32x16 value) { return {value}; }
 inline __m256i dot_half(__m256i sum, __m256i q, __m256i even, __m256i odd) {
   const __m256i a = _mm256_madd_epi16(_mm256_and_si256(q, _mm256_set1_epi16(255)), even);
-  return _mm256_add_epi32(_mm256_add_epi32(sum, a), _mm256_madd_epi16(_mm256_srli_epi16(q, 8), odd));
+  sum = _mm256_add_epi32(sum, _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_srli_epi16(q, 8), odd)));
+  // One product after another: in an order of its own, the compiler keeps so many that they do not fit the registers.
+  __asm__("" : "+x"(sum));
+  return sum;
 }
 inline void dot(DotSum &sum, i32x16 q, const Quad &x) {
   const __m256i even = _mm256_set1_epi32(x.even), odd = _mm256_set1_epi32(x.odd);
