@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { GsicError, messageOf } from "../support/errors.js";
@@ -67,15 +67,21 @@ function isHeld(text: string): boolean {
   return beginning === undefined || found === null || found === beginning;
 }
 
-/** Removes an abandoned lock, and no other: between a look at it and its removal, another process may take it over. */
+/**
+ * Removes an abandoned lock, and no other: between a look at it and its removal, another process may take it over. So
+ * whoever removes it holds the right to, which is a lock of its own, and looks again.
+ */
 async function removeAbandoned(file: string, text: string): Promise<void> {
-  const aside = `${file}.${process.pid}`;
-  const moved = await rename(file, aside).then(
-    () => true,
-    () => false,
-  );
-  if (!moved) return;
-  const found = await readFile(aside, "utf8").catch(() => text);
-  if (found !== text) await link(aside, file).catch(() => {});
-  await rm(aside, { force: true });
+  const right = `${file}.takeover`;
+  if (await create(right)) {
+    try {
+      if ((await contentOf(file)) === text) await rm(file);
+    } finally {
+      await rm(right);
+    }
+    return;
+  }
+  const held = await contentOf(right);
+  if (held !== null && !isHeld(held)) await removeAbandoned(right, held);
+  else await setTimeout(10);
 }

@@ -144,6 +144,14 @@ describe("after a build that was killed", () => {
     expect(readdirSync(parent)).toEqual(["out"]);
   });
 
+  test("a lock is taken over from one who died while taking it over", async () => {
+    const parent = await temporaryFolder();
+    for (const file of [".out.lock", ".out.lock.takeover"])
+      writeFileSync(join(parent, file), String(deadPid()));
+    await publish(join(parent, "out"), make("x"));
+    expect(readdirSync(parent)).toEqual(["out"]);
+  });
+
   test("the lock of a process whose id was given to another since is taken over", async () => {
     const parent = await temporaryFolder();
     writeFileSync(join(parent, ".out.lock"), `${process.pid} 1`);
