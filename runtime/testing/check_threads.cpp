@@ -70,7 +70,7 @@ double best_of(const Machine &machine) {
 
 Machine quiet(uint32_t workers) {
   const auto seconds = [](Share share) { return 0.01 / share.count + (share.sleeps ? 0.005 : 0.0003); };
-  return {workers, seconds, [](uint32_t) { return 10.0; }};
+  return {workers, seconds, [](uint32_t) { return 120.0; }};
 }
 
 /// Begins quiet, then has others on its CPUs, then is quiet again.
@@ -90,14 +90,14 @@ void check_machine(const Machine &machine) {
 }
 
 void check_policy() {
-  const auto often = [](uint32_t) { return 300.0; };
+  const auto often = [](uint32_t) { return 1000.0; };
   // Two workers wait for each other's turns, more or less.
   for (const double two : {1.0, 0.05, 0.018, 0.006})
     for (const double sleeping : {1.0, 0.05, 0.018, 0.006})
       check_machine({2, [=](Share share) { return share.count == 1 ? 0.01 : share.sleeps ? sleeping : two; }, often});
   // One alone is not disturbed.
   check_machine({2, [](Share share) { return share.count == 1 ? 0.01 : 0.02; },
-                 [](uint32_t count) { return count == 1 ? 0.0 : 60.0; }});
+                 [](uint32_t count) { return count == 1 ? 0.0 : 600.0; }});
   // Some of many CPUs are free.
   for (const uint32_t free : {1u, 3u, 10u, 50u, 63u})
     check_machine({64,
