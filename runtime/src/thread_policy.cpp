@@ -6,11 +6,12 @@ namespace gsic {
 namespace {
 
 /// CPUs are taken away where this happens so often, and so often in a second of CPU time. What a system does for itself
-/// is less: 10 to 120 a second were counted on a quiet virtual machine, and 1,250 beside three busy programs on two CPUs.
-constexpr uint64_t kSwitches = 12;
-constexpr double kRate = 300;
+/// is less: 10 to 120 a second were counted on a quiet virtual machine, and 1,250 beside three busy programs on two
+/// CPUs.
+constexpr uint64_t kSwitches = 60;
+constexpr double kRate = 500;
 /// Seconds at work after which it is said that they are, and that they are not.
-constexpr double kTaken = 0.05, kWindow = 0.2;
+constexpr double kTaken = 0.1, kWindow = 0.2;
 /// How many times as long as a trial cost its result stays, and seconds of that at least and at most.
 constexpr double kStays = 20, kShortest = 0.2, kLongest = 30;
 /// The same where CPUs were taken away and are no more.
