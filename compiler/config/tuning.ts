@@ -144,9 +144,7 @@ function readCost(value: unknown, at: string): MeasuredCost {
     throw invalid(`${at}, ${key}`, "it must be a positive number");
   };
   return {
-    target: text(table, "target", at),
-    device: text(table, "device", at),
-    gsic: text(table, "gsic", at),
+    ...originOf(table, at),
     bandwidth: positive("bandwidth"),
     launch: positive("launch"),
     step: positive("step"),
@@ -161,9 +159,7 @@ function readShape(value: unknown, at: string): TunedShape {
   const { candidates } = table;
   if (!Array.isArray(candidates)) throw invalid(`${at}, candidates`, "it must be a list");
   return {
-    target: text(table, "target", at),
-    device: text(table, "device", at),
-    gsic: text(table, "gsic", at),
+    ...originOf(table, at),
     type: text(table, "type", at),
     out: count(table, "out", at),
     d: count(table, "d", at),
@@ -188,6 +184,25 @@ function readCandidate(value: unknown, at: string): Candidate {
     least: seconds("least"),
     most: seconds("most"),
   };
+}
+
+/** For which target an entry was measured, on what device, by which gsic. */
+type Origin = Pick<MeasuredCost, "target" | "device" | "gsic">;
+
+function originOf(table: Table, at: string): Origin {
+  return {
+    target: text(table, "target", at),
+    device: text(table, "device", at),
+    gsic: text(table, "gsic", at),
+  };
+}
+
+function originLines({ target, device, gsic }: Origin): string[] {
+  return [
+    `target = ${JSON.stringify(target)}`,
+    `device = ${JSON.stringify(device)}`,
+    `gsic = ${JSON.stringify(gsic)}`,
+  ];
 }
 
 function splitsIn(table: Table, at: string): number {
@@ -237,13 +252,11 @@ export function tuningText({ shapes, costs }: TuningEntries): string {
   return `${[...head, ...measured.flatMap(costLines), ...sorted.flatMap(shapeLines)].join("\n")}\n`;
 }
 
-function costLines({ target, device, gsic, bandwidth, launch, step }: MeasuredCost): string[] {
+function costLines({ bandwidth, launch, step, ...origin }: MeasuredCost): string[] {
   return [
     "",
     "[[cost]]",
-    `target = ${JSON.stringify(target)}`,
-    `device = ${JSON.stringify(device)}`,
-    `gsic = ${JSON.stringify(gsic)}`,
+    ...originLines(origin),
     `bandwidth = ${bandwidth} # bytes per second`,
     `launch = ${launch} # seconds`,
     `step = ${step} # seconds`,
@@ -251,7 +264,7 @@ function costLines({ target, device, gsic, bandwidth, launch, step }: MeasuredCo
 }
 
 function shapeLines(shape: TunedShape): string[] {
-  const { target, device, gsic, type, out, d, matrices, splits, candidates } = shape;
+  const { type, out, d, matrices, splits, candidates, ...origin } = shape;
   const field = (key: string, value: number | null) => (value === null ? [] : [`${key} = ${value}`]);
   const lines = candidates.map((one) => {
     const times = [
@@ -264,9 +277,7 @@ function shapeLines(shape: TunedShape): string[] {
   return [
     "",
     "[[shape]]",
-    `target = ${JSON.stringify(target)}`,
-    `device = ${JSON.stringify(device)}`,
-    `gsic = ${JSON.stringify(gsic)}`,
+    ...originLines(origin),
     `type = ${JSON.stringify(type)}`,
     `out = ${out}`,
     `d = ${d}`,
