@@ -47,11 +47,11 @@ export async function bench(
       "leave out --launches, --scaling and --tune, or measure them in a run of their own",
     );
   const { repeat, mode } = options;
+  if (mode !== undefined && !options.launches && options.beside === undefined)
+    throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
   const preparation = terminalProgress();
   await prepareRuntime(["tool"], preparation);
   preparation.finish();
-  if (mode !== undefined && !options.launches && options.beside === undefined)
-    throw usage("bench-options", "gsic bench measures every mode", "leave --mode out, or add --launches");
   if (options.launches) return benchLaunches(built, options);
   if (options.beside !== undefined) return benchBeside(built, options.beside, options);
   if (options.users !== undefined) return benchUsers(built, options.users, options);
