@@ -6,7 +6,7 @@ import type { Plan } from "../ir/plan.js";
 import { stepsText } from "../lower/steps-text.js";
 import type { Schedule } from "../schedule/program.js";
 import { programText } from "../schedule/program-text.js";
-import { GsicError, messageOf } from "../support/errors.js";
+import { cannotWrite } from "../support/cannot-write.js";
 
 /** The folder of `gsic build --dump`: what a build is after each stage, in files numbered in the order of the stages. */
 export class Dump {
@@ -47,14 +47,8 @@ export class Dump {
       await mkdir(this.folder, { recursive: true });
       for (const [name, text] of files) await writeFile(join(this.folder, `${number}-${name}`), text);
     } catch (cause) {
-      throw new GsicError({
-        category: "environment",
-        code: "dump-unwritable",
-        message: messageOf(cause),
-        where: this.folder,
-        hint: "choose another folder with --dump",
-        cause,
-      });
+      const hint = "choose another folder with --dump";
+      throw cannotWrite(this.folder, cause, { code: "dump-unwritable", hint });
     }
   }
 }

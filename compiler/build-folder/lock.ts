@@ -1,7 +1,8 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { GsicError, messageOf } from "../support/errors.js";
+import { cannotWrite } from "../support/cannot-write.js";
+import { GsicError } from "../support/errors.js";
 import { beginningOf, isAlive } from "../support/process.js";
 
 /**
@@ -18,13 +19,9 @@ export async function lock(file: string, out: string): Promise<void> {
       if (held !== null) await removeAbandoned(file, held);
     }
   } catch (cause) {
-    throw new GsicError({
-      category: "environment",
+    throw cannotWrite(out, cause, {
       code: "output-unwritable",
-      message: messageOf(cause),
-      where: out,
       hint: "choose a folder that can be written with --out",
-      cause,
     });
   }
   throw new GsicError({

@@ -15,7 +15,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { buildRuntime } from "../cc/index.js";
 import { unwritable } from "../read/file.js";
-import { GsicError, messageOf } from "../support/errors.js";
+import { cannotWrite } from "../support/cannot-write.js";
+import { GsicError } from "../support/errors.js";
 import { onInterrupt } from "../support/interrupt.js";
 import { lock } from "./lock.js";
 
@@ -195,13 +196,6 @@ function requireFolder(out: string): void {
   try {
     accessSync(dirname(out), constants.W_OK);
   } catch (cause) {
-    throw new GsicError({
-      category: "environment",
-      code: "output-unwritable",
-      message: messageOf(cause),
-      where: out,
-      hint: "choose a place that can be written",
-      cause,
-    });
+    throw cannotWrite(out, cause, { code: "output-unwritable", hint: "choose a place that can be written" });
   }
 }

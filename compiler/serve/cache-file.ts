@@ -3,6 +3,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Batch } from "../load.js";
+import { cannotWrite } from "../support/cannot-write.js";
 import { GsicError, messageOf } from "../support/errors.js";
 
 /**
@@ -38,12 +39,6 @@ export async function keepCache(batch: Batch, file: string): Promise<void> {
 }
 
 function unwritable(file: string, cause: unknown): GsicError {
-  return new GsicError({
-    category: "environment",
-    code: "cache-unwritable",
-    message: messageOf(cause),
-    where: file,
-    hint: "name a --cache-file in a folder that may be written",
-    cause,
-  });
+  const hint = "name a --cache-file in a folder that may be written";
+  return cannotWrite(file, cause, { code: "cache-unwritable", hint });
 }

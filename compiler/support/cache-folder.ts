@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
-import { GsicError, messageOf } from "./errors.js";
+import { cannotWrite } from "./cannot-write.js";
+import { messageOf } from "./errors.js";
 
 /** Makes a folder of the cache, which may be there; returns it. Throws `cache-unwritable` (category environment). */
 export async function makeCacheFolder(folder: string): Promise<string> {
@@ -7,13 +8,10 @@ export async function makeCacheFolder(folder: string): Promise<string> {
     await mkdir(folder, { recursive: true });
     return folder;
   } catch (cause) {
-    throw new GsicError({
-      category: "environment",
+    throw cannotWrite(folder, cause, {
       code: "cache-unwritable",
       message: `there is no place for the cache: ${messageOf(cause)}`,
-      where: folder,
       hint: "set GSIC_CACHE to a folder that can be written",
-      cause,
     });
   }
 }

@@ -1,6 +1,6 @@
 import { rename, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { GsicError, messageOf } from "./errors.js";
+import { cannotWrite } from "./cannot-write.js";
 
 /**
  * Replaces a file in one step: `fill` writes another one beside it. Throws an error of category environment with `code`
@@ -17,14 +17,7 @@ export async function replaceFile(
     await rename(beside, file);
   } catch (cause) {
     await rm(beside, { force: true });
-    throw new GsicError({
-      category: "environment",
-      code,
-      message: messageOf(cause),
-      where: file,
-      hint,
-      cause,
-    });
+    throw cannotWrite(file, cause, { code, hint });
   }
 }
 

@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GsicError, messageOf } from "./errors.js";
+import { cannotWrite } from "./cannot-write.js";
+import { messageOf } from "./errors.js";
 import { isAlive } from "./process.js";
 
 let swept: Promise<void> | undefined;
@@ -15,13 +16,10 @@ export async function temporaryFolder(purpose: string): Promise<string> {
   await swept;
   const folder = tmpdir();
   return mkdtemp(join(folder, `gsic-${purpose}-${process.pid}-`)).catch((cause: unknown) => {
-    throw new GsicError({
-      category: "environment",
+    throw cannotWrite(folder, cause, {
       code: "temporary-unwritable",
       message: `there is no place for temporary files: ${messageOf(cause)}`,
-      where: folder,
       hint: "set TMPDIR to a folder that can be written, and has room",
-      cause,
     });
   });
 }
