@@ -39,9 +39,9 @@ Batch::Turn::~Turn() {
 }
 
 Batch::Batch(std::shared_ptr<const Model> model, const BatchOptions &options)
-    : passes_(model, options.mode, GSIC_MAX_COLUMNS, blocks_of(*model, options), "batch"),
+    : passes_(model, options.mode, GSIC_MAX_COLUMNS * model->device().groups(), blocks_of(*model, options), "batch"),
       pool_(passes_.cache_blocks(), model->manifest().cache_block, int64_t(passes_.block_bytes() / sizeof(float))),
-      tables_(GSIC_MAX_COLUMNS) {}
+      tables_(passes_.most_columns()) {}
 
 size_t Batch::blocks_of(const Model &model, const BatchOptions &options) {
   const Manifest &manifest = model.manifest();

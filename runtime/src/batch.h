@@ -2,10 +2,11 @@
 // request's text is, bit for bit, what gsic_generate writes for it alone: kernels give a column the same bits in any
 // company.
 //
-// A pass has up to 16 columns. Texts that are being written have a column each, those that waited longest before
-// others. Where prompts are to be read besides, these have the rest of the pass, or one of their own in front of it
-// (PassShares). Of prompts the one that is due first goes before others: it is due when it came, plus its length, so
-// that short ones go first, and no prompt waits for more than a few times its own length.
+// A pass has up to 16 columns, or several groups of so many where the device takes them. Texts that are being written
+// have a column each, those that waited longest before others. Where prompts are to be read besides, these have the
+// rest of the pass, or one of their own in front of it (PassShares). Of prompts the one that is due first goes before
+// others: it is due when it came, plus its length, so that short ones go first, and no prompt waits for more than a few
+// times its own length.
 #ifndef GSIC_SRC_BATCH_H
 #define GSIC_SRC_BATCH_H
 
@@ -58,11 +59,13 @@ class Batch {
 
  private:
   using Text = std::shared_ptr<BatchText>;
-  /// The columns of a text in a pass: `count` tokens from the first that is not computed on, then its proposals.
+  /// Columns of a text in a group of a pass: `count` tokens behind those that are computed, or behind its piece in the
+  /// group before; then its proposals.
   struct Piece {
     BatchText *text;
     size_t count;
-    uint32_t column = 0;  ///< the first
+    uint32_t column = 0;  ///< the first, in its group
+    size_t group = 0;
   };
 
   /// Says to `running` that a thread runs passes, as long as it lives. Throws GSIC_BUSY.
@@ -127,9 +130,10 @@ class Batch {
 
   // Passes, and what comes of them (batch_pass.cpp).
 
-  gsic_step make_step(std::vector<Piece> &pieces);
-  /// Adds a run of columns: tokens of the text from `position` on, then its proposals.
-  void add_run(gsic_step &step, BatchText &text, size_t position, size_t count);
+  /// A step for each group of columns. Pieces that do not fit in a group are cut.
+  std::vector<gsic_step> make_steps(std::vector<Piece> &pieces);
+  /// Adds a run of columns to the step of a group: tokens of the text from `position` on, then its proposals.
+  void add_run(gsic_step &step, BatchText &text, size_t position, size_t count, size_t group = 0);
   /// The table in which a text's blocks stand.
   size_t table_of(BatchText &text);
   void finish(const Piece &piece);

@@ -24,7 +24,7 @@ std::vector<Batch::Piece> Batch::choose() {
   std::stable_sort(writing.begin(), writing.end(), [](auto *a, auto *b) { return a->served < b->served; });
   std::stable_sort(reading.begin(), reading.end(), [](auto *a, auto *b) { return a->due < b->due; });
   std::vector<Piece> pieces;
-  size_t room = GSIC_MAX_COLUMNS;
+  size_t room = passes_.most_columns();
   auto next = writing.begin();
   const auto take = [&](PassShare share) {
     const size_t before = room;
@@ -47,7 +47,7 @@ std::vector<Batch::Piece> Batch::choose() {
 PassShare Batch::share_columns(size_t writing, const std::vector<BatchText *> &reading) const {
   size_t prompts = 0;
   for (const BatchText *text : reading) prompts += text->remaining();
-  return shares_.next(writing, prompts, seconds_now() - written_, GSIC_MAX_COLUMNS);
+  return shares_.next(writing, prompts, seconds_now() - written_, passes_.most_columns());
 }
 
 size_t Batch::add_piece(std::vector<Piece> &pieces, BatchText &text, size_t most) {

@@ -17,40 +17,54 @@ void Batch::run_pass() {
   const auto is_written = [](const Piece &piece) { return piece.text->writes(); };
   const bool writes = std::all_of(pieces.begin(), pieces.end(), is_written);
   const auto texts = size_t(std::count_if(pieces.begin(), pieces.end(), is_written));
+  // Proposals stand in the first group.
   size_t room = GSIC_MAX_COLUMNS;
-  for (const Piece &piece : pieces) room -= piece.count;
+  for (const Piece &piece : pieces) room -= std::min(room, piece.count);
   const size_t foreseen = propose_foreseen(pieces, room);
   if (passes_.drafts() && writes && !shares_.has_read()) propose(pieces, room - foreseen);
-  const gsic_step step = make_step(pieces);
+  const std::vector<gsic_step> steps = make_steps(pieces);
   const double proposed = seconds_now();
   const uint64_t before = tally_.generated_tokens;
-  passes_.run(passes_.main(), step);
-  for (const Piece &piece : pieces) finish(piece);
+  passes_.run_groups(steps, [&](size_t group) {
+    for (const Piece &piece : pieces)
+      if (piece.group == group) finish(piece);
+  });
   const double finished = seconds_now();
-  columns_ += uint64_t(step.columns);
+  size_t columns = 0;
+  for (const gsic_step &step : steps) columns += size_t(step.columns);
+  columns_ += columns;
   tally_.passes++;
-  tally_.columns += uint64_t(step.columns);
-  pace_.passed(size_t(step.columns), finished - proposed);
-  shares_.passed({texts, size_t(step.columns) - texts}, finished - proposed);
+  tally_.columns += columns;
+  pace_.passed(columns, finished - proposed);
+  shares_.passed({texts, columns - texts}, finished - proposed);
   if (texts > 0) written_ = finished;
   if (writes && foreseen == 0) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
 }
 
-gsic_step Batch::make_step(std::vector<Piece> &pieces) {
-  gsic_step step = {};
-  for (Piece &piece : pieces) {
-    const BatchText &text = *piece.text;
-    piece.column = uint32_t(step.columns);
-    add_run(step, *piece.text, text.computed, piece.count + text.proposals.size());
-    const bool last = text.computed + piece.count == text.tokens.size();
-    const size_t first = text.scores() ? 0 : last ? piece.count - 1 : piece.count;
-    for (auto j = uint32_t(piece.column + first); j < uint32_t(step.columns); j++) step.wanted |= 1u << j;
+std::vector<gsic_step> Batch::make_steps(std::vector<Piece> &pieces) {
+  std::vector<gsic_step> steps(1);
+  std::vector<Piece> cut;
+  for (const Piece &whole : pieces) {
+    BatchText &text = *whole.text;
+    for (size_t done = 0; done < whole.count;) {
+      if (steps.back().columns == GSIC_MAX_COLUMNS) steps.emplace_back();
+      gsic_step &step = steps.back();
+      const size_t column = size_t(step.columns), count = std::min(whole.count - done, GSIC_MAX_COLUMNS - column);
+      const size_t position = text.computed + done;
+      const bool last = position + count == text.tokens.size();
+      const Piece &piece = cut.emplace_back(Piece{&text, count, uint32_t(column), steps.size() - 1});
+      add_run(step, text, position, count + (last ? text.proposals.size() : 0), piece.group);
+      const size_t first = text.scores() ? 0 : last ? count - 1 : count;
+      for (size_t j = column + first; j < size_t(step.columns); j++) step.wanted |= 1u << j;
+      done += count;
+    }
   }
-  return step;
+  pieces = std::move(cut);
+  return steps;
 }
 
-void Batch::add_run(gsic_step &step, BatchText &text, size_t position, size_t count) {
-  const int32_t first = step.columns, table = passes_.layout().index(table_of(text));
+void Batch::add_run(gsic_step &step, BatchText &text, size_t position, size_t count, size_t group) {
+  const int32_t first = step.columns, table = passes_.layout().index(table_of(text), group);
   for (size_t at = position; at < position + count; at++) {
     const size_t length = text.tokens.size();
     const int32_t token = at < length ? text.tokens[at] : text.proposals[at - length];
@@ -82,6 +96,7 @@ void Batch::record(BatchText &text, size_t count) {
 
 void Batch::finish(const Piece &piece) {
   BatchText &text = *piece.text;
+  if (text.ended) return;  // with its piece in the group before
   const size_t first = text.computed;
   record(text, piece.count);
   if (text.produced == 0) tally_.prompt_tokens += piece.count;

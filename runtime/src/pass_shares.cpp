@@ -8,7 +8,9 @@ namespace {
 
 /// How far apart tokens come at most, of the time of a pass of texts alone. Less than what is promised, 3, since passes
 /// do not all take as long.
-constexpr double kGap = 2.6;
+constexpr double kGap = 2.4;
+/// Columns of prompts beside texts before such a pass was measured.
+constexpr size_t kFirst = 8;
 /// Passes of as many columns after which one counts half.
 constexpr double kPasses = 16;
 
@@ -42,7 +44,7 @@ PassShare PassShares::next(size_t texts, size_t prompts, double spent, size_t mo
   texts = std::min(texts, most);
   if (texts == 0 || prompts == 0) return {texts, std::min(prompts, most - texts)};
   const size_t room = std::min(prompts, most - texts);
-  if (!mixed_.known()) return {texts, room};
+  if (!mixed_.known()) return {texts, std::min(room, kFirst)};
   const double without = mixed_.of(texts), left = kGap * without - spent;
   const PassCosts &alone = alone_.known() ? alone_ : mixed_;
   // Something is read in every pass, or in the one before. Of the passes of prompts alone, one follows no other: where

@@ -29,7 +29,7 @@ bool is_short(const Runnable &runnable, const gsic_step &step) {
 Passes::Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
                const std::string &what)
     : model_(std::move(model)),
-      groups_(sequences == 1 ? model_->device().groups() : 1),
+      groups_(model_->device().groups()),
       layout_(model_->manifest(), sequences, groups_),
       cache_blocks_(cache_blocks),
       programs_(model_->programs(mode)),
@@ -166,18 +166,17 @@ void Passes::run(const Runnable &runnable, const gsic_step &step) {
 void Passes::run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each) {
   if (steps.size() == 1) {
     run(main_, steps[0]);
-    if (steps[0].wanted != 0) each(0);
-    return;
+    return each(0);
   }
   uint8_t *const begin = buffers_[size_t(Buffer::step)]->address(0);
   for (size_t i = 0; i < steps.size(); i++)
     model_->device().write(begin + StepLayout::step(i), &steps[i], sizeof steps[i]);
-  // Positions grow.
-  (is_short(main_, steps.back()) ? main_.short_group_body : main_.group_body)->run(steps.size());
+  const bool all_short =
+      std::all_of(steps.begin(), steps.end(), [&](const gsic_step &step) { return is_short(main_, step); });
+  (all_short ? main_.short_group_body : main_.group_body)->run(steps.size());
   for (size_t i = 0; i < steps.size(); i++) {
-    if (steps[i].wanted == 0) continue;
     step_ = steps[i];
-    main_.group_heads[i]->run(uint32_t(steps[i].columns));
+    if (steps[i].wanted != 0) main_.group_heads[i]->run(uint32_t(steps[i].columns));
     each(i);
   }
 }

@@ -29,10 +29,9 @@ struct Runnable {
 /// One pass at a time, used by one thread at a time.
 class Passes {
  public:
-  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks; of one sequence, also for
-  /// passes over groups of columns, whose values take memory when they are first computed. `mode` empty: the default;
-  /// `what` says in errors whose memory it is. Throws GSIC_INVALID_ARGUMENT (no such mode), GSIC_OUT_OF_MEMORY,
-  /// GSIC_DEVICE_LOST.
+  /// For passes over at most `sequences` sequences, whose cache has `cache_blocks` blocks. `mode` empty: the default;
+  /// `what` says in errors whose memory it is. Values of groups of columns behind the first take memory when they are
+  /// first computed. Throws GSIC_INVALID_ARGUMENT (no such mode), GSIC_OUT_OF_MEMORY, GSIC_DEVICE_LOST.
   Passes(std::shared_ptr<const Model> model, const std::string &mode, size_t sequences, size_t cache_blocks,
          const std::string &what);
 
@@ -61,10 +60,10 @@ class Passes {
   void run(const Runnable &runnable, const gsic_step &step);
   /// Most columns of `run_groups`; GSIC_MAX_COLUMNS where there is nothing to gain.
   uint32_t most_columns() const { return uint32_t(GSIC_MAX_COLUMNS * groups_); }
-  /// Computes a pass of the main program over columns of one sequence, in groups of GSIC_MAX_COLUMNS, the last of what
-  /// is left, each with a step for its place (`StepLayout`). A launch takes all groups before the next one begins, so
-  /// that weights are read from memory once for them. Where logits of a group are wanted, runs the head over it, and
-  /// calls `each(group)`, which may ask for its `logits`.
+  /// Computes a pass of the main program over groups of columns, each of at most GSIC_MAX_COLUMNS and with a step for
+  /// its place (`StepLayout`). Columns of one sequence stand in groups in the order of their positions. A launch takes
+  /// all groups before the next one begins, so that weights are read from memory once for them. For one group after
+  /// another, runs the head where logits are wanted, and calls `each(group)`, which may ask for its `logits`.
   void run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each);
   /// The logits of a wanted column of the last pass, checked to be numbers; `position` is the column's. Throws
   /// GSIC_INTERNAL.

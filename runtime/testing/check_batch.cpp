@@ -215,6 +215,32 @@ void check_ends(gsic_model *model) {
   gsic_batch_close(batch);
 }
 
+/// A prompt of more than sixteen tokens is read in a pass, and more than sixteen texts go on in one.
+void check_wide_passes(gsic_model *model) {
+  gsic_batch_options options = {};
+  options.mode = "exact";
+  gsic_batch *batch = nullptr;
+  CHECK(gsic_batch_open(model, &options, &batch) == GSIC_OK);
+  gsic_session *session = open_session(model, options.mode);
+  std::vector<Asked> all(40);
+  for (size_t i = 0; i < all.size(); i++) {
+    all[i].prompt = some_ids(i == 0 ? 50 : 1, int(i));
+    all[i].limit = 4;
+    write_alone(session, all[i]);
+  }
+  gsic_batch_counts counts;
+  submit(batch, all[0]);
+  CHECK(gsic_batch_run(batch, 0) == GSIC_OK && gsic_batch_count(batch, &counts) == GSIC_OK);
+  CHECK(counts.passes == 1 && counts.columns == 50 && all[0].found.size() == 1);
+  for (size_t i = 1; i < all.size(); i++) submit(batch, all[i]);
+  CHECK(gsic_batch_run(batch, 0) == GSIC_OK && gsic_batch_count(batch, &counts) == GSIC_OK);
+  CHECK(counts.passes == 2 && counts.columns == 90);
+  for (int i = 0; i < 3; i++) CHECK(gsic_batch_run(batch, 0) == GSIC_OK);
+  for (const Asked &asked : all) CHECK(asked.end == asked.expected_end && asked.found == asked.expected);
+  gsic_session_close(session);
+  gsic_batch_close(batch);
+}
+
 void check_refused_requests(gsic_model *model) {
   gsic_batch *batch = nullptr;
   const gsic_batch_options small = {nullptr, 2047}, unknown = {"lossy", 0};
@@ -256,6 +282,7 @@ void check_batch(const char *bundle) {
   check_same(model, modes.find("lossless") == std::string::npos ? "bounded" : "lossless",
              modes.find("lossless") != std::string::npos);
   check_ends(model);
+  check_wide_passes(model);
   check_refused_requests(model);
   gsic_close(model);
 }

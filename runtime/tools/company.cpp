@@ -1,8 +1,9 @@
 // gsic-tool company BUNDLE [--mode M] [--passes 300] [--seed 0] [--threads N]
-// Whether a token's logits have the same bits alone and in company: random passes of 1 to 16 columns over runs of
-// several texts, whose caches lie in scattered blocks, against the same texts in sessions of their own. Texts end,
-// begin again and are cut off; in mode `lossless` passes of drafts run between, whose entries of the cache the next
-// pass replaces. One JSON line: passes, columns, how many logits were compared, and how many columns differ.
+// Whether a token's logits have the same bits alone and in company: random passes of 1 to 16 columns, and of several
+// groups of so many where the device takes them, over runs of several texts, whose caches lie in scattered blocks,
+// against the same texts in sessions of their own. Texts end, begin again and are cut off; in mode `lossless` passes of
+// drafts run between, whose entries of the cache the next pass replaces. One JSON line: passes, columns, how many
+// logits were compared, and how many columns differ.
 #include <algorithm>
 #include <cstring>
 #include <iostream>
@@ -47,34 +48,35 @@ class Company {
 
   void pass() {
     if (passes_.drafts() && below(3) == 0) draft();
-    gsic_step step = {};
-    std::vector<size_t> order(kTexts);
-    for (size_t i = 0; i < kTexts; i++) order[i] = i;
-    std::shuffle(order.begin(), order.end(), random_);
-    order.resize(1 + below(kTexts));
-    size_t room = 1 + below(GSIC_MAX_COLUMNS);
-    std::vector<std::pair<const Text *, size_t>> columns;  // a text and a position
-    for (size_t index : order) {
-      Text &text = texts_[index];
+    for (Text &text : texts_)
       if (text.computed == text.ids.size() || below(40) == 0) restart(text);
-      const size_t most = std::min(room, text.ids.size() - text.computed);
-      const size_t count = most == 0 ? 0 : 1 + below(most);
-      add_run(step, index, text.computed, count);
-      for (size_t i = 0; i < count; i++) columns.emplace_back(&text, text.computed + i);
-      text.computed += count;
-      room -= count;
+    const size_t groups = below(2) == 0 ? 1 : 1 + below(passes_.most_columns() / GSIC_MAX_COLUMNS);
+    std::vector<gsic_step> steps;
+    std::vector<std::vector<Place>> places;
+    for (size_t group = 0; group < groups; group++) {
+      gsic_step step = {};
+      std::vector<Place> found = fill(step, group);
+      if (found.empty()) break;
+      steps.push_back(step);
+      places.push_back(std::move(found));
     }
-    step.wanted = uint32_t(random_()) & ((1u << step.columns) - 1u);
-    passes_.run(passes_.main(), step);
-    for (uint32_t j = 0; j < columns.size(); j++)
-      if (step.wanted >> j & 1) compare(*columns[j].first, columns[j].second, j);
+    passes_.run_groups(steps, [&](size_t group) {
+      for (uint32_t j = 0; j < places[group].size(); j++)
+        if (steps[group].wanted >> j & 1) compare(places[group][j], j);
+    });
     passes++;
-    computed += columns.size();
+    for (const gsic_step &step : steps) computed += size_t(step.columns);
   }
 
   uint64_t passes = 0, drafts = 0, computed = 0, compared = 0, differing = 0;
 
  private:
+  /// A token of a text, as a column of a pass.
+  struct Place {
+    const Text *text;
+    size_t position;
+  };
+
   static size_t length_of(const Model &model) { return std::min<size_t>(model.manifest().context, kMostTokens); }
   size_t below(size_t end) { return size_t(random_() % end); }
 
@@ -90,17 +92,40 @@ class Company {
 
   /// Cuts a text off somewhere, mostly at its begin; its blocks change their order where nothing is left in them.
   void restart(Text &text) {
-    text.computed = below(2) == 0 ? 0 : below(text.computed + 1);
+    text.computed = below(2) == 0 ? 0 : below(std::max<size_t>(text.computed, 1));
     if (text.computed == 0) std::shuffle(text.blocks.begin(), text.blocks.end(), random_);
   }
 
-  void add_run(gsic_step &step, size_t index, size_t position, size_t count) {
+  void add_run(gsic_step &step, size_t index, size_t position, size_t count, size_t group = 0) {
     const Text &text = texts_[index];
     passes_.write_table(index, 0, text.blocks.data(), text.blocks.size());
     const int32_t first = step.columns;
     for (size_t i = 0; i < count; i++)
       step.column[step.columns++] = {text.ids[position + i], int32_t(position + i), first,
-                                     passes_.layout().index(index)};
+                                     passes_.layout().index(index, group)};
+  }
+
+  /// Takes runs of some texts as columns of a group, until there are as many as chance wants or nothing is left; of
+  /// which each is.
+  std::vector<Place> fill(gsic_step &step, size_t group) {
+    std::vector<size_t> order(kTexts);
+    for (size_t i = 0; i < kTexts; i++) order[i] = i;
+    std::shuffle(order.begin(), order.end(), random_);
+    size_t room = 1 + below(GSIC_MAX_COLUMNS), texts = 1 + below(kTexts);
+    std::vector<Place> places;
+    for (size_t index : order) {
+      Text &text = texts_[index];
+      const size_t most = std::min(room, text.ids.size() - text.computed);
+      if (most == 0 || (texts == 0 && !places.empty())) continue;
+      const size_t count = 1 + below(most);
+      add_run(step, index, text.computed, count, group);
+      for (size_t i = 0; i < count; i++) places.push_back({&text, text.computed + i});
+      text.computed += count;
+      room -= count;
+      texts -= texts > 0;
+    }
+    step.wanted = uint32_t(random_()) & ((1u << step.columns) - 1u);
+    return places;
   }
 
   /// Proposes arbitrary tokens behind some texts.
@@ -118,10 +143,11 @@ class Company {
     }
   }
 
-  void compare(const Text &text, size_t position, uint32_t column) {
-    const float *logits = passes_.logits(passes_.main(), column, position);
+  void compare(const Place &place, uint32_t column) {
+    const float *logits = passes_.logits(passes_.main(), column, place.position);
+    const float *alone = &place.text->alone[place.position * vocabulary_];
     compared += vocabulary_;
-    differing += std::memcmp(logits, &text.alone[position * vocabulary_], vocabulary_ * sizeof(float)) != 0;
+    differing += std::memcmp(logits, alone, vocabulary_ * sizeof(float)) != 0;
   }
 
   size_t vocabulary_;
