@@ -50,10 +50,10 @@ function withoutCompiler(folder: string): void {
   vi.stubEnv("CXX", "/bin/false");
 }
 
-/** Builds tiny-gpt2, by a gsic that looks for compilers anew; what it warned of, and what the build computes. */
+/** Builds tiny-gpt2, by a gsic that looks for compilers and what came compiled anew; what it warned of, and what the build computes. */
 async function built(name: string, target: string) {
   vi.resetModules();
-  const { build } = await import("../build.js");
+  const [{ build }, cc] = [await import("../build.js"), await import("./index.js")];
   const warnings: string[] = [];
   const input = join(work, "model.toml");
   const source = JSON.stringify(join(packageRoot, "examples/tiny-gpt2/model"));
@@ -66,7 +66,7 @@ async function built(name: string, target: string) {
   const ids = join(work, "ids");
   writeFileSync(ids, Int32Array.from([46, 32, 31, 25, 50, 60, 70, 80, 90, 100]));
   const args = ["logits", join(out, "tiny.gsi"), "--ids-file", ids, "--out", logits];
-  execFileSync(await buildRuntime("tool"), args, { stdio: "pipe" });
+  execFileSync(await cc.buildRuntime("tool"), args, { stdio: "pipe" });
   return { warnings, results: { text, logits: readFileSync(logits).toString("base64") } };
 }
 
