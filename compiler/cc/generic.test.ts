@@ -36,7 +36,7 @@ async function expectSameBits(
   ids: readonly number[],
   factors: FactorSource = noFactors,
 ): Promise<void> {
-  const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { linears: true });
+  const scheduled = schedule(plan, modes, readTarget("cpu-portable"));
   const own = (await compileFor(scheduled.kernels, target!)) as LibraryCode;
   const generic = { ...own, bytes: fillTable(library, scheduled.kernels), specialised: false };
   const folder = await temporaryFolder();

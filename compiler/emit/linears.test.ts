@@ -67,7 +67,7 @@ async function onCpu(name: string, form: Form | null): Promise<void> {
   const plan = form === null ? makePlan(model.graph, { options: densePlan }) : planOf(model, form);
   const factors = form === null ? noFactors : roundedFactors(model, 5, ids);
   const modes: readonly ProgramMode[] = form === null ? ["exact"] : ["bounded", "exact"];
-  const bundle = await writePlanBundle(model, plan, modes, factors, [target]);
+  const bundle = await writePlanBundle(model, plan, modes, factors, [target], { linears: true });
   // Tiers at few bits round activations to 16 bits.
   const limit = form === null || form.tier === null ? 2e-5 : 1e-4;
   await compare({ bundle, target, mode }, model, plan, factors, limit);
@@ -75,7 +75,7 @@ async function onCpu(name: string, form: Form | null): Promise<void> {
 }
 
 describe("linears of their own agree with the float64 oracle", () => {
-  // Fused tensors, biases, gate and up, two calls of one input, blocks, projections in and out.
+  // Fused tensors, biases, gate and up, two calls of one input, blocks, projections in and out, quantised checkpoints.
   for (const name of [
     "gpt2-bf16",
     "llama-gguf",
@@ -84,6 +84,10 @@ describe("linears of their own agree with the float64 oracle", () => {
     "opt-350m",
     "gemma3-f32",
     "qwen2-f32",
+    "llama-fp8",
+    "llama-nf4",
+    "qwen2-gptq",
+    "qwen3-compressed",
   ])
     test(`${name}, dense`, () => onCpu(name, null));
   for (const [form, value] of Object.entries(forms))
@@ -96,6 +100,7 @@ describe("by device pointers, on simulated lanes", () => {
       ["gpt2-bf16", "all"],
       ["llama-untied", "tiered"],
       ["llama-gguf", null],
+      ["qwen2-gptq", null],
     ] as const)
       test(`${target.name}: ${name}, ${form ?? "dense"}`, async () => {
         const { model, ids } = await openFixture(name);
@@ -103,7 +108,8 @@ describe("by device pointers, on simulated lanes", () => {
         const plan =
           form === null ? makePlan(model.graph, { options: densePlan }) : planOf(model, forms[form]!);
         const modes: readonly ProgramMode[] = form === null ? ["exact"] : ["bounded", "exact"];
-        const { bundle, environment } = await simulatedPlan(model, plan, modes, factors, target);
+        const holding = { linears: true };
+        const { bundle, environment } = await simulatedPlan(model, plan, modes, factors, target, holding);
         const host = { bundle, target, mode: modes[0]!, environment: environment("/dev/null") };
         await compare(host, model, plan, factors, 1e-4);
         model.weights.close();

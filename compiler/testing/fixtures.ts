@@ -114,8 +114,15 @@ export async function writeTestBundle(
   modes: readonly Mode[],
   factors: FactorSource,
   targets?: readonly CpuTarget[],
+  holding: BundleContents = {},
 ): Promise<string> {
-  return writePlanBundle(model, makePlan(model.graph, { options }), modes, factors, targets);
+  return writePlanBundle(model, makePlan(model.graph, { options }), modes, factors, targets, holding);
+}
+
+/** What a bundle of a test holds besides a pass. */
+export interface BundleContents {
+  /** Whether each linear can be called alone, as in builds; its kernels are compiled for that. Default: false. */
+  readonly linears?: boolean;
 }
 
 /** Writes a bundle of a model under a plan; returns its path. */
@@ -125,9 +132,10 @@ export async function writePlanBundle(
   modes: readonly Mode[],
   factors: FactorSource,
   targets?: readonly CpuTarget[],
+  holding: BundleContents = {},
 ): Promise<string> {
   const programs = modes.filter((mode) => mode !== "lossless");
-  const scheduled = schedule(plan, programs, readTarget("cpu-portable"), { linears: true });
+  const scheduled = schedule(plan, programs, readTarget("cpu-portable"), holding);
   const code = [];
   for (const target of targets ?? (await testTargets()))
     code.push(await compileFor(scheduled.kernels, target));

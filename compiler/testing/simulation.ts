@@ -12,7 +12,7 @@ import type { FactorSource } from "../pack/weights.js";
 import { makePlan } from "../passes/index.js";
 import type { ConfiguredForm } from "../passes/pass.js";
 import { type Schedule, schedule } from "../schedule/program.js";
-import { temporaryFolder } from "./fixtures.js";
+import { type BundleContents, temporaryFolder } from "./fixtures.js";
 import { gpuTarget } from "./gpu.js";
 import { feed, generate } from "./kernels.js";
 
@@ -66,14 +66,10 @@ export async function simulatedBundle(
   modes: readonly ProgramMode[],
   factors: FactorSource,
   target: GpuTarget,
+  holding: BundleContents = {},
 ): Promise<Simulated> {
-  return simulatedPlan(
-    model,
-    makePlan(model.graph, { options, device: target.device }),
-    modes,
-    factors,
-    target,
-  );
+  const plan = makePlan(model.graph, { options, device: target.device });
+  return simulatedPlan(model, plan, modes, factors, target, holding);
 }
 
 /** The same, of a plan whose forms no options describe. */
@@ -83,9 +79,10 @@ export async function simulatedPlan(
   modes: readonly Mode[],
   factors: FactorSource,
   target: GpuTarget,
+  holding: BundleContents = {},
 ): Promise<Simulated> {
   const programs = modes.filter((mode) => mode !== "lossless");
-  const scheduled = schedule(plan, programs, target, { linears: true });
+  const scheduled = schedule(plan, programs, target, holding);
   const { kernels, weights } = scheduled;
   const environment = await mockDriverEnvironment(kernels, target.gpu.wave, { weightBytes: weights.bytes });
   const bundle = join(await temporaryFolder(), "model.gsi");
