@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Algebra } from "../calibrate/algebra.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import { readGraph } from "../models/index.js";
-import { evaluateNode, type Value } from "../oracle/reference.js";
+import { evaluateGraph, evaluateNode, referenceLogits, type Value } from "../oracle/reference.js";
 import { makePlan } from "../passes/index.js";
 import { readTensors } from "../read/safetensors-write.js";
 import { Weights } from "../read/weights.js";
@@ -20,17 +20,23 @@ beforeAll(() => {
 });
 afterAll(() => algebra.close());
 
-/** The logits where the output of a linear is off by `wrong`, each window by itself, in float64. */
-function logitsWith(graph: Graph, weights: Weights, windows: number[][], id: ValueId, wrong: Float64Array) {
+/** The logits, in float64, where the output of a linear is off by `wrong`; nothing before it differs from each window's `right` values. */
+function logitsWith(
+  graph: Graph,
+  weights: Weights,
+  windows: number[][],
+  right: readonly ReadonlyMap<ValueId, Value>[],
+  id: ValueId,
+  wrong: Float64Array,
+) {
   const width = wrong.length / windows.flat().length;
+  const behind = graph.nodes.slice(graph.nodes.findIndex((node) => node.id === id) + 1);
   let begin = 0;
-  return windows.flatMap((ids) => {
-    const values = new Map<ValueId, Value>();
-    for (const node of graph.nodes) {
-      const value = evaluateNode(node, weights, ids, values);
-      const data = node.id === id ? value.data.map((y, i) => y + wrong[begin * width + i]!) : value.data;
-      values.set(node.id, { ...value, data });
-    }
+  return windows.flatMap((ids, window) => {
+    const values = new Map(right[window]);
+    const value = values.get(id)!;
+    values.set(id, { ...value, data: value.data.map((y, i) => y + wrong[begin * width + i]!) });
+    for (const node of behind) values.set(node.id, evaluateNode(node, weights, ids, values));
     begin += ids.length;
     return [...values.get(graph.output)!.data];
   });
@@ -58,6 +64,7 @@ test.each(readdirSync(fixtures).filter((name) => !/\.|^_/.test(name)))("gradient
   const all = groups.flatMap(({ linears }) => linears);
   expect([...found.keys()].sort()).toEqual([...all].sort());
   const sent = found.get(graph.output)!;
+  const right = windows.map((window) => evaluateGraph(graph, weights, window));
   const step = 1e-5;
   for (const [seed, id] of all.filter((one) => one !== graph.output).entries()) {
     const gradient = found.get(id)!;
@@ -67,6 +74,7 @@ test.each(readdirSync(fixtures).filter((name) => !/\.|^_/.test(name)))("gradient
         graph,
         weights,
         windows,
+        right,
         id,
         along.map((y) => by * y),
       ),
@@ -94,11 +102,12 @@ test("what is sent back has the Fisher information of the logits' distribution",
   )) {
     const [sent, count] = [gradients[0]!, graph.vocabulary];
     let [measured, expected] = [0, 0];
+    const known = new Map<number, Float64Array>();
     for (const [token, id] of ids.entries()) {
-      const values = new Map<ValueId, Value>();
-      for (const node of graph.nodes) values.set(node.id, evaluateNode(node, weights, [id], values));
-      const logits = values.get(graph.output)!.data;
-      const powers = logits.map((one) => Math.exp(one - Math.max(...logits)));
+      const logits = known.get(id) ?? referenceLogits(graph, weights, [id]);
+      known.set(id, logits);
+      const most = Math.max(...logits);
+      const powers = logits.map((one) => Math.exp(one - most));
       const total = powers.reduce((sum, one) => sum + one, 0);
       // E||r||^2 is the trace of diag(p) - p p^T.
       expected += 1 - powers.reduce((sum, one) => sum + (one / total) ** 2, 0);

@@ -50,6 +50,11 @@ class Place {
     require(ftruncate(number_, 0) == 0 && ftruncate(number_, off_t(bytes.size())) == 0, "no memory for the input");
     require(pwrite(number_, bytes.data(), bytes.size(), 0) == ssize_t(bytes.size()), "no memory for the input");
   }
+  /// Leaves the first bytes of what was written.
+  void cut(size_t size) const { require(ftruncate(number_, off_t(size)) == 0, "the input cannot be cut"); }
+  void put(size_t at, char byte) const {
+    require(pwrite(number_, &byte, 1, off_t(at)) == 1, "no memory for the input");
+  }
 
  private:
   int number_;
@@ -202,22 +207,25 @@ void fuzz(const std::string &kind, const std::string &good, uint64_t seed, uint6
 void sweep(const std::string &good) {
   const Place place;
   uint64_t inputs = 0;
-  const auto refuse = [&](const std::string &bytes, const std::string &what) {
+  const auto refused = [&](const char *what, size_t where) {
     inputs++;
-    place.write(bytes);
-    if (opens(place.path())) fail(what + " is accepted");
+    if (opens(place.path())) fail(what + std::to_string(where) + " is accepted");
   };
-  for (size_t size = 0; size < good.size(); size++)
-    refuse(good.substr(0, size), "a cut at byte " + std::to_string(size));
-  const size_t head = 32 + 64 * take_apart(good).size();
-  for (size_t bit = 0; bit < 8 * good.size(); bit++) {
-    const bool whole = bit / 8 < head || bit / 8 % 4096 < 64;
-    if (!whole && bit % 61 != 0) continue;
-    std::string bad = good;
-    bad[bit / 8] = char(bad[bit / 8] ^ (1 << (bit % 8)));
-    refuse(bad, "bit " + std::to_string(bit));
+  place.write(good);
+  for (size_t size = good.size(); size-- > 0;) {
+    place.cut(size);
+    refused("a cut at byte ", size);
   }
   place.write(good);
+  const size_t head = 32 + 64 * take_apart(good).size();
+  for (size_t bit = 0; bit < 8 * good.size(); bit++) {
+    const size_t byte = bit / 8;
+    const bool whole = byte < head || byte % 4096 < 64;
+    if (!whole && bit % 61 != 0) continue;
+    place.put(byte, char(good[byte] ^ (1 << (bit % 8))));
+    refused("bit ", bit);
+    place.put(byte, good[byte]);
+  }
   require(opens(place.path()), "the good bundle is refused");
   print_counts(inputs, 0);
 }
