@@ -13,6 +13,8 @@ export type QuantizationSettings =
   | { readonly method: "awq"; readonly group: number }
   | {
       readonly method: "compressed-tensors";
+      /** The weights are stored as they were before. */
+      readonly dense: boolean;
       /** Bits, inputs of a group, and rows and columns of a block, as the schemes name them. */
       readonly bits: readonly number[];
       readonly groups: readonly number[];
@@ -53,6 +55,14 @@ export function quantizationSettings(config: Json, file: string): QuantizationSe
         );
       settings.allow("bnb_4bit_quant_type", ["nf4", "fp4"], "fp4");
       return { method };
+    case "auto-round":
+    case "auto_round":
+    case "intel/auto-round":
+      throw settings.refuse(
+        "quant_method",
+        method,
+        "AutoRound's other formats, which it writes the same weights in (--format auto_gptq, auto_awq or llm_compressor)",
+      );
     default:
       throw settings.refuse("quant_method", method, methods);
   }
@@ -91,7 +101,7 @@ function compressedSettings(settings: QuantizationConfig): QuantizationSettings 
     "naive-quantized",
     "mixed-precision",
   ];
-  settings.allow("format", [...formats, "dense"], "dense");
+  const format = settings.allow("format", [...formats, "dense"], "dense");
   settings.allow("quantization_status", ["compressed", "frozen"], "compressed");
   settings.refuseFilled("kv_cache_scheme", "caches of f32, which is what gsic has");
   settings.refuseFilled("transform_config", "weights without transforms");
@@ -115,7 +125,7 @@ function compressedSettings(settings: QuantizationConfig): QuantizationSettings 
     groups.push(weights.whole("group_size", -1));
     block ??= weights.block("block_structure");
   }
-  return { method: "compressed-tensors", bits, groups, block };
+  return { method: "compressed-tensors", dense: format === "dense", bits, groups, block };
 }
 
 /** Look-ups in a table of config.json; errors name its file and key. */

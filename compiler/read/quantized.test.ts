@@ -174,6 +174,7 @@ test("act-order with a smaller last group keeps its columns group by group", asy
 const unsupported: readonly (readonly [string, Json, string])[] = [
   ["llama-gptq", { quant_method: "hqq" }, "quant_method"],
   ["llama-gptq", { quant_method: "aqlm" }, "quant_method"],
+  ["llama-gptq", { quant_method: "auto-round" }, "quant_method"],
   ["llama-gptq", { quant_method: 3 }, "quant_method"],
   ["llama-gptq", { bits: 3 }, "bits"],
   ["llama-gptq", { checkpoint_format: "marlin" }, "checkpoint_format"],
@@ -215,6 +216,17 @@ const qweight: Tensor = ["x.qweight", "I32", [2, 8], new Uint8Array(64)];
 const qzeros: Tensor = ["x.qzeros", "I32", [2, 1], new Uint8Array(8)];
 const scales: Tensor = ["x.scales", "F16", [2, 8], new Uint8Array(32)];
 
+test("AutoRound's own files: what it writes instead", async () => {
+  const error = await refusal(opened({ quant_method: "intel/auto-round", bits: 4 }, [qweight, qzeros, scales]));
+  expect(error.hint).toContain("--format auto_gptq");
+});
+
+test("weights may be plain where compressed-tensors says that they are", async () => {
+  const plain: Tensor = ["x.weight", "F32", [1, 2], floats(1, 2)];
+  const weights = await opened({ quant_method: "compressed-tensors", format: "dense" }, [plain]);
+  expect(valuesOf(weights, "x.weight")).toEqual([1, 2]);
+});
+
 const contradicting: readonly (readonly [string, Json | undefined, readonly Tensor[], string, string])[] = [
   ["scales are missing", gptq, [qweight, qzeros], "quantized-tensor", "x.scales is missing"],
   [
@@ -244,6 +256,13 @@ const contradicting: readonly (readonly [string, Json | undefined, readonly Tens
     [qweight, qzeros, scales, ["x.g_idx", "I32", [13], new Uint8Array(52)]],
     "quantized-tensor",
     "2, 4 or 8 bits",
+  ],
+  [
+    "plain weights",
+    gptq,
+    [["x.weight", "F32", [2, 8], new Uint8Array(64)]],
+    "quantization-plain",
+    "no tensor is called <linear>.qweight",
   ],
   ["no declaration", undefined, [qweight, qzeros, scales], "quantization-undeclared", "x.qweight"],
   [

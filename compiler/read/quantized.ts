@@ -86,7 +86,23 @@ export function readQuantized(
       bytes: ((out * d) / block.elements) * block.bytes,
     });
   }
+  if (quantized.size === 0 && !mayBePlain(settings)) throw plainWeights(settings, marker!, file);
   return { tensors: plain, ignored: others, quantized };
+}
+
+/** Whether the settings are also those of weights as they were before: compressed-tensors keeps a record of no scheme. */
+function mayBePlain(settings: QuantizationSettings): boolean {
+  return settings.method === "compressed-tensors" && (settings.dense || settings.bits.length === 0);
+}
+
+/** Of a config.json that was copied to weights which are not quantised, or the reverse: which of both is meant is unknown. */
+function plainWeights({ method }: QuantizationSettings, marker: string, file: string) {
+  return badInput(
+    "quantization-plain",
+    `config.json says that linears are quantised by ${method}, but none is: no tensor is called <linear>.${marker}${method === "fp8" ? " and of type F8_E4M3" : ""}`,
+    `${file}: quantization_config`,
+    "remove quantization_config to build the weights as they are, or take the quantised weights from the checkpoint's publisher",
+  );
 }
 
 function linearOf(
