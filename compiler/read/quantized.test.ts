@@ -217,7 +217,9 @@ const qzeros: Tensor = ["x.qzeros", "I32", [2, 1], new Uint8Array(8)];
 const scales: Tensor = ["x.scales", "F16", [2, 8], new Uint8Array(32)];
 
 test("AutoRound's own files: what it writes instead", async () => {
-  const error = await refusal(opened({ quant_method: "intel/auto-round", bits: 4 }, [qweight, qzeros, scales]));
+  const error = await refusal(
+    opened({ quant_method: "intel/auto-round", bits: 4 }, [qweight, qzeros, scales]),
+  );
   expect(error.hint).toContain("--format auto_gptq");
 });
 

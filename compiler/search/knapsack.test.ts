@@ -39,6 +39,24 @@ test("a choice is within the budget, and none is cheaper", () => {
   );
 });
 
+test("losses that are multiples of a number are not rounded", () => {
+  fc.assert(
+    fc.property(
+      decisions,
+      fc.integer({ min: 0, max: 99 }),
+      fc.integer({ min: 1, max: 999 }),
+      (all, budget, multiple) => {
+        const scaled = all.map((options) =>
+          options.map(({ cost, loss }) => ({ cost, loss: loss * multiple })),
+        );
+        const indices = chooseOptions(scaled, (budget + 0.9) * multiple, multiple);
+        const cost = indices?.reduce((total, index, number) => total + all[number]![index]!.cost, 0) ?? null;
+        expect(cost).toBe(exhaustive(all, budget));
+      },
+    ),
+  );
+});
+
 test("losses that are no whole steps are rounded against the choice", () => {
   fc.assert(
     fc.property(decisions, fc.double({ min: 1e-6, max: 1, noNaN: true }), (all, budget) => {

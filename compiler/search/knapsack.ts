@@ -7,20 +7,26 @@ export interface Option {
 }
 
 /** Steps that a budget is divided into; losses are rounded up to whole ones, so that a choice never exceeds it. */
-const steps = 20_000;
+const usualSteps = 20_000;
+/** The most, where losses are multiples of a number; what a decision takes of memory is two bytes a step. */
+const mostSteps = 100_000;
 
 /**
  * The multiple-choice knapsack problem: one option of each decision, so that the sum of costs is least while that of
  * losses is within the budget. By dynamic programming over the rounded losses (Dudzinski and Walukiewicz, "Exact methods
  * for the knapsack problem and its generalizations", 1987); exact but for that rounding, which wastes at most one step
- * of 20,000 a decision. Of equal choices the first is taken. Returns the index of each decision's option; null if no
- * choice is within the budget.
+ * of 20,000 a decision, and nothing where all losses are multiples of `multiple` and the budget at most 100,000 of
+ * these. Of equal choices the first is taken. Returns the index of each decision's option; null if no choice is within
+ * the budget.
  */
 export function chooseOptions(
   decisions: readonly (readonly Option[])[],
   budget: number,
+  multiple?: number,
 ): readonly number[] | null {
-  const unit = budget / steps;
+  const whole = multiple === undefined ? Number.POSITIVE_INFINITY : Math.floor(budget / multiple);
+  const steps = whole <= mostSteps ? whole : usualSteps;
+  const unit = whole <= mostSteps ? multiple! : budget / steps;
   const weightOf = (loss: number) => (loss === 0 ? 0 : unit > 0 ? Math.ceil(loss / unit) : steps + 1);
   let least = new Float64Array(steps + 1);
   const chosen: Int16Array[] = [];

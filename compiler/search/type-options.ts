@@ -99,8 +99,15 @@ export function leastLoss(
     return undominated(options.map((option) => ({ option, cost: option.loss, loss: option.bytes - least })));
   });
   const budget = maxBytes - leastBytesOf(decisions);
-  const indices = budget < 0 ? null : chooseOptions(made, budget);
+  // Rows are whole blocks, so that bytes are multiples of much.
+  const multiple = made.flat().reduce((found, { loss }) => commonDivisor(found, loss), 0);
+  const indices = budget < 0 ? null : chooseOptions(made, budget, multiple === 0 ? undefined : multiple);
   return indices && made.map((all, index) => all[indices[index]!]!.option);
+}
+
+/** The greatest common divisor of two whole numbers; 0 and a number: that number. */
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
 }
 
 /** What all matrices take in their smallest types. */
