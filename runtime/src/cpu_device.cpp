@@ -181,8 +181,8 @@ class GroupCallSequence final : public GroupSequence {
  public:
   GroupCallSequence(std::shared_ptr<Workers> workers, const std::vector<ResolvedLaunch> &launches, size_t pitch)
       : workers_(std::move(workers)), launches_(launches), pitch_(pitch), kernels_(hash_of(launches)) {}
-  void run(size_t groups) override {
-    workers_->run(launches_, task_of(kernels_, uint32_t(groups * GSIC_MAX_COLUMNS)), {groups, pitch_});
+  void run(size_t groups, uint32_t columns) override {
+    workers_->run(launches_, task_of(kernels_, columns), {groups, pitch_});
   }
 
  private:

@@ -47,11 +47,11 @@ class Sequence {
 };
 
 /// Launches over groups of columns: each has its own arguments, and so its step and its values. What one launch writes
-/// of the first `groups` groups, the next one sees.
+/// of the first `groups` groups, the next one sees; these have so many columns together.
 class GroupSequence {
  public:
   virtual ~GroupSequence() = default;
-  virtual void run(size_t groups) = 0;
+  virtual void run(size_t groups, uint32_t columns) = 0;
 };
 
 /// Rows that lie one after another in a device's memory, `bytes` each.

@@ -17,7 +17,8 @@ constexpr double kStays = 20, kShortest = 0.2, kLongest = 30;
 /// The same where CPUs were taken away and are no more.
 constexpr double kStaysCalm = 5;
 /// Fewer go on with a task that takes so many times as long as it was measured to take, in a trial and else, but not
-/// before so many seconds, in which every program has a CPU for a while. Where no time is known, after these.
+/// before so many seconds, in which every program has a CPU for a while. A kind of which no time is known takes as long
+/// as the slowest known; where there is none, fewer go on after these.
 constexpr double kSlowTrial = 2, kSlow = 4, kLeastLimit = 0.03, kUnknown = 0.05;
 
 /// How much a task counts in what such tasks take.
@@ -42,6 +43,8 @@ Share ThreadPolicy::begin(const Task &task, double now) {
   limit_ = kUnknown;
   if (usual != usual_.end())
     limit_ = std::max(kLeastLimit, usual->second * task.amount * (is_trying() ? kSlowTrial : kSlow));
+  else
+    for (const auto &[kind, seconds] : usual_) limit_ = std::max(limit_, seconds * task.amount * kSlow);
   return share;
 }
 

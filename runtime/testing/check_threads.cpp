@@ -51,6 +51,16 @@ class Simulation {
     return passes / (now_ - begun);
   }
 
+  /// A task of which all seconds are known; whether all who began it did it to its end.
+  bool run_once(const gsic::Task &task, double seconds) {
+    const Share share = policy.begin(task, now_);
+    now_ += seconds;
+    use_.seconds += seconds * share.count;
+    const uint32_t going = policy.look(now_, use_, 0.9);
+    policy.end(now_, use_, share.count);
+    return going == share.count;
+  }
+
   gsic::ThreadPolicy policy;
   Share last = {};
 
@@ -87,6 +97,19 @@ void check_machine(const Machine &machine) {
   const uint64_t trials = simulation.policy.trials();
   CHECK(simulation.run(calm, 20) > 0.98 * best_of(calm));
   CHECK(simulation.policy.trials() == trials && simulation.last == all);
+}
+
+/// Behind a comparison, a long task of another kind is none that takes too long.
+void check_new_kind() {
+  const double pass = 0.006;
+  const Machine machine = {2, [=](Share share) { return share.count == 1 ? 0.01 : pass; },
+                           [](uint32_t) { return 1000.0; }};
+  for (int run = 0; run < 20; run++) {
+    Simulation simulation(2);
+    while (simulation.policy.trials() == 0) simulation.run(machine, 0.1);
+    simulation.run(machine, 0.01 * run);
+    CHECK(simulation.run_once({7, 60}, 60 * pass));
+  }
 }
 
 void check_policy() {
@@ -152,5 +175,6 @@ void check_beside_busy(const char *bundle) {
 
 void check_threads(const char *bundle) {
   check_policy();
+  check_new_kind();
   check_beside_busy(bundle);
 }
