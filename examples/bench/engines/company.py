@@ -23,6 +23,7 @@ Ids = list[int]
 USERS = 16  # at once, at most
 LIMIT = 448  # tokens of a text: more than any measurement waits for
 LEAST = 8  # tokens of each user between two newcomers
+ALONE = 40  # tokens of each user before the first
 
 
 @dataclass
@@ -116,8 +117,11 @@ def alone(batch: Batch, prompts: Sequence[Ids]) -> Json:
 
 
 def load(batch: Batch, prompts: Sequence[Ids], newcomers: Sequence[Ids]) -> Json:
-    """The same beside users who write; and the seconds between two tokens of these, newcomers' passes and all."""
+    """The same beside users who write; and the seconds between two tokens of these, newcomers' passes and all, and
+    before anybody came."""
     users = begin(batch, prompts)
+    early = [len(text.ids) for text in users]
+    until(batch, lambda: all(len(text.ids) - was >= ALONE or text.ended for text, was in zip(users, early)))
     before = [len(text.ids) for text in users]
     first = []
     for prompt in newcomers:
@@ -128,13 +132,24 @@ def load(batch: Batch, prompts: Sequence[Ids], newcomers: Sequence[Ids]) -> Json
         text = batch.submit(prompt, 1)
         until(batch, lambda text=text: text.ended)
         first.append((text.times or [time.perf_counter()])[0] - text.asked)
-    gaps = [
-        later - earlier
-        for text, was in zip(users, before)
-        for earlier, later in zip(text.times[was - 1 :], text.times[was:])
-    ]
+    found = {
+        "first_token_seconds": first,
+        "gaps": gaps_of(users, before),
+        "gaps_alone": gaps_of(users, early, before),
+    }
     end(batch, users)
-    return {"first_token_seconds": first, "gaps": gaps}
+    return found
+
+
+def gaps_of(texts: Sequence[Text], begins: Sequence[int], ends: Sequence[int] | None = None) -> list[float]:
+    """Seconds between two tokens of each text, of which the later is number `begin` or behind it, and before `end`."""
+    return [
+        later - earlier
+        for i, (text, begin) in enumerate(zip(texts, begins))
+        for earlier, later in zip(
+            text.times[begin - 1 :], text.times[begin : ends[i] if ends else None]
+        )
+    ]
 
 
 def open_batch(engine: Json, threads: int) -> Batch:
