@@ -1,7 +1,7 @@
 // The dot products of one unit of a row with the staged columns, and how columns are staged for them.
 //
 // A dot has `columns`, `depth` (units that a lane loads ahead), `layout` (equal for dots that read the same staging),
-// `elements` of a unit, `unit_bytes` of LDS,
+// `elements` of a unit, `unit_bytes` of LDS, `cut_bytes`, of which as many as fit are a chunk of a row that is cut,
 //   stage(lds, units, unit, column, read)   puts the unit's elements of a column in place; read(first, x) gives them
 //   stage_four(lds, units, unit, group, x, in)   of the only column, elements 4 group .. 4 group + 3, the same bits;
 //   lanes
@@ -21,6 +21,7 @@ namespace gsic {
 template <class W, int C> struct PlainDot {
   static constexpr int columns = C, layout = W::elements, elements = W::elements, groups = W::elements / 4;
   static constexpr int unit_bytes = C * W::elements * int(sizeof(float)), depth = C <= 4 ? 4 : 1;
+  static constexpr int cut_bytes = unit_bytes;
   using Weights = typename W::Raw;
 
   float sum[C] = {};
@@ -136,6 +137,7 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C, C == 1 
   using Base = MatrixColumns<C, C == 1 ? 2 : 4>;
   static constexpr int columns = C, layout = 1, elements = 8;
   static constexpr int unit_bytes = Base::pairs * Base::rows * 16, depth = C <= 4 ? 4 : 2;
+  static constexpr int cut_bytes = unit_bytes;
   using Weights = typename W::Raw;
 
   template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
@@ -166,26 +168,30 @@ template <class W, int C, int Parts> struct MatrixDot : MatrixColumns<C, C == 1 
 /// their sums, the bias among the minimum. So the sum of a unit's activations must be that of what the matrix cores
 /// are given. Numbers of a table are several bf16 numbers each. Staged [pair of columns][run of eight
 /// elements][unit][row of the left matrix][8], elements in the order of pairs, then sums [column][half][unit].
-template <class W, int C> struct BlockDot : MatrixColumns<C, 4> {
-  using Base = MatrixColumns<C, 4>;
+template <class W, int C> struct BlockDot : MatrixColumns<C, C == 1 ? 2 : 4> {
+  using Base = MatrixColumns<C, C == 1 ? 2 : 4>;
   static constexpr int parts = pair_parts<W>;
   /// Stretches that are multiplied at a time: there are no registers for all parts of a unit.
   static constexpr int halves = W::two_scales || parts > 1 ? 2 : 1;
   static constexpr int columns = C, layout = 1 + halves, elements = 32;
-  static constexpr int unit_bytes = Base::pairs * 256 + halves * C * int(sizeof(float));
+  /// Of all columns, without their sums.
+  static constexpr int element_bytes = Base::pairs * Base::rows * elements * 2;
+  static constexpr int unit_bytes = element_bytes + halves * C * int(sizeof(float));
+  /// As with four rows: longer chunks would take more registers than there are.
+  static constexpr int cut_bytes = unit_bytes + Base::pairs * (4 - Base::rows) * elements * 2;
   static constexpr int depth = C == 1 ? 4 : C <= 4 ? 2 : 1;
   using Weights = typename W::Raw;
 
-  static float *sums(uint8_t *lds, int units) { return reinterpret_cast<float *>(lds + Base::pairs * 256 * units); }
+  static float *sums(uint8_t *lds, int units) { return reinterpret_cast<float *>(lds + element_bytes * units); }
 
   template <class Read> static void stage(uint8_t *lds, int units, int unit, int column, Read read) {
-    u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (column / 2 * 4 * units + unit) * 4;
+    u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (column / 2 * 4 * units + unit) * Base::rows;
     float sum = 0, first = 0;
     GSIC_KEEP_LOOP
     for (int run = 0; run < 4; run++) {
       float x[8];
       read(8 * run, x);
-      const float of_run = Base::template split<true>(place + run * units * 4, column, x);
+      const float of_run = Base::template split<true>(place + run * units * Base::rows, column, x);
       sum = run % 2 == 0 ? of_run : sum + of_run;
       if (run % 2 == 0) continue;
       if (halves == 2 || run == 3)
@@ -194,7 +200,7 @@ template <class W, int C> struct BlockDot : MatrixColumns<C, 4> {
     }
   }
   static void stage_four(uint8_t *lds, int units, int unit, int group, const float (&x)[4], bool in) {
-    u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (group / 2 * units + unit) * 4;
+    u32x4 *place = reinterpret_cast<u32x4 *>(lds) + (group / 2 * units + unit) * Base::rows;
     float sum = in ? Base::template split_half<true>(place, group % 2, x) : 0;
     sum += shuffle_xor<1>(sum);
     sum += shuffle_xor<2>(sum);
@@ -205,7 +211,7 @@ template <class W, int C> struct BlockDot : MatrixColumns<C, 4> {
     return W::fetch(matrix.at(tile, row, unit), unit);
   }
   void add(const Weights &w, const uint8_t *lds, int units, int unit, int row) {
-    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * 4 + row;
+    const u32x4 *place = reinterpret_cast<const u32x4 *>(lds) + unit * Base::rows + row % Base::rows;
     const float *of_unit = sums(const_cast<uint8_t *>(lds), units) + unit;
     GSIC_UNROLL
     for (int half = 0; half < halves; half++) {
@@ -254,7 +260,7 @@ template <class W, int C> struct BlockDot : MatrixColumns<C, 4> {
     for (int i = 0; i < Runs; i++) {
       GSIC_UNROLL
       for (int pair = 0; pair < together; pair++) {
-        const u32x4 x = place[((first + pair) * 4 + run + i) * units * 4];
+        const u32x4 x = place[((first + pair) * 4 + run + i) * units * Base::rows];
         for (int part = 0; part < parts; part++) products[pair] = Base::multiply(x, q[i][part], products[pair]);
         if (C > 4 && pair % 2 == 1) hold();
       }
@@ -262,7 +268,7 @@ template <class W, int C> struct BlockDot : MatrixColumns<C, 4> {
     GSIC_UNROLL
     for (int pair = 0; pair < together; pair++) {
       f32x4 &sum = this->sum[first + pair];
-      // Of one column, the rows of a second are zero.
+      // Of one column, the other two rows are not read.
       for (int i = 0; i < (C == 1 ? 2 : 4); i++) sum.v[i] = fma(scale, products[pair].v[i], sum.v[i]);
     }
     if (C > 4) hold();

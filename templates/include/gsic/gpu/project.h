@@ -31,9 +31,9 @@ template <class Work, class Source, int Bytes> class Stage {
 
   /// Units of a chunk: all; as many whole rounds of the waves as fit; or a part of a round that divides it.
   template <class D> static constexpr int chunk_units() {
-    constexpr int units = (Source::width + D::elements - 1) / D::elements, room = Bytes / D::unit_bytes;
+    constexpr int units = (Source::width + D::elements - 1) / D::elements, room = Bytes / D::cut_bytes;
     static_assert(room > 0, "a unit fits into LDS");
-    if (units <= room) return units;
+    if (units <= Bytes / D::unit_bytes) return units;
     if (room >= Work::round) return room / Work::round * Work::round;
     int part = Work::round;
     while (part > room) part /= 2;
