@@ -113,6 +113,8 @@ interface GpuProjection extends GpuCommon {
   /** Width of the input. */
   readonly d: number;
   readonly activation: string;
+  /** C++ type of the input as it is read. */
+  readonly inputType: string;
   readonly norm: FusedNorm | null;
   /** Null where what is multiplied depends on gates or a correction. */
   readonly ahead: Ahead | null;
@@ -184,6 +186,10 @@ interface GpuParts {
   readonly window: number;
   /** Parts that a query sees, at most. */
   readonly parts: number;
+  /** Parts that the projection behind attention adds up, at most; 0: none. */
+  readonly staged: number;
+  /** What receives results: a parameter, or nullptr where that projection makes them of parts. */
+  readonly y: Name;
 }
 
 /** softmax(scale q K^T) V by head; norms and rotates queries and keys, and appends the pass's keys and values to the cache. */

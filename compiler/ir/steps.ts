@@ -184,6 +184,14 @@ interface PartialSums {
   readonly output: ValueId;
   /** Floats of a column. */
   readonly width: number;
+  /** The most parts of a column that the projection behind attention adds up where it stages them; 0: it adds up none. */
+  readonly staged: number;
+}
+
+/** An input of a projection that is what attention left of parts, at most `partials.staged` of them. */
+interface AttendedInput {
+  readonly attention: AttentionNode;
+  readonly partials: PartialSums;
 }
 
 /** One step of the token program on a GPU: `Step` with norms and the cache's update inside the launches that need them. */
@@ -199,8 +207,9 @@ export type DeviceStep =
     } & Normed &
       GivenFactors)
   /** `given` is what an earlier launch computed; null without factors, and where every workgroup computes for itself. */
-  | (StepOf<"project"> & Normed & { readonly given: GivenFactors | null })
-  /** Normalises and rotates the heads of query and key, appends key and value to the cache, and attends. */
+  | (StepOf<"project"> &
+      Normed & { readonly given: GivenFactors | null; readonly attended: AttendedInput | null })
+  /** Normalises and rotates the heads of query and key, appends key and value to the cache, and attends: to `output`, unless a projection stages parts. */
   | (Omit<StepOf<"cache">, "kind"> & {
       readonly kind: "attend";
       readonly output: ValueId;
@@ -208,7 +217,10 @@ export type DeviceStep =
       /** As drafts keep the layer's keys and values, where that is another type, and they are put there, too. */
       readonly drafts?: AttentionNode;
     })
-  /** Adds up, of columns that see several parts of the positions, what attention left of each. */
+  /**
+   * Adds up, of columns that see several parts of the positions, what attention left of each: to `output`, or where a
+   * projection stages parts, and columns have more of them, to the first one.
+   */
   | {
       readonly kind: "combine";
       readonly layer: number;

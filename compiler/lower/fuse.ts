@@ -3,21 +3,35 @@ import type { DeviceStep, InputFactors, Step } from "../ir/steps.js";
 import { inputsOf } from "../ir/walk.js";
 import { factorsOf } from "./factors.js";
 
+type ProjectStep = Extract<Step, { kind: "project" }>;
+type DeviceProject = Extract<DeviceStep, { kind: "project" }>;
+
+/** How attention is cut into parts of the positions. */
+export interface AttentionParts {
+  /** Floats that parts take a column; 0 where a query sees one part at most. */
+  readonly width: number;
+  /** As `PartialSums.staged`. */
+  readonly staged: number;
+  /** Whether a query may see more than one part, and more than are staged. */
+  readonly combined: boolean;
+}
+
 /**
  * The steps of a GPU's token program. A launch costs more there than reading a value again, so every launch that reads
  * a norm's result normalises for itself, and attention updates the cache on its way. What is left of a transformer
  * layer are five launches: query, key and value; attention; its output; gate and up; down. An input of linears
  * with gates or corrections adds one, that multiplies it by their factors, unless these are so small that every
- * workgroup does better to do so for itself. Where a query may see several parts of the positions, of which attention
- * leaves sums, a launch adds these up; `partialWidth` says how many floats they take a column, 0 where there is one part.
+ * workgroup does better to do so for itself. Where a query may see several parts of the positions, attention leaves sums
+ * of each, and a launch adds these up; where they are few, the projection behind attention does, if it alone reads them.
  * The last launch chooses the most likely token.
  */
 export function fuse(
   steps: readonly Step[],
   computesOwn: (factors: InputFactors) => boolean,
-  partialWidth: (attention: AttentionNode) => number,
+  cut: (attention: AttentionNode, reader: ProjectStep | null) => AttentionParts,
 ): readonly DeviceStep[] {
   const norms = fusedNorms(steps);
+  const attended = new Map<ValueId, DeviceProject["attended"]>();
   const fused: DeviceStep[] = [];
   for (const [index, step] of steps.entries()) {
     switch (step.kind) {
@@ -27,12 +41,13 @@ export function fuse(
       case "basis":
         break; // with the projection that follows
       case "project": {
-        const input = inputOf(step.input, norms);
+        const parts = attended.get(step.input) ?? null;
+        const input = parts === null ? inputOf(step.input, norms) : inputOfParts(step.input, parts);
         const factors = factorsOf(step);
         const given = factors === null || computesOwn(factors) ? null : givenOf(step);
         if (factors !== null && given !== null && step.counts)
           fused.push({ kind: "factors", layer: step.layer, d: step.d, factors, ...input, ...given });
-        fused.push({ ...step, ...input, given });
+        fused.push({ ...step, ...input, given, attended: parts });
         if (step.head) fused.push(chooseStep(step));
         break;
       }
@@ -46,11 +61,13 @@ export function fuse(
         }
         const { norms: headNorms, rope, keyColumn, valueColumn } = step;
         const { layer, output, attention } = attend;
-        const width = partialWidth(attention);
-        const partials = width === 0 ? null : { output: `${output}_parts`, width };
+        const { width, staged, combined } = cut(attention, onlyReader(output, steps));
+        const partials = width === 0 ? null : { output: `${output}_parts`, width, staged };
+        if (partials !== null && staged > 0) attended.set(output, { attention, partials });
         const drafts = forDrafts === null ? {} : { drafts: forDrafts.attention };
         fused.push({ ...attend, keyColumn, valueColumn, norms: headNorms, rope, partials, ...drafts });
-        if (partials !== null) fused.push({ kind: "combine", layer, output, attention, partials });
+        if (partials !== null && combined)
+          fused.push({ kind: "combine", layer, output, attention, partials });
         break;
       }
       case "attend":
@@ -90,12 +107,25 @@ function readWhole(step: Step): readonly ValueId[] {
   }
 }
 
+/** The projection that reads a value, if no other step does. */
+function onlyReader(id: ValueId, steps: readonly Step[]): ProjectStep | null {
+  const readers = steps.filter(
+    (step) => readWhole(step).includes(id) || ("input" in step && step.input === id),
+  );
+  const [only] = readers;
+  return readers.length === 1 && only!.kind === "project" && only!.residual !== id ? only! : null;
+}
+
+function inputOfParts(normed: ValueId, { partials }: NonNullable<DeviceProject["attended"]>) {
+  return { input: partials.output, normed, norm: null };
+}
+
 function inputOf(input: ValueId, norms: ReadonlyMap<ValueId, NormNode>) {
   const norm = norms.get(input) ?? null;
   return { input: norm === null ? input : norm.input, normed: input, norm };
 }
 
-function givenOf({ input, gate, exact }: Extract<Step, { kind: "project" }>) {
+function givenOf({ input, gate, exact }: ProjectStep) {
   const decides = gate !== null || exact !== null;
   return { output: `${input}_factors`, squares: decides ? `${input}_squares` : null };
 }

@@ -61,7 +61,7 @@ function textOf(model: Model): string {
     "With every gate and tier, on a GPU": fuse(
       tiered,
       () => false,
-      ({ window }) => window ?? 0,
+      ({ window }) => ({ width: window ?? 0, staged: 0, combined: window !== null }),
     ),
   };
   return Object.entries(sections)

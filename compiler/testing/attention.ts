@@ -101,7 +101,7 @@ export const attentionCases: readonly Attention[] = [
   { heads: 2, kvHeads: 2, headDim: 64, rope: adjacent(24), window: 7 },
   { heads: 6, kvHeads: 2, headDim: 80, rope: half(32) },
   { heads: 2, kvHeads: 1, headDim: 128, rope: half(128), norms: true, window: 33 },
-  { heads: 2, kvHeads: 1, headDim: 256, rope: adjacent(256), norms: true, context: 520 },
+  { heads: 2, kvHeads: 1, headDim: 256, rope: adjacent(256), norms: true, tokens: 275, context: 520 },
   { heads: 2, kvHeads: 2, headDim: 17, rope: half(10), tokens: 300 },
   { heads: 2, kvHeads: 1, headDim: 64, rope: half(64), window: 100, tokens: 250, context: 520 },
   { heads: 7, kvHeads: 1, headDim: 12, window: 130, tokens: 270 },

@@ -4,10 +4,11 @@
  * `npx tsc -p tsconfig.json && node dist/compiler/testing/counted-shapes.js`. Needs clang and llvm-objdump, and no device.
  */
 
-import { type CountedLaunch, predictAttention } from "../inspect/machine-code/attention.js";
+import { type CountedLaunch, type LateLaunch, predictAttention } from "../inspect/machine-code/attention.js";
 import type { MachineCounts } from "../inspect/machine-code/count.js";
 import { countKernels } from "../inspect/machine-code/kernels.js";
 import { predictLaunch, turnSeconds } from "../inspect/machine-code/predict.js";
+import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import type { CacheType } from "../ir/graph.js";
 import { bitWidths } from "../ir/plan.js";
 import type { Kernel } from "../ir/program.js";
@@ -21,6 +22,12 @@ const shape = { heads: 32, kvHeads: 8, headDim: 128 };
 const { heads, kvHeads, headDim } = shape;
 /** Tokens that the predicted one is behind. */
 const lengths = [128, 4096, 32768];
+
+/** The context that kernels are built for: the longest that is predicted, and room behind it. */
+const context = 65536;
+
+const attentionOutput = project("bf16", 4096, 4096, { residual: "r" });
+const { attended } = attentionSteps(shape, target, context, attentionOutput);
 
 /** A step that reads weights: launches of a token, and bytes of a launch. */
 interface Linear {
@@ -39,7 +46,7 @@ function linears(bits: 4 | 16): readonly Linear[] {
   };
   return [
     of(layers, (heads + 2 * kvHeads) * headDim, 4096, { norm }),
-    of(layers, 4096, 4096, { residual: "r" }),
+    of(layers, 4096, 4096, { residual: "r", attended }),
     of(layers, 14336, 4096, { norm, glu: true, activation: "silu" }),
     of(layers, 4096, 14336, { residual: "r" }),
     { times: 1, bytes: 2 * 128256 * 4096, step: project("bf16", 128256, 4096, { norm, head: true }) },
@@ -51,27 +58,24 @@ const choose = {
   vocabulary: 128256,
 } satisfies DeviceStep;
 
-/** The context that kernels are built for: the longest that is predicted, and room behind it. */
-const context = 65536;
-
 /** Attention with a kind of cache, and what combines its parts. */
 interface Attended {
   readonly cache: CacheType;
   readonly attending: CountedLaunch;
-  readonly combining: CountedLaunch;
+  readonly combining: LateLaunch;
 }
 
 async function countAttention(cache: CacheType): Promise<Attended> {
-  const kernels = attentionSteps({ ...shape, cache }, target, context).map((step) =>
-    kernelOf(step, target, context),
-  );
+  const { attend, combine } = attentionSteps({ ...shape, cache }, target, context, attentionOutput);
+  const kernels = [attend, combine!].map((step) => kernelOf(step, target, context));
   const counts = await countKernels(kernels, target);
   const [attending, combining] = kernels.map(({ symbol, launch }) => {
     const { waits, slots } = counts.get(symbol)!;
     console.log(`${symbol}: trips ${waits}, slots ${slots}`);
     return { launch, counts: { waits, slots } };
   });
-  return { cache, attending: attending!, combining: combining! };
+  const { from } = deviceKernelOf(combine!, context, target);
+  return { cache, attending: attending!, combining: { ...combining!, from: from! } };
 }
 
 const micro = (seconds: number) => Number((seconds * 1e6).toFixed(1));
@@ -111,7 +115,7 @@ async function main(): Promise<void> {
   console.log(`choosing a token: ${micro(chosen)} us`);
   const caches = [await countAttention("f32"), await countAttention("f16")];
   for (const bits of [16, 4] as const) {
-    const found = linears(bits).map((linear) => ({ ...linear, kernel: kernelOf(linear.step, target) }));
+    const found = linears(bits).map((linear) => ({ ...linear, kernel: kernelOf(linear.step, target, context) }));
     const all = await countKernels(
       found.map(({ kernel }) => kernel),
       target,

@@ -1,7 +1,7 @@
 /** Steps of shapes that no model has, and their kernels: for tests that look at machine code. */
 
 import type { GpuTarget } from "../config/target.js";
-import { attentionCut } from "../emit/gpu/attention.js";
+import { partsOf } from "../emit/gpu/attention.js";
 import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import { loadTemplates } from "../emit/template.js";
 import { factorQuantizer } from "../ir/forms.js";
@@ -59,6 +59,7 @@ export function project(dtype: DType, out: number, d: number, more: Partial<Proj
     normed: "x",
     norm: null,
     given: null,
+    attended: null,
     d,
     width: out,
     parts: more.glu ? [part("gate"), part("up")] : [part("w")],
@@ -105,13 +106,23 @@ export const exactFor = (d: number): ProjectStep["exact"] => {
   return { projections: 16, threshold: 0.1, source };
 };
 
-/** Attention of a layer with rotated heads, and what combines its parts, where a query may see several. */
+/** What a layer with rotated heads has for attention. */
+interface AttentionSteps {
+  readonly attend: DeviceStep;
+  /** Null where a query sees too few parts. */
+  readonly combine: DeviceStep | null;
+  /** The input of the projection behind it; null where that is attention's result. */
+  readonly attended: ProjectStep["attended"];
+}
+
+/** Attention of a layer, behind which `reader` alone reads it, and what combines its parts. */
 export function attentionSteps(
   shape: Pick<AttentionNode, "heads" | "kvHeads" | "headDim"> &
     Partial<Pick<AttentionNode, "window" | "cache">>,
   { gpu }: GpuTarget,
   context = defaultContext,
-): DeviceStep[] {
+  reader: ProjectStep | null = null,
+): AttentionSteps {
   const { heads, kvHeads, headDim } = shape;
   const attention: AttentionNode = {
     ...{ kind: "attention", id: "a", layer: null, query: "q", key: "k", value: "v" },
@@ -121,8 +132,8 @@ export function attentionSteps(
     ...{ kind: "rope", id: "r", layer: null, input: "q", heads, headDim, rotaryDim: headDim },
     ...{ pairing: "half", theta: 1e4, scaling: { kind: "none" } },
   };
-  const width = attentionCut(attention, context, gpu).partialWidth;
-  const partials = width === 0 ? null : { output: "parts", width };
+  const { width, staged, combined } = partsOf(attention, reader, context, gpu);
+  const partials = width === 0 ? null : { output: "parts", width, staged };
   const shared = { layer: 0, output: "y", attention } as const;
   const attend: DeviceStep = {
     ...{ kind: "attend", ...shared, partials, source: "x", norms: null, rope },
@@ -131,5 +142,9 @@ export function attentionSteps(
     keyColumn: heads * headDim,
     valueColumn: (heads + kvHeads) * headDim,
   };
-  return partials === null ? [attend] : [attend, { kind: "combine", ...shared, partials }];
+  return {
+    attend,
+    combine: partials === null || !combined ? null : { kind: "combine", ...shared, partials },
+    attended: partials === null || staged === 0 ? null : { attention, partials },
+  };
 }

@@ -10,7 +10,13 @@ const heldFours = 4;
  * Whether a projection's first weights are on their way before its input is measured: where nothing decides what is
  * multiplied, and lanes have the registers to hold what is normalised.
  */
-export function isAhead(step: Extract<DeviceStep, { kind: "project" }>, gpu: GpuShape): boolean {
+export function isAhead(
+  step: Pick<
+    Extract<DeviceStep, { kind: "project" }>,
+    "gate" | "correction" | "exact" | "parts" | "norm" | "d"
+  >,
+  gpu: GpuShape,
+): boolean {
   if (factorsOf(step) !== null) return false;
   // A matrix with columns in an order of its own stages the input in that order.
   const sources = step.parts.map(({ weight, quantized }) => quantized ?? weight);

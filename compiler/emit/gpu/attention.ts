@@ -1,11 +1,13 @@
 import type { GpuCacheElement } from "../../../templates/gpu-params.js";
 import type { GpuShape, GpuTarget } from "../../config/target.js";
 import type { AttentionNode, CacheType, NormNode } from "../../ir/graph.js";
-import type { DeviceStep } from "../../ir/steps.js";
+import type { DeviceStep, Step } from "../../ir/steps.js";
 import { cacheBlock, cachedBytes } from "../../layout/cache.js";
 import { maxColumns, roundUp, stepBytes } from "../../layout/stride.js";
+import type { AttentionParts } from "../../lower/fuse.js";
 import { floatLiteral } from "../literal.js";
 import { bytesRead, type GpuKernelCall } from "../operands.js";
+import { isAhead } from "./ahead.js";
 import { launchOf } from "./division.js";
 import { DeviceOperands } from "./operands.js";
 
@@ -34,6 +36,49 @@ export function attentionCut(
   return { part, window: seen, parts, partialWidth };
 }
 
+/** Parts that a projection stages at most: each is read by all its workgroups. */
+const mostStaged = 4;
+/** Fours of channels of parts that a lane holds, of a column alone; six registers each. */
+const heldParts = 8;
+
+/** How attention leaves parts, and how many of them the projection that reads them adds up where it stages them. */
+export function partsOf(
+  attention: AttentionNode,
+  reader: Extract<Step, { kind: "project" }> | null,
+  context: number,
+  gpu: GpuShape,
+): AttentionParts {
+  const { parts, partialWidth } = attentionCut(attention, context, gpu);
+  const staged = reader === null ? 0 : Math.min(parts, stagedBy(reader, attention, gpu));
+  return {
+    width: partialWidth,
+    staged: staged > 1 ? staged : 0,
+    combined: parts > Math.max(1, staged),
+  };
+}
+
+/** Parts that a projection may stage: where weights are on their way meanwhile, and a lane has the registers. */
+function stagedBy(
+  reader: Extract<Step, { kind: "project" }>,
+  { headDim }: AttentionNode,
+  gpu: GpuShape,
+): number {
+  if (headDim % 4 !== 0 || !isAhead({ ...reader, norm: null }, gpu)) return 0;
+  const turns = Math.ceil(reader.d / (4 * gpu.wave * gpu.wavesPerWorkgroup));
+  return Math.min(mostStaged, Math.floor(heldParts / turns));
+}
+
+/** C++ type of an input that is parts. */
+export function attendedType(
+  { attention, partials }: NonNullable<StepOf<"project">["attended"]>,
+  context: number,
+  gpu: GpuShape,
+): string {
+  const { heads, headDim } = attention;
+  const { part, window, parts } = attentionCut(attention, context, gpu);
+  return `Attended<${heads * headDim}, ${headDim}, Cut<${part}, ${window}, ${parts}, ${partials.staged}>>`;
+}
+
 /** Query heads that a workgroup takes together: of a group, as many as keep their sums in registers and LDS. */
 export function headsTogether({ heads, kvHeads, headDim }: HeadShape): number {
   const group = heads / kvHeads;
@@ -56,7 +101,8 @@ export function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarg
   const waves = threads / gpu.wave;
   const operands = new DeviceOperands();
   operands.input("source", step.source);
-  operands.output("y", step.output);
+  const staged = step.partials?.staged ?? 0;
+  const y = staged > 0 ? "nullptr" : operands.output("y", step.output);
   operands.add("keys", "float", { kind: "cache", layer: step.layer, part: "keys" }, "update");
   operands.add("values", "float", { kind: "cache", layer: step.layer, part: "values" }, "update");
   const place = { kind: "cache", layer: step.layer, forDrafts: true } as const;
@@ -94,7 +140,9 @@ export function attend(step: StepOf<"attend">, context: number, { gpu }: GpuTarg
       part,
       window,
       parts,
+      staged,
       together,
+      y,
       sourceWidth: step.sourceWidth,
       queryColumn: step.queryColumn,
       keyColumn: step.keyColumn,
@@ -140,8 +188,10 @@ export function combine(step: StepOf<"combine">, context: number, { gpu }: GpuTa
   const { part, window, parts } = attentionCut(step.attention, context, gpu);
   const waves = threads / gpu.wave;
   const operands = new DeviceOperands();
-  operands.input("partials", step.partials.output);
-  operands.output("y", step.output);
+  const { staged, output } = step.partials;
+  if (staged > 0) operands.add("partials", "float", { kind: "value", id: output }, "update");
+  else operands.input("partials", output);
+  const y = staged > 0 ? "partials" : operands.output("y", step.output);
   const groups = threads / lanesOf(headDim, gpu.wave);
   const lds = roundUp(stepBytes + 12 * parts, 16) + groups * laneChannels(headDim, gpu.wave) * 4;
   return {
@@ -158,10 +208,12 @@ export function combine(step: StepOf<"combine">, context: number, { gpu }: GpuTa
       part,
       window,
       parts,
+      staged,
+      y,
     },
     operands: operands.slots,
     launch: launchOf(gpu, waves, maxColumns * heads, roundUp(lds, 16)),
-    from: part,
+    from: part * Math.max(1, staged),
   };
 }
 

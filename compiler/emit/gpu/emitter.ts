@@ -1,10 +1,9 @@
 import type { GpuTarget } from "../../config/target.js";
-import type { AttentionNode } from "../../ir/graph.js";
 import { presentFactors } from "../../lower/factors.js";
 import { fuse } from "../../lower/fuse.js";
 import type { EmittedCall, Emitter } from "../emitter.js";
 import type { GpuKernelCall } from "../operands.js";
-import { attentionCut } from "./attention.js";
+import { partsOf } from "./attention.js";
 import { computesOwn } from "./division.js";
 import { deviceKernelOf } from "./kernel.js";
 import { projectionDivisions } from "./projection-divisions.js";
@@ -14,9 +13,11 @@ import { readKernel } from "./read.js";
 export function gpuEmitter(target: GpuTarget): Emitter {
   return {
     emit(steps, context) {
-      const partialWidth = (attention: AttentionNode) =>
-        attentionCut(attention, context, target.gpu).partialWidth;
-      const fused = fuse(steps, (factors) => computesOwn(factors, target), partialWidth);
+      const fused = fuse(
+        steps,
+        (factors) => computesOwn(factors, target),
+        (attention, reader) => partsOf(attention, reader, context, target.gpu),
+      );
       const calls = fused.map((step) => divided(deviceKernelOf(step, context, target)));
       return { steps: fused, deviceSteps: fused, calls };
     },

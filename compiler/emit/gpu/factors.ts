@@ -66,6 +66,7 @@ export function factors(step: FactorsStep, { gpu, device }: GpuTarget): GpuKerne
       select: "all_columns",
       activation: "identity",
       residual: null,
+      inputType: `Direct<${d}>`,
       ahead: null,
       factors: null,
       gate: null,

@@ -22,7 +22,7 @@ export function deviceKernelOf(step: DeviceStep, context: number, target: GpuTar
     case "factors":
       return factors(step, target);
     case "project":
-      return step.glu ? glu(step, target) : project(step, target);
+      return step.glu ? glu(step, context, target) : project(step, context, target);
     case "attend":
       return attend(step, context, target);
     case "combine":

@@ -58,12 +58,22 @@ function flights(code: readonly string[]): string[] {
   return [...found, `${loads} loads, ${products} products`];
 }
 
+const attentionOutput = project("bf16", 4096, 4096, { residual: "r" });
+const { attended } = attentionSteps(
+  { heads: 32, kvHeads: 8, headDim: 128 },
+  mi300x,
+  undefined,
+  attentionOutput,
+);
+const ofParts = { ...attentionOutput, attended };
+
 /**
  * In the loop for one column: of eight elements, [high, low] of the column by a row are two products. A row's part of a
  * low-rank factor is one load more, before the loop.
  */
 const projections = [
   ["bf16", project("bf16", 4096, 4096), "4 loads, 8 products"],
+  ["bf16 of parts of attention", ofParts, "4 loads, 8 products"],
   ["f16", project("f16", 4096, 16384), "4 loads, 16 products"],
   ["q4_k", project("q4_k", 16384, 4096), "4 loads, 32 products"],
   ["q8_0", project("q8_0", 16384, 4096), "8 loads, 32 products"],
@@ -130,10 +140,8 @@ describe.skipIf(noHip !== null)(`code for the MI300X${reason(noHip)}`, () => {
 
   test("attention and the choice of a token keep everything in registers", async () => {
     const choose = { kind: "choose", layer: null, input: "logits", output: "ids" } as const;
-    const steps: DeviceStep[] = [
-      ...attentionSteps({ heads: 32, kvHeads: 8, headDim: 128 }, mi300x),
-      { ...choose, vocabulary: 128256 },
-    ];
+    const attention = attentionSteps({ heads: 32, kvHeads: 8, headDim: 128 }, mi300x);
+    const steps = [attention.attend, attention.combine!, { ...choose, vocabulary: 128256 }];
     for (const step of steps) {
       const { kernel, resources } = await objectOf(step, mi300x);
       expect(resources).toMatchObject({ scratch: 0, vgprSpills: 0, lds: kernel.launch!.lds });

@@ -12,6 +12,7 @@ import {
   tiers,
 } from "../projection.js";
 import { isAhead } from "./ahead.js";
+import { attendedType } from "./attention.js";
 import { groupsOf, launchOf, splitsOf, unitShapeOf } from "./division.js";
 import { factorParams, memoryOf } from "./factors.js";
 import { normParams, prefix } from "./norm.js";
@@ -20,7 +21,7 @@ import { DeviceOperands } from "./operands.js";
 type ProjectStep = Extract<DeviceStep, { kind: "project" }>;
 
 /** y = f(W x + b) + residual, for all linears that read one value, in one tier or two. */
-export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
+export function project(step: ProjectStep, context: number, target: GpuTarget): GpuKernelCall {
   const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
@@ -56,7 +57,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
     template: "project",
     symbol: nameOf(step),
     params: {
-      ...common(step, operands, target),
+      ...common(step, operands, target, context),
       norm,
       width: step.width,
       stageBytes: lds.stage,
@@ -73,7 +74,7 @@ export function project(step: ProjectStep, target: GpuTarget): GpuKernelCall {
 }
 
 /** y = f(gate) * up, both from one value. */
-export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
+export function glu(step: ProjectStep, context: number, target: GpuTarget): GpuKernelCall {
   const { gpu } = target;
   const operands = new DeviceOperands();
   operands.input("x", step.input);
@@ -108,7 +109,7 @@ export function glu(step: ProjectStep, target: GpuTarget): GpuKernelCall {
     template: "glu",
     symbol: nameOf(step),
     params: {
-      ...common(step, operands, target),
+      ...common(step, operands, target, context),
       norm,
       stageBytes: lds.stage,
       ...before,
@@ -130,7 +131,7 @@ function normOf(step: ProjectStep, operands: DeviceOperands, gpu: GpuShape) {
 }
 
 /** What both templates of a projection take, when all operands are collected. */
-function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget) {
+function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: GpuTarget, context: number) {
   return {
     summary: `${prefix(step.norm)}${projectSummary(step)}`,
     shape: projectShape(step),
@@ -139,11 +140,13 @@ function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: Gp
     waves: gpu.wavesPerWorkgroup,
     d: step.d,
     activation: step.activation ?? "identity",
+    inputType: step.attended === null ? `Direct<${step.d}>` : attendedType(step.attended, context, gpu),
   };
 }
 
 function nameOf(step: ProjectStep): string {
-  return `${projectName(step)}${step.norm === null ? "" : `_${step.norm.method}`}`;
+  const input = step.attended === null ? "" : "_of_parts";
+  return `${projectName(step)}${step.norm === null ? input : `_${step.norm.method}`}`;
 }
 
 /** What a product of a tier's matrix with its input is made of. */

@@ -12,7 +12,12 @@ export interface CountedLaunch {
   readonly counts: Pick<MachineCounts, "waits" | "slots">;
 }
 
-/** Seconds of a layer's attention, and of combining its parts: 0 where a token sees one. */
+/** A launch that passes before a position leave out. */
+export interface LateLaunch extends CountedLaunch {
+  readonly from: number;
+}
+
+/** Seconds of a layer's attention, and of combining its parts: 0 where that launch is left out. */
 interface AttentionTimes {
   readonly attend: number;
   readonly combine: number;
@@ -27,7 +32,7 @@ export function predictAttention(
   attention: Pick<AttentionNode, "heads" | "kvHeads" | "headDim" | "window" | "cache">,
   behind: number,
   context: number,
-  kernels: { readonly attending: CountedLaunch; readonly combining: CountedLaunch | null },
+  kernels: { readonly attending: CountedLaunch; readonly combining: LateLaunch | null },
   target: GpuTarget,
 ): AttentionTimes {
   const { heads, kvHeads, headDim, cache } = attention;
@@ -41,7 +46,7 @@ export function predictAttention(
   const reading = (2 * (behind - oldest) * kvHeads * cachedBytes(cache, headDim)) / target.cost.bandwidth;
   const others = (rounds - 1) * Math.max(issue, (trips + issue) / held);
   const attend = target.cost.step + trips + issue + Math.max(reading, others);
-  if (parts === 1 || kernels.combining === null) return { attend, combine: 0 };
+  if (kernels.combining === null || behind < kernels.combining.from) return { attend, combine: 0 };
   const combining = workgroupTimes(kernels.combining, target);
   return { attend, combine: target.cost.step + combining.trips + combining.issue };
 }

@@ -89,7 +89,7 @@ test("attention is predicted to take a workgroup, then the other ones or the cac
   const launch = { threads: 256, lds: 0, maxWorkgroups: 65536, perUnit: 4 };
   const counted = (slots: number) => ({ launch, counts: { waits: 3, slots } });
   const behind = (tokens: number, window: number | null = null, slots = 2100) => {
-    const kernels = { attending: counted(slots), combining: counted(525) };
+    const kernels = { attending: counted(slots), combining: { ...counted(525), from: 128 } };
     return predictAttention({ ...shape, window }, tokens, 65536, kernels, mi300x);
   };
   const trips = 3 * mi300x.gpu.latency;

@@ -152,7 +152,8 @@ function launchSeconds(
       );
       const pair = {
         attending: counted(kernel),
-        combining: combining === undefined ? null : counted(combining.kernel),
+        combining:
+          combining === undefined ? null : { ...counted(combining.kernel), from: combining.from ?? 0 },
       };
       const { attend, combine } = predictAttention(layers[layer!]!, tokens, graph.context, pair, target);
       return attend + combine;

@@ -273,8 +273,8 @@ inline void attend(const AttentionInputs &in, const AttentionItem &item, const T
   barrier();
 }
 
-/// All that a workgroup computes of a pass. Of a column of one part, y [columns, heads x head] receives the result; of
-/// others, `partials` receives parts (`PartialSums`).
+/// All that a workgroup computes of a pass. Of a column of one part, y [columns, heads x head] receives the result,
+/// unless a projection stages parts; of others, `partials` receives parts (`PartialSums`).
 template <class A, class Turn, class Norm>
 inline void attend_all(const AttentionInputs &in, const gsic_step *step, const Turn &turn, const Norm &query_norm,
                        const Norm &key_norm, float scale, AttentionMemory<A> &memory, float *y, float *partials) {
@@ -303,13 +303,14 @@ inline void attend_all(const AttentionInputs &in, const gsic_step *step, const T
     item.end = least(item.part + A::part, item.position + 1);
     item.table = reinterpret_cast<const int64_t *>(step) + uniform(now.table);
     const auto give = [&](int head, int channel, float sum, float weight, float largest) {
-      if (seen.count == 1)
+      if (A::staged == 0 && seen.count == 1)
         return store(y + column * stride_of(A::heads * A::head_dim) + head * A::head_dim + channel, sum / weight);
       using Partial = PartialSums<A::heads, A::head_dim, A>;
-      float *const to = partials + Partial::place(column, head, part - seen.first);
-      store(to + Partial::kHeader + channel, sum);
-      if (channel == 0) store(to, largest);
-      if (channel == 0) store(to + 1, weight);
+      float *const to = partials + Partial::place(column, head, 0);
+      store(to + (part - seen.first) * Partial::row + Partial::kHeader + channel, sum);
+      if (channel > 0) return;
+      Partial::leave_header(to, part - seen.first, {largest, weight});
+      if (part == seen.first) Partial::leave_none(to, seen.count);
     };
     attend<A>(in, item, turn, query_norm, key_norm, scale, memory, give);
   }

@@ -68,9 +68,9 @@ template <class C> inline void combine(const float *partials, int parts, Combina
   Flight<C> flight;
   flight.load_from(partials, 0, parts);
   for (int part = thread_index(); part < parts; part += C::threads) {
-    const u32x2 header = load(reinterpret_cast<const u32x2 *>(partials + part * C::Partial::row));
-    memory.largest[part] = bits_as<float>(header.v[0]);
-    memory.weight[part] = bits_as<float>(header.v[1]);
+    const PartHeader header = C::Partial::header(partials, part);
+    memory.largest[part] = header.largest;
+    memory.weight[part] = header.weight;
   }
   barrier();
   const float weight = compare_parts(parts, memory);
@@ -98,9 +98,11 @@ template <class C> inline void combine(const float *partials, int parts, Combina
   barrier();
 }
 
-/// All that a workgroup combines of a pass: heads of columns that see several parts.
+/// All that a workgroup combines of a pass: heads of columns that see several parts, to y [columns, heads x head]; or
+/// where a projection stages parts, of columns that see more, to `y`, which are the parts.
 template <class C>
 inline void combine_all(const gsic_step *step, const float *partials, CombinationMemory<C> &memory, float *y) {
+  using Partial = typename C::Partial;
   const int stride = workgroup_count();
   stage_step(step, memory.step);
   barrier();
@@ -108,9 +110,15 @@ inline void combine_all(const gsic_step *step, const float *partials, Combinatio
   for (int i = workgroup_index(); i < columns * C::heads; i += stride) {
     const int column = i / C::heads, head = i % C::heads;
     const int parts = C::parts_of(uniform(memory.step.column[column].position)).count;
-    if (parts == 1) continue;
-    combine<C>(partials + C::Partial::place(column, head, 0), parts, memory,
-               y + column * stride_of(C::heads * C::head_dim) + head * C::head_dim);
+    if (parts <= (C::staged == 0 ? 1 : C::staged)) continue;
+    const int64_t place = Partial::place(column, head, 0);
+    if constexpr (C::staged == 0) {
+      combine<C>(partials + place, parts, memory, y + column * stride_of(C::heads * C::head_dim) + head * C::head_dim);
+    } else {
+      combine<C>(partials + place, parts, memory, y + place + Partial::kHeader);
+      if (thread_index() == 0) Partial::leave_header(y + place, 0, {0, 1});
+      if (thread_index() == 0) Partial::leave_none(y + place, 1);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #ifndef GSIC_GPU_HELD_H
 #define GSIC_GPU_HELD_H
 
+#include "gsic/gpu/attended.h"
 #include "gsic/gpu/project.h"
 
 namespace gsic {
@@ -28,9 +29,36 @@ template <class Work, class W, int D, int StageBytes> constexpr int first_chunk(
   return Stage<Work, Direct<D>, StageBytes>::template chunk_units<One>() * One::elements;
 }
 
-/// An input that is not normalised.
-template <int Waves, int Width, int Chunk> struct HeldColumn : HeldRow<Waves, Width, Chunk> {
+/// An input that is not normalised, `Chunk` elements of it; `prepare` makes it what is staged.
+template <int Waves, class Source, int Chunk> struct HeldColumn;
+template <int Waves, int Width, int Chunk>
+struct HeldColumn<Waves, Direct<Width>, Chunk> : HeldRow<Waves, Width, Chunk> {
   explicit HeldColumn(const float *value) : HeldRow<Waves, Width, Chunk>(value) {}
+  void prepare() {}
+};
+
+/// Of what attention left of parts all that may be there is loaded, since the column's position comes with it.
+template <int Waves, int Width, int HeadDim, class Cut, int Chunk>
+struct HeldColumn<Waves, Attended<Width, HeadDim, Cut>, Chunk> {
+  using Source = Attended<Width, HeadDim, Cut>;
+  static constexpr int lanes = Waves * kWave, turns = (Chunk + 4 * lanes - 1) / (4 * lanes);
+  f32x4 four[turns];
+
+  explicit HeldColumn(const float *value) {
+    const Source source{value};
+    GSIC_UNROLL
+    for (int turn = 0; turn < turns; turn++)
+      if (first(turn) < Width) parts_[turn] = source.four(0, first(turn));
+  }
+  void prepare() {
+    GSIC_UNROLL
+    for (int turn = 0; turn < turns; turn++) four[turn] = first(turn) < Width ? parts_[turn].together() : f32x4{};
+  }
+
+ private:
+  static int first(int turn) { return 4 * (thread_index() + turn * lanes); }
+
+  typename Source::Four parts_[turns];
 };
 
 /// An input that is normalised where it is held.

@@ -10,13 +10,13 @@ GSIC_KERNEL(gsic_project_q4_1_256x64, 16 * kWave, (const gsic_step *step, const 
   using Memory = ProjectionMemory<16, 4224, 1>;
   GSIC_SHARED(Memory, memory);
   constexpr int chunk = first_chunk<Division<16, 1>, q4_1, 64, 4224>();
-  HeldColumn<16, 64, chunk> held(x);
+  HeldColumn<16, Direct<64>, chunk> held(x);
   const Step now(step);
   issued();
   together(workgroup_count(), step, x, y, residual, weight0);
   const Columns columns = all_columns(now);
   const Direct<64> source{x};
-  const auto prepare = [] {};
+  const auto prepare = [&] { held.prepare(); };
   const auto measure_all = [] {};
   {  // rows 0 to 255
     using Work = Division<16, 1>;
