@@ -4,11 +4,11 @@
  * `npx tsc -p tsconfig.json && node dist/compiler/testing/counted-shapes.js`. Needs clang and llvm-objdump, and no device.
  */
 
+import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import { type CountedLaunch, type LateLaunch, predictAttention } from "../inspect/machine-code/attention.js";
 import type { MachineCounts } from "../inspect/machine-code/count.js";
 import { countKernels } from "../inspect/machine-code/kernels.js";
 import { predictLaunch, turnSeconds } from "../inspect/machine-code/predict.js";
-import { deviceKernelOf } from "../emit/gpu/kernel.js";
 import type { CacheType } from "../ir/graph.js";
 import { bitWidths } from "../ir/plan.js";
 import type { Kernel } from "../ir/program.js";
@@ -115,7 +115,10 @@ async function main(): Promise<void> {
   console.log(`choosing a token: ${micro(chosen)} us`);
   const caches = [await countAttention("f32"), await countAttention("f16")];
   for (const bits of [16, 4] as const) {
-    const found = linears(bits).map((linear) => ({ ...linear, kernel: kernelOf(linear.step, target, context) }));
+    const found = linears(bits).map((linear) => ({
+      ...linear,
+      kernel: kernelOf(linear.step, target, context),
+    }));
     const all = await countKernels(
       found.map(({ kernel }) => kernel),
       target,

@@ -37,8 +37,8 @@ interface Flying {
 
 /**
  * Follows the counters of memory operations. Loads that are issued together come back together: a wait for one is a
- * round trip more only if the load was issued behind the last one. A trip of weights alone is covered by other waves
- * unless all of them begin it behind a barrier, with no weights on the way.
+ * round trip more only if the load was issued behind the last one. A trip that brings weights, and what was asked for
+ * beside them, is covered by other waves unless all of them begin it behind a barrier, with no weights on the way.
  */
 export function waitsIn(instructions: readonly Instruction[]): Waits {
   let [all, inFlight, barriers, behind, meanwhile] = [0, 0, 0, 0, 0];
@@ -54,7 +54,7 @@ export function waitsIn(instructions: readonly Instruction[]): Waits {
     const weights = came.filter(({ bytes }) => bytes > 0);
     const trip = Math.max(all, ...came.map(({ issued }) => issued + 1));
     const isCovered =
-      weights.length === came.length &&
+      weights.some(({ issued }) => issued + 1 === trip) &&
       (first === null || served === barriers || weights.some((one) => one.barriers < barriers));
     if (trip > all && !isCovered && asked !== null) {
       if (first === null) meanwhile++;
