@@ -190,7 +190,7 @@ describe("remarks on resources", () => {
 
 test("a simulation is one shared object with every kernel's symbol", async () => {
   const source = (symbol: string) =>
-    `extern "C" int ${symbol}(const void *, void *const *) { return GSIC_WAVE; }\n`;
+    `extern "C" __attribute__((visibility("default"))) int ${symbol}(const void *, void *const *) { return GSIC_WAVE; }\n`;
   const kernels = ["one", "two"].map((symbol) => kernel(symbol, source(symbol)));
   const portable = { flags: [] };
   const library = await compileSimulation(kernels, 64, portable, { weightBytes: 0 });

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gsic/dialect/fibers.h"
+#include "gsic/dialect/half.h"
 #include "gsic/dialect/memory.h"
 #include "gsic/dialect/simulator.h"
 
@@ -53,8 +54,18 @@ template <int Wave> int Simulator<Wave>::thread() { return simulated.fibers.curr
 template <int Wave> int Simulator<Wave>::workgroup() { return simulated.workgroup; }
 template <int Wave> int Simulator<Wave>::workgroups() { return simulated.workgroups; }
 template <int Wave> void Simulator<Wave>::barrier() { simulated.fibers.barrier(); }
-template <int Wave> void *Simulator<Wave>::exchange(const void *value, size_t bytes) {
-  return simulated.fibers.exchange(value, bytes);
+template <int Wave> float Simulator<Wave>::shuffle(float value, int mask) {
+  const int lane = simulated.fibers.place();
+  return simulated.fibers.exchange(value)[lane ^ mask];
+}
+template <int Wave> void Simulator<Wave>::multiply(const uint32_t (&a)[2], const uint32_t (&b)[2], float (&c)[4]) {
+  struct Pairs {
+    uint32_t v[2];
+  };
+  const int first = simulated.fibers.place() / 4 * 4;
+  const Pairs *rows = simulated.fibers.exchange(Pairs{{a[0], a[1]}}) + first;
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < 4; k++) c[i] = __builtin_fmaf(bf16_at(rows[i].v, k), bf16_at(b, k), c[i]);
 }
 template <int Wave> void *Simulator<Wave>::shared(const void *site, size_t bytes, size_t alignment) {
   return simulated.lds.place(site, bytes, alignment);

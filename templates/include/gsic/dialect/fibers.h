@@ -83,7 +83,8 @@ class Context {
 class Fibers {
  public:
   static constexpr int kMostLanes = 1024;
-  static constexpr size_t kStack = size_t(64) << 10;
+  /// Bytes of a stack: an odd number of cache lines, since the ends of stacks 64 KB apart would share a cache's set.
+  static constexpr size_t kStack = (size_t(64) << 10) + 17 * 64;
   /// Bytes that a lane may show to its wave at once.
   static constexpr int kExchange = 16;
 
@@ -104,6 +105,7 @@ class Fibers {
     memset(completed_, 0, sizeof completed_);
     for (int i = 0; i < lanes; i++) {
       lane_[i].context.prepare(stacks_ + i * kStack, kStack, enter);
+      lane_[i].wave = i / wave;
       lane_[i].waits_for = -1;
       lane_[i].done = false;
       lane_[i].meetings = 0;
@@ -116,14 +118,19 @@ class Fibers {
   /// All lanes of the workgroup meet.
   void barrier() { meet(kGroups - 1, lanes_); }
 
-  /// Shows `bytes` to the lanes of the wave; the result is the wave's, lane after lane.
-  void *exchange(const void *value, size_t bytes) {
-    const int wave = current_ / wave_;
+  /// The number of the lane that runs in its wave.
+  int place() const { return current_ - lane_[current_].wave * wave_; }
+
+  /// Shows a value to the lanes of the wave; the result is the wave's, lane after lane.
+  template <class T> const T *exchange(const T &value) {
+    static_assert(sizeof(T) <= kExchange, "more than a lane may show");
+    Lane &lane = lane_[current_];
+    const int wave = lane.wave;
     // Two halves in turn: a lane may be at its next exchange while others still read this one.
-    uint8_t *half = shown_[wave][lane_[current_].meetings++ % 2];
-    memcpy(half + bytes * size_t(current_ % wave_), value, bytes);
+    uint8_t *half = shown_[wave][lane.meetings++ % 2];
+    memcpy(half + sizeof(T) * size_t(place()), &value, sizeof(T));
     meet(wave, wave_);
-    return half;
+    return reinterpret_cast<const T *>(half);
   }
 
  private:
@@ -132,6 +139,7 @@ class Fibers {
 
   struct Lane {
     Context context;
+    int wave;
     int waits_for;        ///< group, or -1
     uint64_t generation;  ///< of that group, that has to be completed
     unsigned meetings;
@@ -164,18 +172,24 @@ class Fibers {
     return !lane.done && (lane.waits_for < 0 || completed_[lane.waits_for] >= lane.generation);
   }
 
+  /// The next of some lanes behind `from`, one of them, that can run; at last itself; -1 if there is none.
+  int next_of(int first, int count, int from) const {
+    int candidate = from;
+    for (int i = 0; i < count; i++) {
+      if (backward_)
+        candidate = candidate == first ? first + count - 1 : candidate - 1;
+      else
+        candidate = candidate == first + count - 1 ? first : candidate + 1;
+      if (can_run(lane_[candidate])) return candidate;
+    }
+    return -1;
+  }
+
   /// To the next lane of the same wave that can run, else of the workgroup; back to the caller if there is none.
   void hand_over() {
-    const int from = current_, wave = from / wave_ * wave_;
-    int next = -1;
-    for (int i = 1; i < wave_ && next < 0; i++) {
-      const int candidate = wave + (from - wave + (backward_ ? wave_ - i : i)) % wave_;
-      if (can_run(lane_[candidate])) next = candidate;
-    }
-    for (int i = 1; i <= lanes_ && next < 0; i++) {
-      const int candidate = (from + (backward_ ? lanes_ - i : i)) % lanes_;
-      if (can_run(lane_[candidate])) next = candidate;
-    }
+    const int from = current_;
+    int next = next_of(lane_[from].wave * wave_, wave_, from);
+    if (next < 0) next = next_of(0, lanes_, from);
     if (next < 0) {
       stuck_ = finished_ < lanes_;
       lane_[from].context.switch_to(main_);

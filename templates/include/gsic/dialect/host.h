@@ -20,11 +20,12 @@
   static char name##_site;      \
   Type &name = *static_cast<Type *>(gsic::Host::shared(&name##_site, sizeof(Type), alignof(Type)))
 
-#define GSIC_KERNEL(symbol, threads, parameters)                                                \
-  static void symbol##_lane parameters;                                                         \
-  extern "C" int symbol(const gsic_simulation *simulation, void *const *arguments) {            \
-    return gsic::Host::launch(*simulation, threads, gsic::lane_call(symbol##_lane), arguments); \
-  }                                                                                             \
+#define GSIC_KERNEL(symbol, threads, parameters)                                                  \
+  static void symbol##_lane parameters;                                                           \
+  extern "C" __attribute__((visibility("default"))) int symbol(const gsic_simulation *simulation, \
+                                                               void *const *arguments) {          \
+    return gsic::Host::launch(*simulation, threads, gsic::lane_call(symbol##_lane), arguments);   \
+  }                                                                                               \
   static void symbol##_lane parameters
 
 namespace gsic {
@@ -52,10 +53,7 @@ template <class... T> inline void together(T...) {}
 inline void issued() {}
 inline void barrier() { Host::barrier(); }
 
-template <int Mask> inline float shuffle_xor(float value) {
-  float *lanes = static_cast<float *>(Host::exchange(&value, sizeof value));
-  return lanes[(thread_index() % kWave) ^ Mask];
-}
+template <int Mask> inline float shuffle_xor(float value) { return Host::shuffle(value, Mask); }
 
 template <bool Kept, class T> inline T simulated_load(const T *p) {
   const void *found = Host::load(p, sizeof(T), Kept);
@@ -71,14 +69,11 @@ template <class T> inline void store(T *p, T value) {
   if (Host::stores(p, sizeof(T))) memcpy(p, &value, sizeof value);
 }
 
-inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+__attribute__((always_inline)) inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
 /// As in hip.h; each element of D is a chain of four fused multiply-adds.
 inline f32x4 matrix_dot(u32x2 a, u32x2 b, f32x4 c) {
-  const u32x2 *rows = static_cast<const u32x2 *>(Host::exchange(&a, sizeof a));
-  rows += thread_index() % kWave / 4 * 4;
-  for (int i = 0; i < 4; i++)
-    for (int k = 0; k < 4; k++) c.v[i] = fma(bf16_at(rows[i].v, k), bf16_at(b.v, k), c.v[i]);
+  Host::multiply(a.v, b.v, c.v);
   return c;
 }
 

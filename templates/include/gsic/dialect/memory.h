@@ -14,9 +14,10 @@ namespace gsic {
 class SimulatedLds {
  public:
   void begin(size_t promised) {
+    memset(bytes_, 0xff, filled_ ? used_ : sizeof bytes_);
+    filled_ = true;
     promised_ = promised;
     used_ = sites_ = 0;
-    memset(bytes_, 0xff, sizeof bytes_);
   }
   void *place(const void *site, size_t bytes, size_t alignment) {
     for (int i = 0; i < sites_; i++)
@@ -36,6 +37,7 @@ class SimulatedLds {
   const void *site_[kMostSites];
   size_t offset_[kMostSites];
   int sites_ = 0;
+  bool filled_ = false;
   size_t used_ = 0, promised_ = 0;
 };
 

@@ -40,8 +40,10 @@ template <int Wave> struct GSIC_CORE Simulator {
   static int workgroups();  ///< how many there are
   /// All lanes of the workgroup meet.
   static void barrier();
-  /// Shows `bytes` to the lanes of the wave; the result is the wave's, lane after lane.
-  static void *exchange(const void *value, size_t bytes);
+  /// The value of lane ^ `mask` of the wave.
+  static float shuffle(float value, int mask);
+  /// Adds to `c` the products of two pairs of bf16 each of four lanes of the wave with this lane's: as `matrix_dot`.
+  static void multiply(const uint32_t (&a)[2], const uint32_t (&b)[2], float (&c)[4]);
 
   /// The place of a GSIC_SHARED in LDS.
   static void *shared(const void *site, size_t bytes, size_t alignment);
