@@ -189,7 +189,10 @@ async function makeBuild(job: Job): Promise<Report> {
   const modes = modesOf(job.mode);
   const programs: readonly ProgramMode[] = job.mode === "exact" ? ["exact"] : ["bounded", "exact"];
   const shapedBy = withTuning(commonTarget(targets), job.tuning);
-  const scheduled = schedule(plan, programs, shapedBy, { linears: true });
+  const screenedHead = config.model.head === "screened";
+  const scheduled = schedule(plan, programs, shapedBy, { linears: true, screenedHead });
+  if (screenedHead && Object.values(scheduled.programs).every(({ screened }) => screened === undefined))
+    progress.warn(nothingScreened);
   await job.dump?.schedule(scheduled);
   const room = roomForCheck({ plan, scheduled, modes: programs, shapedBy });
   await requireRoom(staging, scheduled.weights.bytes + room + roomForTheRest, job.out);
@@ -263,6 +266,9 @@ async function compileAll(
 const unspecialised =
   `no C++ compiler is found, so the build uses kernels for all shapes: the same results, and ${specialisingText()}; ` +
   "install one (Debian: apt-get install g++) and build again for kernels of its own";
+
+const nothingScreened =
+  "the head is read whole: it is screened for CPUs alone, and where it is a matrix of F32, F16, BF16 or Q8_0 without a bias";
 
 /** Bytes of a build besides its weights: programs, kernels, code. */
 const roomForTheRest = 64 << 20;

@@ -170,6 +170,28 @@ interface AttendParams extends Common, HeadShape {
   readonly scale: string;
 }
 
+/** Upper bounds y [columns, out] of W x by a copy of W at few bits, and the largest lower bound of each of its tiles. */
+interface ScreenParams extends Common {
+  readonly out: number;
+  readonly d: number;
+  readonly bits: number;
+  readonly group: number;
+  /** Columns that the copy keeps in eight bits. */
+  readonly rank: number;
+  readonly floors: Slot;
+  readonly copy: Slot;
+}
+
+/** Of upper bounds y [columns, width], those of rows that may have the largest logit become W x, others the least number. */
+interface RescoreParams extends Common {
+  readonly width: number;
+  readonly padded: boolean;
+  /** C++ type. */
+  readonly matrix: string;
+  readonly floors: Slot;
+  readonly weight: Slot;
+}
+
 /** The templates by name; `templates/<target's dialect>/<name>.hbs`. */
 export interface TemplateParams {
   readonly embed: EmbedParams;
@@ -178,4 +200,6 @@ export interface TemplateParams {
   readonly glu: GluParams;
   readonly cache: CacheParams;
   readonly attend: AttendParams;
+  readonly screen: ScreenParams;
+  readonly rescore: RescoreParams;
 }

@@ -20,13 +20,41 @@ import {
   temporaryFolder,
   testTargets,
 } from "../testing/fixtures.js";
-import { feed, gaussian, hardInputs, linearModel, randomBlocks, storedAs } from "../testing/kernels.js";
+import {
+  feed,
+  gaussian,
+  generate,
+  hardInputs,
+  linearModel,
+  randomBlocks,
+  storedAs,
+} from "../testing/kernels.js";
 import { planOf, roundedFactors } from "../testing/tiers.js";
 import { compileGeneric, fillTable } from "./generic.js";
 import { compileFor, type LibraryCode } from "./index.js";
 
 const [target] = await testTargets();
 const library = await readFile(await compileGeneric(target!));
+
+/** Bundles of a build's own kernels, and of those for all shapes. */
+async function bothWays(
+  model: Model,
+  plan: Plan,
+  modes: readonly ProgramMode[],
+  factors: FactorSource,
+  screenedHead = false,
+): Promise<{ expected: string; found: string }> {
+  const scheduled = schedule(plan, modes, readTarget("cpu-portable"), { screenedHead });
+  const own = (await compileFor(scheduled.kernels, target!)) as LibraryCode;
+  const generic = { ...own, bytes: fillTable(library, scheduled.kernels), specialised: false };
+  const folder = await temporaryFolder();
+  const write = async (name: string, code: LibraryCode) => {
+    const path = join(folder, name);
+    await writeModelBundle(path, { model, plan, schedule: scheduled, modes, code: [code], factors });
+    return path;
+  };
+  return { expected: await write("own.gsi", own), found: await write("generic.gsi", generic) };
+}
 
 /** The same tokens through a build's own kernels and through those for all shapes: every bit is equal. */
 async function expectSameBits(
@@ -36,16 +64,7 @@ async function expectSameBits(
   ids: readonly number[],
   factors: FactorSource = noFactors,
 ): Promise<void> {
-  const scheduled = schedule(plan, modes, readTarget("cpu-portable"));
-  const own = (await compileFor(scheduled.kernels, target!)) as LibraryCode;
-  const generic = { ...own, bytes: fillTable(library, scheduled.kernels), specialised: false };
-  const folder = await temporaryFolder();
-  const write = async (name: string, code: LibraryCode) => {
-    const path = join(folder, name);
-    await writeModelBundle(path, { model, plan, schedule: scheduled, modes, code: [code], factors });
-    return path;
-  };
-  const [expected, found] = [await write("own.gsi", own), await write("generic.gsi", generic)];
+  const { expected, found } = await bothWays(model, plan, modes, factors);
   for (const mode of modes)
     for (const [chunks, threads] of [
       [[16], 1],
@@ -78,6 +97,21 @@ const linears: readonly (readonly [dtype: DType, out: number, d: number])[] = [
   ["q5_k", 37, 768],
   ["q6_k", 37, 2304],
 ];
+
+test("a screened head", async () => {
+  const [out, d, steps] = [133, 640, 500];
+  const random = gaussian(d);
+  const floats = (count: number) => Float32Array.from({ length: count }, random);
+  const weight = { dtype: "bf16", out, d, bytes: storedAs("bf16", floats(out * d)) } as const;
+  const model = await linearModel(floats(steps * d), steps, weight);
+  const plan = makePlan(model.graph, { options: densePlan });
+  const { expected, found } = await bothWays(model, plan, ["exact"], noFactors, true);
+  const feeding = { target: target!, mode: "exact", threads: 2 } as const;
+  const choices = await generate(expected, [0], steps, feeding);
+  expect(new Set(choices).size).toBeGreaterThan(50);
+  expect(await generate(found, [0], steps, feeding)).toEqual(choices);
+  model.weights.close();
+});
 
 test.each(linears)("a linear of %s [%i, %i]", async (dtype, out, d) => {
   const isFloat = dtype === "f32" || dtype === "f16" || dtype === "bf16";

@@ -15,7 +15,10 @@ import { prebuiltKernels } from "./prebuilt.js";
 /** Numbers of templates/include/gsic/generic/table.h. */
 const [marker, nameBytes, headerBytes] = ["gsic table of kernels, format 1", 96, 48] as const;
 const entryBytes = nameBytes + 8;
-const kinds: readonly GenericShape["kind"][] = ["embed", "norm", "project", "glu", "cache", "attend"];
+const kinds: readonly GenericShape["kind"][] = [
+  ...(["embed", "norm", "project", "glu", "cache", "attend"] as const),
+  ...(["screen", "rescore"] as const),
+];
 
 /**
  * A shared object of the kernels, filled in from one that came compiled for all shapes of a target; null where none did.

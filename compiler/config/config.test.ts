@@ -28,7 +28,7 @@ test("a model.toml with the source alone has defaults for the rest", () => {
   const file = write('[model]\nname = "m"\nsource = "weights"\n');
   expect(readConfig(file)).toEqual({
     file,
-    model: { name: "m", source: join(folder, "weights"), context: null, storage: "stored" },
+    model: { name: "m", source: join(folder, "weights"), context: null, storage: "stored", head: "whole" },
     calibration: { text: [], stats: null, tokens: 8192, window: 512, seed: 1 },
     heldout: { text: [], tokens: 4096 },
     quality: { mode: "exact", maxKl: null, maxSize: null },
@@ -53,6 +53,7 @@ name = "gpt2.v1_2-x"
 source = "hf:openai-community/gpt2"
 context = 256
 storage = "packed"
+head = "screened"
 [calibration]
 text = ["a.txt", "/b.txt"]
 tokens = 10
@@ -78,7 +79,13 @@ tuning = "measured.toml"
 `);
   expect(readConfig(file)).toEqual({
     file,
-    model: { name: "gpt2.v1_2-x", source: "hf:openai-community/gpt2", context: 256, storage: "packed" },
+    model: {
+      name: "gpt2.v1_2-x",
+      source: "hf:openai-community/gpt2",
+      context: 256,
+      storage: "packed",
+      head: "screened",
+    },
     calibration: { text: [join(folder, "a.txt"), "/b.txt"], stats: null, tokens: 10, window: 5, seed: 0 },
     heldout: { text: [join(folder, "c.txt")], tokens: 20 },
     quality: { mode: "bounded", maxKl: 0.5, maxSize: null },
@@ -128,6 +135,7 @@ const refused: [string, string, string, string][] = [
   ["contxt = 3", "config-unknown-key :4", "unknown key model.contxt", "did you mean context? Known: name"],
   ["[calibration]\n# seed\n'sed' = 3", "config-unknown-key :6", "calibration.sed", "did you mean seed?"],
   ["[calibration]\ntokens = 1\n[plan]\ntokens = 1", "config-unknown-key :7", "plan.tokens", "epsilon"],
+  ["head = 'half'", "config-value : model.head", "half", "whole, screened"],
   ["storage = 5", "config-value : model.storage", "storage = 5 is no way", "stored, packed, auto, or a list"],
   [
     "context = 18446744073709551621",

@@ -18,6 +18,8 @@ export interface Config {
     readonly context: number | null;
     /** How exact weights are kept where they are of a type that can be packed without loss. */
     readonly storage: Storage | PackedShapes;
+    /** `screened`: the largest logit is found by bounds, without reading all of the head; `whole`: by all logits. */
+    readonly head: (typeof heads)[number];
   };
   readonly calibration: {
     /** Absolute paths; empty: the model samples its own text. */
@@ -74,7 +76,7 @@ export interface PlanOptions {
 
 /** Every key that model.toml may have. */
 const keys: Readonly<Record<string, readonly string[]>> = {
-  model: ["name", "source", "context", "storage"],
+  model: ["name", "source", "context", "storage", "head"],
   calibration: ["text", "stats", "tokens", "window", "seed"],
   heldout: ["text", "tokens"],
   quality: ["mode", "max_kl", "max_bytes", "bits"],
@@ -113,6 +115,7 @@ export function isConfigured({ forms: allowed, k, epsilon, bits: widths, rank }:
 /** How a build may be run. */
 export const modes = ["exact", "bounded", "lossless"] as const satisfies readonly Mode[];
 const storages = ["stored", "packed", "auto"] as const;
+const heads = ["whole", "screened"] as const;
 const forms = ["dense", "gated", "tiered", "gated+tiered"] as const;
 
 /** Reads model.toml. Throws `config-*` errors (category usage) that name the line or the key. */
@@ -150,6 +153,7 @@ class Reader extends Fields {
         source: source.startsWith("hf:") ? source : this.path(source),
         context: this.integer("model", "context", null),
         storage: this.storage(),
+        head: this.choice("model", "head", heads, "whole"),
       },
       calibration: {
         text,

@@ -3,6 +3,7 @@ import { type ActivationFunction, cacheTypes, checkpointTypes } from "../ir/grap
 import type { GenericShape } from "../ir/program.js";
 import type { Step, WeightSource } from "../ir/steps.js";
 import { cacheBlock } from "../layout/cache.js";
+import { screenQuantizer, screenRank } from "../layout/screen.js";
 import { shapeOf } from "../layout/shape.js";
 import type { CpuKernelCall } from "./operands.js";
 import { type ColumnSet, type ProductInput, productOf, tiers } from "./projection.js";
@@ -120,6 +121,13 @@ function wordsOf(step: Step, of: Arguments, context: number): number[] {
         float(scale),
       ];
     }
+    case "screen": {
+      const { bits, group } = screenQuantizer;
+      const copy = [of.at("copy"), fewBits, step.width, step.d, bits, group, 1, screenRank, 0];
+      return [...copy, of.at("floors")];
+    }
+    case "rescore":
+      return [...of.matrix("weight", step.weight), of.at("floors")];
     default:
       return step satisfies never;
   }

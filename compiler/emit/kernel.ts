@@ -7,6 +7,7 @@ import { elementType } from "./element.js";
 import { floatLiteral } from "./literal.js";
 import { bytesRead, type CpuKernelCall, isPadded, Operands } from "./operands.js";
 import { basis, glu, normFormula, project } from "./projection.js";
+import { rescore, screen } from "./screen.js";
 
 /** The kernel call of a step. `context` is the length of the KV cache. */
 export function kernelOf(step: Step, context: number): CpuKernelCall {
@@ -23,6 +24,10 @@ export function kernelOf(step: Step, context: number): CpuKernelCall {
       return cache(step, context);
     case "attend":
       return attend(step, context);
+    case "screen":
+      return screen(step);
+    case "rescore":
+      return rescore(step);
     default:
       return step satisfies never;
   }

@@ -2,7 +2,7 @@ import type { GpuTemplateParams } from "../../templates/gpu-params.js";
 import type { Common, TemplateParams } from "../../templates/params.js";
 import type { RopeNode, ValueId, VectorRef } from "../ir/graph.js";
 import type { Core, LaunchShape } from "../ir/program.js";
-import type { WeightSource } from "../ir/steps.js";
+import type { ScreenSource, WeightSource } from "../ir/steps.js";
 import { typeText } from "../layout/shape.js";
 import { strideOf } from "../layout/stride.js";
 
@@ -11,6 +11,7 @@ export type Operand =
   | { readonly kind: "step" }
   | { readonly kind: "value"; readonly id: ValueId }
   | { readonly kind: "weight"; readonly source: WeightSource }
+  | { readonly kind: "screen"; readonly source: ScreenSource }
   | { readonly kind: "vector"; readonly vector: VectorRef }
   | { readonly kind: "biases"; readonly parts: readonly BiasPart[] }
   | { readonly kind: "rope"; readonly rope: RopeNode }

@@ -167,7 +167,7 @@ export function productOf({ gate, exact }: ProjectStep, tier: Tier, of: TierMatr
 }
 
 /** The C++ type of a packed matrix. */
-function matrixType(source: WeightSource): string {
+export function matrixType(source: WeightSource): string {
   if ("quantizer" in source) return quantizedType(source);
   const { out, d, ...type } = shapeOf(source);
   return `Matrix<${elementType(type)}, ${out}, ${d}>`;

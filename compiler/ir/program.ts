@@ -34,7 +34,7 @@ export interface Kernel {
 
 /** What kernels that come compiled for all shapes (templates/generic) are told to compute the same as an emitted one. */
 export interface GenericShape {
-  readonly kind: "embed" | "norm" | "project" | "glu" | "cache" | "attend";
+  readonly kind: "embed" | "norm" | "project" | "glu" | "cache" | "attend" | "screen" | "rescore";
   /** 32 bits each, in the order of templates/include/gsic/generic/shapes.h. */
   readonly words: readonly number[];
 }
@@ -130,6 +130,11 @@ export interface LinearCall {
 export interface Program {
   readonly body: readonly Launch[];
   readonly head: readonly Launch[];
+  /**
+   * In place of the head where only the largest logit is wanted: what may be it is exact, all else the least number.
+   * Absent: the head is read whole.
+   */
+  readonly screened?: readonly Launch[];
   /** Byte offset of the logits, [16, stride] f32, in the arena. */
   readonly logits: { readonly offset: number; readonly stride: number };
   /** Bytes of a block of the KV cache that it reads and writes: a mode takes blocks of the most that its programs need. */

@@ -59,6 +59,12 @@ export type QuantizedSource = {
 /** Any matrix of the bundle: of a stored element type, or at few bits. */
 export type WeightSource = PlainSource | QuantizedSource;
 
+/** A copy of the head's matrix at few bits, with what each row is off at most; layout/screen.ts. */
+export interface ScreenSource {
+  readonly kind: "screen";
+  readonly matrix: MatrixRef;
+}
+
 /** A run of output rows of one projection: one linear, or gate and up of a gated MLP taken together. */
 export interface ProjectionPart {
   readonly linear: ValueId;
@@ -154,7 +160,31 @@ export type Step =
       readonly sourceWidth: number;
       readonly queryColumn: number;
       readonly attention: AttentionNode;
-    };
+    }
+  | ScreenStep
+  | RescoreStep;
+
+/** What the two steps of a screened head have: `floors` holds the largest lower bound of each tile of sixteen logits. */
+interface ScreenedHead {
+  readonly layer: null;
+  readonly output: ValueId;
+  readonly floors: ValueId;
+  readonly input: ValueId;
+  readonly d: number;
+  readonly width: number;
+}
+
+/** Upper bounds of all logits in `output`, by a copy of the head. */
+export interface ScreenStep extends ScreenedHead {
+  readonly kind: "screen";
+  readonly copy: ScreenSource;
+}
+
+/** In `output`, of upper bounds, the logits of rows that may be the largest; the least number for all others. */
+export interface RescoreStep extends ScreenedHead {
+  readonly kind: "rescore";
+  readonly weight: PlainSource;
+}
 
 /** The parts of a step that a GPU fuses further, since a launch costs more there than reading a value again. */
 type StepOf<Kind extends Step["kind"]> = Extract<Step, { kind: Kind }>;

@@ -72,6 +72,9 @@ export function fuse(
       }
       case "attend":
         break; // with its cache
+      case "screen":
+      case "rescore":
+        throw new Error("heads are screened on CPUs alone");
       default:
         fused.push(step);
     }
@@ -102,6 +105,9 @@ function readWhole(step: Step): readonly ValueId[] {
     case "cache":
     case "attend":
       return [step.source];
+    case "screen":
+    case "rescore":
+      return [step.input];
     default:
       return step satisfies never;
   }

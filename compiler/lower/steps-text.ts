@@ -45,6 +45,15 @@ function linesOf(step: AnyStep): string[] {
         `combine  ${output} <- ${partials.output} [${partials.width}]: parts of the positions together`,
       ];
     }
+    case "screen":
+      return [
+        `screen   ${step.output} [${step.width}] <- ${step.input} [${step.d}]: upper bounds; in place of the head`,
+      ];
+    case "rescore":
+      return [
+        `rescore  ${step.output} [${step.width}] <- ${step.input} [${step.d}]: what may be the largest`,
+        `    by ${matrixText(step.weight)}`,
+      ];
     case "choose":
       return [`choose   ${step.output} <- ${step.input} [${step.vocabulary}]: the id of the largest`];
     default:

@@ -5,6 +5,7 @@ import { layouts } from "../layout/devices.js";
 import type { MatrixLayout } from "../layout/matrix-layout.js";
 import type { QuantizedLinear } from "../layout/quantizer.js";
 import { ropeTable } from "../layout/rope.js";
+import { packScreen } from "../layout/screen.js";
 import { shapeOf } from "../layout/shape.js";
 import { strideOf } from "../layout/stride.js";
 import { toF16 } from "../read/dequantize.js";
@@ -78,6 +79,11 @@ export async function* weightChunks(
       case "matrix":
         yield* matrixChunks(content.source, layouts[device], weights, made, buffers);
         break;
+      case "screen": {
+        const { matrix } = content.source;
+        yield* packScreen(content.source, (first, rows) => weights.readRows(matrix, first, rows));
+        break;
+      }
       case "vector": {
         const padded = new Float32Array(strideOf(content.vector.length));
         padded.set(weights.readVector(content.vector));

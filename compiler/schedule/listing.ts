@@ -59,6 +59,8 @@ function referent(operand: Operand): string {
       return operand.id;
     case "weight":
       return matrixName(operand.source);
+    case "screen":
+      return `copy of ${matrixName({ kind: "stored", matrix: operand.source.matrix })}`;
     case "vector":
       return vectorName(operand.vector);
     case "biases":

@@ -2,6 +2,7 @@ import type { KernelCall, Operand } from "../emit/operands.js";
 import type { Graph, ValueId } from "../ir/graph.js";
 import type { Argument, DeviceKind } from "../ir/program.js";
 import type { DeviceStep, Step } from "../ir/steps.js";
+import { quantizedTile } from "../layout/quantized-tiles.js";
 import { maxColumns, stepBytes, strideOf } from "../layout/stride.js";
 import { factorPlaces } from "../lower/factors.js";
 import { placeValues } from "./arena.js";
@@ -46,6 +47,7 @@ export class Memory {
         case "value":
           return { buffer: "arena", offset: offsets.get(operand.id)!, bytes: valueBytes(operand.id) };
         case "weight":
+        case "screen":
         case "vector":
         case "biases":
         case "rope": {
@@ -74,6 +76,7 @@ export function stepWidths(steps: readonly (Step | DeviceStep)[]): ReadonlyMap<V
   for (const step of steps) {
     if ("width" in step) {
       widths.set(step.output, step.width);
+      if (step.kind === "screen") widths.set(step.floors, Math.ceil(step.width / quantizedTile.rows));
       continue;
     }
     switch (step.kind) {

@@ -19,6 +19,7 @@ import { strideOf } from "../layout/stride.js";
 import { withDraftCaches } from "../lower/draft-caches.js";
 import { callableLinears, callSteps, type ProjectStep } from "../lower/linears.js";
 import { lower } from "../lower/lower.js";
+import { withScreenedHead } from "../lower/screen.js";
 import type { ListedCall, Listing } from "../report/program-json.js";
 import { cacheLayout } from "./cache-layout.js";
 import { KernelTable } from "./kernel-table.js";
@@ -55,6 +56,8 @@ interface ProgramSteps {
 interface ScheduleOptions {
   /** True: also the launches that compute each linear alone. Default: false. */
   readonly linears?: boolean;
+  /** True: also the launches that find the largest logit without all of the head, where there are such. Default: false. */
+  readonly screenedHead?: boolean;
 }
 
 /**
@@ -87,13 +90,14 @@ export interface Variant {
 export function scheduleAll(
   variants: readonly Variant[],
   target: Target,
-  { linears = false }: ScheduleOptions = {},
+  { linears = false, screenedHead = false }: ScheduleOptions = {},
 ): Schedule {
   const shared: Shared = {
     emitter: emitterFor(target),
     graph: variants[0]!.plan.graph,
     kernels: new KernelTable(target.dialect),
     memory: new Memory(variants[0]!.plan.graph, target.device),
+    screenedHead: screenedHead && target.device === "cpu",
   };
   const passes = variants.map((variant) => schedulePass(variant, shared));
   // Behind all passes, which so have the same kernels and places with and without them.
@@ -128,11 +132,14 @@ interface Shared {
   readonly graph: Graph;
   readonly kernels: KernelTable;
   readonly memory: Memory;
+  readonly screenedHead: boolean;
 }
 
 /** A variant's pass, and what its linears alone are scheduled from. */
-function schedulePass({ name, plan, drafts = null }: Variant, { emitter, graph, kernels, memory }: Shared) {
-  const lowered = drafts === null ? lower(plan) : withDraftCaches(lower(plan), drafts);
+function schedulePass({ name, plan, drafts = null }: Variant, shared: Shared) {
+  const { emitter, graph, kernels, memory } = shared;
+  const whole = drafts === null ? lower(plan) : withDraftCaches(lower(plan), drafts);
+  const lowered = shared.screenedHead ? withScreenedHead(whole) : whole;
   const cache = cacheLayout({ ...plan.graph, context: graph.context }, drafts);
   const { steps, deviceSteps, calls } = emitter.emit(lowered, graph.context);
   const counters = new Map(planGates(plan).map((gate, index) => [gate.name, counterBytes * index]));
@@ -140,9 +147,12 @@ function schedulePass({ name, plan, drafts = null }: Variant, { emitter, graph, 
   const { offsets, resolve, bytesOf } = memory.place(calls, widths, counters, cache);
   const launches = calls.map((call) => kernels.launch(call, resolve));
   const headAt = steps.findIndex((step) => step.kind === "project" && step.head);
+  const screenAt = steps.findIndex(({ kind }) => kind === "screen");
+  const end = screenAt < 0 ? launches.length : screenAt;
   const program = {
     body: launches.slice(0, headAt),
-    head: launches.slice(headAt),
+    head: launches.slice(headAt, end),
+    ...(screenAt >= 0 && { screened: launches.slice(screenAt) }),
     logits: { offset: offsets.get(graph.output)!, stride: strideOf(graph.vocabulary) },
     greedy: greedyOf(steps, offsets),
     cacheBytes: cache.bytes,
@@ -155,7 +165,10 @@ function schedulePass({ name, plan, drafts = null }: Variant, { emitter, graph, 
     program,
     counters,
     steps: { steps: lowered, deviceSteps },
-    listing: listLaunches({ steps, calls, launches, kernels: kernels.kernels, bytesOf }, headAt),
+    listing: listLaunches(
+      { steps, calls: calls.slice(0, end), launches, kernels: kernels.kernels, bytesOf },
+      headAt,
+    ),
     projections: lowered.filter((step) => step.kind === "project"),
   };
 }

@@ -1,14 +1,16 @@
 import type { BiasPart, Operand } from "../emit/operands.js";
 import type { RopeNode, VectorRef } from "../ir/graph.js";
 import type { DeviceKind } from "../ir/program.js";
-import type { WeightSource } from "../ir/steps.js";
+import type { ScreenSource, WeightSource } from "../ir/steps.js";
 import { sourceBytes } from "../layout/matrix.js";
+import { screenLayout } from "../layout/screen.js";
 import { alignment, roundUp, strideOf } from "../layout/stride.js";
 
 /** Something in the weights section, and where it lies. */
 export interface WeightItem {
   readonly content:
     | { readonly kind: "matrix"; readonly source: WeightSource }
+    | { readonly kind: "screen"; readonly source: ScreenSource }
     | { readonly kind: "vector"; readonly vector: VectorRef }
     | { readonly kind: "biases"; readonly parts: readonly BiasPart[] }
     | { readonly kind: "rope"; readonly rope: RopeNode };
@@ -22,6 +24,9 @@ export interface PackedWeights {
   readonly items: readonly WeightItem[];
   readonly bytes: number;
 }
+
+/** Operands that lie in the weights section. */
+type PlacedKind = "weight" | "screen" | "vector" | "biases" | "rope";
 
 /** Lays out the weights section: every distinct matrix, vector and table once. */
 export class WeightLayout implements PackedWeights {
@@ -40,7 +45,7 @@ export class WeightLayout implements PackedWeights {
   }
 
   /** The offset of an operand's data; it is placed when first asked for. */
-  place(operand: Extract<Operand, { kind: "weight" | "vector" | "biases" | "rope" }>): number {
+  place(operand: Extract<Operand, { kind: PlacedKind }>): number {
     const key = keyOf(operand);
     const known = this.offsets.get(key);
     if (known !== undefined) return known;
@@ -58,15 +63,14 @@ export class WeightLayout implements PackedWeights {
     return this.sizes.get(offset)!;
   }
 
-  private itemOf(
-    operand: Extract<Operand, { kind: "weight" | "vector" | "biases" | "rope" }>,
-    offset: number,
-  ): WeightItem {
+  private itemOf(operand: Extract<Operand, { kind: PlacedKind }>, offset: number): WeightItem {
     switch (operand.kind) {
       case "weight": {
         const { source } = operand;
         return { content: { kind: "matrix", source }, offset, bytes: sourceBytes(this.device, source) };
       }
+      case "screen":
+        return { content: operand, offset, bytes: screenLayout(operand.source.matrix).bytes };
       case "vector":
         return { content: operand, offset, bytes: 4 * strideOf(operand.vector.length) };
       case "biases":
@@ -85,9 +89,10 @@ export function biasLength(parts: readonly BiasPart[]): number {
 }
 
 /** One key for equal contents. */
-function keyOf(operand: Extract<Operand, { kind: "weight" | "vector" | "biases" | "rope" }>): string {
+function keyOf(operand: Extract<Operand, { kind: PlacedKind }>): string {
   switch (operand.kind) {
     case "weight":
+    case "screen":
       return JSON.stringify(operand.source);
     case "vector":
       return JSON.stringify(operand.vector);

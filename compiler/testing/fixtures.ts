@@ -123,6 +123,8 @@ export async function writeTestBundle(
 export interface BundleContents {
   /** Whether each linear can be called alone, as in builds; its kernels are compiled for that. Default: false. */
   readonly linears?: boolean;
+  /** Whether the head is screened, where it can be. Default: false. */
+  readonly screenedHead?: boolean;
 }
 
 /** Writes a bundle of a model under a plan; returns its path. */

@@ -24,7 +24,7 @@ export async function makeBundle(): Promise<void> {
   const config = readConfig(join(packageRoot, "examples/tiny-gpt2/model.toml"));
   const source = await openModel(config, () => {});
   const plan = makePlan(source.graph, { options: densePlan });
-  const scheduled = schedule(plan, ["bounded", "exact"], readTarget("cpu-portable"));
+  const scheduled = schedule(plan, ["bounded", "exact"], readTarget("cpu-portable"), { screenedHead: true });
   const code = [];
   for (const target of await testTargets()) code.push(await compileFor(scheduled.kernels, target));
   const content = { model: source, plan, schedule: scheduled, code, factors: noFactors };

@@ -130,6 +130,8 @@ class Batch {
 
   // Passes, and what comes of them (batch_pass.cpp).
 
+  /// Whether the largest logit of each wanted column is all that the pieces need.
+  static bool only_choices(const std::vector<Piece> &pieces);
   /// A step for each group of columns. Pieces that do not fit in a group are cut.
   std::vector<gsic_step> make_steps(std::vector<Piece> &pieces);
   /// Adds a run of columns to the step of a group: tokens of the text from `position` on, then its proposals.

@@ -25,7 +25,7 @@ void Batch::run_pass() {
   const std::vector<gsic_step> steps = make_steps(pieces);
   const double proposed = seconds_now();
   const uint64_t before = tally_.generated_tokens;
-  passes_.run_groups(steps, [&](size_t group) {
+  passes_.run_groups(steps, only_choices(pieces), [&](size_t group) {
     for (const Piece &piece : pieces)
       if (piece.group == group) finish(piece);
   });
@@ -39,6 +39,14 @@ void Batch::run_pass() {
   shares_.passed({texts, columns - texts}, finished - proposed);
   if (texts > 0) written_ = finished;
   if (writes && foreseen == 0) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
+}
+
+bool Batch::only_choices(const std::vector<Piece> &pieces) {
+  return std::all_of(pieces.begin(), pieces.end(), [](const Piece &piece) {
+    const BatchText &text = *piece.text;
+    const bool told = text.scores() || text.request.log_probabilities;
+    return text.chooser.takes_largest() && !told && !text.request.constrained;
+  });
 }
 
 std::vector<gsic_step> Batch::make_steps(std::vector<Piece> &pieces) {

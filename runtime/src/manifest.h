@@ -70,7 +70,10 @@ struct LinearCall {
 struct Program {
   std::vector<Launch> body;
   std::vector<Launch> head;  ///< only where logits are wanted
-  uint64_t logits_offset;    ///< bytes in the arena; [16, logits_stride] f32
+  /// In place of the head where only the largest logit is wanted: what may be it is exact, all else the least number.
+  /// Empty: the head is read whole.
+  std::vector<Launch> screened;
+  uint64_t logits_offset;  ///< bytes in the arena; [16, logits_stride] f32
   uint32_t logits_stride;
   uint64_t cache_bytes;            ///< of a block of the cache, which its launches reach
   std::optional<uint64_t> greedy;  ///< bytes in the arena; [16] gsic_choice that the head leaves

@@ -138,6 +138,8 @@ Program read_program(const ManifestReader &reader, const Manifest &manifest, con
   program.cache_bytes = cache_bytes_of(reader, manifest, value, at);
   program.body = read_launches(reader, manifest, program.cache_bytes, value, at, "body");
   program.head = read_launches(reader, manifest, program.cache_bytes, value, at, "head");
+  if (value.contains("screened"))
+    program.screened = read_launches(reader, manifest, program.cache_bytes, value, at, "screened");
   const json &logits = reader.member(value, at, "logits");
   program.logits_offset = reader.number(logits, at + ".logits", "offset", 0, kMostBytes);
   program.logits_stride = uint32_t(reader.number(logits, at + ".logits", "stride", manifest.vocabulary, kMostTokens));

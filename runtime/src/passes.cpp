@@ -100,6 +100,7 @@ Runnable Passes::make(const Program &program) {
   // The logits of a group are read before those of the next one are computed.
   const std::vector<ResolvedLaunch> body = resolve(program.body, {}),
                                     head = resolve(program.head, program.logits_offset);
+  if (!program.screened.empty()) made.screened = model_->device().capture(resolve(program.screened, {}));
   Device &device = model_->device();
   made.body = device.capture(body);
   std::vector<ResolvedLaunch> shorter;
@@ -156,16 +157,21 @@ void Passes::prepare(const gsic_step &step) {
   model_->device().write(buffers_[size_t(Buffer::step)]->address(0), &step, sizeof step);
 }
 
-void Passes::run(const Runnable &runnable, const gsic_step &step) {
+bool Passes::may_screen(const Runnable &runnable, const gsic_step &step) {
+  return runnable.screened != nullptr && (step.wanted & (step.wanted - 1)) == 0;
+}
+
+void Passes::run(const Runnable &runnable, const gsic_step &step, bool only_choice) {
   prepare(step);
   const auto columns = uint32_t(step.columns);
   (is_short(runnable, step) ? runnable.short_body : runnable.body)->run(columns);
-  if (step.wanted != 0) runnable.head->run(columns);
+  if (step.wanted != 0) (only_choice && may_screen(runnable, step) ? runnable.screened : runnable.head)->run(columns);
 }
 
-void Passes::run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each) {
+void Passes::run_groups(const std::vector<gsic_step> &steps, bool only_choice,
+                        const std::function<void(size_t group)> &each) {
   if (steps.size() == 1) {
-    run(main_, steps[0]);
+    run(main_, steps[0], only_choice);
     return each(0);
   }
   uint8_t *const begin = buffers_[size_t(Buffer::step)]->address(0);

@@ -19,6 +19,7 @@ struct Runnable {
   const Program *program = nullptr;
   std::vector<ResolvedLaunch> launches;  ///< of the body, then of the head
   std::unique_ptr<Sequence> body, head;
+  std::unique_ptr<Sequence> screened;  ///< in place of the head where a column's choice is all that is wanted; or null
   std::unique_ptr<Sequence> short_body;  ///< of passes whose positions are all before `short_end`; null: the same
   int32_t short_end = 0;
   /// The same over groups of columns, where the device takes them: bodies, and a head for each group.
@@ -56,15 +57,17 @@ class Passes {
 
   /// Writes what the next launches compute.
   void prepare(const gsic_step &step);
-  /// Computes a pass, with the head where logits are wanted.
-  void run(const Runnable &runnable, const gsic_step &step);
+  /// Computes a pass, with the head where logits are wanted. `only_choice`: of one wanted column, `choice` is all that
+  /// is asked for behind it.
+  void run(const Runnable &runnable, const gsic_step &step, bool only_choice = false);
   /// Most columns of `run_groups`; GSIC_MAX_COLUMNS where there is nothing to gain.
   uint32_t most_columns() const { return uint32_t(GSIC_MAX_COLUMNS * groups_); }
   /// Computes a pass of the main program over groups of columns, each of at most GSIC_MAX_COLUMNS and with a step for
   /// its place (`StepLayout`). Columns of one sequence stand in groups in the order of their positions. A launch takes
   /// all groups before the next one begins, so that weights are read from memory once for them. For one group after
   /// another, runs the head where logits are wanted, and calls `each(group)`, which may ask for its `logits`.
-  void run_groups(const std::vector<gsic_step> &steps, const std::function<void(size_t group)> &each);
+  /// `only_choice` as of `run`.
+  void run_groups(const std::vector<gsic_step> &steps, bool only_choice, const std::function<void(size_t group)> &each);
   /// The logits of a wanted column of the last pass, checked to be numbers; `position` is the column's. Throws
   /// GSIC_INTERNAL.
   const float *logits(const Runnable &runnable, uint32_t column, size_t position);
@@ -89,6 +92,8 @@ class Passes {
   /// `shared` in the arena, all groups have in one place.
   std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared);
   uint8_t *address(const Argument &argument, size_t group, std::optional<uint64_t> shared) const;
+  /// Whether the screened head does for a step.
+  static bool may_screen(const Runnable &runnable, const gsic_step &step);
   [[noreturn]] void refuse_logits(size_t position) const;
 
   std::shared_ptr<const Model> model_;

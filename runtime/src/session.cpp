@@ -52,7 +52,7 @@ gsic_step Session::step(const int32_t *ids, uint32_t columns, size_t position, u
 
 void Session::evaluate(const int32_t *ids, size_t count, size_t wanted, const LogitsVisitor &visit) {
   size_t index = 0;
-  append(ids, count, wanted,
+  append(ids, count, wanted, false,
          [&](uint32_t column, size_t position) { visit(index++, passes_.logits(passes_.main(), column, position)); });
 }
 
@@ -60,7 +60,7 @@ int32_t Session::choose(const int32_t *ids, size_t count) { return choose_each(i
 
 std::vector<int32_t> Session::choose_each(const int32_t *ids, size_t count, size_t wanted) {
   std::vector<int32_t> chosen;
-  append(ids, count, wanted,
+  append(ids, count, wanted, true,
          [&](uint32_t column, size_t position) { chosen.push_back(passes_.choice(passes_.main(), column, position)); });
   return chosen;
 }
@@ -83,7 +83,7 @@ void Session::append(const int32_t *ids, size_t count, size_t widest, const Pass
   }
 }
 
-void Session::append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit) {
+void Session::append(const int32_t *ids, size_t count, size_t wanted, bool only_choice, const ColumnVisitor &visit) {
   const size_t end = tokens_.size() + count, first_wanted = end - std::min(wanted, end - evaluated_);
   append(ids, count, passes_.most_columns(), [&](uint32_t columns) {
     std::vector<gsic_step> steps;
@@ -93,7 +93,7 @@ void Session::append(const int32_t *ids, size_t count, size_t wanted, const Colu
       const size_t first_logit = std::clamp(first_wanted, begin, begin + part) - begin;
       steps.push_back(step(tokens_.data() + begin, uint32_t(part), begin, uint32_t(first_logit), steps.size()));
     }
-    passes_.run_groups(steps, [&](size_t group) {
+    passes_.run_groups(steps, only_choice, [&](size_t group) {
       for (uint32_t j = 0; j < uint32_t(steps[group].columns); j++)
         if (steps[group].wanted >> j & 1) visit(j, evaluated_ + group * GSIC_MAX_COLUMNS + j);
     });

@@ -83,7 +83,8 @@ class Session {
   /// Appends tokens, and runs passes of at most `widest` columns over all that are not evaluated. If one throws, the
   /// session is as it was.
   void append(const int32_t *ids, size_t count, size_t widest, const PassVisitor &pass);
-  void append(const int32_t *ids, size_t count, size_t wanted, const ColumnVisitor &visit);
+  /// `only_choice`: `visit` asks for choices alone.
+  void append(const int32_t *ids, size_t count, size_t wanted, bool only_choice, const ColumnVisitor &visit);
   /// Makes room in the cache for so many positions, at least. Throws GSIC_OUT_OF_MEMORY.
   void reserve(size_t positions);
   void run_draft(int32_t id, size_t position);

@@ -60,7 +60,7 @@ class Company {
       steps.push_back(step);
       places.push_back(std::move(found));
     }
-    passes_.run_groups(steps, [&](size_t group) {
+    passes_.run_groups(steps, false, [&](size_t group) {
       for (uint32_t j = 0; j < places[group].size(); j++)
         if (steps[group].wanted >> j & 1) compare(places[group][j], j);
     });

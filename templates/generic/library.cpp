@@ -25,6 +25,10 @@ void run(const Entry &entry, const gsic_worker &worker, Arguments arguments) {
       return cache(shape_of<CacheShape>(entry), worker, arguments);
     case Kind::attend:
       return attend(shape_of<AttendShape>(entry), worker, arguments);
+    case Kind::screen:
+      return screen(shape_of<ScreenedShape>(entry), worker, arguments);
+    case Kind::rescore:
+      return rescore(shape_of<ScreenedShape>(entry), worker, arguments);
   }
 }
 

@@ -139,6 +139,12 @@ struct ProjectShape {
   ProductShape product[1];
 };
 
+/// A screened head: the copy, of few bits, or the whole head.
+struct ScreenedShape {
+  MatrixShape matrix;
+  int32_t floors;
+};
+
 using Arguments = void *const *;
 
 void embed(const EmbedShape &shape, const gsic_worker &worker, Arguments arguments);
@@ -147,6 +153,8 @@ void project(const ProjectShape &shape, const gsic_worker &worker, Arguments arg
 void glu(const ProjectShape &shape, const gsic_worker &worker, Arguments arguments);
 void cache(const CacheShape &shape, const gsic_worker &worker, Arguments arguments);
 void attend(const AttendShape &shape, const gsic_worker &worker, Arguments arguments);
+void screen(const ScreenedShape &shape, const gsic_worker &worker, Arguments arguments);
+void rescore(const ScreenedShape &shape, const gsic_worker &worker, Arguments arguments);
 
 inline void *aligned(void *memory) {
   return reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(memory) + 63) & ~uintptr_t(63));

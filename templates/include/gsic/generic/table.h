@@ -8,7 +8,7 @@
 namespace gsic {
 namespace generic {
 
-enum class Kind : int32_t { embed, norm, project, glu, cache, attend };
+enum class Kind : int32_t { embed, norm, project, glu, cache, attend, screen, rescore };
 
 constexpr int kNameBytes = 96, kMostKernels = 512, kMostWords = 1 << 16;
 
