@@ -184,13 +184,19 @@ export function validationText({ model, config }: TextsOf): MeasuredText {
 }
 
 /** Of calibration text, or where statistics came from a file of validation text. */
-export function probeText({ model, config, calibration }: TextsOf, validation: MeasuredText): MeasuredText {
+function probeText({ model, config, calibration }: TextsOf, validation: MeasuredText): MeasuredText {
   const { ids, window } = probeTokensOf(
     model.graph,
     calibration?.ids ?? validation.ids,
     windowOf(model, config),
   );
   return measuredText(ids, window);
+}
+
+/** Calibration text, on which statistics are at home, and as much of validation text, on which they may not be. */
+export function probeTexts(job: TextsOf, validation: MeasuredText): MeasuredText[] {
+  const other = probeText({ ...job, calibration: null }, validation);
+  return job.calibration === null ? [other] : [probeText(job, validation), other];
 }
 
 /** What gates are judged by: calibration text, or where statistics came from a file validation text. */

@@ -38,11 +38,32 @@ export interface TypeEffects {
   readonly embedding: (type: OfferedType) => number;
 }
 
-/** What each type does, from one pass backwards through the model, as for tiers (sensitivity.ts). */
+/** A text to look at; its name tells it from others. */
+type NamedTokens = Tokens & { readonly name: string };
+
+/** What each type does, the mean over some texts. */
 export async function measureTypeEffects(
   job: TypeEffectsJob,
   groups: readonly InputGroup[],
-  text: Tokens & { readonly name: string },
+  texts: readonly NamedTokens[],
+): Promise<TypeEffects> {
+  const all: TypeEffects[] = [];
+  for (const text of texts) all.push(await effectsOn(job, groups, text));
+  const mean = (of: (one: TypeEffects) => number) => all.reduce((sum, one) => sum + of(one), 0) / all.length;
+  return {
+    linear: (id, type) => ({
+      error: mean((one) => one.linear(id, type).error),
+      divergence: mean((one) => one.linear(id, type).divergence),
+    }),
+    embedding: (type) => mean((one) => one.embedding(type)),
+  };
+}
+
+/** The same on one text, from one pass backwards through the model, as for tiers (sensitivity.ts). */
+async function effectsOn(
+  job: TypeEffectsJob,
+  groups: readonly InputGroup[],
+  text: NamedTokens,
 ): Promise<TypeEffects> {
   const { graph, factors, ledger } = job;
   const typesOf = ({ linears }: InputGroup) => offeredTypes(linearById(graph, linears[0]!).weight.d);

@@ -14,7 +14,7 @@ import type { SearchReport } from "../report/search.js";
 import { candidateOf } from "./candidates.js";
 import { Ledger } from "./ledger.js";
 import { leastTimeWithin, type Objective } from "./objective.js";
-import { defaultMaxKl, ledgerFile, type PlannerJob, probeText, validationText } from "./planner.js";
+import { defaultMaxKl, ledgerFile, type PlannerJob, probeTexts, validationText } from "./planner.js";
 import { walkBudgets } from "./search.js";
 import { measureTypeEffects, type TypeEffects } from "./type-effects.js";
 import {
@@ -56,7 +56,7 @@ export async function planTypes(job: TypesJob): Promise<{ plan: Plan; report: Se
   const effects = await measureTypeEffects(
     { graph: plan.graph, weights: model.weights, algebra, factors, stats, ledger, progress },
     plan.groups,
-    probeText(job, validation),
+    probeTexts(job, validation),
   );
   const decisions = file.matrices.map((matrix) => decisionOf(plan, matrix, effects));
   const { objective, choose, maxKl, maxBytes } = wanted(config, decisions, file);
