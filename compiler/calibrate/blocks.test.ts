@@ -83,8 +83,10 @@ describe.each(types)("%s", (type, bound) => {
       return energyOf(Float64Array.from(error), momentOf(stats), d);
     };
     const [plain, known, sketch] = [await lost(null), await lost(stats), await lost(sketched(stats, 128, 5))];
-    expect(known / plain).toBeLessThan(0.7);
-    expect(sketch / plain).toBeLessThan(0.8);
+    // Errors that are fed back alone leave 0.10 to 0.11, of the K types 0.12 to 0.13.
+    const most = type.endsWith("_k") ? 0.112 : 0.09;
+    expect(known / plain).toBeLessThan(most);
+    expect(sketch / plain).toBeLessThan(most);
   });
 });
 

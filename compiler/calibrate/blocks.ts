@@ -25,13 +25,17 @@ export function plainBytes(type: PlainType, values: Float32Array): Uint8Array {
   return new Uint8Array(stored.buffer as ArrayBuffer, stored.byteOffset, stored.byteLength);
 }
 
-/** The share of the mean of the second moment's diagonal that is added to it; as for tiers (calibrate/README.md). */
-const damping = 0.1;
+/**
+ * What is left out of C: a share of its correlations, which text of another kind does not have, and added: a share of the
+ * mean of its diagonal (calibrate/README.md).
+ */
+const shrinkage = 0.1;
+const damping = 0.05;
 
 /**
  * Rows of a matrix [rows, d] in blocks of a type: rounded so that E||(W - Q) x||^2 is small for inputs x of these
- * statistics, each column making good what those behind it lost; without statistics so that ||W - Q||^2 is. Throws
- * `AlgebraError` where weights or second moment are not finite.
+ * statistics, each column making good what those behind it lost, then levels and scales improved by turns; without
+ * statistics so that ||W - Q||^2 is. Throws `AlgebraError` where weights or second moment are not finite.
  */
 export async function blockBytes(
   algebra: Algebra,
@@ -48,6 +52,7 @@ export async function blockBytes(
     matrices: [{ out, type }],
     feedback: true,
     damping,
+    shrinkage,
     plain: stats === null,
   };
   const size = out * (d / elements) * bytes;
@@ -87,6 +92,7 @@ export async function blockLosses(
     sampled,
     feedback: true,
     damping,
+    shrinkage,
     tokens: known.inputs.length / d,
     ...momentHeader(stats),
   };

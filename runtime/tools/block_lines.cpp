@@ -9,41 +9,16 @@
 #include <limits>
 
 #include "blocks.h"
+#include "levels.h"
 
 namespace gsic {
 namespace {
 
 /// Sums are taken in so many parts; parts of a block are multiples of it.
 constexpr size_t kLanes = 8;
-/// Added and taken away again, rounds a float below 2^22 in size to nearest, ties to even.
-constexpr float kRound = 12582912.0f;
 /// Shares of the range that the search tries.
 constexpr float kShares[] = {1.05f, 1.0f, 0.97f, 0.94f, 0.91f, 0.88f, 0.85f, 0.81f, 0.77f, 0.72f, 0.66f, 0.59f};
 constexpr int kRefits = 2;
-
-float inverse(float step) { return step == 0 ? 0 : 1 / step; }
-
-/// Levels that are integers.
-struct Even {
-  float lowest, highest;
-  float operator()(float t) const {
-    t = t < lowest ? lowest : t;
-    t = t > highest ? highest : t;
-    return (t + kRound) - kRound;
-  }
-};
-
-/// iq4_nl's.
-struct Uneven {
-  float lowest = kUnevenLevels.front(), highest = kUnevenLevels.back();
-  static size_t place(float t) {
-    size_t at = 0;
-    for (size_t i = 1; i < kUnevenLevels.size(); i++)
-      at += t * 2 > float(kUnevenLevels[i - 1]) + float(kUnevenLevels[i]) ? 1 : 0;
-    return at;
-  }
-  float operator()(float t) const { return float(kUnevenLevels[place(t)]); }
-};
 
 /// Elements of a part, and the weights of their squares.
 struct Part {
@@ -251,6 +226,10 @@ BlockLines choose_lines(const BlockFormat &format, const float *x, const float *
   const Line line = format.offset                      ? search_line(part, even, false)
                     : format.type == BlockType::iq4_nl ? search_step(part, Uneven{})
                                                        : search_step(part, even);
+  return stored_line(line);
+}
+
+BlockLines stored_line(const Line &line) {
   BlockLines lines;
   lines.scale = half_bits(line.step);
   lines.minimum = half_bits(line.offset);

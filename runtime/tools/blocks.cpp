@@ -23,6 +23,16 @@ struct BlockPanel {
       add_feedback(*rounding.feedback, errors, state.data(), count, first, last, x.data());
     return x;
   }
+
+  /// The lines of the block of row `r` from column `first` on, which is rounded towards `x` [format.elements].
+  BlockLines lines_of(size_t r, size_t first, const float *x) const {
+    const BlockFormat &format = *rounding.format;
+    const float *weights = rounding.weights->data() + first;
+    const BlockLines chosen = choose_lines(format, x, weights);
+    if (rounding.feedback == nullptr || format.elements > format.part) return chosen;
+    const float *band = &rounding.feedback->band[first * kFeedbackBlock + first % kFeedbackBlock];
+    return best_beside(format, chosen, {x, values + r * d + first, weights, band});
+  }
 };
 
 /// Rounds columns `first` to `first + width` - 1 of row `r`, from the last to the first, towards `x` [width].
@@ -51,24 +61,26 @@ void round_rows(const BlockRounding &rounding, const float *values, size_t count
   const size_t elements = format.elements, run = std::min(elements, kFeedbackBlock), blocks = d / elements;
   BlockPanel panel{rounding, values, count, d, errors, {}};
   if (rounding.feedback != nullptr) panel.state.resize(count * rounding.feedback->rank);
-  std::vector<BlockLines> lines(count);
-  std::vector<int8_t> levels(count * elements);
+  RoundedRows rows{
+      format, count, d, values, errors, std::vector<BlockLines>(count * blocks), std::vector<int8_t>(count * d)};
   for (size_t block = blocks; block-- > 0;) {
     const size_t begin = block * elements;
     const std::vector<float> whole = panel.targets(begin, begin + elements);
-    for (size_t r = 0; r < count; r++)
-      lines[r] = choose_lines(format, &whole[r * elements], rounding.weights->data() + begin);
+    for (size_t r = 0; r < count; r++) rows.lines[r * blocks + block] = panel.lines_of(r, begin, &whole[r * elements]);
     for (size_t first = begin + elements; first > begin;) {
       first -= run;
       std::vector<float> x = panel.targets(first, first + run);
       for (size_t r = 0; r < count; r++)
-        round_run(panel, r, first, run, lines[r], &x[r * run], &levels[r * elements + first - begin]);
+        round_run(panel, r, first, run, rows.lines[r * blocks + block], &x[r * run], &rows.levels[r * d + first]);
       if (rounding.feedback != nullptr)
         take_errors(*rounding.feedback, errors, count, first, first + run, panel.state.data());
     }
-    for (size_t r = 0; r < count; r++)
-      pack_block(format, lines[r], &levels[r * elements], to + (r * blocks + block) * format.bytes);
   }
+  if (rounding.curvature != nullptr) refine_rows(*rounding.curvature, rows);
+  for (size_t r = 0; r < count; r++)
+    for (size_t block = 0; block < blocks; block++)
+      pack_block(format, rows.lines[r * blocks + block], &rows.levels[r * d + block * elements],
+                 to + (r * blocks + block) * format.bytes);
 }
 
 }  // namespace gsic

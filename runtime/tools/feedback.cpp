@@ -101,6 +101,7 @@ Feedback feedback_of(const SecondMoment &moment, const Projection &projection, d
     const double ridge = level > 0 ? share * level : 1;
     const bool done = moment.dense() ? dense_feedback(moment, projection, ridge, result)
                                      : factored_feedback(moment, projection, moment.remainder + ridge, result);
+    result.ridge = ridge;
     if (done) return result;
   }
   throw Error(GSIC_INVALID_ARGUMENT, "the second moment is not positive semidefinite");

@@ -16,6 +16,8 @@ constexpr size_t kFeedbackBlock = 128;
 /// sum_{i>j} e_i L_ij. (Frantar et al. 2022, arXiv 2210.17323; as LDLQ in Chee et al. 2023, arXiv 2307.13304.)
 struct Feedback {
   size_t d = 0;
+  /// What was added to the diagonal of C - S^T S.
+  double ridge = 0;
   std::vector<float> weights;
   /// L within its block: row j holds L[j, b] to L[j, b + kFeedbackBlock - 1] for the block's first column b.
   std::vector<float> band;

@@ -34,13 +34,14 @@
 //           then ||E x||^2 of all matrices together [T] by variant. Where "sampled", the errors are those of some rows
 //           alone, evenly spaced, and the others are zero.
 //
-//   {"op":"blocks","d":D,"matrices":[{"out":R,"type":"q4_k"},...],"feedback":bool,"damping":X,"plain":bool}
+//   {"op":"blocks","d":D,"matrices":[{"out":R,"type":"q4_k"},...],"feedback":bool,"damping":X,
+//    "shrinkage":S,"plain":bool}
 //        C [D,D] or its sketch as above, and the weights W of all matrices [sum of R,D]
 //        -> of each matrix its rows in GGUF's blocks of that type, u8. Where "plain", there is no C: all columns count
 //           alike, and nothing is fed back.
 //
 //   {"op":"block_losses","d":D,"matrices":[{"out":R},...],"types":["q4_k",...],"sampled":bool,"feedback":bool,
-//    "damping":X,"tokens":T}
+//    "damping":X,"shrinkage":S,"tokens":T}
 //        C or its sketch, the weights W [sum of R,D], X [T,D], G [T,R] of each matrix
 //        -> in the header, by type and matrix, "errors" and "divergences" as of tier_losses, with E = W - Q. Where
 //           "sampled", of some rows alone, evenly spaced.

@@ -23,7 +23,7 @@ struct BlockRequest {
   bool plain = false, feedback = true;
   /// Of "block_losses": every eighth panel of a matrix alone, two at least.
   bool sampled = false;
-  double damping = 0;
+  double damping = 0, shrinkage = 0;
   MomentInput moment;
   std::vector<float> weights;
   OutputGradients known;
@@ -52,6 +52,8 @@ std::shared_ptr<BlockRequest> read_common(const json &header) {
   request->feedback = header.value("feedback", true) && !request->plain;
   request->damping = header.value("damping", 0.0);
   if (!(request->damping >= 0 && request->damping <= 1)) refuse("'damping' is not a number from 0 to 1");
+  request->shrinkage = header.value("shrinkage", 0.0);
+  if (!(request->shrinkage >= 0 && request->shrinkage <= 1)) refuse("'shrinkage' is not a number from 0 to 1");
   if (!request->plain) request->moment = read_moment(header, request->d);
   request->weights = read_matrix(rows, request->d);
   return request;
@@ -60,20 +62,32 @@ std::shared_ptr<BlockRequest> read_common(const json &header) {
 /// What rows are rounded under.
 struct Metric {
   Feedback feedback;
+  Curvature curvature;
   std::vector<float> weights;
 
   BlockRounding rounding(const BlockFormat *format) const {
-    return {format, &weights, feedback.d > 0 ? &feedback : nullptr};
+    const bool known = feedback.d > 0;
+    return {format, &weights, known ? &feedback : nullptr, known ? &curvature : nullptr};
   }
 };
 
+/// (1 - share) C + share diag(C), where C is whole: correlations that other text may not have count less.
+SecondMoment shrunk(SecondMoment moment, double share) {
+  for (size_t i = 0; moment.dense() && i < moment.d; i++)
+    for (size_t j = 0; j < moment.d; j++)
+      if (i != j) moment.matrix[i * moment.d + j] *= 1 - share;
+  return moment;
+}
+
 Metric metric_of(const BlockRequest &request, const SecondMoment &moment) {
-  if (request.plain) return {{}, std::vector<float>(request.d, 1)};
+  if (request.plain) return {{}, {}, std::vector<float>(request.d, 1)};
   if (!request.feedback) {
     const std::vector<double> diagonal = moment.diagonal();
-    return {{}, {diagonal.begin(), diagonal.end()}};
+    return {{}, {}, {diagonal.begin(), diagonal.end()}};
   }
-  Metric metric{feedback_of(moment, {}, request.damping), {}};
+  const SecondMoment expected = shrunk(moment, request.shrinkage);
+  Metric metric{feedback_of(expected, {}, request.damping), {}, {}};
+  metric.curvature = curvature_of(expected, metric.feedback.ridge);
   metric.weights = metric.feedback.weights;
   return metric;
 }
