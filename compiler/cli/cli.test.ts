@@ -63,7 +63,8 @@ function tinyToml(name: string, calibration = `text = ["${example}/calibration.t
     .replace('source = "model"', `source = "${example}/model"`)
     .replace('text = ["calibration.txt"]', calibration)
     .replace('text = ["heldout.txt"]', `text = ["${example}/heldout.txt"]`)
-    .replace("tokens = 8192", "tokens = 2048");
+    .replace("tokens = 8192", "tokens = 2048")
+    .replace("tokens = 4096", "tokens = 2048");
   writeFileSync(path(name), `${text}\n${configuredPlan}`);
   return path(name);
 }
