@@ -19,7 +19,6 @@ const long = [
   "compiler/emit/gpu/layers.test.ts",
   "compiler/emit/gpu/gate.test.ts",
   "runtime/fuzz.test.ts",
-  "compiler/cc/no-compiler.test.ts",
   "compiler/models/parity.test.ts",
   "compiler/report-html/page/page.test.ts",
   "compiler/emit/coded.test.ts",
@@ -28,6 +27,9 @@ const long = [
   "compiler/stages.test.ts",
   "examples/paper/paper.test.ts",
   "compiler/emit/kernels.test.ts",
+  "compiler/testing/fuzz/readers.test.ts",
+  "compiler/emit/gpu/objects.test.ts",
+  "compiler/build-gpu.test.ts",
 ];
 
 for (const suite of long)
