@@ -56,6 +56,7 @@ template <class T> inline T load_fresh(const T *p) { return *const_cast<const vo
 template <class T> inline void store(T *p, T value) { *p = value; }
 
 inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline f32x2 fma(f32x2 a, f32x2 b, f32x2 c) { return {{fma(a.v[0], b.v[0], c.v[0]), fma(a.v[1], b.v[1], c.v[1])}}; }
 inline float f16_to_f32(uint16_t bits) {
   float value;
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));

@@ -19,7 +19,7 @@
 //   store(p, value)              global memory
 //   f16_to_f32(bits), f32_to_f16(value), of at most 65504
 //   matrix_dot(a, b, c)          sixteen 4x4x4 products of bf16 at once, see hip.h
-//   fma(a, b, c)                 rounded once
+//   fma(a, b, c)                 rounded once; of two floats each as well
 // and the macros
 //   GSIC_KERNEL(symbol, threads, (parameters)) { body }
 //   GSIC_SHARED(type, name)      memory of the workgroup (LDS); not initialised
@@ -41,6 +41,9 @@ struct alignas(16) f32x4 {
 };
 struct alignas(8) u32x2 {
   uint32_t v[2];
+};
+struct alignas(8) f32x2 {
+  float v[2];
 };
 
 }  // namespace gsic

@@ -126,6 +126,12 @@ template <class T> inline T load_fresh(const T *p) {
 template <class T> inline void store(T *p, T value) { *p = value; }
 
 inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+/// One instruction, v_pk_fma_f32.
+inline f32x2 fma(f32x2 a, f32x2 b, f32x2 c) {
+  typedef float Two __attribute__((ext_vector_type(2)));
+  const Two sum = __builtin_elementwise_fma(Two{a.v[0], a.v[1]}, Two{b.v[0], b.v[1]}, Two{c.v[0], c.v[1]});
+  return {{sum[0], sum[1]}};
+}
 inline float f16_to_f32(uint16_t bits) {
   _Float16 half;
   __builtin_memcpy(&half, &bits, 2);

@@ -70,6 +70,9 @@ template <class T> inline void store(T *p, T value) {
 }
 
 __attribute__((always_inline)) inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+__attribute__((always_inline)) inline f32x2 fma(f32x2 a, f32x2 b, f32x2 c) {
+  return {{fma(a.v[0], b.v[0], c.v[0]), fma(a.v[1], b.v[1], c.v[1])}};
+}
 
 /// As in hip.h; each element of D is a chain of four fused multiply-adds.
 inline f32x4 matrix_dot(u32x2 a, u32x2 b, f32x4 c) {

@@ -92,18 +92,15 @@ template <int Lanes, int Mask = 1, int N> inline void sum_of_position(float (&va
 template <class A, class Keys, class Channels, int N>
 inline void products(const Keys &keys, Channels channels, const float *query, float (&sum)[N]) {
   constexpr int kRun = A::element::run;
-  GSIC_UNROLL
-  for (int n = 0; n < N; n++) sum[n] = 0;
+  f32x2 both[N] = {};
   GSIC_UNROLL
   for (int run = 0; run < A::key_runs; run++) {
     Floats<kRun> q = floats_at<kRun>(query + keys.channel(run));
     for (float &channel : q.v) channel = keys.there(run) ? channel : 0.0f;
     GSIC_UNROLL
-    for (int n = 0; n < N; n++) {
-      const Floats<kRun> key = channels(n, run);
-      for (int i = 0; i < kRun; i++) sum[n] = fma(q.v[i], key.v[i], sum[n]);
-    }
+    for (int n = 0; n < N; n++) both[n] = add_products(q, channels(n, run), both[n]);
   }
+  for (int n = 0; n < N; n++) sum[n] = both[n].v[0] + both[n].v[1];
   sum_of_position<A::key_lanes>(sum);
 }
 
@@ -170,8 +167,7 @@ template <class A> struct ValueSums {
     GSIC_UNROLL
     for (int run = 0; run < A::value_runs; run++) {
       const Floats<A::element::run> value = channels(run);
-      for (int head = 0; head < A::together; head++)
-        for (int i = 0; i < A::element::run; i++) x[head][run].v[i] = fma(weight[head], value.v[i], x[head][run].v[i]);
+      for (int head = 0; head < A::together; head++) add_multiple(weight[head], value, x[head][run]);
     }
   }
 };

@@ -16,6 +16,20 @@ template <int N> inline Floats<N> floats_at(const float *staged) {
   return found;
 }
 
+/// sum + a b, even and odd ones apart.
+template <int N> inline f32x2 add_products(const Floats<N> &a, const Floats<N> &b, f32x2 sum) {
+  for (int i = 0; i < N; i += 2) sum = fma(f32x2{{a.v[i], a.v[i + 1]}}, f32x2{{b.v[i], b.v[i + 1]}}, sum);
+  return sum;
+}
+/// sum + by x.
+template <int N> inline void add_multiple(float by, const Floats<N> &x, Floats<N> &sum) {
+  for (int i = 0; i < N; i += 2) {
+    const f32x2 two = fma(f32x2{{by, by}}, f32x2{{x.v[i], x.v[i + 1]}}, f32x2{{sum.v[i], sum.v[i + 1]}});
+    sum.v[i] = two.v[0];
+    sum.v[i + 1] = two.v[1];
+  }
+}
+
 /// Numbers of the cache as they are. `Raw` is the sixteen bytes that a lane loads at once, a run of channels.
 struct CacheF32 {
   static constexpr int bytes = 4, run = 4;
