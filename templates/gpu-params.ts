@@ -55,6 +55,8 @@ interface Ahead {
   readonly names: string;
   readonly type: string;
   readonly splits: number;
+  /** Whether the kernel has no other product. */
+  readonly only: boolean;
 }
 
 /** Where a kernel has the products of its input with factors: B^T x, V^T x, S x. */

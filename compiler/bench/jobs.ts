@@ -7,6 +7,8 @@ export type GateState = "closed" | "open" | null;
 /** One launch that `gsic-tool launches` measures; see runtime/tools/launches.cpp. */
 interface LaunchJob {
   readonly kernel: string;
+  /** Whether its step is null where there is one column. */
+  readonly alone: boolean;
   /** Whether its weights are also read from memory, by turns from several copies. */
   readonly rotate: boolean;
   readonly arguments: readonly {
@@ -73,6 +75,7 @@ export function measuredLaunch(launch: ListedLaunch, template: string, gate: Gat
   return {
     job: {
       kernel: launch.kernel,
+      alone: launch.alone ?? false,
       rotate: !lookUp,
       arguments: launch.arguments.map((one) => ({
         buffer: one.buffer,

@@ -70,13 +70,15 @@ type CallOf<Params extends { readonly [Name in keyof Params]: Common }> = {
 export type CpuKernelCall = CallOf<TemplateParams> & {
   readonly launch: null;
   readonly from?: undefined;
+  readonly alone?: undefined;
   readonly cores: readonly Core[];
 };
 /** A kernel of a GPU. */
 export type GpuKernelCall = CallOf<GpuTemplateParams> & {
   readonly launch: LaunchShape;
-  /** As `Launch.from`. */
+  /** As `Launch.from`, and as `Launch.alone`. */
   readonly from?: number;
+  readonly alone?: boolean;
   readonly cores?: undefined;
 };
 

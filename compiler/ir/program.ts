@@ -81,6 +81,8 @@ export interface Launch {
   readonly arguments: readonly Argument[];
   /** It finds work only in passes with a column at this position or behind; absent: in all. */
   readonly from?: number;
+  /** True: in passes of one column its step is null, which tells it so before it reads anything; absent: it reads the step. */
+  readonly alone?: boolean;
 }
 
 /** Where a linear's input can be read after launch `after` of the body: [16, stride] f32 in the arena. */

@@ -8,6 +8,8 @@ export interface ListedLaunch {
   readonly layer: number | null;
   /** It runs only in passes with a column at this position or behind; absent: in all. */
   readonly from?: number;
+  /** True: in passes of one column it reads no step; absent: false. */
+  readonly alone?: boolean;
   /** Names of the arguments that it reads, and of those that it writes; one that it updates is among both. */
   readonly reads: readonly string[];
   readonly writes: readonly string[];

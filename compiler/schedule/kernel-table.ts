@@ -42,6 +42,7 @@ export class KernelTable {
       kernel: this.index(call),
       arguments: places,
       ...(call.from !== undefined && { from: call.from }),
+      ...(call.alone && { alone: true }),
     };
   }
 

@@ -24,6 +24,7 @@ export function listLaunches(
       kernel: kernels[launch.kernel]!.symbol,
       layer: steps[index]!.layer,
       ...(launch.from !== undefined && { from: launch.from }),
+      ...(launch.alone && { alone: true }),
       reads: operands.flatMap(({ name, access }) => (access === "write" ? [] : [name])),
       writes: operands.flatMap(({ name, access }) => (access === "read" ? [] : [name])),
       arguments: operands.map(({ name, type, operand, rows }, slot) => ({

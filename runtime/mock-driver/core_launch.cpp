@@ -92,9 +92,11 @@ Status Core::run(const Launch &launch) {
     return lose(kLaunchFailure, "kernel " + launch.function->name + ": " + what);
   };
   for (size_t i = 0; i < count; i++) {
+    parameters[i] = &pointers[i];
+    // A null leads nowhere: what a kernel reads there is out of bounds.
+    if (launch.arguments[i] == nullptr) continue;
     sizes[i] = memory_.bytes_behind(launch.arguments[i]);
     pointers[i] = memory_.find(launch.arguments[i], 1);
-    parameters[i] = &pointers[i];
     stale[i] = memory_.stale(launch.arguments[i]);
     if (pointers[i] == nullptr) return fail("argument " + std::to_string(i) + " is no pointer to device memory");
   }

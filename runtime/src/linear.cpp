@@ -96,7 +96,9 @@ void Linears::launch(const LinearCall &call, uint32_t columns, uint8_t *x, uint8
   for (const Launch &launch : call.launches) {
     void *const *first = arguments.data() + arguments.size();
     for (const auto &[buffer, offset] : launch.arguments) {
-      if (buffer == Buffer::step)
+      if (buffer == Buffer::step && launch.alone && columns == 1)
+        arguments.push_back(nullptr);
+      else if (buffer == Buffer::step)
         arguments.push_back(steps_->address((columns - 1) * kStepPitch + offset));
       else if (buffer == Buffer::arena && offset == call.x.offset)
         arguments.push_back(x);

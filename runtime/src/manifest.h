@@ -28,6 +28,7 @@ struct Launch {
   uint32_t kernel;  ///< index into Manifest::kernels
   std::vector<Argument> arguments;
   uint32_t from = 0;          ///< it finds work only in passes with a column at this position or behind
+  bool alone = false;         ///< its step is null in passes of one column
   uint64_t weight_bytes = 0;  ///< of all arguments that are weights
   uint64_t value_bytes = 0;   ///< of the largest argument in the arena
 };

@@ -35,6 +35,7 @@ std::vector<Launch> read_launches(const ManifestReader &reader, const Manifest &
     const std::string here = indexed(at + "." + key, launches.size());
     Launch launch{uint32_t(reader.number(value, here, "kernel", 0, manifest.kernels.size() - 1)), {}};
     if (value.contains("from")) launch.from = uint32_t(reader.number(value, here, "from", 0, kMostTokens));
+    if (value.contains("alone")) launch.alone = reader.flag(value, here, "alone");
     const json &arguments = reader.list(value, here, "arguments");
     const Kernel &kernel = manifest.kernels[launch.kernel];
     if (arguments.size() != kernel.arguments)

@@ -53,6 +53,12 @@ uint64_t ManifestReader::number(const json &object, const std::string &at, const
   return value.get<uint64_t>();
 }
 
+bool ManifestReader::flag(const json &object, const std::string &at, const char *key) const {
+  const json &value = member(object, at, key);
+  if (!value.is_boolean()) refuse(at + "." + key, "is " + value.dump() + ", expected true or false");
+  return value.get<bool>();
+}
+
 std::string ManifestReader::text(const json &object, const std::string &at, const char *key) const {
   return as_text(member(object, at, key), at + "." + key);
 }

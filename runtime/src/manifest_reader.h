@@ -27,6 +27,7 @@ class ManifestReader {
   const json &member(const json &object, const std::string &at, const char *key) const;
   /// An integer between `least` and `most`.
   uint64_t number(const json &object, const std::string &at, const char *key, uint64_t least, uint64_t most) const;
+  bool flag(const json &object, const std::string &at, const char *key) const;
   std::string text(const json &object, const std::string &at, const char *key) const;
   /// A list of at most 2^20 entries.
   const json &list(const json &object, const std::string &at, const char *key) const;

@@ -18,6 +18,18 @@ size_t pointers_of(const std::vector<Launch> &launches) {
   return total;
 }
 
+bool tells_alone(const std::vector<Launch> &launches) {
+  return std::any_of(launches.begin(), launches.end(), [](const Launch &launch) { return launch.alone; });
+}
+
+/// Those that run at all positions.
+std::vector<ResolvedLaunch> always(const std::vector<Launch> &launches, const std::vector<ResolvedLaunch> &resolved) {
+  std::vector<ResolvedLaunch> found;
+  for (size_t i = 0; i < launches.size(); i++)
+    if (launches[i].from == 0) found.push_back(resolved[i]);
+  return found;
+}
+
 /// Whether all columns are at positions where the shorter body computes the same.
 bool is_short(const Runnable &runnable, const gsic_step &step) {
   return std::all_of(step.column, step.column + step.columns,
@@ -102,16 +114,14 @@ Runnable Passes::make(const Program &program) {
                                     head = resolve(program.head, program.logits_offset);
   if (!program.screened.empty()) made.screened = model_->device().capture(resolve(program.screened, {}));
   Device &device = model_->device();
-  made.body = device.capture(body);
-  std::vector<ResolvedLaunch> shorter;
-  for (size_t i = 0; i < body.size(); i++) {
-    const auto from = int32_t(program.body[i].from);
-    if (from == 0) shorter.push_back(body[i]);
-    if (from > 0 && (made.short_end == 0 || from < made.short_end)) made.short_end = from;
-  }
-  if (made.short_end > 0) made.short_body = device.capture(shorter);
-  made.head = device.capture(head);
+  for (const Launch &launch : program.body)
+    if (launch.from > 0 && (made.short_end == 0 || int32_t(launch.from) < made.short_end))
+      made.short_end = int32_t(launch.from);
+  made.any = capture(program, body, head);
+  if (tells_alone(program.body) || tells_alone(program.head))
+    made.alone = capture(program, resolve(program.body, {}, true), resolve(program.head, program.logits_offset, true));
   if (groups_ > 1) {
+    const std::vector<ResolvedLaunch> shorter = always(program.body, body);
     made.group_body = device.capture_groups(body, pointers_of(program.body));
     if (made.short_end > 0) made.short_group_body = device.capture_groups(shorter, pointers_of(program.body));
     for (size_t group = 0; group < groups_; group++) {
@@ -125,6 +135,15 @@ Runnable Passes::make(const Program &program) {
   return made;
 }
 
+PassSequences Passes::capture(const Program &program, const std::vector<ResolvedLaunch> &body,
+                              const std::vector<ResolvedLaunch> &head) const {
+  Device &device = model_->device();
+  PassSequences made{device.capture(body), device.capture(head), nullptr};
+  const std::vector<ResolvedLaunch> shorter = always(program.body, body);
+  if (shorter.size() < body.size()) made.short_body = device.capture(shorter);
+  return made;
+}
+
 uint8_t *Passes::address(const Argument &argument, size_t group, std::optional<uint64_t> shared) const {
   if (argument.buffer == Buffer::weights) return model_->weights(argument.offset);
   uint64_t before = 0;
@@ -133,14 +152,17 @@ uint8_t *Passes::address(const Argument &argument, size_t group, std::optional<u
   return buffers_[size_t(argument.buffer)]->address(before + argument.offset);
 }
 
-std::vector<ResolvedLaunch> Passes::resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared) {
+std::vector<ResolvedLaunch> Passes::resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared,
+                                            bool alone) {
   const size_t pitch = pointers_of(launches);
   void **next = arguments_.emplace_back(groups_ * pitch).data();
   std::vector<ResolvedLaunch> resolved;
   for (const Launch &launch : launches) {
     for (size_t group = 0; group < groups_; group++)
-      for (size_t i = 0; i < launch.arguments.size(); i++)
-        next[group * pitch + i] = address(launch.arguments[i], group, shared);
+      for (size_t i = 0; i < launch.arguments.size(); i++) {
+        const bool is_told = alone && launch.alone && launch.arguments[i].buffer == Buffer::step;
+        next[group * pitch + i] = is_told ? nullptr : address(launch.arguments[i], group, shared);
+      }
     resolved.push_back(resolve_launch(*model_, launch, next));
     next += launch.arguments.size();
   }
@@ -164,8 +186,10 @@ bool Passes::may_screen(const Runnable &runnable, const gsic_step &step) {
 void Passes::run(const Runnable &runnable, const gsic_step &step, bool only_choice) {
   prepare(step);
   const auto columns = uint32_t(step.columns);
-  (is_short(runnable, step) ? runnable.short_body : runnable.body)->run(columns);
-  if (step.wanted != 0) (only_choice && may_screen(runnable, step) ? runnable.screened : runnable.head)->run(columns);
+  const PassSequences &sequences = columns == 1 && runnable.alone ? *runnable.alone : runnable.any;
+  (is_short(runnable, step) ? sequences.short_body : sequences.body)->run(columns);
+  if (step.wanted == 0) return;
+  (only_choice && may_screen(runnable, step) ? runnable.screened : sequences.head)->run(columns);
 }
 
 void Passes::run_groups(const std::vector<gsic_step> &steps, bool only_choice,

@@ -14,14 +14,20 @@
 
 namespace gsic {
 
+/// The launches of a pass.
+struct PassSequences {
+  std::unique_ptr<Sequence> body, head;
+  std::unique_ptr<Sequence> short_body;  ///< of passes whose positions are all before `Runnable::short_end`
+};
+
 /// A program, ready to run.
 struct Runnable {
   const Program *program = nullptr;
   std::vector<ResolvedLaunch> launches;  ///< of the body, then of the head
-  std::unique_ptr<Sequence> body, head;
+  PassSequences any;                     ///< of any number of columns
+  std::optional<PassSequences> alone;    ///< of one column, where launches are told so
   std::unique_ptr<Sequence> screened;  ///< in place of the head where a column's choice is all that is wanted; or null
-  std::unique_ptr<Sequence> short_body;  ///< of passes whose positions are all before `short_end`; null: the same
-  int32_t short_end = 0;
+  int32_t short_end = 0;               ///< 0: there are no short bodies
   /// The same over groups of columns, where the device takes them: bodies, and a head for each group.
   std::unique_ptr<GroupSequence> group_body, short_group_body;
   std::vector<std::unique_ptr<Sequence>> group_heads;
@@ -86,11 +92,14 @@ class Passes {
   uint64_t bytes_of(Buffer which) const;
   void make_programs();
   Runnable make(const Program &program);
+  PassSequences capture(const Program &program, const std::vector<ResolvedLaunch> &body,
+                        const std::vector<ResolvedLaunch> &head) const;
   /// Bytes from the values of a group of columns to those of the next one.
   uint64_t arena_pitch() const;
   /// Each launch has its pointers for each group; those of a group lie behind those of the one before. What is at
-  /// `shared` in the arena, all groups have in one place.
-  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared);
+  /// `shared` in the arena, all groups have in one place. `alone`: of passes of one column.
+  std::vector<ResolvedLaunch> resolve(const std::vector<Launch> &launches, std::optional<uint64_t> shared,
+                                      bool alone = false);
   uint8_t *address(const Argument &argument, size_t group, std::optional<uint64_t> shared) const;
   /// Whether the screened head does for a step.
   static bool may_screen(const Runnable &runnable, const gsic_step &step);

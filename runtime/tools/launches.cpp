@@ -4,7 +4,7 @@
 //           `cold_bytes` lie between two reads of the same bytes, and the read ceiling's buffer is read before it
 //   cached  every launch of the sequence reads the same weights
 // Weights are arbitrary: time does not depend on them, but through gates, which the file sets. FILE is JSON:
-//   {columns, position, jobs: [{kernel: symbol, rotate: bool, arguments: [{buffer, offset, bytes, zero}],
+//   {columns, position, jobs: [{kernel: symbol, alone: bool, rotate: bool, arguments: [{buffer, offset, bytes, zero}],
 //                               values: [{argument, type: "f32"|"f64", count, value}]}]}
 // Arguments of the buffer `weights` are `bytes` of copies, or zeros that all copies share where `zero` is true; others
 // are places in a session's buffers. `values` are written before every measurement. One JSON document on standard
@@ -45,7 +45,7 @@ struct JobValue {
 /// One launch, and what was measured of it.
 struct Job {
   uint32_t kernel;
-  bool rotate;
+  bool alone, rotate;
   std::vector<JobArgument> arguments;
   std::vector<JobValue> values;
 
@@ -81,6 +81,7 @@ Job read_job(const Manifest &manifest, const json &value) {
   const std::string symbol = value.at("kernel");
   while (job.kernel < manifest.kernels.size() && manifest.kernels[job.kernel].symbol != symbol) job.kernel++;
   if (job.kernel == manifest.kernels.size()) refuse_launches("the bundle has no kernel " + symbol);
+  job.alone = value.value("alone", false);
   job.rotate = value.at("rotate");
   for (const json &one : value.at("arguments")) job.arguments.push_back(read_argument(manifest, one));
   if (job.arguments.size() != manifest.kernels[job.kernel].arguments)
@@ -132,7 +133,8 @@ class Bench {
     const std::vector<uint8_t> activations = arbitrary(model.manifest().buffer(Buffer::arena));
     device_.write(buffers_[size_t(Buffer::arena)]->address(0), activations.data(),
                   model.manifest().buffer(Buffer::arena));
-    write_step(layout, document.at("columns"), document.at("position"));
+    columns_ = document.at("columns");
+    write_step(layout, columns_, document.at("position"));
     size_t zeros = 0;
     for (const Job &job : jobs_)
       for (const JobArgument &one : job.arguments)
@@ -209,7 +211,9 @@ class Bench {
     std::vector<void *> pointers;
     size_t place = copy * job.copy_bytes;
     for (const JobArgument &one : job.arguments) {
-      if (one.buffer != Buffer::weights) {
+      if (one.buffer == Buffer::step && job.alone && columns_ == 1) {
+        pointers.push_back(nullptr);
+      } else if (one.buffer != Buffer::weights) {
         pointers.push_back(buffers_[size_t(one.buffer)]->address(one.offset));
       } else if (one.zero) {
         pointers.push_back(zeros_->address(0));
@@ -269,6 +273,7 @@ class Bench {
   std::array<std::unique_ptr<DeviceMemory>, kBuffers> buffers_;  ///< none for weights
   std::unique_ptr<DeviceMemory> weights_, zeros_;
   size_t between_ = 0;
+  uint32_t columns_ = 0;
 };
 
 json read_jobs(const std::string &path) {

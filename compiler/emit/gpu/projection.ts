@@ -64,12 +64,13 @@ export function project(step: ProjectStep, context: number, target: GpuTarget): 
       select: step.head ? "wanted_columns" : "all_columns",
       residual,
       ...before,
-      ahead: ahead ? { names: operands.names, type: products[0]!.type, splits: products[0]!.splits } : null,
+      ahead: ahead ? aheadOf(products, products[0]!.type, operands) : null,
       squares: null,
       products: products.map(({ source: _, ...rest }) => rest),
     },
     operands: operands.slots,
     launch: launchOf(gpu, gpu.wavesPerWorkgroup, most, lds.total),
+    alone: ahead,
   };
 }
 
@@ -113,13 +114,12 @@ export function glu(step: ProjectStep, context: number, target: GpuTarget): GpuK
       norm,
       stageBytes: lds.stage,
       ...before,
-      ahead: ahead
-        ? { names: operands.names, type: products[0]!.gateType, splits: products[0]!.splits }
-        : null,
+      ahead: ahead ? aheadOf(products, products[0]!.gateType, operands) : null,
       products,
     },
     operands: operands.slots,
     launch: launchOf(gpu, gpu.wavesPerWorkgroup, most, lds.total),
+    alone: ahead,
   };
 }
 
@@ -142,6 +142,11 @@ function common(step: ProjectStep, operands: DeviceOperands, { device, gpu }: Gp
     activation: step.activation ?? "identity",
     inputType: step.attended === null ? `Direct<${step.d}>` : attendedType(step.attended, context, gpu),
   };
+}
+
+/** What says how a kernel begins whose first product's weights, of a type, are on their way before its input is ready. */
+function aheadOf(products: readonly { readonly splits: number }[], type: string, { names }: DeviceOperands) {
+  return { names, type, splits: products[0]!.splits, only: products.length === 1 };
 }
 
 function nameOf(step: ProjectStep): string {

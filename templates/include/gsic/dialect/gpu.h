@@ -8,6 +8,7 @@
 //   barrier()                    all lanes of the workgroup meet; LDS written before is visible after
 //   hold()                       keeps the compiler from moving instructions across
 //   together(scalars ...)        parameters and the like are there from here on
+//   is_there(value)              what was loaded is there from here on
 //   issued()                     loads that stand before it are asked for before what follows
 //   held(word)                   a constant that stays in a register of each lane
 //   and_or(word, mask, more)     word & mask | more

@@ -64,6 +64,9 @@ inline void issued() {
   hold();
 }
 
+/// What was loaded is there from here on.
+inline void is_there(float &loaded) { asm volatile("" : "+v"(loaded)); }
+
 inline void barrier() {
   __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
   __builtin_amdgcn_s_barrier();

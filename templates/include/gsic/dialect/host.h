@@ -50,6 +50,7 @@ inline int uniform(int value) { return value; }
 inline int64_t uniform(int64_t value) { return value; }
 inline void hold() {}
 template <class... T> inline void together(T...) {}
+inline void is_there(float &) {}
 inline void issued() {}
 inline void barrier() { Host::barrier(); }
 

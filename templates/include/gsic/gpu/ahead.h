@@ -17,10 +17,16 @@ template <class D, class Work, class M, class Staged, bool Stays> class Begun {
   static constexpr bool stays = Stays && units == M::units;
 
   Begun(const M &matrix, int tile) : end(matrix, tile, own_unit<Work>()) {
-    if (tile >= M::tiles) return;
-    GSIC_UNROLL
-    for (int i = 0; i < rounds; i++)
-      weights_[i] = D::fetch(matrix, tile, lane_index() % kTileRows, own_unit<Work>() + i * Work::round);
+    if (tile < M::tiles) fetch(matrix, tile);
+  }
+  /// Behind what is held of the column; then waits for that. `Sure`: there is such a tile. Behind a branch, the
+  /// compiler would wait for the weights as well, since it could not know whether they are on their way.
+  template <bool Sure, class Held> static Begun behind(const M &matrix, int tile, Held &held) {
+    Begun begun(tile, matrix);
+    if (Sure || tile < M::tiles) begun.fetch(matrix, tile);
+    issued();
+    held.arrive();
+    return begun;
   }
   void add(D &dot, const uint8_t *lds) const {
     GSIC_UNROLL
@@ -31,6 +37,13 @@ template <class D, class Work, class M, class Staged, bool Stays> class Begun {
   RowEnd<Work, M, true> end;
 
  private:
+  Begun(int tile, const M &matrix) : end(matrix, tile, own_unit<Work>()) {}
+  void fetch(const M &matrix, int tile) {
+    GSIC_UNROLL
+    for (int i = 0; i < rounds; i++)
+      weights_[i] = D::fetch(matrix, tile, lane_index() % kTileRows, own_unit<Work>() + i * Work::round);
+  }
+
   typename D::Weights weights_[rounds > 0 ? rounds : 1];
 };
 
@@ -62,16 +75,16 @@ inline void finish_alone(int group, const Memory &memory, const Addends &addends
 template <class Work> inline int tile_of(int group) { return group * Work::tiles + wave_index() / Work::splits; }
 
 /// Takes the groups of tiles of a product whose outputs are `A`'s: `multiply(group, next, stage, begun)` leaves the
-/// sums of a group, of which `begun` holds the first weights, and begins the next.
-template <class Work, class A, class D, class First, class Staged, class Source, class Memory, class Held,
+/// sums of a group, of which `begun` holds the first weights, and begins the next. `Only`: the kernel has no other
+/// product, so that every workgroup has a group of it.
+template <class Work, bool Only, class A, class D, class First, class Staged, class Source, class Memory, class Held,
           class Prepare, class Beside, class Finish, class Multiply>
 inline void groups_alone(const A &matrix, const Source &source, Held &held, Memory &memory, Prepare prepare,
                          Beside beside, Finish finish, Multiply multiply) {
   Staged stage(source, Columns{1}, memory.stage);
   int group = workgroup_index();
   Addends addends = own_addends<Work, A::out>(group, beside);
-  First begun(matrix, tile_of<Work>(group));
-  issued();
+  First begun = First::template behind < Only && A::tiles % Work::tiles == 0 > (matrix, tile_of<Work>(group), held);
   prepare();
   stage.template take<D>(held);
   while (group * Work::tiles < A::tiles) {
@@ -85,7 +98,8 @@ inline void groups_alone(const A &matrix, const Source &source, Held &held, Memo
 
 /// y = W x of the first column: `beside(row, 0)` gives the addends, `finish(row, 0, sum[1], addends)` receives the
 /// output; `prepare()` makes of what `held` holds the input.
-template <class Work, class M, class Source, class Memory, class Held, class Prepare, class Beside, class Finish>
+template <class Work, bool Only, class M, class Source, class Memory, class Held, class Prepare, class Beside,
+          class Finish>
 inline void multiply_alone(const M &matrix, const Source &source, Held &held, Memory &memory, Prepare prepare,
                            Beside beside, Finish finish) {
   using D = Dot<typename M::type, 1>;
@@ -98,11 +112,11 @@ inline void multiply_alone(const M &matrix, const Source &source, Held &held, Me
     begun = First(matrix, tile_of<Work>(next));
     collect(dot, end, source, Columns{1}, memory.sums[0][wave_index()]);
   };
-  groups_alone<Work, M, D, First, Staged>(matrix, source, held, memory, prepare, beside, finish, multiply);
+  groups_alone<Work, Only, M, D, First, Staged>(matrix, source, held, memory, prepare, beside, finish, multiply);
 }
 
 /// The same of two matrices of the same shape: `finish(row, 0, sum[2], addends)`.
-template <class Work, class A, class B, class Source, class Memory, class Held, class Prepare, class Beside,
+template <class Work, bool Only, class A, class B, class Source, class Memory, class Held, class Prepare, class Beside,
           class Finish>
 inline void multiply_pair_alone(const A &first, const B &second, const Source &source, Held &held, Memory &memory,
                                 Prepare prepare, Beside beside, Finish finish) {
@@ -124,7 +138,7 @@ inline void multiply_pair_alone(const A &first, const B &second, const Source &s
     begun = First(first, tile_of<Work>(next));
     collect(last, other.end, source, Columns{1}, memory.sums[1][wave_index()]);
   };
-  groups_alone<Work, A, DA, First, Staged>(first, source, held, memory, prepare, beside, finish, multiply);
+  groups_alone<Work, Only, A, DA, First, Staged>(first, source, held, memory, prepare, beside, finish, multiply);
 }
 
 }  // namespace gsic

@@ -20,6 +20,14 @@ template <int Width, int HeadDim, class Cut> struct Attended {
     PartHeader header[parts];
     f32x4 sum[parts];
 
+    void arrive() {
+      GSIC_UNROLL
+      for (int p = 0; p < parts; p++) {
+        is_there(header[p].largest);
+        is_there(header[p].weight);
+        for (float &x : sum[p].v) is_there(x);
+      }
+    }
     /// sum of e^(largest - largest of all) sum over that of e^(largest - largest of all) weight, in the order of parts.
     f32x4 together() const {
       float largest = header[0].largest, weight = 0;

@@ -39,19 +39,25 @@ struct Step {
   }
 };
 
-inline Columns all_columns(const Step &step) { return {(1u << step.columns()) - 1u}; }
-
-/// Those whose logits are wanted.
-inline Columns wanted_columns(const Step &step) { return {step.wanted()}; }
-
-/// Whether the first column is alone, as in decoding.
-inline bool is_first_alone(Columns columns) { return columns.mask == 1; }
 /// Whether machine code for one column alone is made, to be counted.
 #if defined(GSIC_COLUMNS) && GSIC_COLUMNS == 1
 constexpr bool kOneColumn = true;
 #else
 constexpr bool kOneColumn = false;
 #endif
+
+/// Whether a pass has one column, as in decoding, of which a kernel is told by a null step.
+inline bool is_alone(const gsic_step *step) { return kOneColumn || step == nullptr; }
+
+/// All columns of a pass.
+inline Columns all_columns(const Step &step) { return {(1u << step.columns()) - 1u}; }
+inline Columns all_columns(const gsic_step *step) { return is_alone(step) ? Columns{1} : all_columns(Step(step)); }
+
+/// Those whose logits are wanted.
+inline Columns wanted_columns(const Step &step) { return {step.wanted()}; }
+inline Columns wanted_columns(const gsic_step *step) {
+  return is_alone(step) ? Columns{1} : wanted_columns(Step(step));
+}
 
 constexpr int power_of_two_from(int n) { return n <= 1 ? 1 : 2 * power_of_two_from((n + 1) / 2); }
 

@@ -21,6 +21,12 @@ template <int Waves, int Width, int Count> struct HeldRow {
       if (first < Width) read_row<Width>(row, first, four[turn].v);
     }
   }
+  /// Waits until it is there, and for nothing that was asked for behind it.
+  void arrive() {
+    GSIC_UNROLL
+    for (int turn = 0; turn < turns; turn++)
+      for (float &x : four[turn].v) is_there(x);
+  }
 };
 
 /// The elements of a row that the first chunk of a projection holds for one column.
@@ -50,6 +56,10 @@ struct HeldColumn<Waves, Attended<Width, HeadDim, Cut>, Chunk> {
     for (int turn = 0; turn < turns; turn++)
       if (first(turn) < Width) parts_[turn] = source.four(0, first(turn));
   }
+  void arrive() {
+    GSIC_UNROLL
+    for (int turn = 0; turn < turns; turn++) parts_[turn].arrive();
+  }
   void prepare() {
     GSIC_UNROLL
     for (int turn = 0; turn < turns; turn++) four[turn] = first(turn) < Width ? parts_[turn].together() : f32x4{};
@@ -70,6 +80,11 @@ struct HeldNormalised : HeldRow<Waves, Width, (Chunk > Width ? Chunk : Width)> {
   HeldNormalised(const float *value, const float *by, const float *plus)
       : Row(value), gain(by), bias(Layer && plus != nullptr ? plus : by) {}
 
+  void arrive() {
+    Row::arrive();
+    gain.arrive();
+    if (Layer) bias.arrive();
+  }
   /// As `measure` and `Normalised` do it, in the same order. Leaves the moments in LDS for chunks behind the first; a
   /// barrier must follow before they are read. All lanes call it.
   void normalise(bool shifts, float epsilon, WorkgroupSum<Waves, float> &sums, ColumnMoments &moments) {

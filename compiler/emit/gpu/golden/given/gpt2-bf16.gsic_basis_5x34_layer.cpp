@@ -9,8 +9,7 @@ using namespace gsic;
 GSIC_KERNEL(gsic_basis_5x34_layer, 16 * kWave, (const gsic_step *step, const float *x, float *y, const void *basis, const float *gain, const float *shift, double *squares)) {
   using Memory = ProjectionMemory<16, 2880, 1>;
   GSIC_SHARED(Memory, memory);
-  const Step now(step);
-  const Columns columns = all_columns(now);
+  const Columns columns = all_columns(Step(step));
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);

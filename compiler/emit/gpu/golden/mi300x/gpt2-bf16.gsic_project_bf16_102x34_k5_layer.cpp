@@ -9,8 +9,7 @@ using namespace gsic;
 GSIC_KERNEL(gsic_project_bf16_102x34_k5_layer, 16 * kWave, (const gsic_step *step, const float *x, const float *gain, const float *shift, float *y, const void *basis, uint64_t *counters, const void *image0, const float *bias0, const void *image1, const float *bias1, const void *image2, const float *bias2, const void *weight0, const void *weight1, const void *weight2)) {
   using Memory = ProjectionMemory<16, 2880, 1>;
   GSIC_SHARED(Memory, memory);
-  const Step now(step);
-  const Columns columns = all_columns(now);
+  const Columns columns = all_columns(Step(step));
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);

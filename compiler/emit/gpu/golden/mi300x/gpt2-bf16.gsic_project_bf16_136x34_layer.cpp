@@ -11,10 +11,9 @@ GSIC_KERNEL(gsic_project_bf16_136x34_layer, 16 * kWave, (const gsic_step *step, 
   GSIC_SHARED(Memory, memory);
   constexpr int chunk = first_chunk<Division<16, 1>, bf16, 34, 2880>();
   HeldNormalised<16, 34, chunk, true> held(x, gain, shift);
-  const Step now(step);
   issued();
   together(workgroup_count(), step, x, gain, shift, y, weight0, bias0);
-  const Columns columns = all_columns(now);
+  const Columns columns = all_columns(step);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);
@@ -31,8 +30,8 @@ GSIC_KERNEL(gsic_project_bf16_136x34_layer, 16 * kWave, (const gsic_step *step, 
     const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
       store(y + place(row, column), gelu_tanh(sum[0] + add.value[0]));
     };
-    if (is_first_alone(columns))
-      multiply_alone<Work>(matrix, source, held, memory, prepare, beside, finish);
+    if (is_alone(step))
+      multiply_alone<Work, true>(matrix, source, held, memory, prepare, beside, finish);
     else if (!kOneColumn) {
       measure_all();
       multiply<Work>(matrix, columns, source, memory, with_addends(beside, finish));

@@ -9,8 +9,7 @@ using namespace gsic;
 GSIC_KERNEL(gsic_glu_q4_k_64x256_k5_rms, 16 * kWave, (const gsic_step *step, const float *x, const float *gain, float *y, const void *basis, uint64_t *counters, const void *gate_image, const void *up_image, const void *gate_weight, const void *up_weight)) {
   using Memory = ProjectionMemory<16, 18432, 2>;
   GSIC_SHARED(Memory, memory);
-  const Step now(step);
-  const Columns columns = all_columns(now);
+  const Columns columns = all_columns(Step(step));
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);

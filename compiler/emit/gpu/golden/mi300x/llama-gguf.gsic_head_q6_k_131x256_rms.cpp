@@ -11,10 +11,9 @@ GSIC_KERNEL(gsic_head_q6_k_131x256_rms, 16 * kWave, (const gsic_step *step, cons
   GSIC_SHARED(Memory, memory);
   constexpr int chunk = first_chunk<Division<16, 1>, q6_k, 256, 16896>();
   HeldNormalised<16, 256, chunk, false> held(x, gain, nullptr);
-  const Step now(step);
   issued();
   together(workgroup_count(), step, x, gain, y, weight0);
-  const Columns columns = wanted_columns(now);
+  const Columns columns = wanted_columns(step);
   using Sums = WorkgroupSum<16, float>;
   GSIC_SHARED(Sums, sums);
   GSIC_SHARED(ColumnMoments, moments);
@@ -31,8 +30,8 @@ GSIC_KERNEL(gsic_head_q6_k_131x256_rms, 16 * kWave, (const gsic_step *step, cons
     const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
       store(y + place(row, column), identity(sum[0]));
     };
-    if (is_first_alone(columns))
-      multiply_alone<Work>(matrix, source, held, memory, prepare, beside, finish);
+    if (is_alone(step))
+      multiply_alone<Work, true>(matrix, source, held, memory, prepare, beside, finish);
     else if (!kOneColumn) {
       measure_all();
       multiply<Work>(matrix, columns, source, memory, with_addends(beside, finish));

@@ -11,10 +11,9 @@ GSIC_KERNEL(gsic_project_q4_1_256x64, 16 * kWave, (const gsic_step *step, const 
   GSIC_SHARED(Memory, memory);
   constexpr int chunk = first_chunk<Division<16, 1>, q4_1, 64, 4224>();
   HeldColumn<16, Direct<64>, chunk> held(x);
-  const Step now(step);
   issued();
   together(workgroup_count(), step, x, y, residual, weight0);
-  const Columns columns = all_columns(now);
+  const Columns columns = all_columns(step);
   const Direct<64> source{x};
   const auto prepare = [&] { held.prepare(); };
   const auto measure_all = [] {};
@@ -28,8 +27,8 @@ GSIC_KERNEL(gsic_project_q4_1_256x64, 16 * kWave, (const gsic_step *step, const 
     const auto finish = [&](int row, int column, const float *sum, const Addends &add) {
       store(y + place(row, column), identity(sum[0]) + add.value[1]);
     };
-    if (is_first_alone(columns))
-      multiply_alone<Work>(matrix, source, held, memory, prepare, beside, finish);
+    if (is_alone(step))
+      multiply_alone<Work, true>(matrix, source, held, memory, prepare, beside, finish);
     else if (!kOneColumn) {
       measure_all();
       multiply<Work>(matrix, columns, source, memory, with_addends(beside, finish));
