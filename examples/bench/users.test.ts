@@ -48,8 +48,10 @@ describe("examples/bench/users.py", () => {
       expect(text.slice(0, both)).toEqual(own!.slice(0, both));
     }
     expect(others[4].first_token_seconds).toHaveLength(2);
-    expect(others[5].gaps.length).toBeGreaterThan(0);
-    for (const gap of others[5].gaps) expect(gap).toBeGreaterThanOrEqual(0);
+    for (const gaps of [others[5].gaps, others[5].gaps_alone]) {
+      expect(gaps.length).toBeGreaterThan(0);
+      for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(0);
+    }
   });
 
   test("ratios are of one round, and a goal names the fastest row of another engine at no more KL", () => {
@@ -63,7 +65,7 @@ def samples(ratios):
     ]
 eight = samples({ONE: 0.25, LLAMA: 0.5, "llama.cpp Q6_K": 0.8, "llama.cpp Q4_0": 3.0, "gsic bounded": 1.2})
 # In the second round everything but the base is twice as fast.
-load = [{"first_token_seconds": [0.3], "idle_seconds": [0.2], "gaps": [0.01] * 98 + [0.02, 0.05]}]
+load = [{"first_token_seconds": [0.3], "idle_seconds": [0.2], "gaps": [0.01] * 98 + [0.02, 0.05], "gaps_alone": [0.01] * 49 + [0.04]}]
 document = summary({8: eight}, {name: load for name in (BASE, "gsic bounded", LLAMA, "llama.cpp Q6_K", "llama.cpp Q4_0")})
 document |= {"kl": {BASE: 0, "gsic bounded": 0.01, LLAMA: 0.0001, "llama.cpp Q6_K": 0.01, "llama.cpp Q4_0": 0.3}}
 document |= {"threads": 2, "rounds": 2, "texts": {name: {"other": 0, "prompts": 8} for name in document["rows"]}}
@@ -76,6 +78,7 @@ print(json.dumps([document, goals(document), table(document)]))`;
     expect(exact.users["8"].x_one_user_of_exact).toEqual({ median: 3, least: 2, most: 4 });
     expect(document.rows["gsic bounded"].users["8"].x_llama_bf16.median).toBeCloseTo(2.4);
     expect(exact.gap.p99_x_median).toBeCloseTo(5);
+    expect(exact.gap.alone_p99_x_median).toBeCloseTo(4);
     expect(exact.ninth_user_x_idle.median).toBeCloseTo(1.5);
     const [words, value] = goals[2];
     expect(words).toContain("llama.cpp Q6_K's 8: the fastest of the others at no more KL");
