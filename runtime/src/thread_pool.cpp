@@ -60,6 +60,18 @@ uint32_t usable_cpus() {
   return std::max(1u, quota == 0 ? count : std::min(count, quota));
 }
 
+int leave_cpus(const std::vector<int> &taken) {
+  cpu_set_t allowed, others;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return sched_getcpu();
+  others = allowed;
+  for (const int cpu : taken)
+    if (cpu >= 0) CPU_CLR(size_t(cpu), &others);
+  // Nobody is held to a CPU: the system may move all again at once.
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof allowed, &allowed);
+  return sched_getcpu();
+}
+
 void Signal::advance() {
   value_.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) != 0) futex(value_, FUTEX_WAKE, INT_MAX);
@@ -111,6 +123,7 @@ uint32_t ThreadPool::run(const std::function<void(uint32_t)> &task, Share share)
   active_.store(count, std::memory_order_relaxed);
   sleeps_.store(share.sleeps, std::memory_order_relaxed);
   task_ = &task;
+  take_cpu(0);
   for (uint32_t i = 1; i < count; i++) seats_[i].job.advance();
   task(0);
   barrier(0);
@@ -181,11 +194,27 @@ CpuUse ThreadPool::use() const {
   return sum;
 }
 
+void ThreadPool::take_cpu(uint32_t worker) {
+  const auto cpu_of = [&](uint32_t i) { return seats_[i].cpu.load(std::memory_order_relaxed); };
+  int cpu = sched_getcpu();
+  bool shared = false;
+  for (uint32_t i = 0; i < worker; i++) shared |= cpu_of(i) == cpu;
+  if (shared) {
+    std::vector<int> taken;
+    for (uint32_t i = 0; i < workers_; i++)
+      if (i != worker) taken.push_back(cpu_of(i));
+    taken.push_back(cpu);
+    cpu = leave_cpus(taken);
+  }
+  if (cpu != cpu_of(worker)) seats_[worker].cpu.store(cpu, std::memory_order_relaxed);
+}
+
 void ThreadPool::work(uint32_t worker) {
   Seat &seat = seats_[worker];
   for (uint32_t seen = 0;; seen++) {
     seat.job.wait(seen, patience());
     if (stopping_) return;
+    take_cpu(worker);
     (*task_)(worker);
     // Who left the task is none of those who take part, until it says here that it is free again.
     if (worker < active()) barrier(worker);

@@ -17,6 +17,8 @@ namespace gsic {
 
 /// CPUs that this process may use: its affinity mask, and the quota of its cgroup.
 uint32_t usable_cpus();
+/// Moves the calling thread to another CPU than these, where it may use one; which one it is on then.
+int leave_cpus(const std::vector<int> &taken);
 
 /// How a waiter waits: it spins until `spin` is over, offers its CPU to others until `yield` is over, then sleeps.
 /// Both count from the beginning.
@@ -75,9 +77,13 @@ class ThreadPool {
     bool left = false;              ///< the last one before its end, as worker 0 knows
     uint32_t answered = 0;          ///< what was asked when it noted the last time
     std::atomic<uint64_t> switches{0}, nanoseconds{0};
+    std::atomic<int> cpu{-1};  ///< it was on when its last task began
   };
 
   void work(uint32_t worker);
+  /// Sees to it that a worker has another CPU than those with lower numbers. A system may leave two on one CPU for tens
+  /// of milliseconds beside one that nobody uses, and two who wait for each other take twice as long there.
+  void take_cpu(uint32_t worker);
   void stop();
   /// How those wait who take part now.
   Patience patience() const;

@@ -1,5 +1,7 @@
 // How many workers take part where other programs use the CPUs: the choice on machines that are made up, and logits
 // beside busy threads.
+#include <sched.h>
+
 #include <cstring>
 #include <functional>
 #include <thread>
@@ -112,6 +114,20 @@ void check_new_kind() {
   }
 }
 
+/// Two threads of one CPU are none where there are more.
+void check_cpus() {
+  cpu_set_t before, after;
+  CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+  if (CPU_COUNT(&before) == 1) return;
+  // The system may move it again meanwhile, but not every time.
+  bool moved = false;
+  for (int i = 0; i < 100 && !moved; i++) {
+    const int cpu = sched_getcpu();
+    moved = gsic::leave_cpus({cpu}) != cpu;
+  }
+  CHECK(moved && sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
+}
+
 void check_policy() {
   const auto often = [](uint32_t) { return 1000.0; };
   // Two workers wait for each other's turns, more or less.
@@ -176,5 +192,6 @@ void check_beside_busy(const char *bundle) {
 void check_threads(const char *bundle) {
   check_policy();
   check_new_kind();
+  check_cpus();
   check_beside_busy(bundle);
 }
