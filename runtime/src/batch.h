@@ -110,6 +110,9 @@ class Batch {
   /// Takes blocks for the first `length` tokens, or as many as there are: later requests, and those whose readers
   /// pause, give way where this pass does not need them.
   void grow(BatchText &text, size_t length);
+  /// Takes memory for blocks that so many texts will need next, a little behind each pass: where all of them come to
+  /// the end of a block in one pass, the system would take tens of milliseconds for it then.
+  void populate_ahead(size_t texts, double pass_seconds);
   /// Takes blocks that nobody holds; the length for which there are enough then, at most `length`.
   size_t grow_freely(BatchText &text, size_t length);
 
@@ -176,6 +179,7 @@ class Batch {
   uint64_t pass_ = 0, versions_ = 0, columns_ = 0;
   Pace pace_;
   PassShares shares_;
+  uint64_t populated_ = 0;        ///< bytes of the cache that memory was taken for
   double written_ = 0;            ///< when the last pass ended that went on with texts
   uint64_t drafted_ = 0;          ///< the last pass with drafts
   gsic_batch_counts tally_ = {};  ///< sums so far

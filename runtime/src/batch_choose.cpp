@@ -9,6 +9,9 @@ namespace {
 
 /// Fewer tokens are computed rather than copied.
 constexpr size_t kLeastCopied = 3;
+/// Memory is taken ahead in steps of a huge page, and of what a pass takes, this part is spent on it; a step at least.
+constexpr uint64_t kStep = uint64_t(2) << 20;
+constexpr double kPart = 0.05;
 
 size_t alike(const std::vector<int32_t> &a, const std::vector<int32_t> &b) {
   const size_t most = std::min(a.size(), b.size());
@@ -126,6 +129,18 @@ void Batch::grow(BatchText &text, size_t length) {
     if (victim == nullptr) return;
     detach(*victim);
     tally_.preempted++;
+  }
+}
+
+void Batch::populate_ahead(size_t texts, double pass_seconds) {
+  const uint64_t bytes = passes_.block_bytes();
+  const uint64_t end = std::min(pool_.size(), pool_.used() + texts + 1) * bytes;
+  populated_ = std::max(populated_, pool_.used() * bytes);
+  for (const double start = seconds_now(); populated_ < end;) {
+    const uint64_t next = std::min(end, (populated_ / kStep + 1) * kStep);
+    passes_.populate_cache(populated_, next - populated_);
+    populated_ = next;
+    if (seconds_now() - start > kPart * pass_seconds) break;
   }
 }
 

@@ -39,6 +39,7 @@ void Batch::run_pass() {
   shares_.passed({texts, columns - texts}, finished - proposed);
   if (texts > 0) written_ = finished;
   if (writes && foreseen == 0) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
+  populate_ahead(texts, finished - proposed);
 }
 
 bool Batch::only_choices(const std::vector<Piece> &pieces) {

@@ -4,7 +4,8 @@
 
 namespace gsic {
 
-BlockPool::BlockPool(size_t blocks, size_t positions, int64_t floats) : positions_(positions), blocks_(blocks) {
+BlockPool::BlockPool(size_t blocks, size_t positions, int64_t floats)
+    : positions_(positions), floats_(floats), blocks_(blocks) {
   free_.reserve(blocks);
   // The first block is taken first, so that memory is touched as it is needed.
   for (size_t i = blocks; i > 0; i--) {
@@ -25,6 +26,7 @@ CacheBlock *BlockPool::take(CacheBlock *before) {
   }
   CacheBlock *const block = free_.back();
   free_.pop_back();
+  used_ = std::max(used_, size_t(block->place / floats_) + 1);
   block->before = before;
   block->tokens.clear();
   block->holders = 1;

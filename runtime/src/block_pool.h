@@ -34,6 +34,8 @@ class BlockPool {
   /// Blocks that somebody holds, and that nobody holds but that keep a text.
   size_t held() const { return blocks_.size() - free_.size() - kept_; }
   size_t kept() const { return kept_; }
+  /// How many of the first blocks were ever taken; those behind them never were.
+  size_t used() const { return used_; }
   /// Kept blocks that gave way to other texts.
   uint64_t evicted() const { return evicted_; }
 
@@ -66,11 +68,12 @@ class BlockPool {
   void detach(CacheBlock *block);
 
   size_t positions_;
+  int64_t floats_;
   std::deque<CacheBlock> blocks_;
   CacheBlock root_;
   std::vector<CacheBlock *> free_;
   std::set<CacheBlock *, Earlier> leaves_;  ///< kept, and nothing is behind them
-  size_t kept_ = 0;
+  size_t kept_ = 0, used_ = 0;
   uint64_t clock_ = 0, evicted_ = 0;
 };
 

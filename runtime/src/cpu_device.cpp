@@ -21,6 +21,7 @@ class HostMemory final : public DeviceMemory {
   HostMemory(size_t bytes, const std::string &what) : pages_(bytes, what), data_(pages_.data()) {}
   explicit HostMemory(Bytes bytes) : data_(const_cast<uint8_t *>(bytes.data)) {}
   uint8_t *address(uint64_t offset) const override { return data_ + offset; }
+  void populate(uint64_t offset, uint64_t bytes) override { pages_.populate(offset, bytes); }
 
  private:
   Pages pages_;

@@ -17,6 +17,8 @@ class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
   virtual uint8_t *address(uint64_t offset) const = 0;
+  /// Takes memory for a range now where it would else be taken when something is first written there.
+  virtual void populate(uint64_t /*offset*/, uint64_t /*bytes*/) {}
 };
 
 /// A launch whose kernel and pointers are resolved.

@@ -17,6 +17,8 @@ namespace gsic {
 namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
+/// MADV_POPULATE_WRITE, which older headers lack.
+constexpr int kPopulateWrite = 23;
 
 /// Closes a file descriptor at the end of a scope.
 struct Descriptor {
@@ -87,6 +89,12 @@ Pages::Pages(size_t bytes, const std::string &what) : size_(std::max<size_t>(byt
                                         ": close other programs, or build the model with a shorter context");
   data_ = static_cast<uint8_t *>(mapped);
   if (size_ >= 2 * kHugePage) madvise(mapped, size_, MADV_HUGEPAGE);
+}
+
+void Pages::populate(size_t offset, size_t bytes) const {
+  const auto page = size_t(sysconf(_SC_PAGESIZE));
+  const size_t begin = offset / page * page, end = std::min(size_, offset + bytes);
+  if (begin < end) madvise(data_ + begin, end - begin, kPopulateWrite);
 }
 
 Pages::~Pages() {

@@ -52,6 +52,9 @@ class Pages {
 
   uint8_t *data() const { return data_; }
   size_t size() const { return size_; }
+  /// Takes memory for a range, whose bytes stay what they are. Nothing happens where the system cannot (before Linux
+  /// 5.14), or has none left.
+  void populate(size_t offset, size_t bytes) const;
 
  private:
   uint8_t *data_ = nullptr;

@@ -59,6 +59,8 @@ class Passes {
   /// `most`. What it holds stays, launches move: those that were resolved before must not run. False, and nothing
   /// changed, where it has as many. Throws GSIC_OUT_OF_MEMORY, and then all is as it was.
   bool grow_cache(size_t blocks, size_t most);
+  /// Takes memory for `bytes` of the cache now, not when something is first written there.
+  void populate_cache(uint64_t begin, uint64_t bytes) { buffers_[size_t(Buffer::cache)]->populate(begin, bytes); }
   uint8_t *cache() const { return buffers_[size_t(Buffer::cache)]->address(0); }
 
   /// Writes what the next launches compute.

@@ -1,13 +1,17 @@
 // A kept cache: what a request writes behind what was read from it is what it writes without, and nothing but a whole
 // file of the same model is read.
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "check.h"
+#include "memory.h"
 
 namespace {
 
@@ -149,9 +153,24 @@ void check_damaged(gsic_model *model, const char *path) {
   gsic_batch_close(none);
 }
 
+/// Memory that is taken ahead is there, and holds what was written.
+void check_populated() {
+  constexpr size_t kBytes = 5 << 20, kWritten = 70000;
+  const gsic::Pages pages(kBytes, "a check");
+  pages.data()[kWritten] = 7;
+  pages.populate(1, kBytes);
+  std::vector<unsigned char> resident(kBytes / size_t(sysconf(_SC_PAGESIZE)));
+  CHECK(mincore(pages.data(), kBytes, resident.data()) == 0);
+  const bool all = std::all_of(resident.begin(), resident.end(), [](unsigned char one) { return (one & 1) != 0; });
+  constexpr int kPopulateWrite = 23;
+  CHECK(all || madvise(pages.data(), kBytes, kPopulateWrite) != 0);
+  CHECK(pages.data()[kWritten] == 7 && pages.data()[kBytes - 1] == 0);
+}
+
 }  // namespace
 
 void check_cache_file(const char *bundle, const char *other, const char *path) {
+  check_populated();
   gsic_model *model = open_model(bundle, 2);
   gsic_model_info info;
   CHECK(gsic_describe(model, &info) == GSIC_OK);
