@@ -115,16 +115,15 @@ class Build:
         return (time.perf_counter() - begin) / count
 
 
-def folder_of(source: Path, storage: str, target: str | None, work: Path) -> Path:
-    return work / f"{source.name}-{storage}{'' if target is None else '-' + target}"
+def folder_of(source: str, variant: str, target: str | None, work: Path) -> Path:
+    return work / f"{source}-{variant}{'' if target is None else '-' + target}"
 
 
-def build(source: Path, storage: str, target: str | None, out: Path) -> None:
-    """Builds the model with that storage."""
-    work, name = out.parent, out.name
-    config = work / f"{name}.toml"
-    quoted = json.dumps(str(source.resolve()))
-    config.write_text(f'[model]\nname = "{name}"\nsource = {quoted}\nstorage = "{storage}"\n')
+def build(source: Path, settings: dict[str, str | int], target: str | None, out: Path) -> None:
+    """Builds the model with these settings of [model]."""
+    fields = {"name": out.name, "source": str(source.resolve()), **settings}
+    config = out.parent / f"{out.name}.toml"
+    config.write_text("[model]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items()))
     command = ["node", str(ROOT / "dist/compiler/main.js"), "build", str(config), "--out", str(out)]
     subprocess.run([*command, *([] if target is None else ["--target", target])], check=True)
 
@@ -146,23 +145,28 @@ def in_pairs(stored: Any, packed: Any, rounds: int) -> dict[str, float]:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measures packed weights beside stored ones.")
+def parser_of(description: str, work: str, tokens: int) -> argparse.ArgumentParser:
+    """Arguments of a script that measures two builds of a model by turns."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("source", type=Path)
     parser.add_argument("--target", help="a target's name; default: this machine's best")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--tokens", type=int, default=48)
-    parser.add_argument("--work", type=Path, default=Path(__file__).resolve().parent / "cache/packed")
+    parser.add_argument("--tokens", type=int, default=tokens)
+    parser.add_argument("--work", type=Path, default=Path(__file__).resolve().parent / "cache" / work)
     parser.add_argument("--build-only", action="store_true", help="builds, and measures nothing")
     parser.add_argument("--built", action="store_true", help="measures what was built before")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    options = parser_of("Measures packed weights beside stored ones.", "packed", 48).parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     folders = []
     for storage in STORAGES:
-        folder = folder_of(options.source, storage, options.target, options.work)
+        folder = folder_of(options.source.name, storage, options.target, options.work)
         if not options.built:
-            build(options.source, storage, options.target, folder)
+            build(options.source, {"storage": storage}, options.target, folder)
         folders.append(folder)
     if options.build_only:
         return 0

@@ -12,15 +12,12 @@ the figures.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
-from packed import ROOT, Build, TokenCallback, in_pairs
+from packed import STORAGES, Build, TokenCallback, build, folder_of, in_pairs, parser_of
 
 HEADS = ("whole", "screened")
 PROMPTS = (
@@ -41,16 +38,6 @@ PROMPTS = (
     "There are three reasons why people learn a language. First,",
     "When the orchestra had finished, the audience",
 )
-
-
-def build(source: Path, head: str, storage: str, target: str | None, out: Path) -> None:
-    """Builds the model with that head."""
-    config = out.parent / f"{out.name}.toml"
-    quoted = json.dumps(str(source.resolve()))
-    lines = [f'name = "{out.name}"', f"source = {quoted}", f'storage = "{storage}"', f'head = "{head}"']
-    config.write_text("\n".join(["[model]", *lines, "context = 2048", ""]))
-    command = ["node", str(ROOT / "dist/compiler/main.js"), "build", str(config), "--out", str(out)]
-    subprocess.run([*command, *([] if target is None else ["--target", target])], check=True)
 
 
 def encode(one: Build, text: str) -> list[int]:
@@ -77,23 +64,18 @@ def text(one: Build, prompt: list[int], tokens: int) -> list[int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measures a screened head beside a whole one.")
-    parser.add_argument("source", type=Path)
-    parser.add_argument("--storage", choices=("stored", "packed"), default="stored")
-    parser.add_argument("--target", help="a target's name; default: this machine's best")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--work", type=Path, default=Path(__file__).resolve().parent / "cache/screened")
-    parser.add_argument("--build-only", action="store_true", help="builds, and measures nothing")
-    parser.add_argument("--built", action="store_true", help="measures what was built before")
+    parser = parser_of("Measures a screened head beside a whole one.", "screened", 64)
+    parser.add_argument("--storage", choices=STORAGES, default="stored")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    ending = "" if options.target is None else f"-{options.target}"
-    folders = [options.work / f"{options.source.stem}-{options.storage}-{head}{ending}" for head in HEADS]
-    for head, folder in zip(HEADS, folders):
+    folders = []
+    for head in HEADS:
+        variant = f"{options.storage}-{head}"
+        folder = folder_of(options.source.stem, variant, options.target, options.work)
         if not options.built:
-            build(options.source, head, options.storage, options.target, folder)
+            settings: dict[str, str | int] = {"storage": options.storage, "head": head, "context": 2048}
+            build(options.source, settings, options.target, folder)
+        folders.append(folder)
     if options.build_only:
         return 0
     whole, screened = (Build(folder, options.threads, 0) for folder in folders)
