@@ -16,8 +16,6 @@ namespace {
 
 /// Sums are taken in so many parts; parts of a block are multiples of it.
 constexpr size_t kLanes = 8;
-/// Shares of the range that the search tries.
-constexpr float kShares[] = {1.05f, 1.0f, 0.97f, 0.94f, 0.91f, 0.88f, 0.85f, 0.81f, 0.77f, 0.72f, 0.66f, 0.59f};
 constexpr int kRefits = 2;
 
 /// Elements of a part, and the weights of their squares.

@@ -1,4 +1,4 @@
-// Rounding to the levels of a block, inlined where it is done often.
+// What roundings to few bits share: steps that are tried, and the levels of a block; inlined, since it is done often.
 #ifndef GSIC_TOOLS_LEVELS_H
 #define GSIC_TOOLS_LEVELS_H
 
@@ -8,6 +8,9 @@ namespace gsic {
 
 /// Added and taken away again, rounds a float below 2^22 in size to nearest, ties to even.
 constexpr float kRound = 12582912.0f;
+
+/// Shares of the full range that searches for a step try.
+constexpr float kShares[] = {1.05f, 1.0f, 0.97f, 0.94f, 0.91f, 0.88f, 0.85f, 0.81f, 0.77f, 0.72f, 0.66f, 0.59f};
 
 inline float inverse(float step) { return step == 0 ? 0 : 1 / step; }
 

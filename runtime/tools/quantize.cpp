@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "clones.h"
+#include "levels.h"
 
 namespace gsic {
 namespace {
@@ -19,12 +20,6 @@ namespace {
 constexpr size_t kLanes = 16;
 constexpr size_t kWidestGroup = 128;
 constexpr int kLargestScale = 127;
-
-/// Added and taken away again, rounds a float below 2^22 in size to nearest, ties to even.
-constexpr float kRound = 12582912.0f;
-
-/// Shares of a group's full range that the search tries.
-constexpr float kShares[] = {1.05f, 1.0f, 0.97f, 0.94f, 0.91f, 0.88f, 0.85f, 0.81f, 0.77f, 0.72f, 0.66f, 0.59f};
 
 using Lanes = float[kLanes];
 
@@ -40,8 +35,6 @@ struct GroupRows {
 struct Choice {
   Lanes scale, zero, loss;
 };
-
-float inverse(float scale) { return scale == 0 ? 0 : 1 / scale; }
 
 void find_range(GroupRows &group) {
   std::fill_n(group.highest, kLanes, 0.0f);
