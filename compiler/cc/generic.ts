@@ -16,8 +16,14 @@ import { prebuiltKernels } from "./prebuilt.js";
 const [marker, nameBytes, headerBytes] = ["gsic table of kernels, format 1", 96, 48] as const;
 const entryBytes = nameBytes + 8;
 const kinds: readonly GenericShape["kind"][] = [
-  ...(["embed", "norm", "project", "glu", "cache", "attend"] as const),
-  ...(["screen", "rescore"] as const),
+  "embed",
+  "norm",
+  "project",
+  "glu",
+  "cache",
+  "attend",
+  "screen",
+  "rescore",
 ];
 
 /**

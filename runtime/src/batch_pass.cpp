@@ -30,8 +30,7 @@ void Batch::run_pass() {
       if (piece.group == group) finish(piece);
   });
   const double finished = seconds_now();
-  size_t columns = 0;
-  for (const gsic_step &step : steps) columns += size_t(step.columns);
+  const size_t columns = columns_of(steps);
   columns_ += columns;
   tally_.passes++;
   tally_.columns += columns;

@@ -203,9 +203,7 @@ void Passes::run_groups(const std::vector<gsic_step> &steps, bool only_choice,
     model_->device().write(begin + StepLayout::step(i), &steps[i], sizeof steps[i]);
   const bool all_short =
       std::all_of(steps.begin(), steps.end(), [&](const gsic_step &step) { return is_short(main_, step); });
-  uint32_t columns = 0;
-  for (const gsic_step &step : steps) columns += uint32_t(step.columns);
-  (all_short ? main_.short_group_body : main_.group_body)->run(steps.size(), columns);
+  (all_short ? main_.short_group_body : main_.group_body)->run(steps.size(), uint32_t(columns_of(steps)));
   for (size_t i = 0; i < steps.size(); i++) {
     step_ = steps[i];
     if (steps[i].wanted != 0) main_.group_heads[i]->run(uint32_t(steps[i].columns));

@@ -52,6 +52,13 @@ inline gsic_step step_of(const int32_t *ids, uint32_t columns, size_t position, 
   return step;
 }
 
+/// Of all groups of a pass.
+inline size_t columns_of(const std::vector<gsic_step> &steps) {
+  size_t columns = 0;
+  for (const gsic_step &step : steps) columns += size_t(step.columns);
+  return columns;
+}
+
 }  // namespace gsic
 
 #endif

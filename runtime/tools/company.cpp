@@ -65,7 +65,7 @@ class Company {
         if (steps[group].wanted >> j & 1) compare(places[group][j], j);
     });
     passes++;
-    for (const gsic_step &step : steps) computed += size_t(step.columns);
+    computed += columns_of(steps);
   }
 
   uint64_t passes = 0, drafts = 0, computed = 0, compared = 0, differing = 0;
