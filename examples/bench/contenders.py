@@ -23,7 +23,7 @@ from download import sha256_of
 from fetch import CACHE as SOURCES
 from fetch import NAME
 from importance import importance_of
-from measure import WINDOW, WORK, Reference, Stop, build_folder, score_texts
+from measure import WINDOW, WORK, Reference, Stop, build_name, score_texts
 from pairing import Failed
 from rows import source_file
 
@@ -105,11 +105,8 @@ def identity(engine: Json) -> Json:
 
 
 def gguf_build(name: str, file: Path, targets: str | None = None) -> Path:
-    """gsic's exact build of a GGUF file, made unless it is there."""
-    build = build_folder(name)
-    if not (build / "report.json").exists():
-        gsic.build_exact(build.name, file, WORK, targets)
-    return build
+    """gsic's exact build of a GGUF file, made with gsic as it is now."""
+    return gsic.build_exact(build_name(name), file, WORK, targets)
 
 
 def gsic_contenders(builds: list[Path], reference: Reference) -> Iterator[Contender]:
