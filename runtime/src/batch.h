@@ -110,9 +110,10 @@ class Batch {
   /// Takes blocks for the first `length` tokens, or as many as there are: later requests, and those whose readers
   /// pause, give way where this pass does not need them.
   void grow(BatchText &text, size_t length);
-  /// Takes memory for blocks that so many texts will need next, a little behind each pass: where all of them come to
-  /// the end of a block in one pass, the system would take tens of milliseconds for it then.
-  void populate_ahead(size_t texts, double pass_seconds);
+  /// Takes memory for blocks that texts and newcomers will need next, a little behind each pass: where all of them come
+  /// to the end of a block in one pass, the system would take tens of milliseconds for it then. Behind a pass that read
+  /// prompts, only what the next block needs, since that is when texts wait longest.
+  void populate_ahead(PassShare passed, double pass_seconds);
   /// Takes blocks that nobody holds; the length for which there are enough then, at most `length`.
   size_t grow_freely(BatchText &text, size_t length);
 

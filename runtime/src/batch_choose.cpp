@@ -132,9 +132,11 @@ void Batch::grow(BatchText &text, size_t length) {
   }
 }
 
-void Batch::populate_ahead(size_t texts, double pass_seconds) {
+void Batch::populate_ahead(PassShare passed, double pass_seconds) {
   const uint64_t bytes = passes_.block_bytes();
-  const uint64_t end = std::min(pool_.size(), pool_.used() + texts + 1) * bytes;
+  const size_t newcomer = passes_.most_columns() / pool_.positions() + 1;
+  const size_t ahead = passed.prompts > 0 ? 1 : passed.texts + newcomer;
+  const uint64_t end = std::min(pool_.size(), pool_.used() + ahead) * bytes;
   populated_ = std::max(populated_, pool_.used() * bytes);
   for (const double start = seconds_now(); populated_ < end;) {
     const uint64_t next = std::min(end, (populated_ / kStep + 1) * kStep);

@@ -35,10 +35,11 @@ void Batch::run_pass() {
   tally_.passes++;
   tally_.columns += columns;
   pace_.passed(columns, finished - proposed);
-  shares_.passed({texts, columns - texts}, finished - proposed);
+  const PassShare passed = {texts, columns - texts};
+  shares_.passed(passed, finished - proposed);
   if (texts > 0) written_ = finished;
   if (writes && foreseen == 0) pace_.finish_round(size_t(tally_.generated_tokens - before), finished - start);
-  populate_ahead(texts, finished - proposed);
+  populate_ahead(passed, finished - proposed);
 }
 
 bool Batch::only_choices(const std::vector<Piece> &pieces) {

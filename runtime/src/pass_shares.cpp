@@ -8,7 +8,7 @@ namespace {
 
 /// How far apart tokens come at most, of the time of a pass of texts alone. Less than what is promised, 3, since passes
 /// do not all take as long.
-constexpr double kGap = 2.4;
+constexpr double kGap = 2.6;
 /// Columns of prompts beside texts before such a pass was measured.
 constexpr size_t kFirst = 8;
 /// Passes of as many columns after which one counts half.

@@ -27,7 +27,7 @@ class PassCosts {
   PassTime all_;
 };
 
-/// Where both wait, tokens of a text come at most 2.4 times as far apart as they would without prompts, and prompts
+/// Where both wait, tokens of a text come at most 2.6 times as far apart as they would without prompts, and prompts
 /// have what can be read in that time: in the pass in which all texts go on, or in one of their own in front of it,
 /// which saves the texts' columns. That which reads more a second is chosen, by what passes took so far. Time is what
 /// it is told.
