@@ -29,6 +29,9 @@ inline void add_products(const uint8_t *place, int blocks, const float *const *x
                          f32_part (&sum)[C * kTileRows]) {
   constexpr int bytes = kTileRows * W::bytes;
   offset += kPartLanes * part;
+  static_assert(kWrittenColumns == 0 || kTilePrefetch == 2048, "as avx2_tiles.h has it");
+  if constexpr (C == kWrittenColumns)
+    return add_written(static_cast<const W *>(nullptr), place, blocks, x, offset, part, sum);
   for (const uint8_t *const end = place + blocks * bytes; place < end; place += bytes) {
     if (part == 0)
       for (int line = 0; line < bytes; line += 64) prefetch(place + kTilePrefetch + line);
@@ -50,7 +53,7 @@ inline void add_products(const uint8_t *place, int blocks, const float *const *x
 }
 
 /// The same of all registers. AVX2 reads a tile twice, from a near cache: so it has room for the sums of four rows and
-/// two columns.
+/// three columns.
 template <class W, int C>
 inline void add_products(const uint8_t *place, int blocks, const float *const *x, int offset,
                          f32x16 (&sum)[C * kTileRows]) {

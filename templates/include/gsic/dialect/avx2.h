@@ -12,8 +12,9 @@ namespace gsic {
 
 /// Columns that a step of a block type multiplies at once, and where there are more, once it is unpacked.
 constexpr int kBlockColumns = 2, kPlainColumns = 6;
-/// Columns that a tile of four rows multiplies at once: with three, the compiler finds no room for twelve sums.
-constexpr int kTileColumns = 2;
+/// Columns that a tile of four rows multiplies at once: with three, compilers find no room for twelve sums, so that
+/// loop is written as machine code (avx2_tiles.h).
+constexpr int kTileColumns = 3, kWrittenColumns = 3;
 
 struct f32x16 {
   __m256 lo, hi;
@@ -195,5 +196,7 @@ inline void dot(DotSum &sum, i32x16 q, const Quad &x) {
 inline i32x16 dot_total(const DotSum &sum) { return sum.v; }
 
 }  // namespace gsic
+
+#include "gsic/dialect/avx2_tiles.h"
 
 #endif

@@ -12,7 +12,7 @@ namespace gsic {
 
 /// Columns that a tile of four rows multiplies at once, and a step of a block type: as many sums as the registers hold.
 /// To unpack a step for more columns first gains nothing.
-constexpr int kTileColumns = 5, kBlockColumns = 6, kPlainColumns = 0;
+constexpr int kTileColumns = 5, kWrittenColumns = 0, kBlockColumns = 6, kPlainColumns = 0;
 
 struct f32x16 {
   __m512 v;

@@ -9,6 +9,7 @@
 //   f32x16, i32x16                  sixteen lanes
 //   f32_part                        one register of an f32x16, which has kParts, of kPartLanes lanes
 //   kTileColumns, kBlockColumns     columns that a tile of floats, or a step of a block type, multiplies at once
+//   kWrittenColumns                 columns whose products with a tile are machine code, add_written; 0: there are none
 //   kPlainColumns                   the same once a step is unpacked; 0 where to unpack it first gains nothing
 //   zero(), broadcast(a), load(p), store(p, a)
 //   add, multiply, maximum, fma     lane by lane; fma(float, float, float) as well

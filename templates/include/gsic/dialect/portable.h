@@ -10,7 +10,7 @@
 
 namespace gsic {
 
-constexpr int kTileColumns = 1, kBlockColumns = 1, kPlainColumns = 0;
+constexpr int kTileColumns = 1, kWrittenColumns = 0, kBlockColumns = 1, kPlainColumns = 0;
 
 typedef float f32_vector __attribute__((vector_size(64)));
 typedef int32_t i32_vector __attribute__((vector_size(64)));
