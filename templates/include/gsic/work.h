@@ -39,6 +39,12 @@ inline Columns wanted_columns(const gsic_step &step) {
   return columns;
 }
 
+/// How many of `count` columns go first, where at most `most` go together, so that all parts have about one size.
+inline int even_part(int count, int most) {
+  const int parts = (count + most - 1) / most;
+  return (count + parts - 1) / parts;
+}
+
 /// Zeroes what lies beyond `width` in the rows of a value.
 template <int Width> inline void clear_padding(const gsic_worker &worker, const gsic_step &step, float *value) {
   if (worker.index != 0) return;

@@ -166,11 +166,9 @@ inline void multiply_tile(const uint8_t *tile, int blocks, const BlockColumn<W> 
       add_plain_tile<W, Long>(tile, blocks, columns, count, total);
       done = true;
     }
-  int first = 0;
-  for (int parts = done ? 0 : (count + kBlockColumns - 1) / kBlockColumns; parts > 0; parts--) {
-    const int some = (count - first + parts - 1) / parts;
+  for (int first = 0, some; first < count && !done; first += some) {
+    some = even_part(count - first, kBlockColumns);
     add_tile<W, Long, kBlockColumns>(tile, blocks, columns + first, some, total + first);
-    first += some;
   }
   for (int c = 0; c < count; c++)
     store(y + c * kRunRows,

@@ -107,11 +107,9 @@ template <int Blocks> void CodedCore<Blocks>::multiply(const CodedSegment &coded
       continue;
     }
     unpack_strip(place, blocks, strip, plain);
-    int first = 0;
-    for (int parts = (segment.columns + kTileColumns - 1) / kTileColumns; parts > 0; parts--) {
-      const int columns = (segment.columns - first + parts - 1) / parts;
+    for (int first = 0, columns; first < segment.columns; first += columns) {
+      columns = even_part(segment.columns - first, kTileColumns);
       multiply_strip<Blocks, kTileColumns>(plain, segment, first, columns, saved, results.y[0] + i * kTileRows);
-      first += columns;
     }
   }
 }

@@ -109,11 +109,9 @@ inline void multiply_tiles(TileSegment segment, int first, int columns, TileResu
 
 /// In register blocks of about the same number of columns.
 template <class W, int Blocks> void TileCore<W, Blocks>::multiply(const TileSegment &segment, TileResults &results) {
-  int first = 0;
-  for (int parts = (segment.columns + kTileColumns - 1) / kTileColumns; parts > 0; parts--) {
-    const int columns = (segment.columns - first + parts - 1) / parts;
+  for (int first = 0, columns; first < segment.columns; first += columns) {
+    columns = even_part(segment.columns - first, kTileColumns);
     multiply_tiles<W, Blocks, kTileColumns>(segment, first, columns, results);
-    first += columns;
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace gsic {
 
-/// Columns that a tile of four rows multiplies at once, and a step of a block type: as many sums as the registers hold.
-/// To unpack a step for more columns first gains nothing.
+/// Columns that a tile of four rows multiplies at once, and a step of a block type: as many sums as the registers hold,
+/// of a tile as compilers allot them. To unpack a step for more columns first gains nothing.
 constexpr int kTileColumns = 5, kWrittenColumns = 0, kBlockColumns = 6, kPlainColumns = 0;
 
 struct f32x16 {
